@@ -1,0 +1,130 @@
+"""THE table of techniques. A new one is one file in this folder and one entry here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from imgproc.backends.base import Availability, Backend
+from imgproc.errors import UserError
+
+
+@dataclass(frozen=True)
+class Technique:
+    """A row of the table: what people see of a technique, and where its code is."""
+
+    name: str
+    label: str
+    path: str
+    install: str
+    what: str
+    wins: str
+    loses: str
+
+    def load(self) -> type[Backend]:
+        """The backend's class; imported at first use.
+
+        Raises:
+            ImportError: a package it needs is not installed.
+        """
+        module, _, attribute = self.path.partition(":")
+        backend: type[Backend] = getattr(import_module(module), attribute)
+        return backend
+
+    def availability(self) -> Availability:
+        """Whether it can run here, and if not, why. Never raises."""
+        try:
+            backend = self.load()
+        except ImportError as missing:
+            package = (missing.name or "A package").partition(".")[0]
+            return Availability(False, f"The Python package {package} is not installed.", self.install)
+        return backend.availability()
+
+
+BASELINE = "sequential"
+#: What ``auto`` stands for, and why.
+AUTO = "threading"
+AUTO_REASON = "OpenCV and the PNG encoder release the GIL, so threads run at full speed and nothing is copied."
+
+TECHNIQUES: dict[str, Technique] = {
+    technique.name: technique
+    for technique in (
+        Technique(
+            "sequential",
+            "Sequential",
+            "imgproc.backends.sequential:Sequential",
+            "",
+            "One process, one thread, the same fast codecs. The baseline of every speedup.",
+            "For one small image: nothing to start.",
+            "Everywhere else on more than one core.",
+        ),
+        Technique(
+            "opencv",
+            "OpenCV’s own threads",
+            "imgproc.backends.opencv_threads:OpenCVThreads",
+            "",
+            "One Python thread; OpenCV splits each operation over its own threads.",
+            "For one very large image with long operations.",
+            "Whenever decoding and encoding dominate: they stay on one thread.",
+        ),
+        Technique(
+            "multiprocessing",
+            "Process pool",
+            "imgproc.backends.multiprocessing_pool:MultiprocessingPool",
+            "",
+            "A Pool of processes. Workers get file names and write their own results.",
+            "When an operation holds the GIL, and when one bad image must not take the others along.",
+            "For small batches, which its start-up outweighs.",
+        ),
+        Technique(
+            "threading",
+            "Threads",
+            "imgproc.backends.threads:Threads",
+            "",
+            "Threads of one process, each taking the next image as soon as it is free.",
+            "Almost always here: nothing is copied, start-up takes no time, memory is shared.",
+            "When an operation is written in pure Python.",
+        ),
+        Technique(
+            "futures-threads",
+            "Futures, threads",
+            "imgproc.backends.futures:FuturesThreads",
+            "",
+            "concurrent.futures.ThreadPoolExecutor, Python’s modern interface to threads.",
+            "The same cases as threads; the shortest code to write yourself.",
+            "The same cases as threads.",
+        ),
+        Technique(
+            "futures-processes",
+            "Futures, processes",
+            "imgproc.backends.futures:FuturesProcesses",
+            "",
+            "concurrent.futures.ProcessPoolExecutor, processes behind the same interface as its threads.",
+            "The same cases as the process pool; a dead worker is noticed at once.",
+            "For small batches, which its start-up outweighs.",
+        ),
+        Technique(
+            "joblib",
+            "joblib",
+            "imgproc.backends.joblib_loky:JoblibLoky",
+            "pip install joblib",
+            "joblib with its loky processes, the usual choice in scientific Python.",
+            "When your program uses joblib already.",
+            "For small batches: usually the slowest start.",
+        ),
+    )
+}
+
+
+def technique(name: str) -> Technique:
+    """The technique of that name; ``auto`` is the one recommended here.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name == "auto":
+        name = AUTO
+    if name not in TECHNIQUES:
+        known = ", ".join(("auto", *TECHNIQUES))
+        raise UserError(f"There is no technique “{name}”. Choose from {known}.", field="technique", limit=known)
+    return TECHNIQUES[name]

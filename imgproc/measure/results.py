@@ -1,0 +1,87 @@
+"""What measuring yields: one ``TechniqueMeasurement`` per technique, and ``Progress`` on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+Verdict = Literal["faster", "slower", "no measurable difference"]
+
+
+@dataclass
+class Round:
+    """One pass of one technique over the measured images."""
+
+    wall_seconds: float
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+@dataclass
+class SpanRecord:
+    """One stage on one worker, in seconds from the start of its round; ``worker`` counts from 1."""
+
+    worker: int
+    image: int
+    stage: str
+    start: float
+    end: float
+
+
+@dataclass
+class TechniqueMeasurement:
+    """One entry of ``techniques`` in run.json.
+
+    ``startup_seconds``: until every worker was ready. ``first_round_seconds``: the uncounted warm-up round.
+    ``stages``: seconds summed over the workers of the median round. ``identical``: every output had the
+    baseline's pixels; None where they could not be compared. Speedups are T1/Tp from paired rounds.
+    """
+
+    name: str
+    label: str
+    workers: int = 1
+    cv2_threads: int = 1
+    available: bool = True
+    reason: str | None = None
+    startup_seconds: float | None = None
+    first_round_seconds: float | None = None
+    rounds: list[Round] = field(default_factory=list)
+    median_seconds: float | None = None
+    ci95: list[float] | None = None
+    images_per_second: float | None = None
+    megapixels_per_second: float | None = None
+    speedup: float | None = None
+    speedup_ci95: list[float] | None = None
+    efficiency: float | None = None
+    karp_flatt: float | None = None
+    identical: bool | None = None
+    verdict: Verdict | None = None
+    stages: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    spans: list[SpanRecord] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TechniqueMeasurement:
+        """Read back what ``dataclasses.asdict`` wrote; names it does not know are left out."""
+        values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        values["rounds"] = [Round(**r) for r in data.get("rounds", [])]
+        values["spans"] = [SpanRecord(**s) for s in data.get("spans", [])]
+        return cls(**values)
+
+
+@dataclass
+class Progress:
+    """Where a run stands. ``share`` is 0 to 1; ``seconds_left`` is None until it can be estimated."""
+
+    phase: str
+    technique: str | None = None
+    label: str = ""
+    round: int = 0
+    rounds: int = 0
+    images_done: int = 0
+    images_total: int = 0
+    passes_done: int = 0
+    passes_total: int = 0
+    share: float = 0.0
+    seconds_left: float | None = None
+    elapsed: float = 0.0

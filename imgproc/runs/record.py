@@ -1,0 +1,211 @@
+"""run.json: the portable record of one run. Scripts outside the project rely on its names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.errors import UserError
+from imgproc.image.operations import Value
+from imgproc.image.task import write_whole
+from imgproc.measure.results import TechniqueMeasurement
+
+SCHEMA = 1
+
+State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+Mode = Literal["sequential", "parallel", "compare", "scale"]
+FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
+
+
+@dataclass
+class OutputRecord:
+    """One output file; ``file`` is its name in the run's folder ``images`` (or in the command line's folder)."""
+
+    operation: str
+    file: str
+    bytes: int = 0
+    pixels_sha256: str | None = None
+
+
+@dataclass
+class ImageRecord:
+    """One input: ``name`` as the user knows it, ``stored`` as it lies in the run's upload folder.
+
+    ``width`` and ``height`` are upright, in pixels; ``format`` is the type by content (JPEG, PNG, …);
+    ``error`` says why it was refused or what failed; ``preview`` is a file in the folder ``previews``.
+    """
+
+    index: int
+    name: str
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    bytes: int = 0
+    error: str | None = None
+    outputs: list[OutputRecord] = field(default_factory=list)
+    stored: str = ""
+    preview: str | None = None
+
+    @property
+    def megapixels(self) -> float:
+        return self.width * self.height / 1e6
+
+
+@dataclass
+class RunSettings:
+    """What was asked for. ``workers`` counts workers of the technique; ``budget`` is in seconds."""
+
+    operations: list[str]
+    parameters: dict[str, Value]
+    technique: str = "auto"
+    workers: int = 1
+    format: str = "png"
+    color: bool = False
+    split: str = "never"
+    rounds: int = 6
+    budget: float = 60.0
+    seed: int = 0
+    samples: int = 0
+    sample_megapixels: float = 0.0
+
+
+@dataclass
+class Record:
+    """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back."""
+
+    id: str
+    mode: Mode
+    settings: RunSettings
+    images: list[ImageRecord] = field(default_factory=list)
+    state: State = "queued"
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    owner: str = ""
+    started: str | None = None
+    finished: str | None = None
+    error: str | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    techniques: list[TechniqueMeasurement] = field(default_factory=list)
+    sample: list[int] | None = None
+    warnings: list[str] = field(default_factory=list)
+    best: str | None = None
+    advice: str = ""
+
+    @property
+    def good_images(self) -> list[ImageRecord]:
+        return [image for image in self.images if image.error is None]
+
+    @property
+    def megapixels(self) -> float:
+        return sum(image.megapixels for image in self.good_images)
+
+    @property
+    def technique(self) -> TechniqueMeasurement | None:
+        """The technique the run is about: the one asked for, else the baseline."""
+        measured = [t for t in self.techniques if t.available and t.median_seconds is not None]
+        others = [t for t in measured if t.name != BASELINE]
+        return next(iter(others or measured), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        record = asdict(self)
+        settings = record["settings"]
+        # The parameters stand beside the other settings, as DESIGN's schema has them.
+        record["settings"] = {**settings.pop("parameters"), **settings}
+        return {"schema": SCHEMA, **record}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Record:
+        """Raises: UserError: the data is not a run.json of this schema."""
+        try:
+            if data["schema"] != SCHEMA:
+                raise UserError(f"This run.json has schema {data['schema']}; this version reads {SCHEMA}.")
+            values = {name: data[name] for name in _names(cls) if name in data}
+            settings = data["settings"]
+            own = {name: settings[name] for name in _names(RunSettings) if name in settings}
+            own["parameters"] = {k: v for k, v in settings.items() if k not in own}
+            values["settings"] = RunSettings(**own)
+            values["images"] = [
+                ImageRecord(
+                    **{
+                        **_only(ImageRecord, i),
+                        "outputs": [OutputRecord(**_only(OutputRecord, o)) for o in i["outputs"]],
+                    }
+                )
+                for i in data["images"]
+            ]
+            values["techniques"] = [TechniqueMeasurement.from_dict(t) for t in data["techniques"]]
+            return cls(**values)
+        except (KeyError, TypeError, AttributeError) as problem:
+            raise UserError("This is not a run.json that this version can read.", code="bad_parameter") from problem
+
+    def save(self, folder: Path) -> None:
+        """Write run.json into the folder by atomic rename."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "run.json", json.dumps(self.to_dict(), ensure_ascii=False, indent=1).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> Record:
+        """Raises: UserError: there is no readable run.json in the folder."""
+        try:
+            data = json.loads((folder / "run.json").read_bytes())
+        except (OSError, ValueError):
+            raise UserError("This run has no readable record.", code="not_found") from None
+        return cls.from_dict(data)
+
+
+T = TypeVar("T")
+
+
+def _names(kind: type) -> list[str]:
+    return [f.name for f in fields(kind)]
+
+
+def _only(kind: type, data: dict[str, Any]) -> dict[str, Any]:
+    return {name: data[name] for name in _names(kind) if name in data}
+
+
+def summary(record: Record) -> str:
+    """The four lines that scripts read, then one line per thing the reader must know."""
+    technique = record.technique
+    lines = [f"Processing Mode: {_mode(record)}", f"Number of Images: {len(record.good_images)}"]
+    if technique is None or technique.median_seconds is None:
+        lines.append(f"Time Taken: not measured ({record.state})")
+    else:
+        lines.append(f"Time Taken: {seconds(technique.median_seconds)} seconds")
+        lines.append(f"Speedup: {_speedup(record, technique)}")
+    if record.error:
+        lines.append(f"Error: {record.error}")
+    if record.sample:
+        lines.append(f"Note: the speedup was measured on a sample of {len(record.sample)} of the images.")
+    lines += [f"Failed: {image.name}: {image.error}" for image in record.images if image.error]
+    lines += [f"Warning: {warning}" for warning in record.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def _mode(record: Record) -> str:
+    technique = record.technique
+    if record.mode == "sequential":
+        return "Sequential"
+    if technique is None:
+        return record.mode.capitalize()
+    workers = "1 worker" if technique.workers == 1 else f"{technique.workers} workers"
+    return f"{record.mode.capitalize()} ({technique.name}, {workers})"
+
+
+def _speedup(record: Record, technique: TechniqueMeasurement) -> str:
+    baseline = TECHNIQUES[BASELINE].label
+    if technique.name == BASELINE:
+        return f"1.0x over {baseline} (this is the baseline)"
+    if technique.speedup is None:
+        return f"not shown ({technique.reason or 'the baseline was not measured'})"
+    interval = technique.speedup_ci95
+    shown = f"{technique.speedup:.1f}x over {baseline}"
+    return f"{shown} (95% CI {interval[0]:.1f} to {interval[1]:.1f})" if interval else shown
+
+
+def seconds(value: float) -> str:
+    """Seconds with two decimals, more where two would say nothing: 2.41, 0.0042."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
