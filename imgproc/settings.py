@@ -49,7 +49,7 @@ class Settings:
             text = environ.get(item.name)
             if text is None:
                 continue
-            kind = type(item.default)
+            kind: type = type(item.default)
             try:
                 value = Path(text).absolute() if isinstance(item.default, Path) else kind(text)
             except ValueError:

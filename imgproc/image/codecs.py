@@ -19,7 +19,7 @@ from imgproc.image.operations import Image
 try:
     from isal import isal_zlib
 except ImportError:  # no wheel for this machine
-    isal_zlib = None
+    isal_zlib = None  # type: ignore[assignment]
 
 #: What encodes PNG here: "isal" or "opencv". The record names it.
 PNG_ENCODER = "isal" if isal_zlib else "opencv"
@@ -80,12 +80,13 @@ def _png(image: Image, bilevel: bool) -> bytes:
     if isal_zlib is None:
         return _opencv(image, ".png", [cv2.IMWRITE_PNG_BILEVEL, 1] if bilevel else [])
     height, width = image.shape[:2]
+    rows: Image
     if bilevel:
         rows, depth, kind = np.packbits(image, axis=1), 1, 0
     elif image.ndim == 2:
         rows, depth, kind = image, 8, 0
     else:
-        rows, depth, kind = cv2.cvtColor(image, cv2.COLOR_BGR2RGB).reshape(height, -1), 8, 2
+        rows, depth, kind = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8).reshape(height, -1), 8, 2
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
     filtered[:, 0] = _UP
     filtered[0, 1:] = rows[0]

@@ -168,16 +168,6 @@ def write_whole(path: str | Path, data: bytes) -> None:
         raise
 
 
-def hash_outputs(job: ImageJob, stopwatch: Stopwatch) -> dict[str, str]:
-    """``pixels_sha256`` of each written output, read back from its file. Never part of a timed round."""
-    hashes = {}
-    for name, path in job.outputs:
-        # Edges are gray even of a colour image.
-        color = job.color and not OPERATIONS[name].bilevel
-        hashes[name] = pixels_sha256(decode(Path(path).read_bytes(), color=color))
-    return hashes
-
-
 def pixels_sha256(image: Image) -> str:
     """SHA-256 over ``"{height}x{width}x{channels}:"`` and the bytes in row order."""
     height, width = image.shape[:2]

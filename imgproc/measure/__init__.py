@@ -1,0 +1,1 @@
+"""How a technique is timed. Nothing here knows of runs, files of a run or Flask."""

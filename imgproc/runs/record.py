@@ -23,12 +23,14 @@ FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
 
 @dataclass
 class OutputRecord:
-    """One output file; ``file`` is its name in the run's folder ``images`` (or in the command line's folder)."""
+    """One output file; ``file`` is its name in the run's folder ``images`` (or in the command line's folder),
+    ``preview`` a file in the folder ``previews``."""
 
     operation: str
     file: str
     bytes: int = 0
     pixels_sha256: str | None = None
+    preview: str | None = None
 
 
 @dataclass
@@ -109,6 +111,15 @@ class Record:
         others = [t for t in measured if t.name != BASELINE]
         return next(iter(others or measured), None)
 
+    @property
+    def seconds(self) -> float | None:
+        """How long the technique took for all images: the median round, or where only a sample was measured
+        the pass that made the results."""
+        technique = self.technique
+        if technique is None:
+            return None
+        return technique.first_round_seconds if self.sample else technique.median_seconds
+
     def to_dict(self) -> dict[str, Any]:
         record = asdict(self)
         settings = record["settings"]
@@ -174,12 +185,14 @@ def summary(record: Record) -> str:
     if technique is None or technique.median_seconds is None:
         lines.append(f"Time Taken: not measured ({record.state})")
     else:
-        lines.append(f"Time Taken: {seconds(technique.median_seconds)} seconds")
+        lines.append(f"Time Taken: {seconds(record.seconds or technique.median_seconds)} seconds")
         lines.append(f"Speedup: {_speedup(record, technique)}")
     if record.error:
         lines.append(f"Error: {record.error}")
     if record.sample:
-        lines.append(f"Note: the speedup was measured on a sample of {len(record.sample)} of the images.")
+        lines.append(
+            f"Note: the speedup was measured on a sample of {len(record.sample)} of the {len(record.good_images)} images."
+        )
     lines += [f"Failed: {image.name}: {image.error}" for image in record.images if image.error]
     lines += [f"Warning: {warning}" for warning in record.warnings]
     return "\n".join(lines) + "\n"

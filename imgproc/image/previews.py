@@ -1,0 +1,52 @@
+"""Small pictures of results for the pages, and the proof of their pixels, both from the written files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from imgproc.image.codecs import decode
+from imgproc.image.operations import OPERATIONS, Image
+from imgproc.image.task import Stopwatch, pixels_sha256, write_whole
+
+#: Longest side of a preview, in pixels.
+PREVIEW_SIDE = 1080
+
+
+@dataclass(frozen=True, slots=True)
+class CheckJob:
+    """Output files of one image to be read back: (operation, path, preview path or None)."""
+
+    outputs: tuple[tuple[str, str, str | None], ...]
+    color: bool
+
+
+def check_outputs(job: CheckJob, stopwatch: Stopwatch) -> dict[str, str]:
+    """``pixels_sha256`` by operation, read back from the files; writes the previews asked for.
+
+    Never part of a timed pass.
+    """
+    hashes = {}
+    for name, path, preview in job.outputs:
+        # Edges are gray even of a colour image.
+        image = decode(Path(path).read_bytes(), color=job.color and not OPERATIONS[name].bilevel)
+        hashes[name] = pixels_sha256(image)
+        if preview:
+            write_preview(image, preview)
+    return hashes
+
+
+def write_preview(image: Image, path: str | Path) -> None:
+    """Write the picture as JPEG (WebP takes ten times as long), no side longer than ``PREVIEW_SIDE``."""
+    height, width = image.shape[:2]
+    scale = PREVIEW_SIDE / max(height, width)
+    if scale < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    if not done:
+        raise OSError("the preview could not be encoded")
+    write_whole(path, data.tobytes())

@@ -1,0 +1,51 @@
+"""One measured run at a time on a machine: two at once would each report a smaller speedup."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+NAME = "speedup-lab-measuring.lock"
+_ASK_AGAIN_SECONDS = 0.25
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def machine_lock(on_wait: Callable[[float], None], *, folder: Path | None = None) -> Iterator[bool]:
+    """Hold the right to measure on this machine, across processes and users; the system frees it when we die.
+
+    Args:
+        on_wait: called with the seconds waited, at once and then some four times a second, while another
+            measured run goes first. It may raise to give up.
+        folder: where the lock's file lies; the system's folder for temporary files by default.
+
+    Yields:
+        True; False where the lock could not be made, so that nobody can say whether the machine was ours alone.
+    """
+    path = (folder or Path(tempfile.gettempdir())) / NAME
+    # Anyone on the machine must be able to take it, whoever made the file.
+    lock = FileLock(path, mode=0o666)
+    since = time.monotonic()
+    while True:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            on_wait(time.monotonic() - since)
+            time.sleep(_ASK_AGAIN_SECONDS)
+        except OSError:
+            log.warning("The lock for measuring could not be made in the folder for temporary files.", exc_info=True)
+            yield False
+            return
+        else:
+            break
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -1,0 +1,83 @@
+"""Where a run stands, and how long it will take: estimates from the passes seen so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from imgproc.measure.protocol import Contender
+from imgproc.measure.results import Progress
+
+OnProgress = Callable[[Progress], None]
+
+
+class Tracker:
+    """Turns what happens in a run into ``Progress``.
+
+    The time left is estimated from seconds per pass: measured once a pass is done, before that from the part of
+    it that is. The share never goes back.
+    """
+
+    def __init__(self, tell: OnProgress, *, rounds: int, budget: float, contenders: int) -> None:
+        self._tell = tell
+        self._rounds = rounds if budget > 0 else 0
+        self._budget = budget
+        self._contenders = contenders
+        self._begin = time.perf_counter()
+        self._phase_begin = self._begin
+        self._rounds_begin: float | None = None
+        self._now = Progress("starting", rounds=self._rounds, passes_total=1 + self._rounds * contenders)
+
+    def phase(self, name: str, contender: Contender | None = None, *, images: int = 0, round: int = 0) -> None:
+        """A new phase begins; ``images`` are to be done in it."""
+        technique = contender.technique if contender else None
+        self._phase_begin = time.perf_counter()
+        if round and self._rounds_begin is None:
+            self._rounds_begin = self._phase_begin
+        self._now = replace(
+            self._now,
+            phase=name,
+            technique=technique.name if technique else None,
+            label=technique.label if technique else "",
+            round=round,
+            images_done=0,
+            images_total=images,
+        )
+        self._send()
+
+    def image_done(self) -> None:
+        self._now.images_done += 1
+        self._send()
+
+    def pass_done(self) -> None:
+        self._now.passes_done += 1
+        self._send()
+
+    def _send(self) -> None:
+        now = time.perf_counter()
+        elapsed = now - self._begin
+        left = self._left(now)
+        if left is not None:
+            share = elapsed / (elapsed + left) if elapsed + left > 0 else 0.0
+            self._now.share = min(0.99, max(self._now.share, share))
+        self._now.seconds_left = left
+        self._now.elapsed = elapsed
+        self._tell(replace(self._now))
+
+    def _left(self, now: float) -> float | None:
+        p = self._now
+        if self._rounds_begin is not None:  # measured passes: extrapolate them
+            done = p.passes_done - 1 + (p.images_done / p.images_total if p.images_total else 0)
+            if done <= 0:
+                return None
+            per_pass = (now - self._rounds_begin) / done
+            left = per_pass * (self._rounds * self._contenders - done)
+            return max(0.0, min(left, self._budget - (now - self._rounds_begin) + per_pass * self._contenders))
+        if p.phase == "results" and p.images_done:
+            here = now - self._phase_begin
+            rest = here * (p.images_total - p.images_done) / p.images_done
+            # The baseline takes about as much longer as there are workers; nobody knows yet, so this is rough.
+            measuring = (here + rest) * (self._rounds + 1) * (3 if self._contenders > 1 else 1)
+            return rest + min(measuring, self._budget)
+        return None

@@ -1,0 +1,136 @@
+"""The operations give plain OpenCV's pixels, and their parameters refuse what OpenCV would take silently."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgproc.errors import UserError
+from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
+
+DEFAULTS = parse_parameters({})
+
+
+def pictures(channels=(1, 3), sides=st.integers(1, 80)):
+    """Small images, from noise to plateaus, gray and colour."""
+
+    def make(height, width, depth, levels, seed):
+        rng = np.random.default_rng(seed)
+        shape = (height, width) if depth == 1 else (height, width, depth)
+        coarse = rng.integers(0, levels, shape) * (255 // max(1, levels - 1))
+        smooth = cv2.blur(coarse.astype(np.uint8), (3, 3)) if seed % 2 else coarse.astype(np.uint8)
+        return np.ascontiguousarray(smooth)
+
+    return st.builds(
+        make, sides, sides, st.sampled_from(channels), st.sampled_from([1, 2, 3, 17, 256]), st.integers(0, 2**32 - 1)
+    )
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    cv2.setNumThreads(1)
+    yield
+    cv2.ipp.setUseIPP(True)
+
+
+def plain(call, *arguments, **options):
+    """Whole-image OpenCV on one thread without IPP: the reference."""
+    cv2.ipp.setUseIPP(False)
+    try:
+        return call(*arguments, **options)
+    finally:
+        cv2.ipp.setUseIPP(True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(pictures(), st.integers(0, 600), st.integers(0, 600), st.sampled_from([3, 5, 7]), st.booleans())
+def test_canny_is_opencv_without_ipp(image, a, b, aperture, l2):
+    low, high = sorted((a, b))
+    values = parse_parameters({"canny_low": low, "canny_high": high, "aperture": aperture, "l2gradient": l2})
+    expected = plain(cv2.Canny, image, low, high, apertureSize=aperture, L2gradient=l2)
+    assert np.array_equal(OPERATIONS["canny"].apply(image, values), expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(pictures(), st.integers(0, 49), st.floats(0, 50))
+def test_gaussian_is_opencv(image, half, sigma):
+    kernel = 2 * half + 1
+    values = parse_parameters({"kernel": kernel, "sigma": sigma})
+    expected = plain(cv2.GaussianBlur, image, (kernel, kernel), sigma)
+    assert np.array_equal(OPERATIONS["gaussian"].apply(image, values), expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(pictures())
+def test_equalize_is_opencv_on_gray_and_on_the_luma_of_colour(image):
+    made = OPERATIONS["equalize"].apply(image, DEFAULTS)
+    if image.ndim == 2:
+        assert np.array_equal(made, plain(cv2.equalizeHist, image))
+        return
+    luma = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
+    luma[:, :, 0] = cv2.equalizeHist(luma[:, :, 0].copy())
+    assert np.array_equal(made, cv2.cvtColor(luma, cv2.COLOR_YCrCb2BGR))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_leaves_its_input_alone(name):
+    image = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
+    before = image.copy()
+    OPERATIONS[name].apply(image, DEFAULTS)
+    assert np.array_equal(image, before)
+
+
+def test_only_canny_is_bilevel_and_its_pixels_are():
+    image = np.random.default_rng(1).integers(0, 256, (60, 60), np.uint8)
+    for operation in OPERATIONS.values():
+        levels = set(np.unique(operation.apply(image, DEFAULTS)))
+        assert (levels <= {0, 255}) == operation.bilevel
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("canny_low", "nan"),
+        ("canny_low", "-1"),
+        ("canny_high", "1e9"),
+        ("canny_high", "10.5"),
+        ("canny_high", ""),
+        ("aperture", "4"),
+        ("aperture", "3.5"),
+        ("l2gradient", "perhaps"),
+        ("kernel", "4"),
+        ("kernel", "0"),
+        ("kernel", "101"),
+        ("sigma", "inf"),
+        ("sigma", "1000"),
+        ("sigma", "wide"),
+        ("sigma", None),
+    ],
+)
+def test_bad_values_are_refused_with_field_and_limit(name, bad):
+    with pytest.raises(UserError) as caught:
+        parse_parameters({name: bad})
+    assert caught.value.field == name
+    assert caught.value.limit
+    assert name in caught.value.message
+
+
+def test_swapped_thresholds_are_refused():
+    with pytest.raises(UserError, match="must not be above"):
+        parse_parameters({"canny_low": "300"})
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_defaults_are_in_range_and_survive_text(name):
+    parameter = PARAMETERS[name]
+    assert parameter.parse(str(parameter.default)) == parameter.default
+    assert parameter.help and parameter.range and parameter.label
+
+
+def test_operations_come_in_table_order_each_once():
+    assert parse_operations(["equalize, canny", "canny"]) == ("canny", "equalize")
+    for bad in (["blur"], [], [" , "]):
+        with pytest.raises(UserError) as caught:
+            parse_operations(bad)
+        assert caught.value.field == "operations"

@@ -1,0 +1,142 @@
+"""The protocol on programmed times: what is timed, in which order, when it stops, and what it concludes."""
+
+import pytest
+from fakes import Clock, Fake
+
+from imgproc.backends import Technique
+from imgproc.backends.base import BackendError
+from imgproc.image.task import Task
+from imgproc.measure.protocol import Contender, conclude, interleave
+
+TASKS = [Task(i, print, None) for i in (4, 2, 9)]
+
+
+def nothing(_):
+    pass
+
+
+def contender(clock, name="fake", times=(1.0,), workers=1, **attributes):
+    technique = Technique(name, name.title(), "fakes:Fake", "", "", "", "")
+    made = Contender(technique, workers, deadline=5, clock=clock)
+    for key, value in {"clock": clock, "times": times, **attributes}.items():
+        setattr(made.backend, key, value)
+    return made
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def measured(clock, pairs, **options):
+    """Two contenders run over (baseline time, technique time) rounds."""
+    base = contender(clock, "sequential", [b for b, _ in pairs])
+    fast = contender(clock, "fake", [f for _, f in pairs], workers=2, **options)
+    both = [base, fast]
+    for one in both:
+        one.start()
+    interleave(both, lambda c, n: c.run(TASKS, nothing), rounds=len(pairs), budget=1e9, seed=3, clock=clock)
+    conclude(both, images=3, megapixels=6.0)
+    return base.measurement, fast.measurement
+
+
+def test_startup_is_a_figure_of_its_own(clock):
+    c = contender(clock)
+    c.start()
+    done = c.run(TASKS, nothing)
+    assert c.measurement.startup_seconds == 0.25
+    assert done.round.wall_seconds == pytest.approx(1.0)
+
+
+def test_medians_speedup_and_interval_from_paired_rounds(clock):
+    base, fast = measured(clock, [(2.0, 1.0), (2.2, 1.1), (1.8, 0.9), (2.0, 1.0), (2.1, 1.05), (1.9, 0.95)])
+    assert base.median_seconds == pytest.approx(2.0)
+    assert fast.median_seconds == pytest.approx(1.0)
+    assert base.speedup == 1
+    assert fast.speedup == pytest.approx(2.0)
+    assert fast.speedup_ci95 == [pytest.approx(2.0), pytest.approx(2.0)]
+    assert fast.efficiency == pytest.approx(1.0)
+    assert fast.karp_flatt == pytest.approx(0.0)
+    assert fast.verdict == "faster"
+    assert fast.images_per_second == pytest.approx(3.0)
+    assert fast.megapixels_per_second == pytest.approx(6.0)
+    assert fast.ci95 == [pytest.approx(0.9), pytest.approx(1.1)]
+
+
+def test_a_slowdown_is_below_one_and_called_slower(clock):
+    _, slow = measured(clock, [(1.0, 1.2)] * 6)
+    assert slow.speedup == pytest.approx(1 / 1.2)
+    assert slow.verdict == "slower"
+
+
+def test_no_interval_and_no_verdict_below_six_rounds(clock):
+    _, fast = measured(clock, [(2.0, 1.0)] * 5)
+    assert fast.speedup == pytest.approx(2.0)
+    assert fast.speedup_ci95 is None and fast.verdict is None and fast.ci95 is None
+
+
+def test_no_speedup_for_other_pixels(clock):
+    base, fast = contender(clock, "sequential"), contender(clock, times=(0.5,))
+    interleave([base, fast], lambda c, n: c.run(TASKS, nothing), rounds=6, budget=99, seed=1, clock=clock)
+    fast.measurement.identical = False
+    conclude([base, fast], images=3, megapixels=1)
+    assert fast.measurement.speedup is None and fast.measurement.verdict is None
+    assert fast.measurement.median_seconds == pytest.approx(0.5)
+
+
+def test_every_round_runs_all_in_an_order_shuffled_by_the_seed(clock):
+    def order(seed):
+        seen = []
+        all_three = [contender(clock, name) for name in ("sequential", "a", "b")]
+
+        def one(c, number):
+            seen.append((number, c.technique.name))
+            return c.run(TASKS, nothing)
+
+        interleave(all_three, one, rounds=8, budget=1e9, seed=seed, clock=clock)
+        return seen
+
+    first = order(5)
+    assert order(5) == first
+    assert order(6) != first
+    rounds = [tuple(name for n, name in first if n == number) for number in range(1, 9)]
+    assert all(sorted(r) == ["a", "b", "sequential"] for r in rounds)
+    assert len(set(rounds)) > 1
+
+
+def test_the_budget_ends_it_before_a_round_that_would_exceed_it(clock):
+    c = contender(clock, times=(3.0,))
+    interleave([c], lambda c, n: c.run(TASKS, nothing), rounds=20, budget=10.0, seed=1, clock=clock)
+    assert len(c.passes) == 3
+    tight = contender(clock, times=(3.0,))
+    interleave([tight], lambda c, n: c.run(TASKS, nothing), rounds=20, budget=-5.0, seed=1, clock=clock)
+    assert len(tight.passes) == 1
+
+
+def test_spans_count_from_the_rounds_start_and_waiting_is_what_is_left(clock):
+    base, fast = measured(clock, [(3.0, 1.5)] * 6)
+    assert [(s.worker, s.image, s.start, s.end) for s in fast.spans] == [
+        (1, 4, 0.0, 0.5),
+        (1, 9, 1.0, 1.5),
+        (2, 2, 0.5, 1.0),
+    ]
+    assert fast.stages == {"canny": pytest.approx(1.5), "wait": pytest.approx(1.5)}
+    assert base.stages["wait"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_hidden_threads_and_missing_results_fail_the_technique(clock):
+    with pytest.raises(BackendError, match="4 inner OpenCV threads"):
+        contender(clock, inner_threads=4).run(TASKS, nothing)
+    with pytest.raises(BackendError, match="one result for each"):
+        contender(clock, drop=1).run(TASKS, nothing)
+
+
+def test_stopping_in_a_callback_ends_the_pass(clock):
+    class Stop(Exception):
+        pass
+
+    def stop(_):
+        raise Stop
+
+    with pytest.raises(Stop):
+        contender(clock).run(TASKS, stop)

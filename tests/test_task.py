@@ -1,0 +1,99 @@
+"""A task is run, stamped, and never raises."""
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from imgproc.errors import UserError
+from imgproc.image import task as tasks
+from imgproc.image.codecs import decode, encode
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.previews import PREVIEW_SIDE, CheckJob, check_outputs
+from imgproc.image.task import ImageJob, Stopwatch, Task, pixels_sha256, process_image, run_task, write_whole
+
+
+def work(error, stopwatch):
+    raise error
+
+
+@pytest.fixture
+def job(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    source = tmp_path / "a.png"
+    source.write_bytes(encode(image, "png"))
+    outputs = tuple((name, str(tmp_path / f"a_{name}.png")) for name in OPERATIONS)
+    return ImageJob(str(source), outputs, parse_parameters({}))
+
+
+def test_every_stage_is_stamped_in_order(job):
+    result = run_task(Task(7, process_image, job))
+    assert result.index == 7 and result.error is None
+    each = [(name, "encode", "write") for name in OPERATIONS]
+    assert [s.stage for s in result.spans] == ["read", "decode", *sum(map(list, each), [])]
+    times = [t for s in result.spans for t in (s.start, s.end)]
+    assert times == sorted(times)
+    assert pickle.loads(pickle.dumps(result)) == result
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_the_files_hold_plain_opencvs_pixels(job, color):
+    job = ImageJob(job.source, job.outputs, job.parameters, "png", color)
+    written = run_task(Task(0, process_image, job)).value
+    flag = cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE
+    image = cv2.imread(job.source, flag)
+    for output in written:
+        expected = OPERATIONS[output.operation].apply(image, job.parameters)
+        data = Path(output.path).read_bytes()
+        assert len(data) == output.bytes
+        assert np.array_equal(decode(data, color=expected.ndim == 3), expected)
+
+
+def test_hashes_are_of_the_written_files(job, tmp_path):
+    run_task(Task(0, process_image, job))
+    files = tuple((name, path, str(tmp_path / f"p_{name}.jpg")) for name, path in job.outputs)
+    hashes = check_outputs(CheckJob(files, color=False), Stopwatch())
+    image = cv2.imread(job.source, cv2.IMREAD_GRAYSCALE)
+    for name, operation in OPERATIONS.items():
+        expected = operation.apply(image, job.parameters)
+        assert hashes[name] == hashlib.sha256(b"90x120x1:" + expected.tobytes()).hexdigest()
+        assert max(cv2.imread(str(tmp_path / f"p_{name}.jpg")).shape) <= PREVIEW_SIDE
+
+
+def test_the_hash_tells_shapes_apart():
+    image = np.zeros((4, 6), np.uint8)
+    assert len({pixels_sha256(a) for a in (image, image.T, image.reshape(2, 4, 3))}) == 3
+    assert pixels_sha256(np.asfortranarray(image)) == pixels_sha256(image)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UserError("The file is damaged."), "The file is damaged."),
+        (MemoryError(), "not enough memory"),
+        (FileNotFoundError(2, "No such file or directory", "/secret/path"), "could not be read"),
+        (ValueError("/secret/path"), "Unexpected ValueError"),
+    ],
+)
+def test_a_failing_task_is_a_result_in_plain_words(error, said):
+    result = run_task(Task(3, work, error))
+    assert said in result.error
+    assert "secret" not in result.error
+    assert result.worker is not None
+
+
+def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    target = tmp_path / "out.png"
+    write_whole(target, b"old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tasks.Path, "replace", fail)
+    with pytest.raises(OSError):
+        write_whole(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.png"]
