@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import glob
+import importlib
 import json
+import os
 import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -19,12 +23,14 @@ from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
 from imgproc.image.codecs import FORMATS, parse_format
 from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
+from imgproc.image.samples import draw_many
+from imgproc.image.vetting import Vetter
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import machine_lock
 from imgproc.measure.results import Progress
 from imgproc.runs.execute import Places, process
 from imgproc.runs.record import ImageRecord, Record, RunSettings, summary
-from imgproc.settings import Settings
+from imgproc.settings import PROJECT, Settings
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -55,7 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_process(commands)
-    _add_sample(commands)
+    sample = commands.add_parser("sample", help="draw sample pictures into a folder")
+    sample.add_argument("folder", type=Path, metavar="DIR", help="folder for the pictures")
+    sample.add_argument("--count", type=int, default=12, metavar="N", help="how many (default: %(default)s)")
+    sample.add_argument(
+        "--megapixels", type=float, default=3.0, metavar="M", help="their size on average (default: %(default)g)"
+    )
+    sample.add_argument("--seed", type=int, default=0, metavar="S", help="other pictures with another seed")
+    sample.set_defaults(run=_sample)
     listing = commands.add_parser("techniques", help="what can run here, and what is missing")
     listing.set_defaults(run=_techniques)
     serve = commands.add_parser("serve", help="start the web app")
@@ -69,9 +82,7 @@ def _add_process(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command = commands.add_parser("process", help="process images into a folder")
     command.add_argument("paths", nargs="+", metavar="PATH", help="image files, folders (with all below), or globs")
     command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
-    command.add_argument(
-        "--technique", default="auto", metavar="NAME", help=f"auto (default), {', '.join(TECHNIQUES)}"
-    )
+    command.add_argument("--technique", default="auto", metavar="NAME", help=f"auto (default), {', '.join(TECHNIQUES)}")
     command.add_argument("--workers", type=int, metavar="N", help="workers (default: the cores this machine has)")
     command.add_argument(
         "--operations", action="append", metavar="NAME", help=f"default: {','.join(OPERATIONS)}; commas or repeated"
@@ -116,26 +127,38 @@ def _process(chosen: argparse.Namespace) -> int:
         ),
     )
     files = find_images(chosen.paths, chosen.out)
-    record.images = [_look_at(index, path, settings) for index, path in enumerate(files)]
+    vetter = Vetter(settings.max_pixels, settings.MAX_SIDE)
+    record.images = [_look_at(index, path, vetter) for index, path in enumerate(files)]
     if not record.good_images:
         for image in record.images:
             print(f"imgproc: {image.name}: {image.error}", file=sys.stderr)
         raise UserError("None of the files could be processed.", code="refused_image")
     _make_folder(chosen.out)
-    with tempfile.TemporaryDirectory(prefix=".imgproc-", dir=chosen.out) as work, _Bar(chosen.json) as bar:
-        with machine_lock(on_wait=lambda: bar.say("waiting for another measurement on this machine to end")):
-            process(
-                record,
-                Places({i.index: files[i.index] for i in record.images}, chosen.out, None, Path(work)),
-                settings,
-                progress=bar.show,
-            )
+    sources = dict(enumerate(files))
+    with (
+        tempfile.TemporaryDirectory(prefix=".imgproc-", dir=chosen.out) as work,
+        _Bar(chosen.json) as bar,
+        machine_lock(bar.waiting),
+    ):
+        process(record, Places(sources, chosen.out, None, Path(work)), settings, progress=bar.show)
     record.state = "done"
-    print(json.dumps(record.to_dict(), ensure_ascii=False, indent=1) if chosen.json else summary(record), end="")
+    print(json.dumps(record.to_dict(), ensure_ascii=False, indent=1) + "\n" if chosen.json else summary(record), end="")
     return SOME_FAILED if any(image.error for image in record.images) else DONE
 
 
-def _in_range(name: str, value: int, low: int, high: int) -> int:
+Number = TypeVar("Number", int, float)
+
+
+def _look_at(index: int, path: Path, vetter: Vetter) -> ImageRecord:
+    """An image as far as its header tells; it is decoded only once, by the worker that processes it."""
+    look = vetter.look(path)
+    size = path.stat().st_size
+    # A name need not be text on every system; what is shown must be.
+    name = os.fsencode(path).decode(errors="replace")
+    return ImageRecord(index, name, look.width, look.height, look.format, size, look.error)
+
+
+def _in_range(name: str, value: Number, low: Number, high: Number) -> Number:
     if not low <= value <= high:
         raise UserError(f"--{name} must be from {low} to {high}, not {value}.", field=name, limit=high)
     return value
@@ -177,7 +200,7 @@ def _expand(pattern: str, out: Path) -> Iterator[Path]:
     elif path.exists():
         yield path
     elif glob.has_magic(pattern):
-        for match in sorted(glob.glob(pattern, recursive=True)):
+        for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
             if Path(match).is_file():
                 yield Path(match)
     else:
@@ -190,6 +213,7 @@ class _Bar:
     def __init__(self, quiet: bool) -> None:
         self._bar: tqdm[None] | None = None
         self._off = quiet or not sys.stderr.isatty()
+        self._waited = False
 
     def __enter__(self) -> _Bar:
         return self
@@ -204,12 +228,34 @@ class _Bar:
         self._bar.n = round(100 * progress.share)
         self._bar.update(0)
 
-    def say(self, text: str) -> None:
-        print(f"imgproc: {text}", file=sys.stderr)
+    def waiting(self, seconds: float) -> None:
+        """Somebody else is measuring; said once."""
+        if not self._waited:
+            self._waited = True
+            print("imgproc: waiting until another measurement on this machine has ended", file=sys.stderr)
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def _sample(chosen: argparse.Namespace) -> int:
+    count = _in_range("count", chosen.count, 1, 10_000)
+    _make_folder(chosen.folder)
+    about = _in_range("megapixels", chosen.megapixels, 0.01, 50.0)
+    drawn = draw_many(chosen.folder, count, about, chosen.seed, usable_cores())
+    with closing(drawn), tqdm(total=count, unit="picture", leave=False, disable=not sys.stderr.isatty()) as bar:
+        for _ in drawn:
+            bar.update()
+    print(f"{count} pictures in {chosen.folder}")
+    return DONE
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    # app.py stands above this package and beside it; only this command needs it.
+    sys.path.insert(0, str(PROJECT))
+    status: int = importlib.import_module("app").serve(chosen.host, chosen.port)
+    return status
 
 
 def _techniques(_: argparse.Namespace) -> int:

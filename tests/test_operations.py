@@ -12,7 +12,10 @@ from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_operations, p
 DEFAULTS = parse_parameters({})
 
 
-def pictures(channels=(1, 3), sides=st.integers(1, 80)):
+SIDES = st.integers(1, 80)
+
+
+def pictures(channels=(1, 3)):
     """Small images, from noise to plateaus, gray and colour."""
 
     def make(height, width, depth, levels, seed):
@@ -23,7 +26,7 @@ def pictures(channels=(1, 3), sides=st.integers(1, 80)):
         return np.ascontiguousarray(smooth)
 
     return st.builds(
-        make, sides, sides, st.sampled_from(channels), st.sampled_from([1, 2, 3, 17, 256]), st.integers(0, 2**32 - 1)
+        make, SIDES, SIDES, st.sampled_from(channels), st.sampled_from([1, 2, 3, 17, 256]), st.integers(0, 2**32 - 1)
     )
 
 

@@ -1,7 +1,7 @@
 """The protocol on programmed times: what is timed, in which order, when it stops, and what it concludes."""
 
 import pytest
-from fakes import Clock, Fake
+from fakes import Clock
 
 from imgproc.backends import Technique
 from imgproc.backends.base import BackendError

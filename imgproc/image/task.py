@@ -86,7 +86,7 @@ class TaskResult:
 
 
 def run_task(task: Task) -> TaskResult:
-    """What every worker of every technique runs; it never raises."""
+    """What every worker of every technique runs; it never raises, but for Ctrl-C, which is for the caller."""
     stopwatch, value, error = Stopwatch(), None, None
     try:
         value = task.work(task.payload, stopwatch)
@@ -96,7 +96,9 @@ def run_task(task: Task) -> TaskResult:
         error = "There was not enough memory for this image."
     except OSError as problem:
         error = f"A file could not be read or written: {problem.strerror or type(problem).__name__}."
-    except Exception as problem:  # a worker must survive any task, and say which one it was
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # a worker must survive any task, even one that calls exit()
         error = f"Unexpected {type(problem).__name__} while working on this image."
     return TaskResult(task.index, value, error, current_worker(), tuple(stopwatch.spans))
 
@@ -113,8 +115,10 @@ def pin_threads(cv2_threads: int = 1) -> None:
 
 def inner_threads() -> dict[str, int]:
     """The inner threads of this process as the libraries report them."""
-    pools = {pool["prefix"]: int(pool["num_threads"]) for pool in threadpool_info()}
-    return {"opencv": cv2.getNumThreads(), **pools}
+    threads = {"opencv": cv2.getNumThreads()}
+    for pool in threadpool_info():  # two copies of a library may be loaded
+        threads[pool["prefix"]] = max(threads.get(pool["prefix"], 0), int(pool["num_threads"]))
+    return threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,16 @@ class Output:
     bytes: int
 
 
-def process_image(job: ImageJob, stopwatch: Stopwatch) -> tuple[Output, ...]:
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What became of one image: its size upright in pixels, and the files written."""
+
+    width: int
+    height: int
+    outputs: tuple[Output, ...]
+
+
+def process_image(job: ImageJob, stopwatch: Stopwatch) -> Processed:
     """Read, decode, and for each operation: run it, encode, write."""
     with stopwatch.stage("read"):
         data = Path(job.source).read_bytes()
@@ -153,7 +166,8 @@ def process_image(job: ImageJob, stopwatch: Stopwatch) -> tuple[Output, ...]:
         with stopwatch.stage("write"):
             write_whole(path, encoded)
         done.append(Output(name, path, len(encoded)))
-    return tuple(done)
+    height, width = image.shape[:2]
+    return Processed(width, height, tuple(done))
 
 
 def write_whole(path: str | Path, data: bytes) -> None:

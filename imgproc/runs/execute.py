@@ -17,13 +17,10 @@ from imgproc.image.task import ImageJob, Task, TaskResult, process_image
 from imgproc.measure.environment import environment
 from imgproc.measure.protocol import Contender, Pass, conclude, interleave
 from imgproc.runs.naming import OutputNames
-from imgproc.runs.progress import OnProgress, Tracker
+from imgproc.runs.progress import Cancelled, OnProgress, Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
+from imgproc.runs.sampling import draw_samples
 from imgproc.settings import Settings
-
-
-class Cancelled(Exception):
-    """Somebody asked to end the run."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def process(
     it and the baseline take turns on the same images, or on a sample where all would take too long.
 
     Args:
-        results_ready: called when every output is written, before any measuring.
+        results_ready: called when every output is written and has its preview, before any measuring.
 
     Raises:
         UserError: the technique cannot run here, or no image could be processed.
@@ -60,6 +57,42 @@ def process(
         Cancelled: ``cancelled`` said so.
     """
     _Execution(record, places, settings, progress, cancelled).run(results_ready)
+
+
+def execute(
+    record: Record,
+    uploads: Path,
+    results: Path,
+    settings: Settings,
+    *,
+    progress: OnProgress,
+    cancelled: Callable[[], bool],
+) -> None:
+    """A run of the web app, in its two folders: draw the samples if it asks for some, then ``process``.
+
+    Fills the record and its state; saves it once when the results are there, so that they can be looked at
+    while the speedup is measured.
+
+    Raises:
+        UserError, BackendError: as ``process``.
+    """
+    previews = results / "previews"
+    try:
+        if record.settings.samples and not record.images:
+            draw_samples(record, uploads, previews, settings, progress=progress, cancelled=cancelled)
+        sources = {image.index: uploads / image.stored for image in record.images}
+        places = Places(sources, results / "images", previews, results / "work")
+        process(
+            record,
+            places,
+            settings,
+            progress=progress,
+            cancelled=cancelled,
+            results_ready=lambda: record.save(results),
+        )
+        record.state = "done"
+    except Cancelled:
+        record.state = "cancelled"
 
 
 def choose(record: Record) -> str:
@@ -109,6 +142,8 @@ class _Execution:
                 folder.mkdir(parents=True, exist_ok=True)
         try:
             first = self._results()
+            if self.places.previews:
+                self._check_results(record.good_images)
             results_ready()
             self._measure(first)
         finally:
@@ -129,18 +164,17 @@ class _Execution:
             image = by_index[result.index]
             if result.error is not None:
                 image.error, image.outputs = result.error, []
-            else:
-                for output, written in zip(image.outputs, result.value, strict=True):
-                    output.bytes = written.bytes
+                continue
+            image.width, image.height = result.value.width, result.value.height
+            for output, written in zip(image.outputs, result.value.outputs, strict=True):
+                output.bytes = written.bytes
         if not self.record.good_images:
             raise UserError("None of the images could be processed.", code="refused_image")
         return first
 
     def _measure(self, first: Pass) -> None:
-        """Prove the pixels and let the technique and the baseline take turns."""
+        """Let the technique and the baseline take turns, on the same pixels."""
         record, asked = self.record, self.record.settings
-        if self.places.previews:
-            self._check_results(record.good_images)
         if asked.budget <= 0:
             self.main.passes = [first]
             conclude(self.contenders, images=len(record.good_images), megapixels=record.megapixels)

@@ -12,6 +12,10 @@ from imgproc.measure.results import Progress
 OnProgress = Callable[[Progress], None]
 
 
+class Cancelled(Exception):
+    """Somebody asked to end the run."""
+
+
 class Tracker:
     """Turns what happens in a run into ``Progress``.
 
