@@ -155,7 +155,7 @@ def _look_at(index: int, path: Path, vetter: Vetter) -> ImageRecord:
     size = path.stat().st_size
     # A name need not be text on every system; what is shown must be.
     name = os.fsencode(path).decode(errors="replace")
-    return ImageRecord(index, name, look.width, look.height, look.format, size, look.error)
+    return ImageRecord(index, name, look.width, look.height, look.format, size, look.error, look.code)
 
 
 def _in_range(name: str, value: Number, low: Number, high: Number) -> Number:

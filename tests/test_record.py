@@ -48,7 +48,8 @@ def test_the_names_that_scripts_rely_on(record):
     assert {"operation", "file", "pixels_sha256"} <= data["images"][0]["outputs"][0].keys()
     assert {
         "name", "label", "workers", "cv2_threads", "available", "reason", "startup_seconds", "first_round_seconds",
-        "rounds", "median_seconds", "ci95", "images_per_second", "megapixels_per_second", "speedup", "speedup_ci95", "efficiency",
+        "rounds", "median_seconds", "ci95", "images_per_second", "megapixels_per_second", "speedup", "speedup_ci95",
+        "efficiency",
         "karp_flatt", "identical", "verdict", "stages", "warnings", "spans",
     } <= data["techniques"][0].keys()  # fmt: skip
     assert {"wall_seconds", "cpu_seconds", "peak_memory_bytes"} <= data["techniques"][0]["rounds"][0].keys()

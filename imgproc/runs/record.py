@@ -38,7 +38,7 @@ class ImageRecord:
     """One input: ``name`` as the user knows it, ``stored`` as it lies in the run's upload folder.
 
     ``width`` and ``height`` are upright, in pixels; ``format`` is the type by content (JPEG, PNG, …);
-    ``error`` says why it was refused or what failed; ``preview`` is a file in the folder ``previews``.
+    ``error`` says why it was refused or what failed, ``code`` is that of ``UserError``; ``preview`` is a file in the folder ``previews``.
     """
 
     index: int
@@ -48,6 +48,7 @@ class ImageRecord:
     format: str = ""
     bytes: int = 0
     error: str | None = None
+    code: str | None = None
     outputs: list[OutputRecord] = field(default_factory=list)
     stored: str = ""
     preview: str | None = None

@@ -1,0 +1,154 @@
+"""A run from images to record, with real techniques on small pictures."""
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from imgproc.backends import TECHNIQUES
+from imgproc.errors import UserError
+from imgproc.image.codecs import decode, encode
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.runs.execute import Places, process
+from imgproc.runs.progress import Cancelled
+from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.settings import Settings
+
+SETTINGS = Settings()
+
+
+def images(folder, sizes):
+    folder.mkdir()
+    rng = np.random.default_rng(4)
+    records, sources = [], {}
+    for index, (height, width) in enumerate(sizes):
+        path = folder / f"{index}.png"
+        path.write_bytes(encode(cv2.blur(rng.integers(0, 256, (height, width, 3), np.uint8), (5, 5)), "png"))
+        records.append(ImageRecord(index, "same.png", width, height, "PNG", path.stat().st_size))
+        sources[index] = path
+    return records, sources
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(technique="threading", sizes=((60, 80), (200, 300), (10, 9)), mode="parallel", previews=True, **asked):
+        records, sources = images(tmp_path / "in", sizes)
+        hooks = {name: asked.pop(name) for name in ("progress", "cancelled", "spoil") if name in asked}
+        hooks.pop("spoil", lambda _: None)(sources)
+        settings = RunSettings(list(OPERATIONS), parse_parameters({}), technique, **{"workers": 2, **asked})
+        record = Record("0123456789ab", mode, settings, records)
+        places = Places(sources, tmp_path / "images", tmp_path / "previews" if previews else None, tmp_path / "work")
+        process(record, places, SETTINGS, **hooks)
+        return record, places
+
+    return run
+
+
+def reference(path, operation, record):
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR if record.settings.color else cv2.IMREAD_GRAYSCALE)
+    return OPERATIONS[operation].apply(image, record.settings.parameters)
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+@pytest.mark.parametrize("color", [False, True])
+def test_every_technique_writes_the_same_pixels_and_says_so(name, color, run):
+    record, places = run(name, rounds=6, color=color)
+    for image in record.images:
+        assert image.error is None
+        for output in image.outputs:
+            expected = reference(places.sources[image.index], output.operation, record)
+            data = (places.outputs / output.file).read_bytes()
+            assert len(data) == output.bytes
+            assert np.array_equal(decode(data, color=expected.ndim == 3), expected)
+            height, width = expected.shape[:2]
+            head = f"{height}x{width}x{3 if expected.ndim == 3 else 1}:".encode()
+            assert output.pixels_sha256 == hashlib.sha256(head + expected.tobytes()).hexdigest()
+            assert (places.previews / output.preview).exists()
+    measured = {m.name: m for m in record.techniques}
+    assert measured[name].identical is not False
+    assert all(len(m.rounds) == 6 for m in record.techniques)
+    assert measured["sequential"].speedup == 1
+    if name != "sequential":
+        assert measured[name].identical and measured[name].verdict
+        low, high = measured[name].speedup_ci95
+        assert low <= measured[name].speedup <= high
+        assert measured[name].startup_seconds is not None and measured[name].first_round_seconds > 0
+    assert record.best in measured
+    assert not places.work.exists()
+    files = [o.file.lower() for i in record.images for o in i.outputs]
+    assert len(set(files)) == len(files) == 9
+
+
+def test_sequential_mode_measures_only_the_baseline(run):
+    record, _ = run(mode="sequential")
+    assert [m.name for m in record.techniques] == ["sequential"]
+    assert record.techniques[0].median_seconds > 0
+
+
+def test_auto_is_threading_with_its_reason(run):
+    record, _ = run("auto")
+    assert record.techniques[0].name == "threading"
+    assert "GIL" in record.advice
+
+
+def test_a_bad_file_is_named_and_the_others_go_on(run):
+    record, places = run(spoil=lambda sources: Path(sources[1]).write_bytes(b"no image"))
+    assert [image.error is None for image in record.images] == [True, False, True]
+    assert record.images[1].outputs == []
+    assert len(list(places.outputs.iterdir())) == 6
+    assert record.technique.speedup is not None
+
+
+def test_no_good_image_fails_the_run(run):
+    def spoil(sources):
+        for path in sources.values():
+            path.unlink()
+
+    with pytest.raises(UserError) as caught:
+        run(spoil=spoil)
+    assert caught.value.code == "refused_image"
+
+
+def test_without_a_budget_the_results_are_made_and_nothing_is_measured(run):
+    record, places = run(budget=0.0, previews=False)
+    assert [m.name for m in record.techniques] == ["threading"]
+    assert record.technique.speedup is None and record.technique.median_seconds > 0
+    assert len(list(places.outputs.iterdir())) == 9
+
+
+def test_a_small_budget_measures_on_a_sample_and_says_so(run):
+    record, _ = run(sizes=[(500, 500)] * 20, budget=0.02, workers=2)
+    assert record.sample and 4 <= len(record.sample) < 20
+    assert len(record.images) == 20 and all(i.outputs[0].pixels_sha256 for i in record.images)
+    assert record.seconds == record.technique.first_round_seconds
+
+
+def test_cancelling_ends_it_and_leaves_no_scratch(run, tmp_path):
+    with pytest.raises(Cancelled):
+        run(cancelled=lambda: True)
+    assert not (tmp_path / "work").exists()
+
+
+def test_progress_goes_from_start_to_end_and_never_back(run):
+    seen = []
+    run(progress=seen.append, rounds=3)
+    shares = [p.share for p in seen]
+    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] > 0.5
+    assert [p.phase for p in seen if p.phase == "rounds"]
+    assert {p.technique for p in seen} == {"threading", "sequential"}
+    last = seen[-1]
+    assert last.passes_done == last.passes_total == 1 + 3 * 2
+    assert max(p.round for p in seen) == 3
+
+
+def test_the_seed_is_recorded(run):
+    assert run(seed=0)[0].settings.seed > 0
+
+
+@pytest.mark.parametrize("bad", ["cuda", "", "Threading"])
+def test_an_unknown_technique_is_refused(bad, run):
+    with pytest.raises(UserError) as caught:
+        run(bad)
+    assert caught.value.field == "technique"
