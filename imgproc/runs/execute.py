@@ -148,7 +148,8 @@ class _Execution:
             self._measure(first)
         finally:
             for contender in self.contenders:
-                contender.close(kill=True)
+                # Not by kill: a thread still inside OpenCV when Python ends would abort the program.
+                contender.close()
             shutil.rmtree(self.places.work, ignore_errors=True)
         timed = [m for m in record.techniques if m.median_seconds is not None]
         record.best = min(timed, key=lambda m: m.median_seconds or 0).name if timed else None
@@ -158,6 +159,7 @@ class _Execution:
         images = self.record.good_images
         self._start(self.main)
         first = self._pass(self.main, images, self.places.outputs, "results")
+        self.main.measurement.first_round_seconds = first.round.wall_seconds
         self.tracker.pass_done()
         by_index = {image.index: image for image in images}
         for result in first.results:
