@@ -1,0 +1,378 @@
+"""run.py on a tiny project with locks of its own, run for real; only the checks' programs are stand-ins."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+posix = pytest.mark.skipif(os.name == "nt", reason="signals and exec of POSIX")
+
+SERVE = """
+import os, sys, time
+import tiny
+print("serving", tiny.VERSION, os.getpid(), *sys.argv[1:], flush=True)
+time.sleep(float(os.environ.get("SERVE_SECONDS", "0")))
+sys.exit(7)
+"""
+
+
+def wheel(folder: Path, name: str, version: str) -> str:
+    """Make a one-module wheel; returns its line in a lock file."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = [f"{path},sha256={_urlsafe(text)},{len(text)}" for path, text in files.items()]
+    files[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,"]) + "\n"
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for inside, text in files.items():
+            archive.writestr(inside, text)
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def _urlsafe(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+class Tiny:
+    """A project of run.py, two locks and a stand-in for the app; packages come from the folder ``wheels``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.wheels = root.parent / "wheels"
+        (root / "imgproc").mkdir(parents=True)
+        self.wheels.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / "run.py", root)
+        (root / "imgproc" / "__init__.py").touch()
+        (root / "imgproc" / "__main__.py").write_text(SERVE)
+        self.app = wheel(self.wheels, "tiny", "1.0")
+        self.extra = wheel(self.wheels, "checker", "2.0")
+        self.lock(self.app)
+
+    def lock(self, app: str) -> None:
+        (self.root / "requirements.lock").write_text(app)
+        (self.root / "requirements-test.lock").write_text(app + self.extra)
+
+    @property
+    def stamp(self) -> Path:
+        return self.root / ".venv" / "speedup-lab.json"
+
+    @property
+    def installed(self) -> set[str]:
+        found = (self.root / ".venv").glob("**/site-packages/*.dist-info")
+        return {path.name.removesuffix(".dist-info") for path in found} & {
+            "tiny-1.0",
+            "tiny-1.1",
+            "checker-2.0",
+        }
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Nothing of the caller's but what a process needs; pip's settings come from a file of the person's."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT", "TEMP") if name in os.environ}
+        return {**kept, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": self.wheels.as_uri(), **more}
+
+    def popen(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(self.root / "run.py"), *arguments],
+            cwd=self.root.parent,
+            env=self.environment(**more),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, **more: str) -> tuple[int, str, str]:
+        with self.popen(*arguments, **more) as process:
+            out, err = process.communicate(timeout=120)
+        assert "Traceback" not in err
+        return process.returncode, out, err
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """Set up once; tests must leave it working."""
+    project = Tiny(tmp_path_factory.mktemp("project with spaces") / "lab")
+    code, _, err = project.run("setup")
+    assert code == 0, err
+    assert "Making .venv" in err and "Installing 1 package of requirements.lock" in err
+    return project
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> ModuleType:
+    """run.py as a module, for what needs no process."""
+    spec = importlib.util.spec_from_file_location("run_script", PROJECT / "run.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_an_old_python_is_told_so_in_a_sentence() -> None:
+    code = (
+        "import runpy, sys; sys.version_info = (3, 9, 2, 'final', 0); "
+        f"runpy.run_path({str(PROJECT / 'run.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "needs Python 3.11 or newer" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_old_python_can_read_the_file_to_say_so() -> None:
+    ast.parse((PROJECT / "run.py").read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+def test_second_start_touches_neither_network_nor_venv(tiny: Tiny) -> None:
+    before = tiny.stamp.stat().st_mtime_ns
+    port = str(free_port())
+    # An index that does not exist: any call of pip would fail.
+    code, out, err = tiny.run("--port", port, PIP_FIND_LINKS="/nowhere", PIP_INDEX_URL="http://127.0.0.1:9/")
+    assert err == ""
+    assert re.fullmatch(rf"serving 1.0 \d+ serve --host 127.0.0.1 --port {port}\n", out)
+    assert code == 7, "the app's exit status is run.py's"
+    assert tiny.stamp.stat().st_mtime_ns == before
+
+
+@posix
+def test_run_py_becomes_the_app_so_that_signals_reach_it(tiny: Tiny) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        with tiny.popen("--port", str(free_port()), SERVE_SECONDS="60") as process:
+            assert process.stdout is not None
+            assert int(process.stdout.readline().split()[2]) == process.pid
+            process.send_signal(number)
+            assert process.wait(10) == -number
+
+
+def test_a_changed_lock_is_installed_and_the_test_set_includes_the_apps(tiny: Tiny) -> None:
+    code, _, err = tiny.run("test", "--version")
+    assert code != 0, "the tiny project has no pytest"
+    assert "requirements-test.lock" in err and "Making .venv" not in err
+    assert tiny.installed == {"tiny-1.0", "checker-2.0"}
+    assert tiny.run("setup", PIP_FIND_LINKS="/nowhere")[0] == 0, "the test set holds the app's"
+
+    tiny.lock(wheel(tiny.wheels, "tiny", "1.1"))
+    assert tiny.run("setup")[0] == 0
+    assert tiny.installed == {"tiny-1.1", "checker-2.0"}
+    assert set(json.loads(tiny.stamp.read_text())["locks"]) == {"requirements.lock"}, "the test lock changed too"
+    tiny.lock(tiny.app)
+    assert tiny.run("setup")[0] == 0
+    assert tiny.installed == {"tiny-1.0", "checker-2.0"}
+
+
+def test_a_taken_port_is_said_with_the_way_out(tmp_path: Path) -> None:
+    project = Tiny(tmp_path / "lab")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, out, err = project.run("--port", str(port))
+    assert code == 1 and out == ""
+    assert f"Port {port} on 127.0.0.1 is taken" in err and f"run.py --port {port + 1}" in err
+    assert not (project.root / ".venv").exists(), "said before the long set-up"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--host", "203.0.113.7"], 1, "is no address of this machine"),
+        (["--host", "no such host"], 1, "is no address of this machine"),
+        (["--port", "70000"], 2, "0 to 65535"),
+        (["--port", "http"], 2, "invalid int value"),
+        (["--port", "1", "test"], 2, "comes first"),
+        (["serve"], 2, "invalid choice"),
+    ],
+)
+def test_wrong_use_is_said_before_anything_is_made(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
+    project = Tiny(tmp_path / "lab")
+    status, _, err = project.run(*arguments)
+    assert (status, says in err, (project.root / ".venv").exists()) == (code, True, False), err
+
+
+def test_missing_ensurepip_gets_the_command_that_mends_it(tmp_path: Path) -> None:
+    project = Tiny(tmp_path / "lab")
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "ensurepip.py").write_text("raise ModuleNotFoundError(name='ensurepip')\n")
+    code, _, err = project.run("setup", PYTHONPATH=str(bare))
+    assert code == 1 and "    sudo apt install python3-venv\n" in err
+    assert not (project.root / ".venv").exists()
+
+
+def test_what_pip_said_is_shown_and_the_next_start_repairs(tmp_path: Path) -> None:
+    project = Tiny(tmp_path / "lab")
+    project.lock("tiny==1.0 --hash=sha256:" + "0" * 64 + "\n")
+    code, _, err = project.run("setup")
+    assert code == 1
+    assert "DO NOT MATCH THE HASHES" in err and "run the same again" in err
+    assert (project.root / ".venv" / "speedup-lab-install.log").stat().st_size > 0
+    assert "tiny-1.0" not in project.installed
+
+    project.lock(project.app)
+    code, _, err = project.run("setup")
+    assert code == 0 and "Making .venv" in err, "nobody knows what a failed install left behind"
+    assert project.installed == {"tiny-1.0"}
+
+
+@posix
+def test_ctrl_c_and_two_set_ups_at_once(tmp_path: Path) -> None:
+    """An index that never answers holds pip, while Ctrl-C comes and while a second set-up starts."""
+    project = Tiny(tmp_path / "lab")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        slow = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": index, "PIP_RETRIES": "0", "PIP_FIND_LINKS": ""}
+        with project.popen("setup", **slow) as process:
+            silent.settimeout(60)
+            with silent.accept()[0]:
+                os.killpg(process.pid, signal.SIGINT)
+                _, err = process.communicate(timeout=30)
+            assert process.returncode == 130
+            assert err.rstrip().endswith("Stopped.") and "Traceback" not in err
+        assert not project.stamp.exists()
+
+        with project.popen("setup", **slow) as first, silent.accept()[0], project.popen("setup") as second:
+            assert second.stderr is not None
+            assert "Another set-up is under way" in second.stderr.readline()
+            first.terminate()
+            _, err = first.communicate(timeout=30)
+            assert first.returncode == 143, err
+            assert "Traceback" not in err
+            second.communicate(timeout=120)
+            assert second.returncode == 0
+    assert project.installed == {"tiny-1.0"}
+
+
+def test_a_moved_or_foreign_venv_is_made_anew(tmp_path: Path, tiny: Tiny) -> None:
+    """Last of those that use the shared project: it is moved away."""
+    assert tiny.run("setup")[0] == 0
+    moved = Tiny(tmp_path / "lab")
+    shutil.move(tiny.root / ".venv", moved.root / ".venv")
+    code, _, err = moved.run("setup")
+    assert code == 0 and "Making .venv" in err
+    assert json.loads(moved.stamp.read_text())["place"] == str(moved.root / ".venv")
+    assert moved.run("setup")[2].startswith("Ready"), "and only once"
+
+
+@posix
+def test_what_makes_a_venv_unusable(tmp_path: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    venv = tmp_path / ".venv"
+    for name, path in {
+        "ROOT": tmp_path,
+        "VENV": venv,
+        "STAMP": venv / "speedup-lab.json",
+        "UNFINISHED": venv / "speedup-lab-unfinished",
+    }.items():
+        monkeypatch.setattr(script, name, path)
+    answer = [str(venv), True, script.this_python()]
+
+    def make(answer: list[Any] | None) -> bool:
+        shutil.rmtree(venv, ignore_errors=True)
+        (venv / "bin").mkdir(parents=True)
+        python = venv / "bin" / "python"
+        python.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n" if answer else "not a program")
+        python.chmod(0o755)
+        return bool(script.venv_is_usable())
+
+    assert make(answer)
+    (venv / "speedup-lab.json").write_text("{half")
+    assert script.venv_is_usable() and script.read_stamp() == {}, "a damaged stamp: installed again, not made anew"
+    (venv / "speedup-lab-unfinished").touch()
+    assert not script.venv_is_usable()
+    assert not make(None)
+    assert not make([str(tmp_path / "elsewhere"), True, script.this_python()])
+    assert not make([str(venv), False, script.this_python()])
+    assert not make([str(venv), True, "cpython 3.10 linux x86_64"])
+    (venv / "bin" / "python").unlink()
+    (venv / "bin" / "python").symlink_to(tmp_path / "removed-python")
+    assert not script.venv_is_usable()
+
+
+@pytest.fixture
+def calls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Run the checks with programs that only say which they are; those named in ``failing`` fail."""
+
+    def run(*arguments: str, failing: str = "") -> list[str]:
+        seen: list[str] = []
+
+        def call(command: list[str]) -> int:
+            seen.append(" ".join(part for part in command[1:] if part != "-m") or Path(command[0]).name)
+            return 3 if seen[-1] == failing else 0
+
+        monkeypatch.setattr(script, "call", call)
+        monkeypatch.setattr(script, "set_up", seen.append)
+        status = script.main(["test", *arguments])
+        return [*seen, f"exit {int(status)}"]
+
+    return run
+
+
+def test_checks_run_in_order_and_pytest_last(calls: Callable[..., list[str]]) -> None:
+    every = ["requirements-test.lock", "ruff check", "ruff format --check", "mypy", "lint-imports", "pytest"]
+    assert calls() == [*every, "exit 0"]
+    assert calls(failing="mypy") == [*every, "exit 1"]
+    assert calls(failing="pytest") == [*every, "exit 3"]
+
+
+def test_arguments_go_to_pytest_alone(calls: Callable[..., list[str]]) -> None:
+    assert calls("-k", "locks", "-x") == ["requirements-test.lock", "pytest -k locks -x", "exit 0"]
+
+
+@posix
+def test_sigterm_ends_the_program_under_way(tmp_path: Path) -> None:
+    child = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    code = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); import run\n" + (
+        f"sys.exit(run.guarded(lambda _: run.call([sys.executable, '-c', {child!r}]), []))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        pid = int(process.stdout.readline())
+        process.terminate()
+        assert process.wait(15) == 143
+        assert process.stderr.read() == b""
+    with pytest.raises(ProcessLookupError):
+        for _ in range(50):
+            os.kill(pid, 0)
+            time.sleep(0.1)
+
+
+def pins(lock: str) -> dict[str, str]:
+    """The packages of a lock file, each with its version, marker and hashes."""
+    text = (PROJECT / lock).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line.split("#")[0].split() for line in text.splitlines()]
+    return {line[0].split("==")[0]: " ".join(line) for line in lines if line}
+
+
+def test_the_locks_fit_each_other_and_what_they_are_made_from() -> None:
+    app, test = pins("requirements.lock"), pins("requirements-test.lock")
+    assert app.items() <= test.items(), "an app lock newer than the test lock: make both again"
+    assert all("--hash=sha256:" in line for line in test.values())
+    for source, lock in (("requirements.txt", app), ("requirements-test.txt", test)):
+        lines = (PROJECT / source).read_text(encoding="utf-8").splitlines()
+        wanted = [found.group() for line in lines if (found := re.match(r"[\w.-]+", line)) and line[0].isalnum()]
+        assert wanted and set(wanted) <= set(lock)

@@ -1,0 +1,160 @@
+"""Sample pictures: what they look like to a program, and how many are drawn at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from itertools import combinations
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from imgproc.errors import UserError
+from imgproc.image.samples import (
+    KINDS,
+    MAX_MEGAPIXELS,
+    MIN_MEGAPIXELS,
+    draw,
+    draw_many,
+    sample_megapixels,
+    sample_name,
+    write_sample,
+)
+
+PROJECT = Path(__file__).resolve().parent.parent
+EVERY_KIND = pytest.mark.parametrize("index", range(len(KINDS)), ids=[kind.name for kind in KINDS])
+
+
+@EVERY_KIND
+def test_equal_arguments_give_equal_pictures_and_other_seeds_others(index: int) -> None:
+    again = index + len(KINDS)
+    for number in (index, again):
+        picture = draw(number, 0.03, seed=5)
+        assert np.array_equal(picture, draw(number, 0.03, seed=5))
+        assert not np.array_equal(picture, draw(number, 0.03, seed=6))
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("megapixels", [MIN_MEGAPIXELS, 0.137, 1.0])
+def test_sizes_and_type(index: int, megapixels: float) -> None:
+    picture = draw(index, megapixels)
+    height, width, channels = picture.shape
+    assert (channels, picture.dtype, picture.flags.c_contiguous) == (3, np.uint8, True)
+    assert 0.96 * megapixels <= height * width / 1e6 <= megapixels
+    assert width / height == pytest.approx(KINDS[index].aspect, abs=1.5 / height * KINDS[index].aspect)
+
+
+@EVERY_KIND
+def test_pictures_are_rich_in_edges_without_being_noise(index: int) -> None:
+    for number in (index, index + len(KINDS), index + 4 * len(KINDS)):
+        picture = draw(number, 0.6)
+        edges = np.mean(cv2.Canny(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), 100, 200) > 0)
+        assert 0.015 < edges < 0.18, sample_name(number)
+
+
+def test_a_hundred_pictures_are_a_hundred_different_ones() -> None:
+    names = [sample_name(index) for index in range(100)]
+    assert len({name.lower() for name in names}) == 100
+    assert names[0] == "ridge.jpg" and names[len(KINDS) + 1] == "julia-2.jpg"
+    small = [cv2.resize(draw(index, 0.02), (24, 24), interpolation=cv2.INTER_AREA).astype(int) for index in range(100)]
+    for (name, one), (other_name, other) in combinations(zip(names, small, strict=True), 2):
+        assert np.abs(one - other).mean() > 3, f"{name} and {other_name} look alike"
+
+
+def test_the_largest_size_works_and_stays_within_the_limit() -> None:
+    weave = next(index for index, kind in enumerate(KINDS) if kind.name == "weave")
+    height, width, _ = draw(weave, MAX_MEGAPIXELS).shape
+    assert 49.9e6 < height * width <= 50e6
+
+
+@pytest.mark.parametrize("megapixels", [0, -1, 0.009, 50.1, float("nan"), float("inf")])
+def test_sizes_out_of_range_are_refused(megapixels: float) -> None:
+    with pytest.raises(UserError, match=r"0\.01 to 50 megapixels") as caught:
+        draw(0, megapixels)
+    assert (caught.value.field, caught.value.limit) == ("megapixels", 50)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 14, 100, 1000])
+def test_sizes_are_mixed_around_the_mean(count: int) -> None:
+    sizes = [sample_megapixels(index, count, 6.0) for index in range(count)]
+    assert np.mean(sizes) == pytest.approx(6.0)
+    assert sizes == [sample_megapixels(index, count, 6.0) for index in range(count)]
+    assert len(set(sizes)) == count
+    if count >= 5:
+        assert max(sizes) > 2.5 * min(sizes)
+    assert max(sample_megapixels(index, count, 45) for index in range(count)) <= MAX_MEGAPIXELS
+
+
+def test_written_samples_are_jpeg_files(tmp_path: Path) -> None:
+    write_sample(tmp_path / "a.jpg", 2, 0.1, seed=1)
+    data = (tmp_path / "a.jpg").read_bytes()
+    assert data.startswith(b"\xff\xd8\xff")
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == draw(2, 0.1, seed=1).shape
+    assert np.abs(picture.astype(int) - draw(2, 0.1, seed=1)).mean() < 8
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
+
+
+def test_many_are_drawn_at_once_each_once(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    paths = list(draw_many(folder, 14, 0.02, seed=3, processes=2))
+    assert {path.name for path in paths} == {sample_name(index) for index in range(14)} and len(paths) == 14
+    assert {path.name for path in folder.iterdir()} == {path.name for path in paths}
+    write_sample(tmp_path / "again.jpg", 4, sample_megapixels(4, 14, 0.02), seed=3)
+    assert (folder / sample_name(4)).read_bytes() == (tmp_path / "again.jpg").read_bytes()
+    assert list(draw_many(folder, 0, 1.0)) == []
+
+
+def test_an_early_end_ends_the_pool(tmp_path: Path) -> None:
+    drawing = draw_many(tmp_path, 500, 0.02, processes=2)
+    assert next(iter(drawing)).exists()
+    drawing.close()  # type: ignore[attr-defined]
+    assert len(list(tmp_path.iterdir())) <= 4
+    assert multiprocessing.active_children() == []
+
+
+def test_errors_come_from_the_workers_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"0\.01 to 50 megapixels") as caught:
+        draw_many(tmp_path / "none", 2, float("nan"))
+    assert caught.value.field == "megapixels"
+    (tmp_path / sample_name(0)).mkdir()
+    with pytest.raises(OSError, match="ridge"):
+        list(draw_many(tmp_path, 1, 0.02))
+    assert [path.name for path in tmp_path.iterdir()] == [sample_name(0)]
+
+
+def test_a_killed_worker_is_said_in_a_sentence(tmp_path: Path) -> None:
+    drawing = draw_many(tmp_path, 60, 0.3, processes=2)
+    next(drawing)
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    with pytest.raises(UserError, match="ended from outside"):
+        list(drawing)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from imgproc.image.samples import draw_many\n"
+        "for path in draw_many(Path('out'), 40, 6.0, processes=2): print(path, flush=True)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline()
+        family = psutil.Process(parent.pid).children(recursive=True)
+        assert len(family) >= 3, "the fork server and two workers"
+        parent.kill()
+    deadline = time.monotonic() + 15
+    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family):
+        assert time.monotonic() < deadline, "a worker was left behind"
+        time.sleep(0.1)
