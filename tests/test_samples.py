@@ -104,16 +104,16 @@ def test_written_samples_are_jpeg_files(tmp_path: Path) -> None:
 
 def test_many_are_drawn_at_once_each_once(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    paths = list(draw_many(folder, 14, 0.02, seed=3, processes=2))
+    paths = list(draw_many(folder, 14, 0.02, 3, 2))
     assert {path.name for path in paths} == {sample_name(index) for index in range(14)} and len(paths) == 14
     assert {path.name for path in folder.iterdir()} == {path.name for path in paths}
     write_sample(tmp_path / "again.jpg", 4, sample_megapixels(4, 14, 0.02), seed=3)
     assert (folder / sample_name(4)).read_bytes() == (tmp_path / "again.jpg").read_bytes()
-    assert list(draw_many(folder, 0, 1.0)) == []
+    assert list(draw_many(folder, 0, 1.0, 0, 2)) == []
 
 
 def test_an_early_end_ends_the_pool(tmp_path: Path) -> None:
-    drawing = draw_many(tmp_path, 500, 0.02, processes=2)
+    drawing = draw_many(tmp_path, 500, 0.02, 0, 2)
     assert next(iter(drawing)).exists()
     drawing.close()  # type: ignore[attr-defined]
     assert len(list(tmp_path.iterdir())) <= 4
@@ -122,16 +122,16 @@ def test_an_early_end_ends_the_pool(tmp_path: Path) -> None:
 
 def test_errors_come_from_the_workers_as_they_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"0\.01 to 50 megapixels") as caught:
-        draw_many(tmp_path / "none", 2, float("nan"))
+        draw_many(tmp_path / "none", 2, float("nan"), 0, 2)
     assert caught.value.field == "megapixels"
     (tmp_path / sample_name(0)).mkdir()
     with pytest.raises(OSError, match="ridge"):
-        list(draw_many(tmp_path, 1, 0.02))
+        list(draw_many(tmp_path, 1, 0.02, 0, 1))
     assert [path.name for path in tmp_path.iterdir()] == [sample_name(0)]
 
 
 def test_a_killed_worker_is_said_in_a_sentence(tmp_path: Path) -> None:
-    drawing = draw_many(tmp_path, 60, 0.3, processes=2)
+    drawing = draw_many(tmp_path, 60, 0.3, 0, 2)
     next(drawing)
     for worker in multiprocessing.active_children():
         worker.kill()
@@ -143,7 +143,7 @@ def test_a_killed_worker_is_said_in_a_sentence(tmp_path: Path) -> None:
 def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from imgproc.image.samples import draw_many\n"
-        "for path in draw_many(Path('out'), 40, 6.0, processes=2): print(path, flush=True)"
+        "for path in draw_many(Path('out'), 40, 6.0, 0, 2): print(path, flush=True)"
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     with subprocess.Popen(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgproc.backends import AUTO_REASON, BASELINE, technique
+from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
 from imgproc.image.codecs import FORMATS
 from imgproc.image.previews import CheckJob, check_outputs
@@ -74,7 +75,7 @@ def execute(
     while the speedup is measured.
 
     Raises:
-        UserError, BackendError: as ``process``.
+        UserError: as ``process``, or a technique failed as a whole.
     """
     previews = results / "previews"
     try:
@@ -93,6 +94,8 @@ def execute(
         record.state = "done"
     except Cancelled:
         record.state = "cancelled"
+    except BackendError as problem:
+        raise UserError(str(problem), code="unavailable") from problem
 
 
 def choose(record: Record) -> str:

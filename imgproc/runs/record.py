@@ -38,7 +38,8 @@ class ImageRecord:
     """One input: ``name`` as the user knows it, ``stored`` as it lies in the run's upload folder.
 
     ``width`` and ``height`` are upright, in pixels; ``format`` is the type by content (JPEG, PNG, …);
-    ``error`` says why it was refused or what failed, ``code`` is that of ``UserError``; ``preview`` is a file in the folder ``previews``.
+    ``error`` says why it was refused or what failed, ``code`` is that of ``UserError``; ``preview`` is a file
+    in the folder ``previews``.
     """
 
     index: int
@@ -191,9 +192,8 @@ def summary(record: Record) -> str:
     if record.error:
         lines.append(f"Error: {record.error}")
     if record.sample:
-        lines.append(
-            f"Note: the speedup was measured on a sample of {len(record.sample)} of the {len(record.good_images)} images."
-        )
+        sample = f"{len(record.sample)} of the {len(record.good_images)} images"
+        lines.append(f"Note: the speedup was measured on a sample of {sample}.")
     lines += [f"Failed: {image.name}: {image.error}" for image in record.images if image.error]
     lines += [f"Warning: {warning}" for warning in record.warnings]
     return "\n".join(lines) + "\n"

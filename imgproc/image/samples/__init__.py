@@ -112,7 +112,7 @@ def write_sample(path: Path, index: int, megapixels: float, seed: int = 0) -> No
 
 
 def draw_many(
-    folder: Path, count: int, megapixels: float, seed: int = 0, processes: int | None = None
+    folder: Path, count: int, megapixels: float, seed: int, processes: int
 ) -> Generator[Path, None, None]:
     """Draw ``count`` sample pictures of about ``megapixels`` into the folder, several at once.
 
@@ -120,7 +120,7 @@ def draw_many(
     before the end, the pictures under way are finished and nothing more is drawn.
 
     Args:
-        processes: how many at once; None for one per core. Fewer where memory is short.
+        processes: how many at once; fewer where memory is short.
 
     Raises:
         UserError: the size is out of range, or a process that draws was ended from outside.
@@ -130,7 +130,7 @@ def draw_many(
     folder.mkdir(parents=True, exist_ok=True)
     sizes = [sample_megapixels(index, count, megapixels) for index in range(count)]
     room = psutil.virtual_memory().available / (max(sizes, default=1) * 1e6 * BYTES_PER_PIXEL)
-    workers = max(1, min(processes or _usable_cores(), count, int(room)))
+    workers = max(1, min(processes, count, int(room)))
     return _draw_all(folder, sizes, seed, workers)
 
 
@@ -160,10 +160,6 @@ def _draw_all(folder: Path, sizes: list[float], seed: int, workers: int) -> Gene
                 code="unavailable",
                 field="megapixels",
             ) from None
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start_worker() -> None:

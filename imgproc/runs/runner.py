@@ -1,0 +1,278 @@
+"""The process that takes one run at a time from queued to its end: ``python -m imgproc.runs.runner``.
+
+The app's supervisor starts it and holds its standard input open. When that ends, the app is gone, and so is this
+process at once, with everything it started; the next one finds the run it was at and queues it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import faulthandler
+import logging
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib import import_module
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from filelock import FileLock, Timeout
+
+from imgproc.errors import UserError
+from imgproc.measure.lock import machine_lock
+from imgproc.measure.results import Progress
+from imgproc.runs.monitor import Monitor
+from imgproc.runs.processes import end_process, end_with_stdin, kill_children
+from imgproc.runs.record import FINAL_STATES, Record, State
+from imgproc.runs.store import Store
+from imgproc.settings import Settings
+
+EXECUTE = "imgproc.runs.execute:execute"
+MOST_ATTEMPTS = 2
+IDLE_SECONDS = 0.3
+LOG_BYTES = 1_000_000
+
+UNEXPECTED = "Something unexpected went wrong in this run. The app’s log has the details; you can run it again."
+STUCK = "Nothing moved for {seconds:.0f} seconds, so this run was ended. Try fewer images or another technique."
+DISK_FULL = "The disk is full, so this run could not be finished. Free some space, then run it again."
+NO_MEMORY = "There was not enough memory for this run. Try fewer workers or smaller images."
+NO_RECORD = "The record of this run is missing or damaged, so it cannot be run. Send its images again."
+INTERRUPTED = "This run was cut off {times} times before it could end, so it is not tried again by itself."
+
+log = logging.getLogger("imgproc.runner")
+
+
+class Execute(Protocol):
+    """Does the work of a run: fills ``record``, its state too, writes output files, saves nothing else."""
+
+    def __call__(
+        self,
+        record: Record,
+        uploads: Path,
+        results: Path,
+        settings: Settings,
+        *,
+        progress: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> None: ...
+
+
+class Runner:
+    """Takes runs from the store and sees each to its end. Only one at a time may serve a results folder."""
+
+    def __init__(self, settings: Settings, store: Store, execute: Execute) -> None:
+        self.settings, self.store, self.execute = settings, store, execute
+        # Three times a task's deadline: a hung worker is replaced after one, and its task tried once more.
+        self.stuck_seconds = settings.TASK_SECONDS * 3 + 60
+
+    def recover(self) -> None:
+        """Clean up after a runner that died: its run is queued again, first in line, or marked interrupted."""
+        for work in self.settings.RESULTS_DIR.glob("*/work"):
+            shutil.rmtree(work, ignore_errors=True)
+        for row in self.store.running():
+            log.info("Run %s was left running; tried %d times.", row.id, row.attempts)
+            remove_scratch(self._folder(row.id))
+            try:
+                record = Record.load(self._folder(row.id))
+            except UserError:
+                self.store.fail(row.id, NO_RECORD)
+                continue
+            if record.state in FINAL_STATES:  # it died between saving the record and the index
+                self.store.finish(record)
+            elif row.cancel:
+                self._end(record, "cancelled")
+            elif row.attempts < MOST_ATTEMPTS:
+                self._queue_again(record)
+            else:
+                self._end(record, "interrupted", INTERRUPTED.format(times=row.attempts))
+
+    def run_next(self) -> bool:
+        """Take the next run and see it to its end; False: none waits.
+
+        Raises:
+            UserError: the index cannot be used. The run, if one was taken, is left to the next runner.
+        """
+        run_id = self.store.claim(os.getpid())
+        if run_id is None:
+            return False
+        try:
+            record = Record.load(self._folder(run_id))
+        except UserError:
+            self.store.fail(run_id, NO_RECORD)
+            return True
+        log.info("Run %s begins.", run_id)
+        record.state, record.started = "running", _now()
+        try:
+            record.save(self._folder(run_id))
+            self._execute(record)
+        except Exception as problem:  # a run may fail in any way; the runner goes on
+            log.exception("Run %s failed.", run_id)
+            record.state, record.error = "failed", reason(problem)
+        remove_scratch(self._folder(run_id))
+        self._end(record, record.state, record.error)
+        log.info("Run %s ends: %s.", run_id, record.state)
+        return True
+
+    def _folder(self, run_id: str) -> Path:
+        return self.settings.RESULTS_DIR / run_id
+
+    def _execute(self, record: Record) -> None:
+        def stuck() -> None:
+            self._give_up(record.id)
+
+        with Monitor(self.store, record.id, stuck_seconds=self.stuck_seconds, on_stuck=stuck) as monitor:
+            try:
+                self._measure_alone(record, monitor)
+            except Exception:
+                if not monitor.cancelled():
+                    raise
+                log.info("Run %s was cancelled.", record.id, exc_info=True)
+                record.state = "cancelled"
+        if record.state not in FINAL_STATES:
+            record.state = "cancelled" if monitor.cancelled() else "done"
+
+    def _measure_alone(self, record: Record, monitor: Monitor) -> None:
+        def wait(seconds: float) -> None:
+            if monitor.cancelled():
+                raise UserError("This run was cancelled while it waited.")
+            monitor.waiting(seconds)
+
+        uploads, results = self.settings.UPLOADS_DIR / record.id, self._folder(record.id)
+        with machine_lock(wait) as alone:
+            if not alone:
+                record.warnings.append("Other measured runs on this machine could not be kept out meanwhile.")
+            if not monitor.cancelled():
+                self.execute(
+                    record, uploads, results, self.settings, progress=monitor.progress, cancelled=monitor.cancelled
+                )
+
+    def _give_up(self, run_id: str) -> None:
+        """The run hangs: say so, and end this process, because only that ends whatever hangs."""
+        log.error("Run %s has not moved for %.0f seconds; ending this runner.", run_id, self.stuck_seconds)
+        try:
+            # From the file, because the run that hangs may be in the middle of changing its record.
+            record = Record.load(self._folder(run_id))
+            self._end(record, "failed", STUCK.format(seconds=self.stuck_seconds))
+        except Exception:  # the next runner finds the run and decides
+            log.exception("That could not be recorded.")
+        kill_children()
+        remove_scratch(self._folder(run_id))
+        end_process(1)
+
+    def _queue_again(self, record: Record) -> None:
+        record.state, record.started = "queued", None
+        # What was found so far is found anew, or it would be mixed with what the next try finds.
+        _forget_results(record)
+        try:
+            record.save(self._folder(record.id))
+        except OSError:
+            log.warning("The record of run %s still says running.", record.id, exc_info=True)
+        self.store.requeue(record.id)
+
+    def _end(self, record: Record, state: State, error: str | None = None) -> None:
+        """Save the record in its final state, then bring the index up to it."""
+        record.state, record.error, record.finished = state, error, _now()
+        try:
+            record.save(self._folder(record.id))
+        except Exception as problem:
+            log.exception("The record of run %s could not be saved.", record.id)
+            self._end_without_results(record, reason(problem))
+        self.store.finish(record)
+
+    def _end_without_results(self, record: Record, error: str) -> None:
+        """Results that no record names are of no use: they make room for the record of what happened."""
+        shutil.rmtree(self._folder(record.id) / "images", ignore_errors=True)
+        record.state, record.error = "failed", error
+        _forget_results(record)
+        try:
+            record.save(self._folder(record.id))
+        except OSError:
+            log.warning("The record of run %s is left as it was.", record.id, exc_info=True)
+
+
+def reason(problem: Exception) -> str:
+    """What to tell the user about an exception: its own words only where they are meant for people."""
+    if isinstance(problem, UserError):
+        return problem.message
+    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DISK_FULL
+    return NO_MEMORY if isinstance(problem, MemoryError) else UNEXPECTED
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove what a run has no use for once it stands still: its scratch folder and half written files."""
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    for half in list(folder.rglob("*.part")) if folder.is_dir() else []:
+        with suppress(OSError):
+            half.unlink()
+
+
+def _forget_results(record: Record) -> None:
+    record.techniques, record.warnings, record.sample, record.best, record.advice = [], [], None, None, ""
+    for image in record.images:
+        image.outputs = []
+        if image.stored:  # it was accepted; what failed then may go well the next time
+            image.error = image.code = None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _only_runner(folder: Path) -> FileLock:
+    """Wait until no other runner serves this folder. The lock lasts as long as this process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "runner.lock")
+    while True:
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            time.sleep(IDLE_SECONDS)
+        else:
+            return lock
+
+
+def _log_to(folder: Path) -> None:
+    """The whole log goes to runner.log, what is wrong also to the app's own output."""
+    logging.raiseExceptions = False  # a full disk must not fill the terminal
+    on_screen = logging.StreamHandler()
+    on_screen.setLevel(logging.WARNING)
+    handlers: list[logging.Handler] = [on_screen]
+    with suppress(OSError):
+        handlers.append(RotatingFileHandler(folder / "runner.log", maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8"))
+    style = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=style, handlers=handlers)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    parser = argparse.ArgumentParser(prog="python -m imgproc.runs.runner", description="Works off the queue of runs.")
+    parser.add_argument("--execute", default=EXECUTE, metavar="MODULE:FUNCTION", help="what does the work of a run")
+    module, _, name = parser.parse_args(arguments).execute.partition(":")
+    end_with_stdin()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: end_process(0))
+    faulthandler.enable()
+    settings = Settings.from_environment()
+    lock = _only_runner(settings.RESULTS_DIR)
+    _log_to(settings.RESULTS_DIR)
+    try:
+        execute: Execute = getattr(import_module(module), name)
+        runner = Runner(settings, Store(settings.database_url, settings.RESULTS_DIR), execute)
+        runner.recover()
+        while lock.is_locked:
+            if not runner.run_next():
+                time.sleep(IDLE_SECONDS)
+    except Exception:
+        # The supervisor starts another one, which begins with what this one has left.
+        log.exception("The runner ends.")
+    end_process(1)
+
+
+if __name__ == "__main__":
+    main()

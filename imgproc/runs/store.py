@@ -1,0 +1,356 @@
+"""Queue and index of the runs, in SQLite or any other database SQLAlchemy speaks to.
+
+The truth about a run is its run.json; what is here can be made anew from those records at any time.
+Safe to use from many threads and processes at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from imgproc.backends import TECHNIQUES
+from imgproc.errors import UserError
+from imgproc.measure.results import Progress
+from imgproc.runs.database import Database
+from imgproc.runs.record import FINAL_STATES, Mode, Record, State
+from imgproc.runs.tables import Base, RunTable, TimingTable, middle, plain, run_values, text, timings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as the index knows it.
+
+    ``technique`` and ``label`` are the one asked for until something was measured, then the one the run is about
+    (of a comparison: the fastest). Times are aware, UTC; ``seconds`` is the median round; ``progress`` is a
+    ``Progress`` as a dict while the run is running; ``attempts`` counts how often a runner took it.
+    """
+
+    id: str
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    state: State
+    mode: Mode
+    owner: str
+    technique: str
+    label: str
+    workers: int
+    images: int
+    megapixels: float
+    seconds: float | None
+    speedup: float | None
+    speedup_low: float | None
+    speedup_high: float | None
+    progress: dict[str, Any] | None
+    error: str | None
+    attempts: int
+    cancel: bool
+
+
+@dataclass(frozen=True)
+class TechniqueTimes:
+    """What all done runs together say of one technique; None where nothing was measured.
+
+    ``images`` counts the images it was timed on. Medians, least and most are over runs.
+    """
+
+    technique: str
+    label: str
+    runs: int
+    images: int
+    speedup: float | None
+    speedup_min: float | None
+    speedup_max: float | None
+    seconds_per_megapixel: float | None
+    seconds_per_megapixel_min: float | None
+    seconds_per_megapixel_max: float | None
+
+
+class Store:
+    """The index at a SQLAlchemy URL.
+
+    With ``results``, the folder of the records, an index that is missing or empty is made from them at first use,
+    and a run cancelled while it waits is marked in its record too. Every method raises ``UserError`` (code
+    ``unavailable`` or ``disk_full``) when the database cannot be used.
+    """
+
+    def __init__(self, url: str, results: Path | None = None) -> None:
+        self._results = results
+        self._database = Database(url, Base, self._fill)
+        self._session = self._database.session
+        #: How many records the last ``rebuild`` could not read.
+        self.unreadable = 0
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        self._database.close()
+
+    def create(self, record: Record) -> None:
+        """Put a run at the end of the queue (or into the index, by its state). Save its record first."""
+        with self._database.sessions() as sessions:
+            _insert(sessions, record)  # False: made from its record already, by a rebuild
+
+    def get(self, run_id: str) -> RunRow | None:
+        with self._session() as session:
+            row = session.scalar(select(RunTable).where(RunTable.id == run_id))
+            return _row(row) if row else None
+
+    def history(
+        self,
+        q: str | None = None,
+        mode: str | None = None,
+        technique: str | None = None,
+        state: str | None = None,
+        since: datetime | None = None,
+        page: int = 1,
+        per_page: int = 20,
+    ) -> tuple[list[RunRow], int]:
+        """One page of the runs that match, newest first, and how many match in all.
+
+        Args:
+            q: part of a run's id or of the name of one of its images, in any case.
+            since: created at this time or later; aware.
+            page: counts from 1.
+        """
+        query = select(RunTable)
+        if q and q.strip():
+            words = text(q.strip())
+            query = query.where(
+                or_(
+                    RunTable.id.contains(words.lower(), autoescape=True),
+                    RunTable.names.contains(words.casefold(), autoescape=True),
+                )
+            )
+        for column, wanted in ((RunTable.mode, mode), (RunTable.technique, technique), (RunTable.state, state)):
+            query = query.where(column == wanted) if wanted else query
+        query = query.where(RunTable.created >= since) if since else query
+        newest = query.order_by(RunTable.created.desc(), RunTable.number.desc())
+        with self._session() as session:
+            total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+            rows = session.scalars(newest.limit(per_page).offset((max(page, 1) - 1) * per_page))
+            return [_row(row) for row in rows], total
+
+    def by_technique(self) -> list[TechniqueTimes]:
+        """Every technique that a done run has timed, in the order of the table of techniques."""
+        found: dict[str, list[TimingTable]] = {}
+        with self._session() as session:
+            for row in session.scalars(select(TimingTable)):
+                found.setdefault(row.technique, []).append(row)
+        order = {name: at for at, name in enumerate(TECHNIQUES)}
+        return [_times(found[name]) for name in sorted(found, key=lambda name: (order.get(name, len(order)), name))]
+
+    def queued(self) -> int:
+        """How many runs wait."""
+        with self._session() as session:
+            return session.scalar(select(func.count()).where(RunTable.state == "queued")) or 0
+
+    def position(self, run_id: str) -> int:
+        """How many runs, waiting and running, come before this one; 0 for one that does not wait."""
+        with self._session() as session:
+            number = session.scalar(_queued(RunTable.number).where(RunTable.id == run_id))
+            if number is None:
+                return 0
+            ahead = or_(RunTable.state == "running", (RunTable.state == "queued") & (RunTable.number < number))
+            return session.scalar(select(func.count()).where(ahead)) or 0
+
+    def claim(self, runner_pid: int) -> str | None:
+        """Take the run that waits longest and mark it running; two callers never get the same one."""
+        while True:
+            # Looking and taking are two transactions: in one, SQLite refuses at once instead of waiting its turn.
+            with self._session() as session:
+                first = session.execute(
+                    _queued(RunTable.number, RunTable.id).order_by(RunTable.number).limit(1)
+                ).first()
+            if first is None:
+                return None
+            taken = self._update(
+                (RunTable.number == first.number, RunTable.state == "queued"),
+                state="running",
+                started=datetime.now(UTC),
+                runner_pid=runner_pid,
+                attempts=RunTable.attempts + 1,
+                progress=None,
+            )
+            if taken:
+                return str(first.id)
+
+    def running(self) -> list[RunRow]:
+        """The runs marked running, whoever runs them, oldest first."""
+        with self._session() as session:
+            rows = session.scalars(select(RunTable).where(RunTable.state == "running").order_by(RunTable.number))
+            return [_row(row) for row in rows]
+
+    def set_progress(self, run_id: str, progress: Progress) -> None:
+        """Say where a running run stands."""
+        self._update(
+            (RunTable.id == run_id, RunTable.state == "running"),
+            progress=plain(asdict(progress)),
+        )
+
+    def finish(self, record: Record) -> None:
+        """Bring the index up to a record that has reached its final state."""
+        values = {**run_values(record), "progress": None, "runner_pid": None}
+        if not self._update((RunTable.id == record.id,), **values):
+            with self._database.sessions() as sessions:
+                _insert(sessions, record)
+            return
+        with self._session() as session:
+            session.execute(delete(TimingTable).where(TimingTable.run_id == record.id))
+            session.add_all(timings(record))
+
+    def fail(self, run_id: str, error: str) -> None:
+        """Mark a run failed in the index alone: for one whose record cannot be read or written."""
+        self._update(
+            (RunTable.id == run_id,),
+            state="failed",
+            error=text(error),
+            finished=datetime.now(UTC),
+            progress=None,
+            runner_pid=None,
+        )
+
+    def requeue(self, run_id: str) -> None:
+        """Put a running run back; it keeps its place and so is first in line."""
+        self._update(
+            (RunTable.id == run_id, RunTable.state == "running"),
+            state="queued",
+            started=None,
+            progress=None,
+            runner_pid=None,
+        )
+
+    def request_cancel(self, run_id: str) -> bool:
+        """A waiting run is cancelled at once, a running one asked to stop. False: it was neither."""
+        values = {"state": "cancelled", "finished": datetime.now(UTC), "cancel": True}
+        if self._update((RunTable.id == run_id, RunTable.state == "queued"), **values):
+            self._mark_cancelled(run_id)
+            return True
+        return self._update((RunTable.id == run_id, RunTable.state == "running"), cancel=True)
+
+    def cancel_requested(self, run_id: str) -> bool:
+        """Whether the run is to stop."""
+        with self._session() as session:
+            return bool(session.scalar(select(RunTable.cancel).where(RunTable.id == run_id)))
+
+    def delete(self, run_id: str) -> bool:
+        """Forget a run that is not running; its folders are the caller's. False: it runs, or there is none."""
+        with self._session() as session:
+            wanted = delete(RunTable).where(RunTable.id == run_id, RunTable.state != "running")
+            found = _changed(session.execute(wanted))
+            if found:
+                session.execute(delete(TimingTable).where(TimingTable.run_id == run_id))
+            return found
+
+    def rebuild(self, results_dir: Path) -> int:
+        """Make the index anew from the records; returns how many there are. Sets ``unreadable``.
+
+        Runs that wait or run stay as the index has them: they may change at this moment.
+        """
+        with self._database.sessions() as sessions:
+            return self._rebuild(sessions, results_dir)
+
+    def _fill(self, sessions: sessionmaker[Session]) -> None:
+        """Make the index from the records where it is empty."""
+        with sessions.begin() as session:
+            empty = session.scalar(select(RunTable.number).limit(1)) is None
+        if empty and self._results:
+            self._rebuild(sessions, self._results)
+
+    def _rebuild(self, sessions: sessionmaker[Session], results_dir: Path) -> int:
+        # The index is read first: whoever adds a run saves its record before its row, so no new run can seem gone.
+        with sessions.begin() as session:
+            known = {row.id: row.state for row in session.execute(select(RunTable.id, RunTable.state))}
+        records, self.unreadable = _read_records(results_dir)
+        gone = known.keys() - {record.id for record in records}
+        final = {run_id for run_id, state in known.items() if state in FINAL_STATES}
+        with sessions.begin() as session:
+            for run_id in gone | final:
+                session.execute(delete(TimingTable).where(TimingTable.run_id == run_id))
+                session.execute(delete(RunTable).where(RunTable.id == run_id, RunTable.state != "running"))
+        for record in records:
+            _insert(sessions, record)
+        if self.unreadable:
+            log.warning("%d records could not be read and are left out of the index.", self.unreadable)
+        return len(records)
+
+    def _update(self, where: tuple[Any, ...], **values: Any) -> bool:
+        with self._session() as session:
+            statement = update(RunTable).where(*where).values(**values)
+            return _changed(session.execute(statement, execution_options={"synchronize_session": False}))
+
+    def _mark_cancelled(self, run_id: str) -> None:
+        if self._results is None:
+            return
+        folder = self._results / run_id
+        try:
+            record = Record.load(folder)
+            record.state, record.finished = "cancelled", datetime.now(UTC).isoformat(timespec="milliseconds")
+            record.save(folder)
+        except (UserError, OSError):
+            log.warning("Run %s is cancelled, but its record could not be updated.", run_id, exc_info=True)
+
+
+def _insert(sessions: sessionmaker[Session], record: Record) -> bool:
+    """Add a run; False where it is there already."""
+    # One found running without an index was tried at least once.
+    row = RunTable(**run_values(record), attempts=int(record.state == "running"))
+    try:
+        with sessions.begin() as session:
+            session.add_all([row, *timings(record)])
+    except IntegrityError:
+        return False
+    return True
+
+
+def _read_records(results_dir: Path) -> tuple[list[Record], int]:
+    """All records in the order of their creation, and how many could not be read."""
+    records, unreadable = [], 0
+    for path in results_dir.glob("*/run.json"):
+        try:
+            record = Record.load(path.parent)
+            values = run_values(record)
+            sound = record.id == path.parent.name and values["state"] in get_args(State)
+            if not sound or values["mode"] not in get_args(Mode):
+                raise ValueError("not the record of this folder")
+            timings(record)
+        except (UserError, ValueError, TypeError, AttributeError, OverflowError):
+            log.warning("The record of %s cannot be read.", path.parent.name, exc_info=True)
+            unreadable += 1
+        else:
+            records.append(record)
+    return sorted(records, key=lambda record: (run_values(record)["created"], record.id)), unreadable
+
+
+def _row(row: RunTable) -> RunRow:
+    return RunRow(**{f.name: getattr(row, f.name) for f in fields(RunRow)})
+
+
+def _queued(*columns: Any) -> Any:
+    return select(*columns).where(RunTable.state == "queued")
+
+
+def _changed(result: Any) -> bool:
+    return bool(result.rowcount)
+
+
+def _times(rows: list[TimingTable]) -> TechniqueTimes:
+    speedups = [row.speedup for row in rows if row.speedup is not None]
+    paces = [row.seconds_per_megapixel for row in rows if row.seconds_per_megapixel is not None]
+    return TechniqueTimes(
+        rows[0].technique,
+        rows[-1].label,
+        len(rows),
+        sum(row.images for row in rows),
+        *(middle(speedups), min(speedups, default=None), max(speedups, default=None)),
+        *(middle(paces), min(paces, default=None), max(paces, default=None)),
+    )

@@ -1,0 +1,180 @@
+"""The tables of the run index, and how a record becomes their rows. Portable types only."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Double, Index, Integer, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.measure.results import TechniqueMeasurement
+from imgproc.runs.record import Record
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware times; stored as UTC without a zone, because not every database keeps zones."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class RunTable(Base):
+    """One run. The table's name carries its version: the index is made anew from the records, never migrated.
+
+    ``number`` is the place in the queue: a run that is queued again keeps it and so is first in line.
+    ``attempts`` counts how often the run was claimed; ``names`` is what a search looks through.
+    """
+
+    __tablename__ = "runs_1"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(64), unique=True)
+    created: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    started: Mapped[datetime | None] = mapped_column(UtcTime)
+    finished: Mapped[datetime | None] = mapped_column(UtcTime)
+    state: Mapped[str] = mapped_column(String(16))
+    mode: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str] = mapped_column(Text)
+    technique: Mapped[str] = mapped_column(String(64))
+    label: Mapped[str] = mapped_column(Text)
+    workers: Mapped[int] = mapped_column(Integer)
+    images: Mapped[int] = mapped_column(Integer)
+    megapixels: Mapped[float] = mapped_column(Double)
+    seconds: Mapped[float | None] = mapped_column(Double)
+    speedup: Mapped[float | None] = mapped_column(Double)
+    speedup_low: Mapped[float | None] = mapped_column(Double)
+    speedup_high: Mapped[float | None] = mapped_column(Double)
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[str | None] = mapped_column(Text)
+    names: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    cancel: Mapped[bool] = mapped_column(default=False)
+    runner_pid: Mapped[int | None] = mapped_column(Integer)
+
+    __table_args__ = (Index("runs_1_queue", "state", "number"),)
+
+
+class TimingTable(Base):
+    """One technique of one done run."""
+
+    __tablename__ = "timings_1"
+
+    run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    technique: Mapped[str] = mapped_column(String(64), primary_key=True)
+    label: Mapped[str] = mapped_column(Text)
+    images: Mapped[int] = mapped_column(Integer)
+    seconds: Mapped[float] = mapped_column(Double)
+    seconds_per_megapixel: Mapped[float | None] = mapped_column(Double)
+    speedup: Mapped[float | None] = mapped_column(Double)
+
+
+def run_values(record: Record) -> dict[str, Any]:
+    """The columns of a run that its record decides.
+
+    Raises:
+        ValueError, TypeError, AttributeError, OverflowError: the record holds values of the wrong kind.
+    """
+    measured = _headline(record)
+    name = measured.name if measured else BASELINE if record.mode == "sequential" else record.settings.technique
+    low, high = (measured and measured.speedup_ci95) or (None, None)
+    return {
+        "id": record.id,
+        "created": moment(record.created),
+        "started": record.started and moment(record.started),
+        "finished": record.finished and moment(record.finished),
+        "state": record.state,
+        "mode": record.mode,
+        "owner": text(record.owner),
+        "technique": name,
+        "label": text(_label(measured, name)),
+        "workers": int(measured.workers if measured else record.settings.workers),
+        "images": len(record.good_images),
+        "megapixels": float(record.megapixels),
+        "seconds": _finite(measured.median_seconds if measured else None),
+        "speedup": _finite(measured.speedup if measured else None),
+        "speedup_low": _finite(low),
+        "speedup_high": _finite(high),
+        "error": record.error and text(record.error),
+        "names": text("\n".join(image.name for image in record.images)).casefold(),
+    }
+
+
+def timings(record: Record) -> list[TimingTable]:
+    """A row for every technique that a done run has timed."""
+    if record.state != "done":
+        return []
+    images = record.sample or record.good_images
+    return [
+        TimingTable(
+            run_id=record.id,
+            technique=t.name,
+            label=text(t.label),
+            images=len(images),
+            seconds=float(t.median_seconds),
+            seconds_per_megapixel=_per_megapixel(record, t),
+            speedup=1.0 if t.name == BASELINE else _finite(t.speedup),
+        )
+        for t in record.techniques
+        if t.available and t.median_seconds is not None and math.isfinite(t.median_seconds)
+    ]
+
+
+def moment(value: str) -> datetime:
+    """A record's time, aware; one without a zone is UTC."""
+    time = datetime.fromisoformat(value)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def text(value: str) -> str:
+    """Text that every database takes: no NUL, no halves of surrogate pairs."""
+    return value.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """The same values with None for what JSON has no number for."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def middle(values: list[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _headline(record: Record) -> TechniqueMeasurement | None:
+    """The technique that a run's one line in the history is about: the winner of a comparison, else its own."""
+    if record.mode in ("compare", "scale") and record.best:
+        best = next((t for t in record.techniques if t.name == record.best), None)
+        return best or record.technique
+    return record.technique
+
+
+def _label(measured: TechniqueMeasurement | None, name: str) -> str:
+    if measured:
+        return measured.label
+    return TECHNIQUES[name].label if name in TECHNIQUES else name.capitalize()
+
+
+def _per_megapixel(record: Record, technique: TechniqueMeasurement) -> float | None:
+    if technique.megapixels_per_second:
+        return _finite(1 / technique.megapixels_per_second)
+    if record.sample or not record.megapixels or technique.median_seconds is None:
+        return None
+    return _finite(technique.median_seconds / record.megapixels)
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None

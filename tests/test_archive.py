@@ -1,0 +1,183 @@
+"""Zip and table: whole, exact in size, safe to unpack, and never large in memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgproc.errors import UserError
+from imgproc.measure.results import Round, TechniqueMeasurement
+from imgproc.runs.archive import rounds_csv, stream_zip, zip_size
+from imgproc.runs.record import ImageRecord, Record, RunSettings
+
+Files = list[tuple[str, Path]]
+
+
+def made(folder: Path, sizes: dict[str, int]) -> Files:
+    files = []
+    for at, (name, size) in enumerate(sizes.items()):
+        path = folder / f"{at}.bin"
+        path.write_bytes(os.urandom(size))
+        files.append((name, path))
+    return files
+
+
+def read(files: Files) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(b"".join(stream_zip(files))))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return made(tmp_path, {"a_canny.png": 10, "b_gaussian.jpg": 700_000, "ümläut 写真.png": 3, "empty": 0})
+
+
+def test_every_file_comes_back_whole(files: Files) -> None:
+    with read(files) as archive:
+        assert archive.testzip() is None
+        assert {i.filename: archive.read(i) for i in archive.infolist()} == {n: p.read_bytes() for n, p in files}
+        assert {i.compress_type for i in archive.infolist()} == {zipfile.ZIP_STORED}
+
+
+def test_the_size_is_known_before(files: Files) -> None:
+    assert zip_size(files) == sum(map(len, stream_zip(files)))
+    assert zip_size([]) == sum(map(len, stream_zip([]))) == 22
+
+
+@pytest.mark.parametrize("limit", [1, 100, 150_000, 900_000])
+def test_sizes_beyond_four_bytes(files: Files, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """The layout for huge files, offsets and folders, with the limit made small instead of the files large."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", limit)
+    data = b"".join(stream_zip(files))
+    assert zip_size(files) == len(data)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        assert len(archive.infolist()) == 4
+
+
+def test_more_files_than_two_bytes_can_count(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 3)
+    assert zip_size(files) == sum(map(len, stream_zip(files)))
+
+
+@pytest.mark.skipif(not shutil.which("unzip"), reason="unzip is not installed")
+def test_another_program_reads_it(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"".join(stream_zip(files)))
+    subprocess.run(["unzip", "-t", "a.zip"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_memory_stays_small_and_pieces_come_early(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    path.write_bytes(b"")
+    os.truncate(path, 100_000_000)
+    tracemalloc.start()
+    try:
+        longest = max(map(len, stream_zip([("large.png", path)] * 2)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert longest < 1_000_000
+    assert peak < 4_000_000
+
+
+def test_many_small_files_make_few_pieces(tmp_path: Path) -> None:
+    files = made(tmp_path, {f"{n}.png": 1_000 for n in range(300)})
+    assert len(list(stream_zip(files))) <= 3
+
+
+def test_names_are_relative_safe_and_unique(tmp_path: Path) -> None:
+    path = made(tmp_path, {"x": 1})[0][1]
+    names = [
+        "/etc/passwd",
+        "../../up.png",
+        "C:\\dir\\b.png",
+        "A.png",
+        "a.PNG",
+        "a.png",
+        "..",
+        "nul\0.png",
+        "\udc80.png",
+    ]
+    with read([(name, path) for name in names]) as archive:
+        assert archive.namelist() == [
+            "etc/passwd",
+            "up.png",
+            "C_/dir/b.png",
+            "A.png",
+            "a (2).PNG",
+            "a (3).png",
+            "file",
+            "nul_.png",
+            "_.png",
+        ]
+
+
+@given(st.lists(st.text(max_size=20), max_size=8))
+def test_whatever_the_names_nothing_leaves_the_folder(names: list[str]) -> None:
+    path = Path(__file__)
+    files = [(name, path) for name in names]
+    data = b"".join(stream_zip(files))
+    assert len(data) == zip_size(files)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        found = archive.namelist()
+    assert len({name.casefold() for name in found}) == len(names)
+    for name in found:
+        assert name and not name.startswith("/") and "\\" not in name
+        assert not {"", ".", ".."} & set(name.split("/"))
+
+
+def test_a_file_that_is_gone_is_said_before_anything_is_sent(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.png of this run is gone") as caught:
+        stream_zip([("a.png", tmp_path / "missing")])
+    assert caught.value.code == "not_found"
+    assert str(tmp_path) not in caught.value.message
+
+
+def test_a_reader_that_goes_away_leaves_nothing_open(files: Files) -> None:
+    before = psutil.Process().open_files()
+    pieces = stream_zip([("big", files[1][1])] * 3)
+    next(pieces)
+    assert psutil.Process().open_files() != before
+    pieces.close()  # type: ignore[attr-defined]
+    assert psutil.Process().open_files() == before
+
+
+def test_old_files_have_a_time_zip_can_hold(tmp_path: Path) -> None:
+    files = made(tmp_path, {"old": 1})
+    os.utime(files[0][1], (0, 0))
+    with read(files) as archive:
+        assert archive.infolist()[0].date_time == (1980, 1, 1, 0, 0, 0)
+
+
+def test_rounds_as_a_table() -> None:
+    record = Record(
+        "0" * 12,
+        "parallel",
+        RunSettings([], {}),
+        images=[ImageRecord(0, "a"), ImageRecord(1, "b", error="damaged"), ImageRecord(2, "c")],
+        techniques=[
+            TechniqueMeasurement(
+                "threading", "Threads", first_round_seconds=2.5, rounds=[Round(1.5, 2.75, 1000), Round(1.25)]
+            ),
+            TechniqueMeasurement("joblib", "joblib", available=False, reason="not installed"),
+        ],
+    )
+    rows = list(csv.reader(io.StringIO(rounds_csv(record))))
+    assert rows == [
+        ["technique", "round", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "images"],
+        ["threading", "warm-up", "2.5", "", "", "2"],
+        ["threading", "1", "1.5", "2.75", "1000", "2"],
+        ["threading", "2", "1.25", "", "", "2"],
+    ]
+    record.sample = [0]
+    assert rounds_csv(record).splitlines()[2].endswith(",1")
