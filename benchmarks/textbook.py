@@ -142,7 +142,11 @@ def main() -> None:
     # Plain workers as in tutorials, except for the start method: forking after OpenCV's threads have run can hang.
     pool = multiprocessing.get_context("spawn").Pool(chosen.workers, pin_threads)
     try:
-        files = find_images(chosen.paths, scratch) if chosen.paths else list(draw_many(scratch / "samples", 14, 8.0, 0, chosen.workers))
+        files = (
+            find_images(chosen.paths, scratch)
+            if chosen.paths
+            else list(draw_many(scratch / "samples", 14, 8.0, 0, chosen.workers))
+        )
         rows: list[Row] = [
             ("textbook loop, one thread", loop(files, 1)),
             (f"textbook loop, OpenCV's {chosen.workers} threads", loop(files, chosen.workers)),

@@ -80,3 +80,15 @@ class Backend(ABC):
     @abstractmethod
     def close(self, *, kill: bool = False) -> None:
         """End the workers, at once with ``kill``. Safe to call twice."""
+
+
+#: Why a task failed whose worker ended twice.
+DIED = (
+    "The worker ended without an answer, twice, while working on this image. "
+    "It may be damaged in a way that crashes the decoder, or too large for the memory there is."
+)
+
+
+def hung(deadline: float) -> str:
+    """Why a task failed that took longer than ``deadline`` seconds, twice."""
+    return f"This image took longer than the limit of {deadline:g} seconds, twice."

@@ -111,9 +111,7 @@ def write_sample(path: Path, index: int, megapixels: float, seed: int = 0) -> No
     write_whole(path, data.tobytes())
 
 
-def draw_many(
-    folder: Path, count: int, megapixels: float, seed: int, processes: int
-) -> Generator[Path, None, None]:
+def draw_many(folder: Path, count: int, megapixels: float, seed: int, processes: int) -> Generator[Path, None, None]:
     """Draw ``count`` sample pictures of about ``megapixels`` into the folder, several at once.
 
     Yields each file's path when it is complete; that is also how to show progress. When the caller stops

@@ -1,0 +1,84 @@
+"""joblib with its loky processes."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.externals.loky import get_reusable_executor
+
+from imgproc.backends.base import BackendError
+from imgproc.backends.board import Parcel, run_parcel
+from imgproc.backends.processes import ProcessBackend, in_background
+
+#: loky ends workers that idled for so long, in seconds; its 5 minutes would fall between two measured rounds.
+IDLE_SECONDS = 7 * 24 * 3600
+
+
+class JoblibLoky(ProcessBackend):
+    """``joblib.Parallel`` with ``backend="loky"``.
+
+    joblib has one set of loky workers per process, so only one of these can be started at a time. It runs
+    everything in the caller's own process when it has a reason to, as with one job; here that is an error.
+    """
+
+    name = "joblib"
+    start_method = "loky"
+    _parallel: Parallel | None = None
+    _started: ClassVar[JoblibLoky | None] = None
+
+    def start(self) -> None:
+        if self.workers < 2:
+            raise BackendError(
+                "With one worker joblib starts no process: it would be the sequential program under another name. "
+                "Choose 2 workers or more."
+            )
+        if effective_n_jobs(self.workers) != self.workers:
+            raise BackendError("joblib refuses to start worker processes here and would use the caller’s own process.")
+        if JoblibLoky._started not in (None, self):
+            raise BackendError("joblib keeps one set of workers per process, and another one is in use.")
+        super().start()
+
+    def _open_pool(self, initializer: Callable[[str], None], board: str) -> None:
+        JoblibLoky._started = self
+        self._parallel = Parallel(
+            n_jobs=self.workers,
+            backend="loky",
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch="2*n_jobs",
+            initializer=initializer,
+            initargs=(board,),
+            idle_worker_timeout=IDLE_SECONDS,
+        )
+        self._parallel.__enter__()
+        self._first = self._parallel(delayed(os.getpid)() for _ in range(self.workers))
+
+    def _opened(self) -> None:
+        if os.getpid() in set(self._first):
+            raise BackendError("joblib ran in the caller’s own process instead of its workers.")
+
+    def _work_through(self, parcels: Iterator[Parcel]) -> Generator[Parcel, None, None]:
+        assert self._parallel is not None
+        results: Iterator[Any] = self._parallel(delayed(run_parcel)(parcel) for parcel in parcels)
+        try:
+            # Not "yield from": that would close joblib's generator, which then warns.
+            for parcel in results:  # noqa: UP028
+                yield parcel
+        except GeneratorExit:
+            self._kill_workers()
+            with suppress(Exception):  # joblib notices, and ends
+                deque(results, maxlen=0)
+            raise
+
+    def _discard_pool(self) -> None:
+        self._kill_workers()
+        parallel, self._parallel, self._first = self._parallel, None, iter(())
+        if parallel is not None:
+            in_background(lambda: parallel.__exit__(None, None, None)).join(5)
+            in_background(lambda: get_reusable_executor(reuse=True).shutdown(kill_workers=True)).join(5)
+        JoblibLoky._started = None

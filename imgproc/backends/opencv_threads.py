@@ -1,0 +1,36 @@
+"""One task at a time; OpenCV splits each operation over its own threads."""
+
+from __future__ import annotations
+
+import cv2
+
+from imgproc.backends.base import Capabilities
+from imgproc.backends.sequential import Sequential
+from imgproc.image.task import pin_threads
+
+
+class OpenCVThreads(Sequential):
+    """The sequential program with ``cv2.setNumThreads(workers)``.
+
+    ``workers`` becomes what OpenCV says it took: it takes any number, also more than there are cores, but a
+    build without threads says 1. ``close`` gives the process its former number back.
+    """
+
+    name = "opencv"
+    capabilities = Capabilities(memory="shared", killable=False)
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers)
+        self.cv2_threads = self.workers
+        self._before: int | None = None
+
+    def start(self) -> None:
+        if self._before is None:
+            self._before = cv2.getNumThreads()
+        pin_threads(self.workers)
+        self.workers = self.cv2_threads = max(1, cv2.getNumThreads())
+
+    def close(self, *, kill: bool = False) -> None:
+        if self._before is not None:
+            cv2.setNumThreads(self._before)
+            self._before = None

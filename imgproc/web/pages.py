@@ -1,0 +1,363 @@
+"""What each page is given to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import quote
+
+from werkzeug.datastructures import MultiDict
+
+from imgproc.backends import AUTO, AUTO_REASON, BASELINE, TECHNIQUES, Technique
+from imgproc.backends.base import Availability
+from imgproc.errors import UserError
+from imgproc.image.codecs import FORMATS
+from imgproc.image.operations import OPERATIONS, PARAMETERS
+from imgproc.image.previews import PREVIEW_SIDE
+from imgproc.measure import environment
+from imgproc.measure.results import Progress, TechniqueMeasurement
+from imgproc.runs.record import FINAL_STATES, ImageRecord, Record, State, summary
+from imgproc.runs.store import RunRow, Store
+from imgproc.settings import Settings
+from imgproc.web import formats, pictures, submit, words
+
+PER_PAGE = 20
+#: Most pictures on the page of a run that is still going.
+LIVE_PICTURES = 24
+
+
+@cache
+def availability(name: str) -> Availability:
+    """Whether a technique can run here, found out once: importing its packages takes long the first time."""
+    return TECHNIQUES[name].availability()
+
+
+def machine() -> str:
+    """This machine in one line, for the foot of every page."""
+    env = environment.environment()
+    cores = formats.counted(env["cores_usable"], "core")
+    gpu = env["gpu"] or "no GPU"
+    opencv = env["versions"].get("opencv-python-headless", "")
+    return (
+        f"{cores} ({env['cpu']}), {formats.size(env['memory_bytes'])}, {gpu}. Python {env['python']}, "
+        f"OpenCV {opencv}. Measuring one run at a time."
+    )
+
+
+# ---------------------------------------------------------------- the form
+
+
+def form(settings: Settings, fields: MultiDict[str, str], problem: UserError | None = None) -> dict[str, Any]:
+    """The form: every choice from the tables, with the values of ``fields`` where it has some."""
+    cores = min(environment.usable_cores(), settings.MAX_WORKERS)
+    chosen = fields.getlist("operations") if "operations" in fields else list(OPERATIONS)
+    chosen = [name.strip() for names in chosen for name in names.split(",")]
+    values: dict[str, Any] = {name: p.default for name, p in PARAMETERS.items()}
+    values |= {"workers": cores, **submit.DEFAULTS}
+    values |= {name: items[-1] for name, items in fields.lists()}
+    mode = str(values.get("mode", submit.DEFAULT_MODE))
+    return {
+        "operations": OPERATIONS.values(),
+        "chosen": chosen,
+        "values": values,
+        "on": _on(values),
+        "mode": mode if mode in submit.MODES else submit.DEFAULT_MODE,
+        "techniques": [(t, availability(t.name)) for t in TECHNIQUES.values() if t.name != BASELINE],
+        "available": sum(availability(name).ok for name in TECHNIQUES),
+        "total": len(TECHNIQUES),
+        "auto": TECHNIQUES[AUTO],
+        "auto_reason": AUTO_REASON,
+        "formats": FORMATS.values(),
+        "cores": cores,
+        "settings": settings,
+        "problem": problem,
+        "has_picture": _operation_pictures(),
+    }
+
+
+def _on(values: Mapping[str, Any]) -> set[str]:
+    """The names of the boxes that are ticked."""
+    on = set()
+    for name in (*(p.name for p in PARAMETERS.values() if p.kind == "flag"), "color"):
+        if str(values.get(name, "")).lower() in ("1", "true", "on", "yes"):
+            on.add(name)
+    return on
+
+
+@cache
+def _operation_pictures() -> set[str]:
+    """Operations with a picture of what they do; one without is shown in words only."""
+    folder = Path(__file__).resolve().parents[2] / "static" / "img"
+    return {name for name in OPERATIONS if (folder / f"op-{name}.webp").is_file()}
+
+
+# ---------------------------------------------------------------- one run
+
+
+def live(row: RunRow, position: int) -> dict[str, Any]:
+    """What the page of a run asks for again and again."""
+    answer: dict[str, Any] = {"id": row.id, "state": row.state, "final": row.state in FINAL_STATES}
+    if row.state == "queued":
+        before = f"{formats.counted(position, 'run', words=True)} before it" if position else "it is next"
+        answer |= {"position": position, "now": "Waiting", "detail": before, "share": 0, "left": "", "gone": ""}
+    elif row.state == "running":
+        known = {name: value for name, value in (row.progress or {}).items() if name in Progress.__dataclass_fields__}
+        progress = Progress(**{"phase": "", **known})
+        now, detail = words.step(progress)
+        left = f"{formats.about(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+        passes = f"{progress.passes_done} of {progress.passes_total} passes done." if progress.passes_total else ""
+        answer |= {
+            "progress": row.progress,
+            "now": now,
+            "detail": detail,
+            "share": round(min(max(progress.share, 0), 1), 4),
+            "left": left,
+            "gone": f"{progress.elapsed:.0f}{formats.NBSP}s gone" if progress.elapsed >= 1 else "",
+            "passes": passes,
+        }
+    return answer
+
+
+@dataclass(frozen=True)
+class Output:
+    operation: str
+    label: str
+    file: str
+    bytes: int
+    preview: str | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image in the gallery; ``width`` and ``height`` are those of its preview."""
+
+    number: int
+    name: str
+    dims: str
+    width: int
+    height: int
+    preview: str | None
+    outputs: list[Output]
+
+
+def gallery(record: Record, results: Path, number: int, operation: str) -> dict[str, Any] | None:
+    """The images with results, which one is open, and which result of it; None where nothing was made."""
+    images = results / "images"
+    present = {path.name for path in images.iterdir()} if images.is_dir() else set()
+    previews = results / "previews"
+    small = {path.name for path in previews.iterdir()} if previews.is_dir() else set()
+    shown = [s for image in record.good_images if (s := _shown(image, present, small)).outputs]
+    if not shown:
+        return None
+    labels = [(name, OPERATIONS[name].result.capitalize()) for name in record.settings.operations if name in OPERATIONS]
+    at = next((k for k, image in enumerate(shown) if image.number == number), 0)
+    current = shown[at]
+    output = next((o for o in current.outputs if o.operation == operation), current.outputs[0])
+    return {
+        "images": shown,
+        "labels": labels,
+        "current": current,
+        "output": output,
+        "previous": shown[at - 1] if at else None,
+        "next": shown[at + 1] if at + 1 < len(shown) else None,
+        "bytes": sum(o.bytes for image in shown for o in image.outputs),
+    }
+
+
+def _shown(image: ImageRecord, present: set[str], small: set[str]) -> Shown:
+    scale = min(1.0, PREVIEW_SIDE / max(image.width, image.height, 1))
+    outputs = []
+    for output in image.outputs:
+        if output.file not in present:
+            continue
+        preview = getattr(output, "preview", None)
+        label = OPERATIONS[output.operation].result if output.operation in OPERATIONS else output.operation
+        outputs.append(
+            Output(output.operation, label, output.file, output.bytes, preview if preview in small else None)
+        )
+    return Shown(
+        image.index + 1,
+        image.name,
+        formats.dimensions(image.width, image.height),
+        max(1, round(image.width * scale)),
+        max(1, round(image.height * scale)),
+        image.preview if image.preview in small else None,
+        outputs,
+    )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table of techniques."""
+
+    t: TechniqueMeasurement
+    baseline: bool
+    best: bool
+    kind: str
+    peak: int | None
+
+
+def table(record: Record) -> list[Line]:
+    """The technique the run is about first, the baseline last."""
+    best = record.best or (record.technique.name if record.technique else None)
+    lines = [
+        Line(
+            t,
+            t.name == BASELINE,
+            t.name == best and t.name != BASELINE,
+            {"faster": "is-faster", "slower": "is-slower"}.get(t.verdict or "", "is-level"),
+            max((r.peak_memory_bytes for r in t.rounds if r.peak_memory_bytes), default=None),
+        )
+        for t in record.techniques
+    ]
+    return sorted(lines, key=lambda line: line.baseline)
+
+
+def measured_note(record: Record) -> str:
+    """How the numbers came about, in one sentence."""
+    rounds = max((len(t.rounds) for t in record.techniques), default=0)
+    counted = formats.counted(rounds, "round", words=True)
+    many = len([t for t in record.techniques if t.rounds]) > 1
+    if rounds < 2:
+        return "One pass; more rounds would show how sure this is."
+    return f"Medians of {counted} after one warm-up{', interleaved' if many else ''}."
+
+
+def done(record: Record, results: Path, number: int, operation: str) -> dict[str, Any]:
+    """The page of a run that has ended."""
+    warnings = list(dict.fromkeys([*record.warnings, *(w for t in record.techniques for w in t.warnings)]))
+    return {
+        "verdict": words.verdict(record) if record.state == "done" else None,
+        "ending": words.ending(record),
+        "bars": pictures.speedup_bars(record),
+        "gallery": gallery(record, results, number, operation),
+        "lines": table(record),
+        "note": measured_note(record),
+        "timeline": pictures.timeline(record),
+        "facts": words.conditions(record),
+        "summary": summary(record).rstrip("\n"),
+        "warnings": warnings,
+        "refused": [image for image in record.images if image.error],
+    }
+
+
+# ---------------------------------------------------------------- history
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the history."""
+
+    row: RunRow
+    micro: pictures.Micro | None
+    note: str
+
+
+def history(store: Store, args: Mapping[str, str]) -> dict[str, Any]:
+    """Runs that match the filters in the address, and the timing summary of all."""
+    wanted = {name: args.get(name, "").strip() for name in ("q", "mode", "technique", "state", "from")}
+    page = int(args["page"]) if args.get("page", "").isdigit() else 1
+    page = min(max(1, page), 1_000_000)
+    chosen = {name: None if wanted[name] in ("", "any") else wanted[name] for name in ("mode", "technique", "state")}
+    rows, total = store.history(
+        q=wanted["q"] or None, **chosen, since=_day(wanted["from"]), page=page, per_page=PER_PAGE
+    )
+    times = store.by_technique()
+    kept = "&".join(f"{name}={quote(value)}" for name, value in wanted.items() if value)
+    return {
+        "entries": [_entry(store, row) for row in rows],
+        "total": total,
+        "first": (page - 1) * PER_PAGE + 1,
+        "last": (page - 1) * PER_PAGE + len(rows),
+        "page": page,
+        "more": page * PER_PAGE < total,
+        "wanted": wanted,
+        "filtered": any(wanted.values()),
+        "kept": kept,
+        "modes": submit.MODES,
+        "states": get_args(State),
+        "techniques": TECHNIQUES.values(),
+        "times": [(t, _range(t.speedup, t.speedup_min, t.speedup_max)) for t in times],
+    }
+
+
+def _day(text: str) -> datetime | None:
+    """Midnight of a day by this machine's clock."""
+    try:
+        return datetime.fromisoformat(text).astimezone() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _range(middle: float | None, low: float | None, high: float | None) -> pictures.Micro | None:
+    ends = (low, high) if low is not None and high is not None else None
+    return pictures.micro(middle, ends, float(environment.usable_cores()), width=128)
+
+
+def _entry(store: Store, row: RunRow) -> Entry:
+    interval = (row.speedup_low, row.speedup_high)
+    ends = (interval[0], interval[1]) if interval[0] is not None and interval[1] is not None else None
+    compared = row.state == "done" and row.technique != BASELINE
+    mark = pictures.micro(row.speedup, ends, float(min(row.workers, environment.usable_cores()))) if compared else None
+    if row.state == "queued":
+        before = store.position(row.id)
+        note = f"{formats.counted(before, 'run')} before it" if before else "next"
+    elif row.state == "running":
+        live_row = live(row, 0)
+        note = ", ".join(filter(None, (live_row["now"].lower(), live_row["left"])))
+    elif row.state == "done":
+        note = "baseline only" if row.technique == BASELINE else "no speedup shown"
+    else:
+        note = row.error or {"cancelled": "on request"}.get(row.state, "")
+    return Entry(row, mark, note)
+
+
+# ---------------------------------------------------------------- techniques
+
+
+@dataclass(frozen=True)
+class TechniqueEntry:
+    technique: Technique
+    available: Availability
+    runs: int
+    speedup: float | None
+    micro: pictures.Micro | None
+
+
+def techniques(store: Store) -> dict[str, Any]:
+    """The table of techniques with what all runs here say of each."""
+    known = {t.technique: t for t in store.by_technique()}
+    entries = []
+    for technique in TECHNIQUES.values():
+        times = known.get(technique.name)
+        base = technique.name == BASELINE or times is None
+        mark = None if base or times is None else _range(times.speedup, times.speedup_min, times.speedup_max)
+        entries.append(
+            TechniqueEntry(
+                technique,
+                availability(technique.name),
+                times.runs if times else 0,
+                times.speedup if times and not base else None,
+                mark,
+            )
+        )
+    here = [entry for entry in entries if entry.available.ok]
+    here.sort(key=lambda entry: (entry.technique.name == BASELINE, entry.technique.name != AUTO))
+    return {
+        "here": here,
+        "missing": [entry for entry in entries if not entry.available.ok],
+        "total": len(entries),
+        "measured": any(entry.micro for entry in entries),
+        "cores": environment.usable_cores(),
+    }
+
+
+def former_settings(fields: MultiDict[str, str]) -> str:
+    """The settings of a form as the query of an address that fills it in again."""
+    return "&".join(
+        f"{name}={quote(value)}" for name, value in fields.items(multi=True) if name != "samples" and len(value) < 100
+    )
