@@ -51,7 +51,7 @@ KNOWN = (
         ("folder/inner/cat.png", "cat"),
         ("CON.jpg", "image-CON"),
         ("nul", "image-nul"),
-        ("aux.tar.jpg", "aux_tar"),
+        ("aux.tar.jpg", "image-aux.tar"),
         ("com1.png", "image-com1"),
         ("console.png", "console"),
         (".htaccess", "htaccess"),
@@ -61,7 +61,8 @@ KNOWN = (
         (" ", "image"),
         ("/", "image"),
         ("???.jpg", "image"),
-        ("photo.php.jpg", "photo_php"),
+        ("photo_3.3mp.jpg", "photo_3.3mp"),
+        ("a...b.jpg", "a.b"),
         ("IMG_2023 (2).jpg", "IMG_2023 (2)"),
         ("名前.png", "名前"),
         ("фото.jpg", "фото"),
@@ -106,10 +107,10 @@ def check_safe(file: str) -> None:
 def test_stems_are_safe_on_every_system(name: str) -> None:
     stem = output_stem(name)
     check_safe(stem)
-    assert "." not in stem
+    assert not stem.startswith(".") and not stem.endswith(".")
     assert len(stem) <= MAX_STEM
     assert len(stem.encode()) <= MAX_STEM_BYTES
-    assert output_stem(stem) == stem
+    assert output_stem(f"{stem}.jpg") == stem
 
 
 @given(st.lists(names, max_size=30), st.sampled_from(["png", "jpg", "webp"]))

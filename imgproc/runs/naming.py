@@ -37,20 +37,19 @@ def display_name(name: str) -> str:
 def output_stem(name: str) -> str:
     """The name as the stem of file names that are safe on Linux, macOS and Windows.
 
-    Letters and digits of every script are kept, in NFC; paths, the extension, control characters, dots, and
-    signs that mean something to some program are not. At most ``MAX_STEM`` characters and ``MAX_STEM_BYTES``
+    Letters and digits of every script are kept, in NFC; paths, the extension, control characters, and signs
+    that mean something to some program are not. At most ``MAX_STEM`` characters and ``MAX_STEM_BYTES``
     bytes, never empty, never a name that Windows reserves.
     """
     last = "".join(c for c in _last_part(name) if not _acts(c)).strip(" .")
     last = unicodedata.normalize("NFC", last)
     stem = _EXTENSION.sub("", last) or last
     stem = "".join(c if _is_kept(c) else "_" for c in stem)
-    # A dot inside could make a second extension, or a reserved name with one.
-    stem = re.sub(r"[_.]+", "_", " ".join(stem.split()))
+    stem = re.sub(r"_+", "_", re.sub(r"\.\.+", ".", " ".join(stem.split())))
     # Removing characters can bring letters and accents together.
     stem = unicodedata.normalize("NFC", stem)
-    stem = _fit(stem.lstrip(" _-+,"), MAX_STEM, MAX_STEM_BYTES)
-    if _RESERVED.fullmatch(stem):
+    stem = _fit(stem.lstrip(" _-+,."), MAX_STEM, MAX_STEM_BYTES)
+    if _RESERVED.fullmatch(stem.partition(".")[0].rstrip()):  # Windows reserves it with any extension
         return f"{_NAMELESS}-{stem}"
     return stem or _NAMELESS
 
@@ -99,7 +98,7 @@ def _is_kept(character: str) -> bool:
 def _fit(text: str, characters: int, size: int) -> str:
     """The beginning of the text that fits both limits, without a dangling sign at its end."""
     text = text[:characters].encode()[:size].decode(errors="ignore")
-    return text.rstrip(" _-+,")
+    return text.rstrip(" _-+,.")
 
 
 def _numbered(stem: str, number: int) -> str:

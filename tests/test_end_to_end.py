@@ -1,0 +1,296 @@
+"""The real app, as ``python -m imgproc serve`` starts it: real uploads, real runner, real kills."""
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import psutil
+import pytest
+from conftest import jpeg
+
+from imgproc.backends import TECHNIQUES
+from imgproc.image.codecs import decode
+from imgproc.image.operations import OPERATIONS, parse_parameters
+
+PROJECT = Path(__file__).resolve().parent.parent
+CORPUS = PROJECT.parent / "shared" / "corpus"
+FINAL = {"done", "failed", "cancelled", "interrupted"}
+
+
+class Live:
+    """A served app; ``start`` after a kill gives the next one in the same folders."""
+
+    def __init__(self, folder, **settings):
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "UPLOADS_DIR": str(folder / "uploads"),
+            "RESULTS_DIR": str(folder / "results"),
+            "TMPDIR": str(folder),  # also where the machine's lock lies: these runs need not wait for others
+            **{name: str(value) for name, value in settings.items()},
+        }
+
+    def start(self):
+        command = [sys.executable, "-m", "imgproc", "serve", "--port", "0"]
+        self.process = subprocess.Popen(command, cwd=PROJECT, env=self.environment, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        self.url = re.search(r"http://\S+?:\d+", line)[0]
+        self.http = httpx.Client(base_url=self.url, timeout=120)
+
+    def family(self):
+        """The app and all it started."""
+        app = psutil.Process(self.process.pid)
+        return [app, *app.children(recursive=True)]
+
+    def runner(self):
+        return self.wait(
+            lambda: next((p for p in self.family() if "imgproc.runs.runner" in p.cmdline()), None), "a runner", 20
+        )
+
+    def post(self, files, accept="application/json", **fields):
+        parts = [("images", (name, data)) for name, data in files] or None
+        return self.http.post("/process", files=parts, data=fields, headers={"Accept": accept})
+
+    def record(self, run_id):
+        return self.http.get(f"/runs/{run_id}.json").json()
+
+    def wait(self, condition, what, seconds=90):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if value := condition():
+                return value
+            time.sleep(0.05)
+        raise AssertionError(f"waited {seconds} s for {what}")
+
+    def finished(self, run_id, seconds=90):
+        def ended():
+            record = self.record(run_id)
+            return record if record["state"] in FINAL else None
+
+        return self.wait(ended, "the run's end", seconds)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.http.close()
+
+    def stop(self):
+        family = self.family() if self.process.poll() is None else []
+        self.process.terminate()
+        assert self.process.wait(20) == 0
+        self.process.stdout.close()
+        self.http.close()
+        assert not gone(family)
+
+
+def gone(processes, seconds=15):
+    """Those of the processes that still live after a while."""
+    return psutil.wait_procs(processes, timeout=seconds)[1]
+
+
+@contextmanager
+def serving(folder, **settings):
+    live = Live(folder, **settings)
+    live.start()
+    try:
+        yield live
+    finally:
+        if live.process.poll() is None:
+            live.stop()
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("live")) as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Names and bytes of a dozen photographs: real ones where the corpus is there."""
+    if CORPUS.is_dir():
+        files = [*sorted(CORPUS.glob("valid/photo_*.jpg")), *sorted(CORPUS.glob("valid/orient_*.jpg"))]
+        return [(file.name, file.read_bytes()) for file in files]
+    return [(f"photo {n}.jpg", jpeg(1200, 800, n)) for n in range(12)]
+
+
+def check_pixels(archive, photos):
+    """Every output in a zip equals plain OpenCV on what was sent."""
+    defaults = parse_parameters({})
+    with zipfile.ZipFile(io.BytesIO(archive)) as zipped:
+        assert zipped.testzip() is None
+        assert len(zipped.namelist()) == len(photos) * len(OPERATIONS)
+        for name, data in photos:
+            gray = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+            for operation in OPERATIONS.values():
+                made = decode(zipped.read(f"{Path(name).stem}_{operation.name}.png"))
+                assert np.array_equal(made, operation.apply(gray, defaults)), (name, operation.name)
+
+
+@pytest.mark.parametrize(
+    ("mode", "head"), [("parallel", r"Parallel \(threading, \d+ workers?\)"), ("sequential", "Sequential")]
+)
+def test_curl_waits_and_prints_the_summary(mode, head, live, tmp_path):
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    for name in "ab":
+        (tmp_path / f"{name}.jpg").write_bytes(jpeg(800, 600, ord(name)))
+    command = ["curl", "-sS", "-F", "images=@a.jpg", "-F", "images=@b.jpg", "-F", f"mode={mode}", f"{live.url}/process"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(f"Processing Mode: {head}", lines[0])
+    assert lines[1] == "Number of Images: 2"
+    assert re.fullmatch(r"Time Taken: [\d.]+ seconds", lines[2])
+    wanted = r"\(95% CI [\d.]+ to [\d.]+\)" if mode == "parallel" else r"\(this is the baseline\)"
+    assert re.fullmatch(rf"Speedup: \d+\.\dx over Sequential {wanted}", lines[3])
+
+
+def test_a_run_of_photographs_from_post_to_zip(live, photos):
+    answer = live.post(photos, mode="parallel", technique="multiprocessing", workers="2")
+    assert answer.status_code == 202
+    run = answer.json()
+    assert answer.headers["Location"] == run["url"] == f"/runs/{run['id']}"
+    record = live.finished(run["id"])
+    assert record["state"] == "done", record["error"]
+    measured = {t["name"]: t for t in record["techniques"]}
+    assert set(measured) == {"multiprocessing", "sequential"}
+    assert measured["multiprocessing"]["identical"] and len(measured["multiprocessing"]["rounds"]) == 6
+    check_pixels(live.http.get(f"/runs/{run['id']}/results.zip").content, photos)
+    assert record["id"] in live.http.get("/runs").text
+    folder = live.folder / "results" / run["id"]
+    assert not (folder / "work").exists() and not list(folder.rglob("*.part"))
+    for image in record["images"]:
+        for output in image["outputs"]:
+            assert live.http.get(f"/runs/{run['id']}/images/{output['file']}").status_code == 200
+            assert live.http.get(f"/runs/{run['id']}/previews/{output['preview']}").status_code == 200
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_every_technique_runs_behind_the_app(technique, live):
+    files = [(f"{n}.jpg", jpeg(640, 480, n)) for n in range(4)]
+    answer = live.post(files, accept="*/*", mode="parallel", technique=technique, workers="2", rounds="6")
+    assert answer.status_code == 200, answer.text
+    assert f"({technique}, " in answer.text
+    assert "Speedup: " in answer.text and "not shown" not in answer.text
+
+
+def test_sample_images_need_no_file(live):
+    answer = live.post([], mode="parallel", samples="3", sample_megapixels="0.3", rounds="6")
+    record = live.finished(answer.json()["id"])
+    assert record["state"] == "done", record["error"]
+    assert len(record["images"]) == 3 and all(len(i["outputs"]) == 3 for i in record["images"])
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of hostile files is not beside this checkout")
+def test_hostile_files_are_refused_with_a_reason_and_good_ones_beside_them_processed(live):
+    entries = [e for e in json.loads((CORPUS / "MANIFEST.json").read_text()) if e["file"].startswith("hostile/")]
+    good = [
+        ("good.jpg", jpeg(320, 200)),
+        ("as well.png", cv2.imencode(".png", np.eye(90, dtype=np.uint8) * 255)[1].tobytes()),
+    ]
+    hostile = [(Path(e["file"]).name, (CORPUS / e["file"]).read_bytes()) for e in entries]
+    answer = live.post([*good, *hostile], mode="sequential")
+    assert answer.status_code == 202, answer.text
+    record = live.finished(answer.json()["id"])
+    assert record["state"] == "done"
+    images = {image["name"]: image for image in record["images"]}
+    assert all(images[name]["error"] is None and len(images[name]["outputs"]) == 3 for name, _ in good)
+    rejects = [Path(e["file"]).name for e in entries if e["expected"] == "reject"]
+    assert len(rejects) == 33
+    for name in rejects:
+        assert images[name]["error"], name
+        assert str(PROJECT) not in images[name]["error"] and str(live.folder) not in images[name]["error"]
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of hostile files is not beside this checkout")
+def test_only_hostile_files_make_no_run(live):
+    names = ["hostile/elf.png", "hostile/trunc_pillow.png"]
+    answer = live.post([(Path(n).name, (CORPUS / n).read_bytes()) for n in names])
+    assert answer.status_code == 422
+    assert {f["name"] for f in answer.json()["error"]["files"]} == {"elf.png", "trunc_pillow.png"}
+    only_type = live.post([("elf.png", (CORPUS / names[0]).read_bytes())])
+    assert only_type.status_code == 415
+
+
+def test_a_thousand_files_in_one_post(live):
+    data = [jpeg(64, 48, n) for n in range(10)]
+    answer = live.post([(f"same name {n % 7}.jpg", data[n % 10]) for n in range(1000)], mode="parallel", rounds="1")
+    assert answer.status_code == 202, answer.text
+    record = live.finished(answer.json()["id"])
+    assert record["state"] == "done", record["error"]
+    files = {o["file"].lower() for i in record["images"] for o in i["outputs"]}
+    assert len(record["images"]) == 1000 and len(files) == 3000
+    assert live.post([(f"{n}.jpg", data[0]) for n in range(1001)]).status_code == 413
+
+
+def test_two_runs_sent_at_once_are_measured_one_after_the_other(live):
+    files = [(f"{n}.jpg", jpeg(1000, 800, n)) for n in range(6)]
+    ids = [live.post(files, mode="parallel", rounds="6").json()["id"] for _ in range(2)]
+    first, second = (live.finished(run_id) for run_id in ids)
+    assert first["state"] == second["state"] == "done"
+    assert first["finished"] <= second["started"]
+
+
+def test_cancel_again_and_delete_by_the_owner_only(live):
+    files = [(f"{n}.jpg", jpeg(1500, 1000, n)) for n in range(8)]
+    run_id = live.post(files, mode="parallel", rounds="100", budget="600").json()["id"]
+    live.wait(lambda: live.record(run_id)["state"] == "running", "the run to begin")
+    stranger = httpx.post(f"{live.url}/runs/{run_id}/cancel", headers={"Accept": "application/json"})
+    assert stranger.status_code == 403
+    assert live.http.post(f"/runs/{run_id}/cancel", headers={"Accept": "application/json"}).status_code == 200
+    assert live.finished(run_id, 20)["state"] == "cancelled"
+    again = live.http.post(f"/runs/{run_id}/again", headers={"Accept": "application/json"}).json()["id"]
+    live.http.post(f"/runs/{again}/cancel", headers={"Accept": "application/json"})
+    assert live.finished(again, 20)["state"] == "cancelled"
+    assert live.http.post(f"/runs/{run_id}/delete", headers={"Accept": "application/json"}).status_code == 200
+    assert live.http.get(f"/runs/{run_id}.json").status_code == 404
+    assert not (live.folder / "results" / run_id).exists() and not (live.folder / "uploads" / run_id).exists()
+
+
+VICTIMS = ["worker", "runner", "app"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is a Unix thing")
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_kill_9_in_the_middle_of_fifty_images_loses_nothing(victim, tmp_path):
+    files = [(f"{n}.jpg", jpeg(1200, 900, n)) for n in range(50)]
+    with serving(tmp_path) as live:
+        run_id = live.post(files, mode="parallel", technique="multiprocessing", workers="2", rounds="6").json()["id"]
+        outputs = tmp_path / "results" / run_id / "images"
+        live.wait(lambda: outputs.is_dir() and len(list(outputs.glob("*.png"))) > 20, "the middle of the run")
+        runner = live.runner()
+        workers = [p for p in runner.children(recursive=True) if p.memory_info().rss > 50e6]
+        family = live.family()
+        if victim == "app":
+            live.kill()
+            assert not gone(family)
+            live.start()
+        else:
+            target = workers[0] if victim == "worker" else runner
+            target.kill()
+        record = live.finished(run_id, 120)
+        assert record["state"] in ("done", "interrupted"), record["error"]
+        if victim == "worker":
+            assert record["state"] == "done"
+        if record["state"] == "done":
+            check_pixels(live.http.get(f"/runs/{run_id}/results.zip").content, files)
+        assert not list(tmp_path.rglob("*.part"))
+        assert not (tmp_path / "results" / run_id / "work").exists()
+        # The next run starts.
+        assert live.post(files[:2], accept="*/*", mode="sequential", rounds="1").status_code == 200
+        family = [p for p in family if p.is_running() and p.pid not in {f.pid for f in live.family()}]
+        assert not gone(family)
