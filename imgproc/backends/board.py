@@ -15,6 +15,7 @@ import struct
 import tempfile
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -41,6 +42,8 @@ class Board:
 
     def __init__(self) -> None:
         self.folder = tempfile.mkdtemp(prefix="imgproc-workers-")
+        #: Called at the end of the program at the latest.
+        self.remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
     def ready(self) -> set[int]:
         """Process ids of the workers that have reported."""
@@ -51,9 +54,6 @@ class Board:
             return Entry(*_ENTRY.unpack(Path(self.folder, str(pid)).read_bytes()))
         except (OSError, struct.error):
             return None
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Parcel(NamedTuple):
@@ -80,13 +80,12 @@ def unpack(parcel: Parcel) -> TaskResult:
     try:
         result: TaskResult = pickle.loads(parcel.data)  # noqa: S301  our own worker sent it
     except Exception as problem:
-        return _spoiled(parcel.task, problem)
+        return TaskResult(parcel.task, error=_words(problem))
     return result
 
 
-def _spoiled(index: int, problem: BaseException) -> TaskResult:
-    error = f"Unexpected {type(problem).__name__} while working on this image."
-    return TaskResult(index, error=error, worker=current_worker())
+def _words(problem: BaseException) -> str:
+    return f"Unexpected {type(problem).__name__} while working on this image."
 
 
 _file: BinaryIO | None = None
@@ -111,7 +110,7 @@ def run_parcel(parcel: Parcel) -> Parcel:
     try:
         data = pickle.dumps(run_task(pickle.loads(parcel.data)))  # noqa: S301  our own parent sent it
     except BaseException as problem:  # the task or its value cannot be pickled
-        data = pickle.dumps(_spoiled(parcel.task, problem))
+        data = pickle.dumps(TaskResult(parcel.task, error=_words(problem), worker=current_worker()))
     _mark(busy=False)
     return Parcel(parcel.task, data)
 

@@ -55,6 +55,7 @@ class ProcessBackend(Backend):
         super().__init__(workers)
         self._board: Board | None = None
         self._watcher: Watcher | None = None
+        self._workers: list[BaseProcess] = []
 
     @abstractmethod
     def _open_pool(self, initializer: Callable[[str], None], board: str) -> None:
@@ -85,44 +86,38 @@ class ProcessBackend(Backend):
         self._board = board = Board()
         try:
             self._open_pool(begin_work, board.folder)
-            workers = self._await_workers(board)
+            self._await_workers(board)
             self._opened()
         except BaseException as problem:
             self.close(kill=True)
             if isinstance(problem, Exception) and not isinstance(problem, BackendError):
                 raise BackendError("The worker processes could not be started.") from problem
             raise
-        self._watcher = Watcher(board, workers)
+        self._watcher = Watcher(board, self._workers)
         self._watcher.start()
 
-    def _await_workers(self, board: Board) -> list[BaseProcess]:
+    def _await_workers(self, board: Board) -> None:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            ready = board.ready()
-            if len(ready) >= self.workers:
-                alive: list[BaseProcess] = [p for p in multiprocessing.active_children() if p.pid in ready]
-                if len(alive) >= self.workers:
-                    return alive
+            if ready := board.ready():
+                self._workers = [process for process in multiprocessing.active_children() if process.pid in ready]
+                if len(self._workers) >= self.workers:
+                    return
             time.sleep(0.003)
         raise BackendError(f"The worker processes were not ready within {START_SECONDS:g} seconds.")
 
     def close(self, *, kill: bool = False) -> None:
         """End the workers. They have nothing to finish or to save, so ``kill`` makes no difference."""
-        board, self._board = self._board, None
+        board, self._board, self._watcher = self._board, None, None
         if board is not None:
             self._discard_pool()
             board.remove()
-            self._watcher = None
+            self._workers = []
 
     def _kill_workers(self) -> None:
-        if self._watcher is not None:
-            workers = self._watcher.workers
-        else:  # they are still starting
-            ready = self._board.ready() if self._board else set()
-            workers = [p for p in multiprocessing.active_children() if p.pid in ready]
-        for worker in workers:
+        for worker in self._workers:
             end(worker)
-        for worker in workers:
+        for worker in self._workers:
             wait([worker.sentinel], timeout=5)
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
@@ -246,9 +241,9 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         sentinels = {worker.sentinel: worker for worker in self.workers}
         try:
-            while not wait(sentinels, timeout=TICK):
+            while not (dead := wait(sentinels, timeout=TICK)):
                 self._look()
-            for sentinel in wait(sentinels, timeout=0):
+            for sentinel in {*dead, *wait(sentinels, timeout=0)}:  # others may have died by now
                 worker = sentinels[sentinel]  # type: ignore[index]  # they are what was given
                 entry = self.board.read(worker.pid or 0)
                 if entry and entry.busy:

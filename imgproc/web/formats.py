@@ -11,11 +11,11 @@ _WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", 
 
 
 def seconds(value: float | None) -> str:
-    """Seconds with three digits, milliseconds below 10 ms: 0.274 s, 31.2 s, 4.21 ms."""
+    """Three digits, in milliseconds below a tenth of a second: 0.274 s, 31.2 s, 62.1 ms."""
     if value is None:
         return NOTHING
-    if value < 0.01:
-        return f"{value * 1000:.3g}{NBSP}ms"
+    if value < 0.1:
+        return f"{value * 1000:.{_milli_decimals(value)}f}{NBSP}ms"
     return f"{value:.{_decimals(value)}f}{NBSP}s"
 
 
@@ -23,12 +23,16 @@ def interval(low_high: Sequence[float] | None, like: float | None = None) -> str
     """An interval of seconds with as many decimals as the value ``like`` it belongs to: 0.269–0.281."""
     if not low_high or like is None:
         return ""
-    factor, decimals = (1000, 2) if like < 0.01 else (1, _decimals(like))
+    factor, decimals = (1000, _milli_decimals(like)) if like < 0.1 else (1, _decimals(like))
     return f"{low_high[0] * factor:.{decimals}f}–{low_high[1] * factor:.{decimals}f}"
 
 
 def _decimals(value: float) -> int:
     return 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+
+
+def _milli_decimals(value: float) -> int:
+    return 1 if value >= 0.01 else 2
 
 
 def about(value: float) -> str:

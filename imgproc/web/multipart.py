@@ -20,6 +20,7 @@ from imgproc.runs.intake import PartStream, StreamFactory
 FILES_FIELD = "images"
 _CHUNK = 256 * 1024
 _MAX_FIELD = 64 * 1024
+_MAX_BUFFER = 4 * _CHUNK  # what one part's headers may take; contents are passed on chunk by chunk
 
 
 @dataclass
@@ -52,7 +53,7 @@ def read(request: Request, posted: Posted, open_part: StreamFactory, *, max_file
         posted.fields.update(request.form)
         return
     boundary = request.mimetype_params.get("boundary", "").encode("latin-1", "replace")
-    decoder = _Decoder(boundary, max_form_memory_size=None, max_parts=max_parts)
+    decoder = _Decoder(boundary, max_form_memory_size=_MAX_BUFFER, max_parts=max_parts)
     parts = _Parts(posted, open_part, max_files, request.content_length)
     try:
         if not boundary:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import quote
 
 from werkzeug.datastructures import MultiDict
 
-from imgproc.backends import AUTO, AUTO_REASON, BASELINE, TECHNIQUES, Technique
+from imgproc.backends import AUTO, AUTO_REASON, BASELINE, TECHNIQUES
 from imgproc.backends.base import Availability
 from imgproc.errors import UserError
 from imgproc.image.codecs import FORMATS
@@ -20,10 +19,10 @@ from imgproc.image.operations import OPERATIONS, PARAMETERS
 from imgproc.image.previews import PREVIEW_SIDE
 from imgproc.measure import environment
 from imgproc.measure.results import Progress, TechniqueMeasurement
-from imgproc.runs.record import FINAL_STATES, ImageRecord, Record, State, summary
-from imgproc.runs.store import RunRow, Store
+from imgproc.runs.record import FINAL_STATES, ImageRecord, Record, summary
+from imgproc.runs.store import RunRow
 from imgproc.settings import Settings
-from imgproc.web import formats, pictures, submit, words
+from imgproc.web import asked, formats, pictures, words
 
 PER_PAGE = 20
 #: Most pictures on the page of a run that is still going.
@@ -57,15 +56,15 @@ def form(settings: Settings, fields: MultiDict[str, str], problem: UserError | N
     chosen = fields.getlist("operations") if "operations" in fields else list(OPERATIONS)
     chosen = [name.strip() for names in chosen for name in names.split(",")]
     values: dict[str, Any] = {name: p.default for name, p in PARAMETERS.items()}
-    values |= {"workers": cores, **submit.DEFAULTS}
+    values |= {"workers": cores, **asked.DEFAULTS}
     values |= {name: items[-1] for name, items in fields.lists()}
-    mode = str(values.get("mode", submit.DEFAULT_MODE))
+    mode = str(values.get("mode", asked.DEFAULT_MODE))
     return {
         "operations": OPERATIONS.values(),
         "chosen": chosen,
         "values": values,
         "on": _on(values),
-        "mode": mode if mode in submit.MODES else submit.DEFAULT_MODE,
+        "mode": mode if mode in asked.MODES else asked.DEFAULT_MODE,
         "techniques": [(t, availability(t.name)) for t in TECHNIQUES.values() if t.name != BASELINE],
         "available": sum(availability(name).ok for name in TECHNIQUES),
         "total": len(TECHNIQUES),
@@ -242,117 +241,6 @@ def done(record: Record, results: Path, number: int, operation: str) -> dict[str
         "summary": summary(record).rstrip("\n"),
         "warnings": warnings,
         "refused": [image for image in record.images if image.error],
-    }
-
-
-# ---------------------------------------------------------------- history
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row of the history."""
-
-    row: RunRow
-    micro: pictures.Micro | None
-    note: str
-
-
-def history(store: Store, args: Mapping[str, str]) -> dict[str, Any]:
-    """Runs that match the filters in the address, and the timing summary of all."""
-    wanted = {name: args.get(name, "").strip() for name in ("q", "mode", "technique", "state", "from")}
-    page = int(args["page"]) if args.get("page", "").isdigit() else 1
-    page = min(max(1, page), 1_000_000)
-    chosen = {name: None if wanted[name] in ("", "any") else wanted[name] for name in ("mode", "technique", "state")}
-    rows, total = store.history(
-        q=wanted["q"] or None, **chosen, since=_day(wanted["from"]), page=page, per_page=PER_PAGE
-    )
-    times = store.by_technique()
-    kept = "&".join(f"{name}={quote(value)}" for name, value in wanted.items() if value)
-    return {
-        "entries": [_entry(store, row) for row in rows],
-        "total": total,
-        "first": (page - 1) * PER_PAGE + 1,
-        "last": (page - 1) * PER_PAGE + len(rows),
-        "page": page,
-        "more": page * PER_PAGE < total,
-        "wanted": wanted,
-        "filtered": any(wanted.values()),
-        "kept": kept,
-        "modes": submit.MODES,
-        "states": get_args(State),
-        "techniques": TECHNIQUES.values(),
-        "times": [(t, _range(t.speedup, t.speedup_min, t.speedup_max)) for t in times],
-    }
-
-
-def _day(text: str) -> datetime | None:
-    """Midnight of a day by this machine's clock."""
-    try:
-        return datetime.fromisoformat(text).astimezone() if text else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _range(middle: float | None, low: float | None, high: float | None) -> pictures.Micro | None:
-    ends = (low, high) if low is not None and high is not None else None
-    return pictures.micro(middle, ends, float(environment.usable_cores()), width=128)
-
-
-def _entry(store: Store, row: RunRow) -> Entry:
-    interval = (row.speedup_low, row.speedup_high)
-    ends = (interval[0], interval[1]) if interval[0] is not None and interval[1] is not None else None
-    compared = row.state == "done" and row.technique != BASELINE
-    mark = pictures.micro(row.speedup, ends, float(min(row.workers, environment.usable_cores()))) if compared else None
-    if row.state == "queued":
-        before = store.position(row.id)
-        note = f"{formats.counted(before, 'run')} before it" if before else "next"
-    elif row.state == "running":
-        live_row = live(row, 0)
-        note = ", ".join(filter(None, (live_row["now"].lower(), live_row["left"])))
-    elif row.state == "done":
-        note = "baseline only" if row.technique == BASELINE else "no speedup shown"
-    else:
-        note = row.error or {"cancelled": "on request"}.get(row.state, "")
-    return Entry(row, mark, note)
-
-
-# ---------------------------------------------------------------- techniques
-
-
-@dataclass(frozen=True)
-class TechniqueEntry:
-    technique: Technique
-    available: Availability
-    runs: int
-    speedup: float | None
-    micro: pictures.Micro | None
-
-
-def techniques(store: Store) -> dict[str, Any]:
-    """The table of techniques with what all runs here say of each."""
-    known = {t.technique: t for t in store.by_technique()}
-    entries = []
-    for technique in TECHNIQUES.values():
-        times = known.get(technique.name)
-        base = technique.name == BASELINE or times is None
-        mark = None if base or times is None else _range(times.speedup, times.speedup_min, times.speedup_max)
-        entries.append(
-            TechniqueEntry(
-                technique,
-                availability(technique.name),
-                times.runs if times else 0,
-                times.speedup if times and not base else None,
-                mark,
-            )
-        )
-    here = [entry for entry in entries if entry.available.ok]
-    here.sort(key=lambda entry: (entry.technique.name == BASELINE, entry.technique.name != AUTO))
-    return {
-        "here": here,
-        "missing": [entry for entry in entries if not entry.available.ok],
-        "total": len(entries),
-        "measured": any(entry.micro for entry in entries),
-        "cores": environment.usable_cores(),
     }
 
 

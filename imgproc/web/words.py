@@ -38,15 +38,13 @@ def verdict(record: Record) -> Verdict:
     main = record.technique
     if main is None or main.median_seconds is None:
         return Verdict(f"{images} done; the time could not be measured.")
-    if record.sample:
-        sample = formats.counted(len(record.sample), "image", words=True)
-        images = f"{images}, timed on {sample}:"
-    else:
-        images = f"{images} in"
-    figure = _headline_seconds(main.median_seconds)
+    figure = _headline_seconds(record.seconds or main.median_seconds)
     if main.name == BASELINE:
-        return Verdict(images, figure, ",", "one process, one thread: what every speedup is measured against.")
-    return Verdict(images, figure, f" with {spoken(main.label)},", _compared(main))
+        return Verdict(f"{images} in", figure, ",", "one process, one thread: what every speedup is measured against.")
+    compared = _compared(main)
+    if record.sample:
+        compared = compared.rstrip(".") + f"; measured on {formats.number(len(record.sample))} of them."
+    return Verdict(f"{images} in", figure, f" with {spoken(main.label)},", compared)
 
 
 def _headline_seconds(value: float) -> str:

@@ -1,0 +1,379 @@
+"use strict";
+// Theme first, before the page is drawn. Everything works without this file.
+const root = document.documentElement;
+root.classList.add("js");
+const THEMES = ["auto", "light", "dark"];
+const stored = () => { try { return localStorage.getItem("theme") || "auto"; } catch { return "auto"; } };
+function applyTheme(name) {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.bsTheme = name === "auto" ? (dark ? "dark" : "light") : name;
+}
+applyTheme(stored());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => applyTheme(stored()));
+
+const $ = (selector, from = document) => from.querySelector(selector);
+const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+const NBSP = "\u00a0";
+
+function themeButton() {
+  const button = $("[data-theme-button]"), label = $("[data-theme-name]");
+  button.hidden = false;
+  label.textContent = stored();
+  button.addEventListener("click", () => {
+    const next = THEMES[(THEMES.indexOf(stored()) + 1) % THEMES.length];
+    try { localStorage.setItem("theme", next); } catch { /* private window: the choice lasts for this page */ }
+    label.textContent = next;
+    applyTheme(next);
+  });
+}
+
+function copyButtons() {
+  for (const button of $$("[data-copy]")) {
+    if (!navigator.clipboard) continue;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+        button.textContent = "Copied";
+      } catch { button.textContent = "Not allowed"; }
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+  }
+}
+
+function timelines() {
+  for (const box of $$("[data-timeline]")) {
+    const readout = $("[data-readout]", box.parentElement);
+    box.addEventListener("pointerover", (event) => {
+      const title = $("title", event.target);
+      if (title && event.target.matches("rect")) readout.textContent = title.textContent;
+    });
+  }
+}
+
+/* ---------- gallery ---------- */
+function viewer() {
+  const box = $("[data-viewer]");
+  if (!box) return;
+  const compare = $("[data-compare]", box), range = $("input", compare);
+  const original = $("[data-original]", box), result = $("[data-result]", box);
+  const picks = $$("[data-pick]", box), ops = $$("[data-op]", box), turns = $$("[data-turn]", box);
+  let at = Math.max(0, picks.findIndex((pick) => pick.hasAttribute("aria-current")));
+  let op = ($("[data-op][aria-current]", box) || ops[0]).dataset.op;
+  const cut = (share) => { range.value = share; compare.style.setProperty("--cut", `${share}%`); };
+  const mark = (all, one) => all.forEach((a) => a === one ? a.setAttribute("aria-current", "true") : a.removeAttribute("aria-current"));
+
+  function show() {
+    const pick = picks[at], { file: title, w, h, dims } = pick.dataset;
+    const has = (name) => pick.hasAttribute(`data-file-${name}`);
+    if (!has(op)) op = ops.map((link) => link.dataset.op).find(has);
+    const label = ops.find((link) => link.dataset.op === op).textContent;
+    compare.style.setProperty("--w", w);
+    compare.style.setProperty("--h", h);
+    for (const [image, src, what] of [[original, pick.dataset.original, "original"], [result, pick.getAttribute(`data-small-${op}`), label.toLowerCase()]]) {
+      Object.assign(image, { width: w, height: h, alt: `${title}, ${what}` });
+      if (src) image.src = src; else image.removeAttribute("src");
+    }
+    $("[data-result-label]", box).textContent = label;
+    $("[data-name]", box).textContent = title;
+    $("[data-dims]", box).textContent = dims;
+    $("[data-open]", box).href = pick.getAttribute(`data-file-${op}`);
+    for (const link of $$("[data-get]", box)) {
+      const url = pick.getAttribute(`data-file-${link.dataset.get}`);
+      link.hidden = !url;
+      if (!url) continue;
+      link.href = `${url}?download`;
+      link.download = decodeURIComponent(url.split("/").pop());
+      $("small", link).textContent = pick.getAttribute(`data-size-${link.dataset.get}`);
+    }
+    mark(picks, pick);
+    mark(ops, ops.find((link) => link.dataset.op === op));
+    if (turns.length) {
+      $("[data-at]", box).textContent = `${at + 1} of ${picks.length.toLocaleString("en")}`;
+      turns[0].toggleAttribute("data-off", at === 0);
+      turns[1].toggleAttribute("data-off", at === picks.length - 1);
+      for (const link of turns) link.setAttribute("aria-disabled", String(link.hasAttribute("data-off")));
+    }
+  }
+  function go(to) {
+    if (to < 0 || to >= picks.length || to === at) return;
+    at = to;
+    cut(50);
+    show();
+    const strip = $("[data-strip]", box), item = picks[at].parentElement;
+    const top = item.offsetTop - strip.offsetTop;
+    if (top < strip.scrollTop || top + item.offsetHeight > strip.scrollTop + strip.clientHeight) strip.scrollTop = top;
+  }
+  compare.classList.add("is-live");
+  range.hidden = false;
+  range.addEventListener("input", () => cut(range.value));
+  picks.forEach((link, index) => link.addEventListener("click", (event) => { event.preventDefault(); go(index); }));
+  for (const link of ops) link.addEventListener("click", (event) => { event.preventDefault(); op = link.dataset.op; show(); });
+  for (const link of turns) link.addEventListener("click", (event) => { event.preventDefault(); go(at + Number(link.dataset.turn)); });
+  // In the strip the arrow keys go from picture to picture; at the slider they move the line.
+  $("[data-strip]", box).addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    go(Math.min(picks.length - 1, Math.max(0, at + by)));
+    picks[at].focus();
+  });
+  show();
+
+  const dialog = $("[data-zoom-dialog]");
+  $("[data-open]", box).addEventListener("click", (event) => {
+    event.preventDefault();
+    $("[data-zoom-image]").src = event.currentTarget.href;
+    $("[data-zoom-image]").alt = result.alt;
+    $("[data-zoom-name]").textContent = result.alt;
+    dialog.showModal();
+  });
+  $("[data-zoom-close]").addEventListener("click", () => dialog.close());
+}
+
+/* ---------- a run that is still going ---------- */
+function livePage() {
+  const box = $("[data-live]");
+  if (!box) return;
+  const put = (name, text) => { const spot = $(`[data-${name}]`, box); if (spot.textContent !== text) spot.textContent = text; };
+  const trouble = $("[data-trouble]", box), chip = $("[data-state]");
+  let misses = 0;
+  async function look() {
+    let wait = 700;
+    try {
+      const answer = await fetch(box.dataset.live, { headers: { Accept: "application/json" } });
+      if (answer.status === 404) { location.reload(); return; }
+      if (!answer.ok) throw new Error(String(answer.status));
+      const run = await answer.json();
+      misses = 0;
+      trouble.hidden = true;
+      if (run.final) { location.reload(); return; }
+      if (chip.textContent !== run.state) { chip.textContent = run.state; chip.className = `state is-${run.state}`; }
+      put("now", run.now);
+      put("detail", run.detail ? `, ${run.detail}` : "");
+      put("left", run.left);
+      put("gone", run.gone ? `${run.left ? ", " : ""}${run.gone}` : "");
+      put("passes", run.passes || "");
+      const bar = $("[data-share]", box);
+      bar.value = run.share * 100;
+      bar.textContent = `${Math.round(run.share * 100)}${NBSP}%`;
+    } catch {
+      misses += 1;
+      if (misses > 2) {
+        trouble.textContent = "The server does not answer. This page keeps asking; the run goes on if the server does.";
+        trouble.hidden = false;
+      }
+      wait = Math.min(10000, 700 * 2 ** misses);
+    }
+    setTimeout(look, wait);
+  }
+  setTimeout(look, 300);
+}
+
+/* ---------- the form ---------- */
+const size = (bytes) => bytes < 1e6 ? `${bytes ? Math.max(1, Math.round(bytes / 1e3)) : 0}${NBSP}kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)}${NBSP}MB` : `${(bytes / 1e9).toFixed(1)}${NBSP}GB`;
+const counted = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
+const MODES = { sequential: "Run sequentially", parallel: "Run one technique and the baseline" };
+const JUNK = /^(\.|Thumbs\.db$|desktop\.ini$)/i;
+
+// What surely cannot be used is said at once; everything else the server judges by its content.
+function whyNot(file, types) {
+  if (file.size === 0) return "The file is empty.";
+  if (JUNK.test(file.name)) return "Not an image.";
+  if (/\.(heic|heif)$/i.test(file.name)) return "HEIC is not read here. Save it as JPEG first.";
+  if (file.type && !types.includes(file.type) && !/\.(jpe?g|jfif|png|webp|gif|tiff?|bmp|dib)$/i.test(file.name)) return "Not an image type that is read here.";
+  return "";
+}
+
+// Every file below what was dropped: a folder hands out its entries a hundred at a time.
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry());
+  if (!entries.some((entry) => entry && entry.isDirectory)) return [...transfer.files];
+  const found = [];
+  async function walk(entry) {
+    if (entry.isFile) {
+      const file = await new Promise((done, fail) => entry.file(done, fail)).catch(() => null);
+      if (file) { file.place = entry.fullPath.slice(1); found.push(file); }
+      return;
+    }
+    const reader = entry.createReader();
+    for (;;) {
+      const some = await new Promise((done, fail) => reader.readEntries(done, fail)).catch(() => []);
+      if (!some.length) return;
+      for (const child of some) await walk(child);
+    }
+  }
+  for (const entry of entries) if (entry) await walk(entry);
+  return found.sort((a, b) => a.place.localeCompare(b.place, "en", { numeric: true }));
+}
+
+function runForm() {
+  const form = $("[data-run-form]");
+  if (!form) return;
+  const list = $("[data-files]"), box = $("[data-chosen]"), drop = $("[data-drop]"), input = $("#images"), folder = $("#folder");
+  const types = input.accept.split(","), most = Number(form.dataset.maxFiles), mostBytes = Number(form.dataset.maxBytes);
+  const run = $("[data-run]"), problem = $("[data-problem]");
+  form.noValidate = true;
+  let files = [], refusals = new Map(), sending = null;
+
+  const good = () => files.filter((file) => !whyNot(file, types));
+  const bytesOf = (some) => some.reduce((sum, file) => sum + file.size, 0);
+  function tooMuch() {
+    const some = good();
+    if (some.length > most) return `One run takes up to ${counted(most, "file")}; these are ${some.length.toLocaleString("en")}. Remove some.`;
+    if (bytesOf(some) > mostBytes) return `One run takes up to ${size(mostBytes)}; these are ${size(bytesOf(some))}. Remove some.`;
+    return "";
+  }
+  function tell() {
+    const some = good(), start = document.createElement("b"), out = files.length - some.length, much = tooMuch();
+    start.textContent = MODES[new FormData(form).get("mode")];
+    $("[data-say]").replaceChildren(...(much ? [much] : [start, some.length ? ` on ${counted(some.length, "image")}, ${size(bytesOf(some))}.` : ". No images chosen yet.", out ? ` ${counted(out, "file")} left out.` : ""]));
+    $("[data-chosen-title]").textContent = `${counted(files.length, "file")} chosen, ${size(bytesOf(files))}`;
+    run.disabled = Boolean(much);
+  }
+  function row(file) {
+    const item = $("[data-row]").content.firstElementChild.cloneNode(true), why = $(".file-why", item);
+    const text = whyNot(file, types) || refusals.get(file) || "";
+    $(".file-name", item).textContent = file.place || file.webkitRelativePath || file.name;
+    $(".file-size", item).textContent = size(file.size);
+    $("button", item).setAttribute("aria-label", `Remove ${file.name}`);
+    $("button", item).addEventListener("click", () => {
+      const at = files.indexOf(file);
+      files.splice(at, 1);
+      item.remove();
+      box.hidden = !files.length;
+      tell();
+      const next = list.children[Math.min(at, list.children.length - 1)];
+      (next ? $("button", next) : input).focus();
+    });
+    why.hidden = !text;
+    item.classList.toggle("is-bad", Boolean(text));
+    $("span", why).textContent = text;
+    return item;
+  }
+  function draw() {
+    box.hidden = !files.length;
+    list.replaceChildren(...files.map(row));
+    tell();
+  }
+  const add = (more) => { files.push(...more); clearProblem(); draw(); };
+
+  input.addEventListener("change", () => { add([...input.files]); input.value = ""; });
+  folder.addEventListener("change", () => { add([...folder.files]); folder.value = ""; });
+  $("[data-clear]").addEventListener("click", () => { files = []; draw(); input.focus(); });
+  form.addEventListener("change", (event) => { if (event.target.name === "mode") tell(); clearField(event.target); });
+  addEventListener("paste", (event) => { if (event.clipboardData && event.clipboardData.files.length) add([...event.clipboardData.files]); });
+  // Anywhere on the page, so that a file that misses the field does not replace the page.
+  let depth = 0;
+  const over = (on) => drop.classList.toggle("is-over", on);
+  addEventListener("dragenter", (event) => { event.preventDefault(); depth += 1; over(true); });
+  addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); if (!depth) over(false); });
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", async (event) => { event.preventDefault(); depth = 0; over(false); if (!sending) add(await dropped(event.dataTransfer)); });
+
+  /* ----- errors at their field ----- */
+  function clearField(field) {
+    if (!field.classList.contains("is-invalid")) return;
+    field.classList.remove("is-invalid");
+    field.removeAttribute("aria-invalid");
+    const hint = document.getElementById(`${field.id}-h`);
+    if (hint && hint.dataset.hint) { hint.textContent = hint.dataset.hint; hint.classList.remove("field-error"); }
+  }
+  function clearProblem() {
+    problem.hidden = true;
+    refusals = new Map();
+    $$(".is-invalid", form).forEach(clearField);
+    $("#images-h").classList.remove("field-error");
+  }
+  function showProblem(error) {
+    clearProblem();
+    const field = error.field && error.field !== "images" ? document.getElementById(error.field) : null;
+    if (error.files) {
+      const sent = good();
+      error.files.forEach((bad, index) => { if (sent[index]) refusals.set(sent[index], bad.error); });
+      draw();
+    }
+    $("[data-problem-text]").textContent = error.message;
+    problem.hidden = false;
+    if (field && field.matches("input, select")) {
+      const hint = document.getElementById(`${field.id}-h`), fold = field.closest("details");
+      if (fold) fold.open = true;
+      field.classList.add("is-invalid");
+      field.setAttribute("aria-invalid", "true");
+      if (hint) { hint.textContent = error.message; hint.classList.add("field-error"); }
+      field.focus();
+    } else problem.focus();
+  }
+
+  /* ----- sending ----- */
+  const upload = $("[data-upload]"), bar = $("[data-upload-bar]"), saying = $("[data-upload-say]"), stop = $("[data-upload-cancel]");
+  function busy(on) {
+    upload.hidden = stop.hidden = !on;
+    $("[data-say]").hidden = on;
+    for (const button of $$("button:not([data-upload-cancel])", form)) button.disabled = on;
+    if (!on) tell();
+  }
+  const unused = (field) => Boolean(field.closest(".f-technique, .f-workers")) && !field.offsetParent;
+  function body(submitter) {
+    const data = new FormData(form);
+    data.delete("images");
+    for (const field of form.elements) if (unused(field)) data.delete(field.name);
+    if (submitter && submitter.name) data.append(submitter.name, submitter.value);
+    else for (const file of good()) data.append("images", file, file.name);
+    return data;
+  }
+  function send(submitter) {
+    const request = sending = new XMLHttpRequest(), start = performance.now();
+    request.open("POST", form.action);
+    request.setRequestHeader("Accept", "application/json");
+    request.responseType = "json";
+    bar.value = 0;
+    saying.textContent = "Starting…";
+    request.upload.addEventListener("progress", (event) => {
+      if (!event.lengthComputable) return;
+      bar.value = 100 * event.loaded / event.total;
+      const gone = (performance.now() - start) / 1000, left = gone * (event.total / event.loaded - 1);
+      saying.textContent = `Sending ${size(event.loaded)} of ${size(event.total)}${gone > 2 && left > 1 ? `, about ${Math.ceil(left)}${NBSP}s left` : ""}`;
+    });
+    request.upload.addEventListener("load", () => {
+      bar.removeAttribute("value");
+      const count = good().length;
+      saying.textContent = submitter && submitter.name ? "Starting…" : `Sent. Checking ${counted(count, "file")}…`;
+    });
+    request.addEventListener("load", () => {
+      if (request.status === 202 && request.response) { location.assign(request.response.url); return; }
+      const error = (request.response && request.response.error) || { message: "The server gave an answer that cannot be read. Try again." };
+      finish(() => showProblem(error));
+    });
+    request.addEventListener("error", () => finish(() => showProblem({ message: "The server could not be reached, so nothing was sent. Your files and settings are still here; try again." })));
+    request.addEventListener("abort", () => finish(() => run.focus()));
+    busy(true);
+    stop.focus();
+    request.send(body(submitter));
+  }
+  function finish(then) { sending = null; busy(false); then(); }
+  stop.addEventListener("click", () => sending && sending.abort());
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (sending) return;
+    const submitter = event.submitter && event.submitter.name ? event.submitter : null;
+    clearProblem();
+    // Said before anything is sent. The browser's own bubbles cannot point at a field in a closed fold.
+    const wrong = [...form.elements].find((field) => field.matches("input, select") && !field.checkValidity() && !unused(field));
+    if (wrong) {
+      const label = wrong.labels[0].textContent, hint = document.getElementById(`${wrong.id}-h`).dataset.hint;
+      showProblem({ message: `${label} cannot be “${wrong.value}”. Allowed: ${wrong.min} to ${wrong.max}${hint.startsWith("odd") ? ", odd" : wrong.step === "1" ? ", whole" : ""}.`, field: wrong.id });
+      return;
+    }
+    if (!submitter && tooMuch()) { showProblem({ message: tooMuch(), field: "images" }); return; }
+    if (!submitter && !good().length) { showProblem({ message: "Choose at least one image, or run with sample images.", field: "images" }); return; }
+    send(submitter);
+  });
+  // Back from the run's page the browser may show this one as it was left: in the middle of sending.
+  addEventListener("pageshow", (event) => { if (event.persisted && sending) { sending = null; busy(false); } });
+  const invalid = $(".is-invalid", form);
+  if (invalid) invalid.focus(); else if (!problem.hidden) problem.focus();
+  tell();
+}
+
+addEventListener("DOMContentLoaded", () => { themeButton(); copyButtons(); timelines(); viewer(); livePage(); runForm(); });

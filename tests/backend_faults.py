@@ -1,0 +1,138 @@
+"""What the contract tests make workers do. ``python -m tests.backend_faults NAME`` works until it is killed."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from imgproc.backends import TECHNIQUES
+from imgproc.errors import UserError
+from imgproc.image.task import Task, inner_threads
+
+
+def double(number, stopwatch):
+    with stopwatch.stage("canny"):
+        return 2 * number
+
+
+def nap(seconds, stopwatch):
+    time.sleep(seconds)
+
+
+def touch(path, stopwatch):
+    Path(path).touch()
+    time.sleep(0.05)
+
+
+def report_threads(_, stopwatch):
+    time.sleep(0.02)
+    return inner_threads()
+
+
+def meet(folder_and_count, stopwatch):
+    """Come back when ``count`` of these run at the same time, or with False after 20 s."""
+    folder, count = folder_and_count
+    Path(folder, f"{os.getpid()}-{threading.get_ident()}").touch()
+    until = time.monotonic() + 20
+    while len(list(Path(folder).iterdir())) < count:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+class Unpicklable(Exception):
+    def __init__(self, lock, secret):
+        super().__init__(lock, secret)
+        self.lock = lock
+
+
+class Trap:
+    """Can be pickled but not unpickled."""
+
+    def __reduce__(self):
+        return _spring, ()
+
+
+def _spring():
+    raise ValueError("secret")
+
+
+def refuse(message, stopwatch):
+    raise UserError(message)
+
+
+def fail(_, stopwatch):
+    raise ZeroDivisionError("secret of the library")
+
+
+def fail_unpicklably(_, stopwatch):
+    raise Unpicklable(threading.Lock(), "secret")
+
+
+def lose_file(path, stopwatch):
+    Path(path).read_bytes()
+
+
+def give_lock(_, stopwatch):
+    return threading.Lock()
+
+
+def give_trap(_, stopwatch):
+    return Trap()
+
+
+def leave(_, stopwatch):
+    sys.exit("secret")
+
+
+def interrupt(_, stopwatch):
+    raise KeyboardInterrupt
+
+
+def signal_self(number_and_times, stopwatch):
+    """Send this process a signal in each of the first ``times`` calls; later calls say the number of the call."""
+    number, folder, times = number_and_times
+    call = len(list(Path(folder).iterdir())) + 1
+    if call <= times:
+        Path(folder, str(call)).touch()
+        os.kill(os.getpid(), number)
+        time.sleep(30)
+    return call
+
+
+GATE = threading.Event()
+CALLS = []
+
+
+def hang(times, stopwatch):
+    """In this process only: wait for the gate in each of the first ``times`` calls."""
+    CALLS.append(threading.get_ident())
+    if len(CALLS) <= times:
+        GATE.wait(60)
+    return len(CALLS)
+
+
+def main(name):
+    backend = TECHNIQUES[name].load()(2)
+    backend.start()
+    for result in backend.run([Task(0, double, 1), *(Task(i, nap, 60) for i in range(1, 9))], deadline=100):
+        assert result.value == 2, result
+        print("ready", flush=True)
+
+
+def exit_with_hung_thread(name):
+    """A program that ends by itself although a worker hangs in it."""
+    backend = TECHNIQUES[name].load()(2)
+    backend.start()
+    results = list(backend.run([Task(0, hang, 2), Task(1, double, 4)], deadline=0.3))
+    print(sorted((r.index, r.value, r.attempts) for r in results), flush=True)
+
+
+if __name__ == "__main__":
+    from tests import backend_faults  # workers find functions by the name of their module
+
+    signal.alarm(100) if hasattr(signal, "alarm") else None
+    (backend_faults.exit_with_hung_thread if sys.argv[2:] else backend_faults.main)(sys.argv[1])

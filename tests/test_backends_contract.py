@@ -1,0 +1,418 @@
+"""Every technique of the table keeps the contract of ``Backend``, whatever its tasks and workers do."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.backends.base import Backend, BackendError
+from imgproc.backends.multiprocessing_pool import MultiprocessingPool
+from imgproc.image.codecs import decode
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.task import ImageJob, Task, pixels_sha256, process_image
+from tests import backend_faults as faults
+
+ROOT = Path(__file__).resolve().parents[1]
+LONG = 60.0
+KILLABLE = [name for name, t in TECHNIQUES.items() if t.load().capabilities.killable]
+INLINE = ["sequential", "opencv"]
+THREADED = [name for name in TECHNIQUES if name not in KILLABLE and name not in INLINE]
+unix = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL or SIGSTOP")
+
+
+@pytest.fixture(scope="module")
+def running():
+    """The backend of a name, started with 2 workers; each is started once, to save time."""
+    backends = {}
+
+    def start(name):
+        if name not in backends:
+            backends[name] = TECHNIQUES[name].load()(2)
+        backends[name].start()
+        return backends[name]
+
+    yield start
+    for backend in backends.values():
+        backend.close()
+
+
+@pytest.fixture(params=TECHNIQUES)
+def backend(request, running):
+    return running(request.param)
+
+
+@pytest.fixture(params=KILLABLE)
+def killable(request, running):
+    return running(request.param)
+
+
+@pytest.fixture(params=THREADED)
+def threaded(request, running):
+    return running(request.param)
+
+
+def hands(backend):
+    """How many tasks it works on at a time: OpenCV's threads work on one together."""
+    return backend.workers if backend.cv2_threads == 1 else 1
+
+
+def run(backend, *tasks, deadline=LONG):
+    """Results by index; exactly one each."""
+    results = list(backend.run([Task(i, *task) for i, task in enumerate(tasks)], deadline=deadline))
+    assert sorted(r.index for r in results) == list(range(len(tasks)))
+    return sorted(results, key=lambda r: r.index)
+
+
+def meet(backend, folder):
+    """The worker of each of ``hands(backend)`` tasks that wait for each other."""
+    folder.mkdir()
+    results = run(backend, *[(faults.meet, (str(folder), hands(backend)))] * hands(backend))
+    assert all(r.value for r in results), [r.error for r in results]
+    return [r.worker for r in results]
+
+
+def values(results):
+    return [(r.value, r.error, r.attempts) for r in results]
+
+
+def doubled(count):
+    return [(2 * n, None, 1) for n in range(count)]
+
+
+# Results
+
+
+def test_one_result_per_task_with_its_index_spans_and_worker(backend):
+    results = run(backend, *((faults.double, n) for n in range(40)))
+    assert values(results) == doubled(40)
+    assert all(r.spans[0].stage == "canny" and r.worker.cv2_threads == backend.cv2_threads for r in results)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_tasks_than_workers(backend, count):
+    assert values(run(backend, *((faults.double, n) for n in range(count)))) == doubled(count)
+
+
+def test_indexes_need_not_start_at_zero(backend):
+    results = backend.run([Task(index, faults.double, index) for index in (900, 7, 10**6)], deadline=LONG)
+    assert sorted((r.index, r.value) for r in results) == [(7, 14), (900, 1800), (10**6, 2 * 10**6)]
+
+
+def test_a_failed_task_is_a_result_in_plain_words(backend, tmp_path):
+    results = run(
+        backend,
+        (faults.double, 0),
+        (faults.refuse, "The kernel must be odd."),
+        (faults.fail, None),
+        (faults.lose_file, str(tmp_path / "gone")),
+        (faults.fail_unpicklably, None),
+        (faults.leave, None),
+        (faults.double, 6),
+    )
+    assert [r.error for r in results] == [
+        None,
+        "The kernel must be odd.",
+        "Unexpected ZeroDivisionError while working on this image.",
+        "A file could not be read or written: No such file or directory.",
+        "Unexpected Unpicklable while working on this image.",
+        "Unexpected SystemExit while working on this image.",
+        None,
+    ]
+    assert (results[0].value, results[6].value) == (0, 12)
+    assert all(r.attempts == 1 and r.worker for r in results)
+
+
+def test_ctrl_c_ends_what_runs_in_the_callers_thread_and_is_any_other_tasks_error(backend):
+    tasks = [(faults.interrupt, None), (faults.double, 1)]
+    if backend.name in INLINE:
+        with pytest.raises(KeyboardInterrupt):
+            run(backend, *tasks)
+    else:
+        failed, good = run(backend, *tasks)
+        assert failed.error == "Unexpected KeyboardInterrupt while working on this image."
+        assert good.value == 2
+
+
+def test_what_cannot_be_pickled_costs_one_task(killable):
+    tasks = [(faults.double, 0), (faults.give_lock, None), (faults.give_trap, None), (lambda p, s: 1, None)]
+    results = run(killable, *tasks, (faults.double, faults.Trap()), (faults.double, 5))
+    errors = [r.error for r in results]
+    assert errors[0] is errors[5] is None
+    assert errors[1] == "Unexpected TypeError while working on this image."
+    assert errors[2] == errors[4] == "Unexpected ValueError while working on this image."
+    assert "while handing this image to a worker." in errors[3]
+
+
+def test_every_technique_makes_the_same_pixels_as_plain_opencv(backend, tmp_path):
+    image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (301, 403), np.uint8), (7, 7), 0)
+    cv2.imwrite(str(tmp_path / "in.png"), image)
+    jobs = []
+    for n in range(4):
+        outputs = tuple((name, str(tmp_path / f"{n}_{name}.png")) for name in OPERATIONS)
+        jobs.append(ImageJob(str(tmp_path / "in.png"), outputs, parse_parameters({})))
+    expected = {
+        "canny": cv2.Canny(image, 100, 200),
+        "gaussian": cv2.GaussianBlur(image, (5, 5), 0),
+        "equalize": cv2.equalizeHist(image),
+    }
+    hashes = {name: pixels_sha256(pixels) for name, pixels in expected.items()}
+    assert [r.error for r in run(backend, *((process_image, job) for job in jobs))] == [None] * 4
+    for job in jobs:
+        assert {name: pixels_sha256(decode(Path(path).read_bytes())) for name, path in job.outputs} == hashes
+
+
+# Workers
+
+
+def test_all_workers_are_ready_and_pinned(backend, tmp_path):
+    workers = meet(backend, tmp_path / "meeting")
+    assert len({(w.pid, w.thread) for w in workers}) == hands(backend)
+    assert (os.getpid() in {w.pid for w in workers}) == (backend.capabilities.memory == "shared")
+    for result in run(backend, *[(faults.report_threads, None)] * 4):
+        threads = result.value
+        assert threads.pop("opencv") == backend.cv2_threads == result.worker.cv2_threads
+        assert threads and set(threads.values()) == {1}  # BLAS, OpenMP
+
+
+def test_workers_are_those_obtained():
+    assert {name: t.load()(3).workers for name, t in TECHNIQUES.items()} == {
+        name: 1 if name == BASELINE else 3 for name in TECHNIQUES
+    }
+
+
+def test_capabilities_are_class_attributes():
+    for name, technique in TECHNIQUES.items():
+        kind = technique.load()
+        assert issubclass(kind, Backend) and kind.name == name and kind.availability().ok
+        assert kind.capabilities.killable == (kind.capabilities.memory == "copied") == (name in KILLABLE)
+    assert KILLABLE == ["multiprocessing", "futures-processes", "joblib"]
+
+
+def test_techniques_in_one_process_take_turns():
+    backends = [TECHNIQUES[name].load()(2) for name in (*INLINE, *THREADED)]
+    for backend in backends:
+        backend.start()
+    for backend in (*backends, *reversed(backends)):
+        assert run(backend, (faults.double, 1))[0].worker.cv2_threads == backend.cv2_threads
+    for backend in backends:
+        backend.close()
+
+
+def test_opencv_gives_the_process_its_threads_back():
+    backend = TECHNIQUES["opencv"].load()(2)
+    cv2.setNumThreads(3)
+    try:
+        backend.start()
+        assert run(backend, (faults.double, 1))[0].worker.cv2_threads == backend.workers == 2
+        backend.close()
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(1)
+
+
+def test_start_and_close_twice_and_again(backend):
+    backend.close()
+    backend.close(kill=True)
+    backend.start()
+    backend.start()
+    assert values(run(backend, (faults.double, 0))) == doubled(1)
+    backend.close()
+    backend.close()
+    backend.start()
+    assert values(run(backend, (faults.double, 0), (faults.double, 1))) == doubled(2)
+
+
+def test_close_before_start():
+    for technique in TECHNIQUES.values():
+        technique.load()(2).close()
+
+
+def test_an_early_end_stops_the_dispatch_and_another_run_works(backend, tmp_path):
+    tasks = [Task(i, faults.touch, str(tmp_path / str(i))) for i in range(60)]
+    with closing(backend.run(tasks, deadline=LONG)) as results:
+        next(results)
+    time.sleep(0.15)
+    touched = len(list(tmp_path.iterdir()))
+    assert touched < 10
+    assert values(run(backend, *((faults.double, n) for n in range(9)))) == doubled(9)
+    assert len(list(tmp_path.iterdir())) == touched
+
+
+def test_close_with_kill_is_quick(backend):
+    seconds = 0 if backend.name in INLINE else 30
+    results = backend.run(
+        [Task(0, faults.double, 1), *(Task(i, faults.nap, seconds) for i in (1, 2, 3))], deadline=LONG
+    )
+    assert next(results).value == 2
+    before = time.perf_counter()
+    results.close()
+    backend.close(kill=True)
+    assert time.perf_counter() - before < 3
+    backend.start()
+    assert values(run(backend, (faults.double, 0))) == doubled(1)
+
+
+# Death
+
+
+@unix
+def test_each_worker_is_killed_in_the_middle_of_a_task(killable, tmp_path):
+    for number, victim in enumerate(meet(killable, tmp_path / "meeting")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        kill = (faults.signal_self, (signal.SIGKILL, str(folder), 1))
+        results = run(killable, *((faults.double, n) for n in range(5)), kill, *((faults.double, n) for n in range(5)))
+        assert values(results[:5]) == doubled(5) and [r.value for r in results[6:]] == [2 * n for n in range(5)]
+        assert (results[5].value, results[5].attempts, results[5].error) == (2, 2, None)
+        assert results[5].worker.pid != victim.pid
+        assert len(meet(killable, tmp_path / f"again{number}")) == killable.workers
+
+
+@unix
+def test_workers_killed_from_outside_while_all_work(killable, tmp_path):
+    pids = [w.pid for w in meet(killable, tmp_path / "meeting")]
+    results = []
+    for result in killable.run([Task(i, faults.nap, 0.25) for i in range(10)], deadline=LONG):
+        results.append(result)
+        if pids and len(results) in (1, 5):
+            time.sleep(0.1)  # until the next task is begun
+            pid = pids.pop()
+            if psutil.pid_exists(pid):  # the first death may have cost the library the other worker too
+                os.kill(pid, signal.SIGKILL)
+    assert sorted(r.index for r in results) == list(range(10))
+    assert [r.error for r in results] == [None] * 10
+    assert 1 <= sum(r.attempts == 2 for r in results) <= 2 * killable.workers
+
+
+@unix
+def test_a_task_that_always_kills_its_worker_fails_after_two_tries(killable, tmp_path):
+    results = run(
+        killable,
+        *((faults.double, n) for n in range(4)),
+        (faults.signal_self, (signal.SIGKILL, str(tmp_path), 9)),
+        *((faults.nap, 0.05) for _ in range(4)),
+    )
+    assert values(results[:4]) == doubled(4)
+    assert results[4].attempts == 2 and "ended without an answer, twice" in results[4].error
+    assert [r.error for r in results[5:]] == [None] * 4
+
+
+@unix
+def test_an_idle_workers_death_costs_nothing(killable, tmp_path):
+    for worker in meet(killable, tmp_path / "meeting"):
+        os.kill(worker.pid, signal.SIGKILL)
+    assert values(run(killable, *((faults.double, n) for n in range(20)))) == doubled(20)
+
+
+@unix
+def test_a_worker_stopped_at_a_task_is_replaced_at_the_deadline(killable, tmp_path):
+    stop = (faults.signal_self, (signal.SIGSTOP, str(tmp_path), 1))
+    results = run(killable, *((faults.double, n) for n in range(5)), stop, deadline=1)
+    assert values(results[:5]) == doubled(5)
+    assert (results[5].value, results[5].attempts) == (2, 2)
+
+
+@unix
+def test_a_task_that_always_hangs_fails_after_two_tries(killable):
+    results = run(killable, (faults.double, 0), (faults.nap, 30), deadline=0.7)
+    assert values(results[:1]) == doubled(1)
+    assert results[1].attempts == 2 and "longer than the limit of 0.7 seconds" in results[1].error
+
+
+@unix
+def test_idle_workers_stopped_do_not_stop_the_run(killable, tmp_path):
+    for worker in meet(killable, tmp_path / "meeting"):
+        os.kill(worker.pid, signal.SIGSTOP)
+    assert [r.error for r in run(killable, *((faults.double, n) for n in range(6)), deadline=1)] == [None] * 6
+
+
+def test_workers_that_keep_dying_end_the_run():
+    class Doomed(MultiprocessingPool):
+        def _work_through(self, parcels):
+            self._kill_workers()
+            yield from super()._work_through(parcels)
+
+    backend = Doomed(2)
+    with pytest.raises(BackendError, match="kept ending"):
+        run(backend, (faults.nap, 1))
+    with pytest.raises(BackendError, match="kept ending"):
+        run(backend, (faults.nap, 1))
+
+
+@unix
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_no_process_outlives_a_killed_parent(name):
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.backend_faults", name], stdout=subprocess.PIPE, cwd=ROOT
+    ) as parent:
+        assert parent.stdout.readline() == b"ready\n"
+        family = psutil.Process(parent.pid).children(recursive=True)
+        assert len(family) >= (2 if name in KILLABLE else 0)
+        parent.kill()
+    _, left = psutil.wait_procs(family, timeout=8)
+    for process in left:
+        process.kill()
+    assert not left
+
+
+# Threads cannot be killed
+
+
+@pytest.fixture
+def gate():
+    faults.GATE.clear()
+    faults.CALLS.clear()
+    yield
+    faults.GATE.set()
+
+
+def test_a_hung_thread_is_replaced_and_its_task_tried_again(threaded, gate):
+    results = run(threaded, (faults.hang, 1), *((faults.double, n) for n in range(9)), deadline=0.3)
+    assert (results[0].value, results[0].attempts, results[0].error) == (2, 2, None)
+    assert [r.value for r in results[1:]] == [2 * n for n in range(9)]
+    assert len(set(faults.CALLS)) == 2
+
+
+def test_a_task_that_always_hangs_a_thread_fails_and_the_rest_goes_on(threaded, gate, tmp_path):
+    results = run(threaded, *[(faults.hang, 8)] * 3, *((faults.double, n) for n in range(9)), deadline=0.3)
+    assert all(r.attempts == 2 and "longer than the limit of 0.3 seconds" in r.error for r in results[:3])
+    assert values(results[3:]) == doubled(9)
+    assert len(meet(threaded, tmp_path / "meeting")) == threaded.workers
+
+
+@pytest.mark.parametrize("name", THREADED)
+def test_a_hung_thread_does_not_hold_up_the_end_of_the_program(name):
+    program = [sys.executable, "-m", "tests.backend_faults", name, "hang"]
+    done = subprocess.run(program, capture_output=True, timeout=20, cwd=ROOT, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[(0, None, 2), (1, 8, 1)]\n", "")
+
+
+# joblib's own ways
+
+
+def test_joblib_never_runs_in_the_callers_process(running, monkeypatch):
+    running("joblib").close()
+    kind = TECHNIQUES["joblib"].load()
+    with pytest.raises(BackendError, match="2 workers or more"):
+        kind(1).start()
+    monkeypatch.setattr("joblib._parallel_backends.LokyBackend.effective_n_jobs", lambda self, n_jobs: 1)
+    with pytest.raises(BackendError, match="own process"):
+        kind(2).start()
+
+
+def test_a_second_joblib_is_refused_while_one_is_started(running):
+    second = TECHNIQUES["joblib"].load()(2)
+    first = running("joblib")
+    with pytest.raises(BackendError, match="another one is in use"):
+        second.start()
+    second.close()
+    assert values(run(first, (faults.double, 0))) == doubled(1)

@@ -1,0 +1,332 @@
+"""The pages in a real browser. Any console error, script error or CSP violation fails a test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeRun, jpeg
+
+from imgproc.runs.store import Store
+
+pytestmark = pytest.mark.browser
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+PHONE = {"width": 390, "height": 844}
+# The browser says so of every answer over 399, also where a test asks for one; ``missing`` looks at the others.
+EXPECTED = "Failed to load resource: "
+PARTS = ("image", "script", "stylesheet", "font")
+CSP = "addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.blockedURI))"
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("Chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-quic", "--disable-background-networking"],
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def browse(browser: Any, server: str) -> Iterator[Open]:
+    """Opens a page in a browser of its own and fails the test for whatever the browser complains about."""
+    complaints: list[str] = []
+    contexts = []
+
+    def complain(kind: str, text: str) -> None:
+        if not text.startswith(EXPECTED):
+            complaints.append(f"{kind}: {text}")
+
+    def missing(response: Any) -> None:
+        if response.status >= 400 and response.request.resource_type in PARTS:
+            complain("missing", response.url)
+
+    def open_page(path: str = "/", **options: Any) -> Any:
+        context = browser.new_context(base_url=server, **options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        if options.get("java_script_enabled", True):
+            context.add_init_script(CSP)
+        page = context.new_page()
+        page.on("console", lambda m: complain(m.type, m.text) if m.type in ("error", "warning") else None)
+        page.on("response", missing)
+        page.on("pageerror", lambda e: complain("script", str(e)))
+        page.on("request", lambda r: r.url.startswith((server, "data:", "blob:")) or complain("foreign", r.url))
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def overflow(page: Any) -> int:
+    wide: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return wide
+
+
+def cut(page: Any) -> str:
+    share: str = page.evaluate("document.querySelector('[data-compare]').style.getPropertyValue('--cut')")
+    return share
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, PHONE], ids=["desktop", "phone"])
+def test_every_page_is_clean(browse: Open, make_run: MakeRun, scheme: str, size: dict[str, int]) -> None:
+    runs = [
+        make_run(bad=2), make_run(mode="sequential"), make_run(state="failed", error="The disk is full."),
+        make_run(state="running"), make_run(state="queued"),
+    ]  # fmt: skip
+    page = browse(color_scheme=scheme, viewport=size)
+    for path in ("/", "/runs", "/techniques", "/nothing", *(f"/runs/{run.id}" for run in runs)):
+        page.goto(path)
+        page.wait_for_timeout(120)
+        assert overflow(page) <= 0, path
+        if path == f"/runs/{runs[0].id}":
+            page.get_by_text("What the workers did").click()
+            assert overflow(page) <= 0, path
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(252, 252, 251)" if scheme == "light" else "rgb(20, 23, 26)")
+
+
+def test_theme_is_chosen_and_kept(browse: Open) -> None:
+    page = browse(color_scheme="light")
+    button = page.get_by_role("button", name="Theme")
+    button.click()
+    button.click()
+    assert page.evaluate("document.documentElement.dataset.bsTheme") == "dark"
+    page.goto("/techniques")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+
+
+def test_upload_progress_and_result(
+    browse: Open, photos: list[Path], runner: threading.Event, store: Store, tmp_path: Path
+) -> None:
+    note = tmp_path / "note.jpg"
+    note.write_text("not a picture")
+    heic = tmp_path / "phone.heic"
+    heic.write_bytes(b"x" * 100)
+    runner.clear()
+    page = browse()
+    page.set_input_files("#images", [*photos, note])
+    page.set_input_files("#images", [heic])  # a second choice adds to the first
+    assert page.locator("[data-chosen-title]").inner_text().startswith("5 files chosen")
+    assert "HEIC is not read here" in page.locator("[data-files]").inner_text()
+    page.get_by_role("button", name="Remove photo 3.jpg").click()
+    assert "on 3 images" in page.locator("[data-say]").inner_text()
+    assert "1 file left out" in page.locator("[data-say]").inner_text()
+    page.locator("[data-run]").click()
+    page.wait_for_url("**/runs/*")
+    page.locator("[data-now]", has_text="Round 2 of 6, Threads").wait_for()
+    assert page.locator("[data-detail]").inner_text() == ", image 2 of 3"
+    assert page.locator("[data-left]").inner_text() == "about 20\u00a0s left"
+    assert (
+        page.locator("progress").get_attribute("value")
+        or page.evaluate("document.querySelector('progress').value") == 37
+    )
+    assert "note.jpg" in page.locator("#refused").inner_text()
+    runner.set()
+    page.locator(".verdict-line", has_text="Two images in").wait_for()
+    rows, total = store.history()
+    assert (total, rows[0].images, rows[0].state) == (1, 2, "done")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all results").click()
+    assert download.value.suggested_filename == f"speedup-lab-{rows[0].id}.zip"
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_url(lambda url: rows[0].id not in url)
+    page.locator(".verdict-line").wait_for()
+
+
+def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photos: list[Path], tmp_path: Path) -> None:
+    page = browse()
+    page.set_input_files("#images", photos)
+    page.get_by_text("Advanced options").click()
+    page.get_by_label("Kernel").fill("4")
+    page.get_by_label("Rounds").fill("9")
+    page.locator("[data-run]").click()
+    page.locator("#kernel.is-invalid").wait_for()
+    assert page.locator("#kernel-h").inner_text() == "Kernel cannot be “4”. Allowed: 1 to 99, odd."
+    assert page.evaluate("document.activeElement.id") == "kernel"
+    page.get_by_label("Kernel").fill("5")
+    page.get_by_label("Kernel").blur()
+    assert page.locator("#kernel-h").inner_text() == "odd, 1 to 99"
+    page.get_by_label("Low threshold").fill("300")  # only the server knows that this is above the high one
+    page.get_by_label("Workers").fill("900")  # and this does not matter to a sequential run
+    page.get_by_label("Sequential").check()
+    page.locator("[data-run]").click()
+    page.locator("#canny_low.is-invalid").wait_for()
+    assert "must not be above the high one" in page.locator("#canny_low-h").inner_text()
+    assert page.get_by_label("Rounds").input_value() == "9"
+    assert page.locator("[data-files] li").count() == 3
+    page.get_by_label("Low threshold").fill("100")
+
+    page.get_by_role("button", name="Remove all").click()
+    note = tmp_path / "note.jpg"
+    note.write_text("not a picture")
+    page.set_input_files("#images", [note])
+    page.locator("[data-run]").click()
+    page.locator("[data-files] .is-bad").wait_for()
+    assert "not an image" in page.locator("[data-files]").inner_text()
+    assert page.locator("[data-problem]").is_visible()
+    page.get_by_role("button", name="Remove note.jpg").click()
+    page.locator("[data-run]").click()
+    assert "Choose at least one image" in page.locator("[data-problem]").inner_text()
+
+
+def test_drop_paste_and_folder(browse: Open, tmp_path: Path) -> None:
+    page = browse()
+    page.evaluate(
+        """() => {
+            const give = (kind, name) => {
+                const data = new DataTransfer();
+                data.items.add(new File(["x".repeat(2000)], name, { type: "image/jpeg" }));
+                const event = kind === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true })
+                    : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+                document.querySelector("[data-drop]").dispatchEvent(event);
+            };
+            give("drop", "dropped.jpg");
+            give("paste", "pasted.jpg");
+        }"""
+    )
+    page.locator("[data-files] li").nth(1).wait_for()
+    folder = tmp_path / "album"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "one.jpg").write_bytes(jpeg())
+    (folder / "inner" / "two.jpg").write_bytes(jpeg(seed=1))
+    page.set_input_files("#folder", folder)
+    names = page.locator("[data-files] .file-name").all_inner_texts()
+    assert sorted(names[:2]) == ["dropped.jpg", "pasted.jpg"]
+    assert sorted(names[2:]) == ["album/inner/two.jpg", "album/one.jpg"]
+
+
+def test_a_lost_server_loses_nothing(browse: Open, photos: list[Path]) -> None:
+    page = browse()
+    page.set_input_files("#images", photos)
+    page.route("**/process", lambda route: route.abort())
+    page.locator("[data-run]").click()
+    page.locator("[data-problem]", has_text="could not be reached").wait_for()
+    assert page.locator("[data-files] li").count() == 3
+    assert page.locator("[data-run]").is_enabled()
+
+
+def test_cancel_an_upload(browse: Open, photos: list[Path]) -> None:
+    page = browse()
+    page.set_input_files("#images", photos)
+    page.route("**/process", lambda route: None)  # never answered
+    page.locator("[data-run]").click()
+    page.get_by_role("button", name="Cancel upload").click()
+    page.locator("[data-run]:enabled").wait_for()
+    assert page.locator("[data-upload]").is_hidden()
+    assert page.locator("[data-files] li").count() == 3
+
+
+def test_gallery_by_keyboard(browse: Open, make_run: MakeRun) -> None:
+    page = browse(f"/runs/{make_run(images=4).id}")
+    slider = page.get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert cut(page) == "52%"
+    page.keyboard.press("Home")
+    assert cut(page) == "0%"
+    page.get_by_role("link", name="Next").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("[data-name]").inner_text() == "photo 2.jpg"
+    assert page.locator("[data-at]").inner_text() == "2 of 4"
+    page.get_by_role("link", name="Blur", exact=True).press("Enter")
+    assert page.locator("[data-result]").get_attribute("src").endswith("0001_gaussian.jpg")
+    assert "photo%202_gaussian.png" in page.locator("[data-open]").get_attribute("href")
+    page.locator("[data-pick]").nth(1).focus()
+    page.keyboard.press("End")
+    assert page.locator("[data-name]").inner_text() == "photo 4.jpg"
+    assert page.evaluate("document.activeElement.dataset.file") == "photo 4.jpg"
+    loaded = page.evaluate(
+        "[...document.querySelectorAll('[data-compare] img')].map(i => i.decode().then(() => i.naturalWidth))"
+    )
+    assert loaded or page.evaluate("document.querySelector('[data-result]').naturalWidth") > 0
+    page.get_by_role("link", name="Open at 100").press("Enter")
+    assert page.get_by_role("dialog").is_visible()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").is_hidden()
+
+
+def test_a_thousand_images(browse: Open, make_run: MakeRun) -> None:
+    page = browse(f"/runs/{make_run(images=1000).id}", viewport=PHONE)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("link", name="Next").click()
+    assert page.locator("[data-at]").inner_text() == "2 of 1,000"
+    page.locator("[data-strip]").evaluate("strip => strip.scrollTop = strip.scrollHeight")
+    page.wait_for_timeout(500)
+    assert any("0999.jpg" in url for url in asked) and len(asked) < 200
+    assert overflow(page) <= 0
+
+
+def test_without_scripts(browse: Open, photos: list[Path], runner: threading.Event, store: Store) -> None:
+    runner.clear()
+    page = browse(java_script_enabled=False, viewport=PHONE)
+    page.set_input_files("#images", photos)
+    page.get_by_label("Sequential").check()
+    page.locator("[data-run]").click()
+    page.wait_for_url("**/runs/*")
+    page.get_by_role("heading", name="Processing 3 images sequentially").wait_for()
+    runner.set()
+    page.locator(".verdict-line", has_text="Three images in").wait_for()  # the page refreshes by itself
+    assert page.locator(".compare figure").count() == 2 and not page.get_by_role("slider").is_visible()
+    page.get_by_role("link", name="Blur", exact=True).click()
+    assert page.locator("[data-result]").get_attribute("src").endswith("_gaussian.png")
+    page.get_by_role("link", name="Next").click()
+    assert page.locator("[data-name]").inner_text() == "photo 2.jpg"
+    page.get_by_text("Delete", exact=True).click()
+    page.get_by_role("button", name="Delete this run").click()
+    page.get_by_role("heading", name="No run yet").wait_for()
+    assert store.history()[1] == 0
+
+
+def test_without_scripts_an_error_keeps_the_values(browse: Open) -> None:
+    page = browse(java_script_enabled=False)
+    page.get_by_label("Low threshold").fill("300")
+    page.keyboard.press("Enter")  # must not press "sample images"
+    page.locator("#canny_low.is-invalid").wait_for()
+    assert page.get_by_label("Low threshold").input_value() == "300"
+
+
+def test_cancel_a_run(browse: Open, runner: threading.Event) -> None:
+    runner.clear()
+    page = browse()
+    page.get_by_role("button", name="Run with sample images").click()
+    page.wait_for_url("**/runs/*")
+    page.locator("[data-now]", has_text="Round 2").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("heading", name="This run was cancelled").wait_for()
+
+
+def test_every_control_has_a_name_and_a_visible_focus(browse: Open, make_run: MakeRun) -> None:
+    run = make_run()
+    page = browse()
+    for path in ("/", f"/runs/{run.id}", "/runs", "/techniques"):
+        page.goto(path)
+        nameless = page.evaluate(
+            """[...document.querySelectorAll('a, button, input:not([type=hidden]), select, summary')].filter(e =>
+                e.checkVisibility() && !e.closest('[aria-hidden=true]') && !(e.labels && e.labels.length)
+                && !e.ariaLabel && !e.textContent.trim() && !e.querySelector('img[alt]:not([alt=""])'))
+                .map(e => e.outerHTML)"""
+        )
+        assert nameless == [], path
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Tab")
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "2px"

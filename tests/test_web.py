@@ -1,0 +1,674 @@
+"""The web contract: routes, answers by ``Accept``, errors, and who may do what."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import stat
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import MakeRun, jpeg
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+import imgproc.image.operations as operations
+from app import create_app
+from imgproc.backends import TECHNIQUES, Technique
+from imgproc.errors import UserError
+from imgproc.image.operations import OPERATIONS, PARAMETERS, Operation, Parameter
+from imgproc.runs.record import Record
+from imgproc.runs.store import Store
+from imgproc.settings import Settings
+from imgproc.web import answers, guard
+
+HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
+PAGES = ("/", "/runs", "/techniques")
+
+
+def form(*names: str, **fields: Any) -> dict[str, Any]:
+    files = [(io.BytesIO(jpeg(seed=n)), name) for n, name in enumerate(names)]
+    return {"images": files, **fields}
+
+
+def post(client: FlaskClient, data: dict[str, Any], headers: dict[str, str] = JSON) -> TestResponse:
+    return client.post("/process", data=data, headers=headers, content_type="multipart/form-data")
+
+
+def error(answer: TestResponse) -> dict[str, Any]:
+    found: dict[str, Any] = answer.get_json()["error"]
+    return found
+
+
+def record_of(settings: Settings, run_id: str) -> Record:
+    return Record.load(settings.RESULTS_DIR / run_id)
+
+
+def left_behind(settings: Settings) -> list[Path]:
+    return [p for folder in (settings.UPLOADS_DIR, settings.RESULTS_DIR) for p in folder.iterdir() if p.is_dir()]
+
+
+# ---------------------------------------------------------------- posting
+
+
+def test_json_post_queues_the_run(client: FlaskClient, settings: Settings, store: Store) -> None:
+    answer = post(client, form("a.jpg", "b.jpg", mode="parallel", technique="futures-threads", workers="1", kernel="7"))
+    assert answer.status_code == 202
+    said = answer.get_json()
+    assert said == {"id": said["id"], "url": f"/runs/{said['id']}", "state": "queued"}
+    assert answer.headers["Location"] == said["url"]
+    record = record_of(settings, said["id"])
+    assert [i.name for i in record.images] == ["a.jpg", "b.jpg"]
+    assert (record.mode, record.settings.technique, record.settings.workers) == ("parallel", "futures-threads", 1)
+    assert record.settings.parameters == {**{n: p.default for n, p in PARAMETERS.items()}, "kernel": 7}
+    assert record.settings.operations == list(OPERATIONS)
+    stored = [settings.UPLOADS_DIR / said["id"] / i.stored for i in record.images]
+    assert [p.read_bytes() for p in stored] == [jpeg(seed=0), jpeg(seed=1)]
+    assert store.queued() == 1
+
+
+def test_browser_post_goes_to_the_run(client: FlaskClient) -> None:
+    answer = post(client, form("a.jpg"), {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert answer.status_code == 303
+    assert re.fullmatch(r"/runs/[0-9a-f]{12}", answer.headers["Location"])
+    page = client.get(answer.headers["Location"], headers=HTML).text
+    assert "Measuring threads against sequential on 1 image" in page
+
+
+@pytest.mark.parametrize(
+    ("mode", "first"), [("parallel", "Parallel (threading, 2 workers)"), ("sequential", "Sequential")]
+)
+def test_plain_post_waits_for_the_summary(client: FlaskClient, runner: Any, mode: str, first: str) -> None:
+    answer = post(client, form("a.jpg", mode=mode), {"Accept": "*/*"})
+    assert (answer.status_code, answer.mimetype) == (200, "text/plain")
+    lines = answer.text.splitlines()
+    assert lines[0] == f"Processing Mode: {first}"
+    assert [line.partition(":")[0] for line in lines] == [
+        "Processing Mode",
+        "Number of Images",
+        "Time Taken",
+        "Speedup",
+    ]
+
+
+def test_plain_post_tells_when_the_run_failed(
+    client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = store.create
+
+    def fail(record: Record) -> None:
+        create(record)
+        store.fail(record.id, "There was not enough memory for this run.")
+
+    monkeypatch.setattr(store, "create", fail)
+    answer = post(client, form("a.jpg"), {"Accept": "*/*"})
+    assert answer.status_code == 500
+    assert "Error: There was not enough memory for this run." in answer.text
+
+
+def test_samples_need_no_file(client: FlaskClient, settings: Settings) -> None:
+    answer = client.post("/process", data={"samples": "5", "sample_megapixels": "0.5"}, headers=JSON)
+    record = record_of(settings, answer.get_json()["id"])
+    assert (record.settings.samples, record.settings.sample_megapixels, record.images) == (5, 0.5, [])
+    answer = post(client, form("ignored.jpg", samples="form", sample_count="7"))
+    assert record_of(settings, answer.get_json()["id"]).settings.samples == 7
+    assert not (settings.UPLOADS_DIR / answer.get_json()["id"]).exists()
+
+
+def test_bad_files_are_listed_and_good_ones_go_on(client: FlaskClient, settings: Settings) -> None:
+    data = form("good.jpg")
+    data["images"] += [(io.BytesIO(b"no image at all"), "note.txt"), (io.BytesIO(jpeg()[:900]), "<b>cut<i>.jpg")]
+    record = record_of(settings, post(client, data).get_json()["id"])
+    assert [i.error is None for i in record.images] == [True, False, False]
+    page = client.get(f"/runs/{record.id}", headers=HTML).text
+    assert "note.txt" in page and "&lt;b&gt;cut&lt;i&gt;.jpg" in page and "<b>cut" not in page
+
+
+BAD_FIELDS = [
+    ({"mode": "compare"}, "mode"), ({"mode": "scale"}, "mode"), ({"mode": "quick"}, "mode"),
+    ({"technique": "magic"}, "technique"), ({"kernel": "4"}, "kernel"), ({"kernel": "nan"}, "kernel"),
+    ({"sigma": "51"}, "sigma"), ({"canny_low": "300"}, "canny_low"), ({"aperture": "4"}, "aperture"),
+    ({"operations": "sharpen"}, "operations"), ({"operations": ""}, "operations"), ({"format": "gif"}, "format"),
+    ({"workers": "0"}, "workers"), ({"workers": "65"}, "workers"), ({"workers": "1.5"}, "workers"),
+    ({"rounds": "101"}, "rounds"), ({"budget": "0"}, "budget"), ({"seed": "-1"}, "seed"), ({"color": "red"}, "color"),
+    ({"samples": "101"}, "samples"), ({"samples": "2", "sample_megapixels": "25"}, "sample_megapixels"),
+    ({"split": "strips"}, "split"), ({"kernal": "7"}, "kernal"), ({"seed": "inf"}, "seed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "name"), BAD_FIELDS)
+def test_a_bad_field_is_named(client: FlaskClient, settings: Settings, fields: dict[str, str], name: str) -> None:
+    answer = post(client, form("a.jpg", **fields))
+    assert answer.status_code == 400
+    assert (error(answer)["code"], error(answer)["field"]) == ("bad_parameter", name)
+    assert left_behind(settings) == []
+
+
+def test_an_unknown_field_gets_a_hint(client: FlaskClient) -> None:
+    assert "Did you mean “kernel”?" in error(post(client, form("a.jpg", kernal="7")))["message"]
+
+
+def test_no_file_is_an_error_at_the_field(client: FlaskClient) -> None:
+    answer = post(client, {"mode": "parallel"})
+    assert (answer.status_code, error(answer)["field"]) == (400, "images")
+    empty = post(client, {"images": (io.BytesIO(b""), "")})  # what a browser sends without a choice
+    assert (empty.status_code, error(empty)["field"]) == (400, "images")
+
+
+def test_the_form_comes_back_with_its_values(client: FlaskClient) -> None:
+    data = form(
+        "a.jpg", kernel="4", sigma="2.5", mode="sequential", operations=["", "gaussian"], l2gradient=["off", "on"]
+    )
+    answer = post(client, data, HTML)
+    assert answer.status_code == 400
+    field = re.search(r'<input[^>]*id="kernel"[^>]*>', answer.text)
+    assert field and 'value="4"' in field[0] and 'aria-invalid="true"' in field[0] and "is-invalid" in field[0]
+    assert re.search(r'id="kernel-h"[^>]*>Kernel \(kernel\) must be an odd whole number', answer.text)
+    assert re.search(r'id="sigma"[^>]*value="2.5"', answer.text)
+    assert re.search(r'value="sequential" checked', answer.text)
+    assert re.search(r'id="op-gaussian" checked', answer.text)
+    assert not re.search(r'id="op-canny" checked', answer.text)
+    assert re.search(r'id="l2gradient" checked', answer.text)
+
+
+def test_none_good_lists_every_reason(client: FlaskClient, settings: Settings) -> None:
+    def data() -> dict[str, Any]:
+        return {"images": [(io.BytesIO(jpeg()[:900]), "cut.jpg"), (io.BytesIO(b"text"), "note.txt")], "kernel": "9"}
+
+    answer = post(client, data())
+    assert (answer.status_code, error(answer)["code"]) == (422, "refused_image")
+    assert [f["name"] for f in error(answer)["files"]] == ["cut.jpg", "note.txt"]
+    assert all(f["error"] for f in error(answer)["files"])
+    assert left_behind(settings) == []
+    page = post(client, data(), HTML)
+    assert page.status_code == 422 and "cut.jpg" in page.text and "None of the 2 files" in page.text
+    back = re.search(r'href="(/\?[^"]*)"', page.text)
+    assert back and re.search(r'id="kernel"[^>]*value="9"', client.get(back[1].replace("&amp;", "&")).text)
+    plain = post(client, data(), {"Accept": "*/*"})
+    assert plain.text.startswith("Error: None of the 2 files") and "Failed: cut.jpg: " in plain.text
+
+
+def test_no_image_type_at_all_is_415(client: FlaskClient) -> None:
+    answer = post(client, {"images": (io.BytesIO(b"just text"), "note.jpg")})
+    assert (answer.status_code, error(answer)["code"], error(answer)["file"]) == (415, "unsupported_type", "note.jpg")
+    assert client.post("/process", json={"mode": "parallel"}, headers=JSON).status_code == 415
+
+
+@pytest.fixture
+def client_with(settings: Settings) -> Iterator[Callable[..., FlaskClient]]:
+    """A client of an app with other settings."""
+    apps: list[Flask] = []
+
+    def make(**changes: Any) -> FlaskClient:
+        apps.append(create_app(replace(settings, **changes)))
+        return apps[-1].test_client()
+
+    yield make
+    for app in apps:
+        app.config["STORE"].close()
+
+
+def test_limits(client_with: Callable[..., FlaskClient], settings: Settings) -> None:
+    few = client_with(MAX_FILES=2)
+    answer = post(few, form("a.jpg", "b.jpg", "c.jpg"))
+    assert (answer.status_code, error(answer)["code"], error(answer)["limit"]) == (413, "too_large", 2)
+    small = client_with(MAX_UPLOAD_MB=1)
+    answer = small.post("/process", data=bytes(1_100_000), headers=JSON, content_type="multipart/form-data; boundary=x")
+    assert (answer.status_code, error(answer)["code"], error(answer)["limit"]) == (413, "too_large", 1)
+    full = client_with(DISK_RESERVE_MB=10**9)
+    answer = post(full, form("a.jpg"))
+    assert (answer.status_code, error(answer)["code"]) == (507, "disk_full")
+    short = client_with(MAX_QUEUED=1)
+    assert short.post("/process", data={"samples": "1"}, headers=JSON).status_code == 202
+    answer = short.post("/process", data={"samples": "1"}, headers=JSON)
+    assert (answer.status_code, error(answer)["code"], answer.headers["Retry-After"]) == (429, "queue_full", "30")
+    assert len(left_behind(settings)) == 1  # the run that was taken
+
+
+def test_many_small_files_in_one_post(client: FlaskClient, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, Path]] = []
+
+    def vet(files: list[tuple[str, Path]], *_: Any, **__: Any) -> list[Any]:
+        seen.extend(files)
+        raise UserError("Enough seen.", code="refused_image")
+
+    monkeypatch.setattr("imgproc.runs.intake.vet", vet)
+    parts = b"".join(
+        b'--xx\r\nContent-Disposition: form-data; name="images"; filename="%d.jpg"\r\n\r\n%d\r\n' % (n, n)
+        for n in range(1000)
+    )
+    answer = client.post(
+        "/process", data=parts + b"--xx--\r\n", headers={**JSON, "Content-Type": "multipart/form-data; boundary=xx"}
+    )
+    assert answer.status_code == 422
+    assert len(seen) == 1000 and seen[999][0] == "999.jpg"
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (b'name="images"; filename="caf\xe9.jpg"', "caf\ufffd.jpg"),
+        (b"name=\"images\"; filename*=UTF-8''caf%E9.jpg", None),
+        (b'name="images"', "unnamed"),
+        (b'name="images"; filename="..\\\\..\\\\x.jpg"', None),
+    ],
+)
+def test_a_file_with_an_unreadable_name_is_kept(
+    client: FlaskClient, settings: Settings, disposition: bytes, name: str | None
+) -> None:
+    body = b"--xx\r\nContent-Disposition: form-data; " + disposition + b"\r\n\r\n" + jpeg() + b"\r\n--xx--\r\n"
+    answer = client.post("/process", data=body, headers={**JSON, "Content-Type": "multipart/form-data; boundary=xx"})
+    assert answer.status_code == 202
+    (image,) = record_of(settings, answer.get_json()["id"]).images
+    assert image.error is None and (image.width, image.height) == (96, 64)
+    assert name is None or image.name == name
+
+
+@pytest.mark.parametrize("body", [b"nonsense", b"--xx\r\n", b'--xx\r\nContent-Disposition: form-data; name="images"'])
+def test_a_broken_form_is_said(client: FlaskClient, settings: Settings, body: bytes) -> None:
+    answer = client.post("/process", data=body, headers={**JSON, "Content-Type": "multipart/form-data; boundary=xx"})
+    assert (answer.status_code, error(answer)["code"]) == (400, "bad_request")
+    assert left_behind(settings) == []
+
+
+def test_files_in_another_field_are_refused(client: FlaskClient) -> None:
+    answer = post(client, {"file": (io.BytesIO(jpeg()), "a.jpg")})
+    assert (answer.status_code, error(answer)["field"]) == (400, "images")
+
+
+# ---------------------------------------------------------------- reading a run
+
+
+def test_json_of_a_run(client: FlaskClient, make_run: MakeRun, settings: Settings, store: Store) -> None:
+    done = make_run()
+    answer = client.get(f"/runs/{done.id}.json")
+    assert json.loads(answer.data) == json.loads((settings.RESULTS_DIR / done.id / "run.json").read_text())
+    answer.close()
+    running, waiting = make_run(state="running"), make_run(state="queued")
+    said = client.get(f"/runs/{running.id}.json").get_json()
+    assert (said["state"], "progress" in said, said["position"]) == ("running", True, 0)
+    assert client.get(f"/runs/{waiting.id}.json").get_json()["position"] == 1
+    brief = client.get(f"/runs/{waiting.id}.json?view=progress").get_json()
+    assert (brief["state"], brief["final"], brief["detail"]) == ("queued", False, "one run before it")
+
+
+def test_text_of_a_run(client: FlaskClient, make_run: MakeRun) -> None:
+    answer = client.get(f"/runs/{make_run(bad=1).id}.txt")
+    assert answer.mimetype == "text/plain"
+    assert answer.text.startswith(
+        "Processing Mode: Parallel (threading, 2 workers)\nNumber of Images: 3\nTime Taken: 0.27 seconds\n"
+        "Speedup: 1.9x over Sequential (95% CI 1.9 to 2.0)\nFailed: broken <3>.jpg: "
+    )
+
+
+def test_page_of_a_done_run(client: FlaskClient, make_run: MakeRun) -> None:
+    page = client.get(f"/runs/{make_run(bad=1).id}", headers=HTML).text
+    assert "Three images in <b>0.27\u00a0seconds</b> with threads," in page
+    assert "1.9\u00a0times as fast as sequential; the same pixels." in page
+    assert "1.93×<small>1.89–1.97</small>" in page and "0.274\u00a0s" in page and "96\u00a0%" in page
+    assert "broken &lt;3&gt;.jpg" in page
+    assert page.count('<rect class="st st-') > 20
+    assert "Run again" not in page and "Delete this run" not in page  # somebody else's
+
+
+def test_a_sequential_run_claims_no_speedup(client: FlaskClient, make_run: MakeRun) -> None:
+    page = client.get(f"/runs/{make_run(mode='sequential').id}", headers=HTML).text
+    assert "what every speedup is measured against" in page
+    assert "times as fast" not in page.replace("Times as fast as sequential", "") and 'class="bars"' not in page
+
+
+def test_different_pixels_show_no_speedup(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:
+    record = make_run()
+    t = record.techniques[0]
+    t.identical, t.speedup, t.speedup_ci95, t.verdict = False, None, None, None
+    record.save(settings.RESULTS_DIR / record.id)
+    page = client.get(f"/runs/{record.id}", headers=HTML).text
+    assert "its pixels differ from sequential, so no speedup is shown" in page and "different pixels" in page
+    assert "1.93" not in page
+
+
+@pytest.mark.parametrize(
+    ("state", "title"),
+    [
+        ("failed", "This run failed"),
+        ("cancelled", "This run was cancelled"),
+        ("interrupted", "This run was interrupted"),
+    ],
+)
+def test_a_run_that_ended_otherwise_says_so(client: FlaskClient, make_run: MakeRun, state: str, title: str) -> None:
+    page = client.get(f"/runs/{make_run(state=state, error='The disk is full.').id}", headers=HTML)
+    assert page.status_code == 200 and title in page.text and "No result was made." in page.text
+
+
+def test_page_with_a_thousand_images_stays_usable(client: FlaskClient, make_run: MakeRun) -> None:
+    record = make_run(images=1000)
+    start = time.perf_counter()
+    page = client.get(f"/runs/{record.id}?image=1000&operation=gaussian", headers=HTML).text
+    assert time.perf_counter() - start < 5
+    assert len(page) < 1_500_000 and "1,000 images" in page
+    assert page.count('<rect class="st st-') <= 2_010 and "The first " in page
+    assert re.search(r'data-result src="[^"]*0999_gaussian.jpg"', page)
+
+
+def test_zip_holds_the_results(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:
+    record = make_run()
+    answer = client.get(f"/runs/{record.id}/results.zip")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="speedup-lab-{record.id}.zip"'
+    assert int(answer.headers["Content-Length"]) == len(answer.data)
+    archive = zipfile.ZipFile(io.BytesIO(answer.data))
+    folder = settings.RESULTS_DIR / record.id / "images"
+    assert {n: archive.read(n) for n in archive.namelist()} == {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert len(archive.namelist()) == 9
+    assert client.get(f"/runs/{make_run(state='queued').id}/results.zip").status_code == 404
+
+
+def test_images_are_served_harmlessly(client: FlaskClient, make_run: MakeRun) -> None:
+    record = make_run()
+    file = record.images[0].outputs[0].file
+    with client.get(f"/runs/{record.id}/images/{file}") as answer:
+        assert answer.mimetype == "image/png" and answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Content-Disposition"].startswith("inline")
+    with client.get(f"/runs/{record.id}/images/{file}?download") as answer:
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+    with client.get(f"/runs/{record.id}/previews/0000_canny.jpg") as answer:
+        assert answer.mimetype == "image/jpeg"
+    for path in ("images/../run.json", "images/..%2frun.json", "previews/nothing.jpg", "images/run.json"):
+        with client.get(f"/runs/{record.id}/{path}") as answer:
+            assert answer.status_code == 404
+
+
+def test_rounds_csv(client: FlaskClient, make_run: MakeRun) -> None:
+    answer = client.get(f"/runs/{make_run().id}/rounds.csv")
+    assert answer.mimetype == "text/csv" and "attachment" in answer.headers["Content-Disposition"]
+    assert answer.text.count("\n") == 1 + 2 * 7 and answer.text.startswith("technique,round,wall_seconds")
+
+
+# ---------------------------------------------------------------- the owner's buttons
+
+
+@pytest.fixture
+def mine(client: FlaskClient) -> str:
+    """The owner's name of this client."""
+    client.post("/process", data={"samples": "1"}, headers=JSON)
+    with client.session_transaction() as session:
+        return str(session["owner"])
+
+
+def test_only_the_owner_may_change_a_run(client: FlaskClient, make_run: MakeRun, mine: str, app: Flask) -> None:
+    record = make_run(owner=mine)
+    stranger = app.test_client()
+    for verb in ("cancel", "again", "delete"):
+        answer = stranger.post(f"/runs/{record.id}/{verb}", headers=JSON)
+        assert (answer.status_code, error(answer)["code"]) == (403, "not_owner")
+        assert client.get(f"/runs/{record.id}/{verb}").status_code == 405
+    page = client.get(f"/runs/{record.id}", headers=HTML).text
+    assert "Run again" in page and "Delete this run" in page
+
+
+def test_cancel(client: FlaskClient, make_run: MakeRun, mine: str, store: Store) -> None:
+    record = make_run(state="queued", owner=mine)
+    answer = client.post(f"/runs/{record.id}/cancel", headers=HTML)
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/runs/{record.id}")
+    assert "This run was cancelled" in client.get(answer.headers["Location"], headers=HTML).text
+    running = make_run(state="queued", owner=mine)
+    while store.claim(1) != running.id:
+        pass
+    assert client.post(f"/runs/{running.id}/cancel", headers=JSON).get_json()["state"] == "running"
+    assert store.cancel_requested(running.id)
+
+
+def test_again_has_the_same_inputs_and_settings(
+    client: FlaskClient, make_run: MakeRun, mine: str, settings: Settings
+) -> None:
+    old = make_run(owner=mine, bad=1)
+    answer = client.post(f"/runs/{old.id}/again", headers=JSON)
+    assert answer.status_code == 202
+    new = record_of(settings, answer.get_json()["id"])
+    assert new.id != old.id and new.owner == mine and new.state == "queued" and not new.techniques
+    assert new.settings == old.settings
+    assert [i.name for i in new.images] == [i.name for i in old.good_images]
+    for image in new.images:
+        copy, original = (settings.UPLOADS_DIR / run / image.stored for run in (new.id, old.id))
+        assert copy.read_bytes() == original.read_bytes()
+        assert (settings.RESULTS_DIR / new.id / "previews" / str(image.preview)).is_file()
+    assert client.post(f"/runs/{old.id}/delete", headers=JSON).status_code == 200
+    assert (settings.UPLOADS_DIR / new.id / new.images[0].stored).is_file()
+
+
+def test_again_without_the_images_is_said(
+    client: FlaskClient, make_run: MakeRun, mine: str, settings: Settings
+) -> None:
+    old = make_run(owner=mine)
+    for path in (settings.UPLOADS_DIR / old.id).iterdir():
+        path.unlink()
+    answer = client.post(f"/runs/{old.id}/again", headers=JSON)
+    assert (answer.status_code, error(answer)["code"]) == (409, "conflict")
+
+
+def test_delete_leaves_nothing(
+    client: FlaskClient, make_run: MakeRun, mine: str, settings: Settings, store: Store
+) -> None:
+    record = make_run(owner=mine)
+    answer = client.post(f"/runs/{record.id}/delete", headers=HTML)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/runs")
+    assert store.get(record.id) is None
+    assert record.id not in {p.name for p in left_behind(settings)}
+    assert client.get(f"/runs/{record.id}").status_code == 404
+    running = make_run(state="queued", owner=mine)
+    while store.claim(1) != running.id:
+        pass
+    assert client.post(f"/runs/{running.id}/delete", headers=JSON).status_code == 409
+
+
+# ---------------------------------------------------------------- other pages
+
+
+def test_history_filters_and_pages(client: FlaskClient, make_run: MakeRun) -> None:
+    assert "No run yet" in client.get("/runs").text
+    for _ in range(21):
+        make_run(mode="sequential", images=1)
+    parallel = make_run(bad=1)
+    page = client.get("/runs").text
+    assert "22 runs" in page and "1 to 20 of 22" in page and "page=2" in page
+    assert "21 to 22 of 22" in client.get("/runs?page=2").text
+    found = client.get("/runs?mode=parallel&from=2020-01-01").text
+    assert "1 run match" in found and parallel.id in found and "1.93×" in found
+    assert parallel.id in client.get("/runs?q=photo+3").text
+    assert "No run matches" in client.get("/runs?q=nothing+like+it").text
+    summary = re.search(r'id="by-title".*', page, re.S)
+    assert summary and "Threads" in summary[0] and "Sequential" in summary[0]
+    for odd in ("page=0", "page=99999999999999", "page=x", "from=yesterday", "from=0001-01-01", "mode=x&state=y&q=%00"):
+        assert client.get(f"/runs?{odd}").status_code == 200
+
+
+def test_a_new_operation_and_technique_appear_by_themselves(
+    client_with: Callable[..., FlaskClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strength = Parameter("sharp", "Strength", "number", 1.0, minimum=0.5, maximum=9, help="How much.")
+    sharpen = Operation("sharpen", "Sharpen", "sharp", "Makes it crisp.", (strength,), lambda image, p: image)
+    gone = Technique("far", "Far away", "imgproc.backends.no_such_file:X", "pip install far", "w", "x", "y")
+    monkeypatch.setitem(OPERATIONS, "sharpen", sharpen)
+    monkeypatch.setitem(operations.PARAMETERS, "sharp", strength)
+    monkeypatch.setitem(TECHNIQUES, "far", gone)
+    client = client_with()
+    page = client.get("/").text
+    assert 'value="sharpen"' in page and re.search(r'id="sharp"[^>]*min="0.5" max="9"', page)
+    assert "Far away (cannot run here)" in page and f"of {len(TECHNIQUES)} can run here" in page
+    page = client.get("/techniques").text
+    assert "pip install far" in page and "is not installed" in page
+    answer = post(client, form("a.jpg", technique="far"))
+    assert (answer.status_code, error(answer)["field"]) == (400, "technique") and "pip install far" in error(answer)[
+        "message"
+    ]
+
+
+def test_the_form_offers_only_what_works(client: FlaskClient) -> None:
+    page = client.get("/?technique=joblib").text
+    assert re.findall(r'name="mode" value="(\w+)"', page) == ["sequential", "parallel"]
+    assert re.search(r'value="joblib" selected', page)
+    for p in PARAMETERS.values():
+        assert f'name="{p.name}"' in page
+
+
+def test_healthz(client: FlaskClient) -> None:
+    assert client.get("/healthz").get_json() == {"status": "ok", "queued": 0}
+
+
+# ---------------------------------------------------------------- errors and guards
+
+
+def test_every_code_has_a_status() -> None:
+    documented = re.findall(r"``(\w+)``", UserError.__doc__ or "")
+    assert {code for code in documented if code != "code"} <= answers.STATUS.keys()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/runs/7f3c22aaaaaa", 404), ("/process", 405)])
+def test_errors_in_three_forms(client: FlaskClient, path: str, status: int) -> None:
+    page, data, line = (client.get(path, headers=h) for h in (HTML, JSON, {}))
+    assert page.status_code == data.status_code == line.status_code == status
+    assert "<h1>" in page.text and set(error(data)) >= {"code", "message"}
+    assert re.fullmatch(r"Error: [^\n]+\n", line.text)
+
+
+def test_an_unexpected_error_tells_nothing(client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret /srv/path")
+
+    monkeypatch.setattr(store, "by_technique", explode)
+    for headers in (HTML, JSON, {}):
+        answer = client.get("/techniques", headers=headers)
+        assert answer.status_code == 500
+        assert "secret" not in answer.text and "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "good"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Origin": "http://localhost"}, True),
+        ({"Origin": "http://localhost:8000"}, False),
+        ({"Origin": "https://evil.example"}, False),
+        ({"Origin": "null"}, False),
+    ],
+)
+def test_cross_site_posts_are_refused(client: FlaskClient, headers: dict[str, str], good: bool) -> None:
+    answer = client.post("/process", data={"samples": "1"}, headers={**JSON, **headers})
+    assert answer.status_code == (202 if good else 403)
+
+
+@pytest.mark.parametrize(
+    ("host", "good"),
+    [
+        ("localhost:5000", True), ("LOCALHOST", True),
+        ("127.0.0.1:5000", True), ("[::1]:5000", True), ("192.168.1.9", True),
+        ("lab.example", True), ("a.inside.example", True), ("evil.example", False), ("localhost.evil.example", False),
+        ("inside.example.evil", False), ("", False), ("[", False), ("lab.example@evil.example", False),
+    ],
+)  # fmt: skip
+def test_hosts(client_with: Callable[..., FlaskClient], host: str, good: bool) -> None:
+    client = client_with(TRUSTED_HOSTS="Lab.Example, .inside.example")
+    assert client.get("/healthz", headers={"Host": host}).status_code == (200 if good else 400)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nothing", "/healthz", "/static/app.css"])
+def test_headers_on_every_answer(client: FlaskClient, path: str) -> None:
+    with client.get(path, headers=HTML) as answer:
+        assert {name: answer.headers[name] for name in guard.HEADERS} == guard.HEADERS
+        assert "unsafe" not in answer.headers["Content-Security-Policy"]
+
+
+def test_pages_have_nothing_inline(client: FlaskClient, make_run: MakeRun) -> None:
+    runs = [make_run(bad=1), make_run(state="queued"), make_run(state="failed", error="No.")]
+    for path in (*PAGES, *(f"/runs/{r.id}" for r in runs), "/nothing"):
+        page = client.get(path, headers=HTML).text
+        assert not re.search(
+            r"\sstyle=|\son\w+=|<style|<script(?! src=)|javascript:|https?://(?!www\.w3\.org)", page
+        ), path
+
+
+def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
+    settings = Settings(UPLOADS_DIR=tmp_path / "u", RESULTS_DIR=tmp_path / "r")
+    first, second = create_app(settings), create_app(settings)
+    assert first.config["SECRET_KEY"] == second.config["SECRET_KEY"] and len(first.config["SECRET_KEY"]) == 64
+    files = [p for p in (tmp_path / "r").iterdir() if p.name.startswith("secret")]
+    assert [p.name for p in files] == ["secret_key"]
+    assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
+
+
+# ---------------------------------------------------------------- the real server
+
+
+def test_over_http(server: str, runner: Any) -> None:
+    with httpx.Client(base_url=server) as client:
+        files = [("images", (f"{n}.jpg", jpeg(seed=n), "image/jpeg")) for n in range(2)]
+        answer = client.post("/process", files=files, data={"mode": "parallel"})
+        assert answer.status_code == 200 and answer.text.startswith("Processing Mode: Parallel"), answer.text
+        run = client.get("/runs", headers=HTML).text
+        run_id = re.findall(r'href="/runs/([0-9a-f]{12})"', run)[0]
+        zipped = client.get(f"/runs/{run_id}/results.zip")
+        assert len(zipfile.ZipFile(io.BytesIO(zipped.content)).namelist()) == 6
+
+
+def test_a_client_that_goes_away_frees_its_place(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No runner: these wait for ever, unless the app notices. Too many at once are told where to look."""
+    places = threading.BoundedSemaphore(1)
+    monkeypatch.setattr("imgproc.web.waiting._places", places)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server}/process", data={"samples": "1"}, timeout=httpx.Timeout(5, read=1))
+    with pytest.raises(httpx.ReadTimeout):
+        # The place is free again, so this one waits too.
+        time.sleep(1)
+        httpx.post(f"{server}/process", data={"samples": "1"}, timeout=httpx.Timeout(5, read=1))
+    assert places.acquire(timeout=5)
+    answer = httpx.post(f"{server}/process", data={"samples": "1"}, timeout=5)
+    assert answer.status_code == 202 and answer.text.endswith(f"{answer.headers['Location']}.txt\n")
+
+
+def _serve(tmp_path: Path, port: int) -> subprocess.Popen[str]:
+    env = {
+        "UPLOADS_DIR": str(tmp_path / "u"),
+        "RESULTS_DIR": str(tmp_path / "r"),
+        "PATH": "/usr/bin:/bin",
+        "MAX_UPLOAD_MB": "1",
+    }
+    code = f"import sys, app; sys.exit(app.serve('127.0.0.1', {port}))"
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[1], env=env, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_serve_says_where_and_ends_cleanly(tmp_path: Path) -> None:
+    process = _serve(tmp_path, 0)
+    assert process.stdout
+    try:
+        line = process.stdout.readline()
+        url = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert url, line
+        assert httpx.get(f"{url[0]}/healthz").status_code == 200
+        # Our own page says that it is too large, not the server's.
+        big = httpx.post(f"{url[0]}/process", files={"images": ("a.jpg", bytes(1_500_000))}, headers=JSON)
+        assert (big.status_code, big.json()["error"]["code"]) == (413, "too_large")
+        taken = _serve(tmp_path, int(url[0].rpartition(":")[2]))
+        _, said = taken.communicate(timeout=60)
+        assert taken.returncode == 1 and "Port" in said and "--port" in said and "Traceback" not in said
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and "Traceback" not in err
