@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -244,3 +247,58 @@ def server(app: Flask) -> Iterator[str]:
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     serving.close()
     thread.join(5)
+
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+# The browser says so of every answer over 399, also where a test asks for one; ``missing`` looks at the others.
+EXPECTED = "Failed to load resource: "
+PARTS = ("image", "script", "stylesheet", "font")
+CSP = "addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.blockedURI))"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("Chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-quic", "--disable-background-networking"],
+        )
+        yield found
+        found.close()
+
+
+@contextmanager
+def browsing(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
+    """Opens pages, each in a browser of its own, and fails the test for whatever the browser complains about."""
+    complaints: list[str] = []
+    contexts = []
+
+    def complain(kind: str, text: str) -> None:
+        if not text.startswith(EXPECTED):
+            complaints.append(f"{kind}: {text}")
+
+    def missing(response: Any) -> None:
+        if response.status >= 400 and response.request.resource_type in PARTS:
+            complain("missing", response.url)
+
+    def open_page(path: str = "/", **options: Any) -> Any:
+        context = browser.new_context(base_url=server, **options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        if options.get("java_script_enabled", True):
+            context.add_init_script(CSP)
+        page = context.new_page()
+        page.on("console", lambda m: complain(m.type, m.text) if m.type in ("error", "warning") else None)
+        page.on("response", missing)
+        page.on("pageerror", lambda e: complain("script", str(e)))
+        page.on("request", lambda r: r.url.startswith((server, "data:", "blob:")) or complain("foreign", r.url))
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -2,75 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeRun, jpeg
+from conftest import MakeRun, browsing, jpeg
 
 from imgproc.runs.store import Store
 
 pytestmark = pytest.mark.browser
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE = {"width": 390, "height": 844}
-# The browser says so of every answer over 399, also where a test asks for one; ``missing`` looks at the others.
-EXPECTED = "Failed to load resource: "
-PARTS = ("image", "script", "stylesheet", "font")
-CSP = "addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.blockedURI))"
-
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip("Chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-quic", "--disable-background-networking"],
-        )
-        yield found
-        found.close()
 
 
 @pytest.fixture
 def browse(browser: Any, server: str) -> Iterator[Open]:
-    """Opens a page in a browser of its own and fails the test for whatever the browser complains about."""
-    complaints: list[str] = []
-    contexts = []
-
-    def complain(kind: str, text: str) -> None:
-        if not text.startswith(EXPECTED):
-            complaints.append(f"{kind}: {text}")
-
-    def missing(response: Any) -> None:
-        if response.status >= 400 and response.request.resource_type in PARTS:
-            complain("missing", response.url)
-
-    def open_page(path: str = "/", **options: Any) -> Any:
-        context = browser.new_context(base_url=server, **options)
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        if options.get("java_script_enabled", True):
-            context.add_init_script(CSP)
-        page = context.new_page()
-        page.on("console", lambda m: complain(m.type, m.text) if m.type in ("error", "warning") else None)
-        page.on("response", missing)
-        page.on("pageerror", lambda e: complain("script", str(e)))
-        page.on("request", lambda r: r.url.startswith((server, "data:", "blob:")) or complain("foreign", r.url))
-        page.goto(path)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    with browsing(browser, server) as open_page:
+        yield open_page
 
 
 def overflow(page: Any) -> int:

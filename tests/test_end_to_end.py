@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from conftest import jpeg
+from conftest import browsing, jpeg
 
 from imgproc.backends import TECHNIQUES
 from imgproc.image.codecs import decode
@@ -177,6 +177,47 @@ def test_a_run_of_photographs_from_post_to_zip(live, photos):
         for output in image["outputs"]:
             assert live.http.get(f"/runs/{run['id']}/images/{output['file']}").status_code == 200
             assert live.http.get(f"/runs/{run['id']}/previews/{output['preview']}").status_code == 200
+
+
+@pytest.mark.browser
+def test_a_person_uploads_photographs_in_a_browser_and_takes_the_results_home(browser, live, photos, tmp_path):
+    paths = []
+    for name, data in photos:
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(data)
+    with browsing(browser, live.url) as open_page:
+        page = open_page("/")
+        page.set_input_files("#images", paths)
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.wait_for_url("**/runs/*", timeout=60_000)
+        page.wait_for_selector("[data-viewer]", timeout=120_000)
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download all results").click()
+        check_pixels(download.value.path().read_bytes(), photos)
+        summary = page.locator("#summary").inner_text()
+        assert f"Number of Images: {len(photos)}" in summary and "x over Sequential (95% CI" in summary
+        record = live.record(page.url.rpartition("/")[2])
+        fast = next(t for t in record["techniques"] if t["name"] == "threading")
+        numbers = page.locator("#numbers").inner_text()
+        assert f"{fast['speedup']:.2f}×" in numbers
+        for operation in ("Blur", "Equalized", "Edges"):
+            page.get_by_role("link", name=operation, exact=True).first.click()
+            page.wait_for_function(
+                "[...document.querySelectorAll('[data-compare] img')].every(i => i.naturalWidth > 0)"
+            )
+
+
+@pytest.mark.browser
+def test_sample_images_with_one_click_and_without_scripts(browser, live):
+    with browsing(browser, live.url) as open_page:
+        page = open_page("/", java_script_enabled=False)
+        page.get_by_role("spinbutton", name="Images").fill("2")
+        page.get_by_label("Megapixels").fill("0.3")
+        page.get_by_role("button", name="Run with sample images").click()
+        run_id = page.url.rpartition("/")[2]
+        assert live.finished(run_id)["state"] == "done"
+        page.goto(f"/runs/{run_id}")
+        assert "Number of Images: 2" in page.locator("#summary").inner_text()
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)

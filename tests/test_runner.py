@@ -615,3 +615,16 @@ def test_a_disk_that_is_full_from_the_first(small_disk: Path, tmp_path: Path, in
     if index_too:
         assert state(store, run_id) == "done"
     store.close()
+
+
+def test_uploads_that_never_became_a_run_are_removed_after_a_while(
+    runner: Runner, store: Store, settings: Settings
+) -> None:
+    run_id = submit(store, settings, "quick")
+    for name in (run_id, "0123456789ab", "ba9876543210"):
+        (settings.UPLOADS_DIR / name).mkdir(parents=True)
+        (settings.UPLOADS_DIR / name / "incoming-0000").write_bytes(b"x")
+    for name in (run_id, "0123456789ab"):
+        os.utime(settings.UPLOADS_DIR / name, (1, 1))
+    runner.recover()
+    assert sorted(p.name for p in settings.UPLOADS_DIR.iterdir()) == sorted([run_id, "ba9876543210"])

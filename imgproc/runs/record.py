@@ -108,9 +108,11 @@ class Record:
 
     @property
     def technique(self) -> TechniqueMeasurement | None:
-        """The technique the run is about: the one asked for, else the baseline."""
+        """The technique the run is about: the best of a comparison, else the one asked for, else the baseline."""
         measured = [t for t in self.techniques if t.available and t.median_seconds is not None]
         others = [t for t in measured if t.name != BASELINE]
+        if self.mode in ("compare", "scale"):
+            others = [t for t in measured if t.name == self.best] or others
         return next(iter(others or measured), None)
 
     @property

@@ -37,6 +37,8 @@ EXECUTE = "imgproc.runs.execute:execute"
 MOST_ATTEMPTS = 2
 IDLE_SECONDS = 0.3
 LOG_BYTES = 1_000_000
+#: Uploads without a record are given up after this time, since another app may still be receiving them.
+ABANDONED_SECONDS = 3600
 
 UNEXPECTED = "Something unexpected went wrong in this run. The app’s log has the details; you can run it again."
 STUCK = "Nothing moved for {seconds:.0f} seconds, so this run was ended. Try fewer images or another technique."
@@ -75,6 +77,7 @@ class Runner:
         """Clean up after a runner that died: its run is queued again, first in line, or marked interrupted."""
         for work in self.settings.RESULTS_DIR.glob("*/work"):
             shutil.rmtree(work, ignore_errors=True)
+        remove_abandoned(self.settings)
         for row in self.store.running():
             log.info("Run %s was left running; tried %d times.", row.id, row.attempts)
             remove_scratch(self._folder(row.id))
@@ -211,6 +214,16 @@ def remove_scratch(folder: Path) -> None:
     for half in list(folder.rglob("*.part")) if folder.is_dir() else []:
         with suppress(OSError):
             half.unlink()
+
+
+def remove_abandoned(settings: Settings) -> None:
+    """Remove uploads that never became a run, because the app was killed while they came in."""
+    for folder in settings.UPLOADS_DIR.glob("[0-9a-f]" * 12):
+        with suppress(OSError):
+            old = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS
+            if old and not (settings.RESULTS_DIR / folder.name / "run.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(settings.RESULTS_DIR / folder.name, ignore_errors=True)
 
 
 def _forget_results(record: Record) -> None:

@@ -89,7 +89,7 @@ def run_values(record: Record) -> dict[str, Any]:
     Raises:
         ValueError, TypeError, AttributeError, OverflowError: the record holds values of the wrong kind.
     """
-    measured = _headline(record)
+    measured = record.technique
     name = measured.name if measured else BASELINE if record.mode == "sequential" else record.settings.technique
     low, high = (measured and measured.speedup_ci95) or (None, None)
     return {
@@ -105,7 +105,7 @@ def run_values(record: Record) -> dict[str, Any]:
         "workers": int(measured.workers if measured else record.settings.workers),
         "images": len(record.good_images),
         "megapixels": float(record.megapixels),
-        "seconds": _finite(measured.median_seconds if measured else None),
+        "seconds": _finite(record.seconds),
         "speedup": _finite(measured.speedup if measured else None),
         "speedup_low": _finite(low),
         "speedup_high": _finite(high),
@@ -152,14 +152,6 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
 
 def middle(values: list[float]) -> float | None:
     return statistics.median(values) if values else None
-
-
-def _headline(record: Record) -> TechniqueMeasurement | None:
-    """The technique that a run's one line in the history is about: the winner of a comparison, else its own."""
-    if record.mode in ("compare", "scale") and record.best:
-        best = next((t for t in record.techniques if t.name == record.best), None)
-        return best or record.technique
-    return record.technique
 
 
 def _label(measured: TechniqueMeasurement | None, name: str) -> str:

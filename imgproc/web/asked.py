@@ -47,8 +47,9 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
     given = {name: values[-1].strip() for name, values in fields.lists() if name not in (FILES_FIELD, "operations")}
     mode = parse_mode(given.get("mode", DEFAULT_MODE))
     name = _technique(given.get("technique") or "auto", mode)
-    if given.get("split", "never") not in ("never", ""):
-        raise UserError("Images are processed whole: split must be never.", field="split", limit="never")
+    if given.get("split", "auto") not in ("auto", "never", ""):
+        known = "auto or never"
+        raise UserError(f"Images are processed whole here: split must be {known}.", field="split", limit=known)
     samples, megapixels = _samples(given)
     cores = min(usable_cores(), settings.MAX_WORKERS)
     workers = _whole(given, "workers", "Workers", cores, 1, settings.MAX_WORKERS)

@@ -26,7 +26,7 @@ class NoneGood(UserError):
     """Not one of the files sent can be used; ``images`` has the reason of each."""
 
     def __init__(self, images: Sequence[ImageRecord]) -> None:
-        known = any(image.format for image in images)
+        known = any(image.code != "unsupported_type" for image in images)
         count = "The file" if len(images) == 1 else f"None of the {len(images)} files"
         first = f" {images[0].name}: {images[0].error}" if len(images) == 1 else " Every file has its reason."
         super().__init__(

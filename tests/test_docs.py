@@ -1,0 +1,48 @@
+"""What the documents say is what there is."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from imgproc.backends import TECHNIQUES
+from imgproc.cli import main
+from imgproc.settings import Settings
+
+PROJECT = Path(__file__).resolve().parent.parent
+README = (PROJECT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("item", fields(Settings), ids=lambda item: item.name)
+def test_every_setting_is_in_the_readme_with_its_default(item):
+    row = next((line for line in README.splitlines() if line.startswith(f"| `{item.name}` |")), None)
+    assert row, f"{item.name} is missing"
+    default = item.default
+    if isinstance(default, Path):
+        assert f"`{default.name}/`" in row
+    elif default != "":
+        assert f"| {default:g} |" in row or f"| {default} |" in row
+
+
+def test_every_technique_is_in_the_readme():
+    for name in TECHNIQUES:
+        assert f"| `{name}` |" in README
+
+
+def test_the_commands_of_the_readme_exist(capsys):
+    commands = set(re.findall(r"python -m imgproc (\w+)", README))
+    assert {"process", "sample", "techniques", "serve"} <= commands
+    for command in commands:
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        options = set(re.findall(rf"python -m imgproc {command}[^\n]*?(--[a-z-]+)", README))
+        text = capsys.readouterr().out
+        assert all(option in text for option in options), options
+
+
+def test_files_that_documents_link_to_are_there():
+    for document in (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
+            assert (PROJECT / target).exists(), f"{document.name}: {target}"
