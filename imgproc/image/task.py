@@ -172,7 +172,8 @@ def process_image(job: ImageJob, stopwatch: Stopwatch) -> Processed:
 
 def write_whole(path: str | Path, data: bytes) -> None:
     """Write a file that is either there whole or not at all, whatever dies."""
-    part = f"{path}.part"
+    # A worker that was given up may wake and write the same file as the one that took its place.
+    part = f"{path}.{os.getpid()}-{threading.get_ident()}.part"
     try:
         with open(part, "wb") as file:
             file.write(data)
