@@ -190,7 +190,7 @@ LANE = 34
 
 
 def timeline(record: Record) -> Timeline | None:
-    """What each worker did in the last round; None where nothing was recorded."""
+    """What each worker did in the round nearest the median; None where nothing was recorded."""
     shown = [t for t in record.techniques if t.spans]
     if not shown:
         return None

@@ -169,7 +169,7 @@ def _settings(record: Record) -> list[tuple[str, str]]:
         facts.append((operation.label, ", ".join(parts) or "nothing to set"))
     facts += [
         ("Output", f"{asked.format.upper()}, {'colour' if asked.color else 'gray'}"),
-        ("Rounds and seed", f"at least {asked.rounds}, at most {asked.budget:g}{formats.NBSP}s, seed {asked.seed}"),
+        ("Rounds and seed", f"{asked.rounds}, within {asked.budget:g}{formats.NBSP}s, seed {asked.seed}"),
     ]
     return facts
 
