@@ -11,7 +11,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -139,6 +139,7 @@ def _process(chosen: argparse.Namespace) -> int:
         tempfile.TemporaryDirectory(prefix=".imgproc-", dir=chosen.out) as work,
         _Bar(chosen.json) as bar,
         machine_lock(bar.waiting),
+        _quiet_libraries(),
     ):
         process(record, Places(sources, chosen.out, None, Path(work)), settings, progress=bar.show)
     record.state = "done"
@@ -205,6 +206,27 @@ def _expand(pattern: str, out: Path) -> Iterator[Path]:
                 yield Path(match)
     else:
         raise UserError(f"There is no file or folder {pattern}.", field="paths", file=pattern)
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """What decoders print about damaged files goes nowhere: each such file has its reason in our own words.
+
+    They write to the descriptor of standard error, so that is what is moved away; ``sys.stderr`` goes on.
+    """
+    ours = sys.stderr
+    ours.flush()
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    with open(os.dup(terminal), "w", encoding=ours.encoding, errors="replace", buffering=1) as kept:
+        os.dup2(nowhere, 2)
+        sys.stderr = kept
+        try:
+            yield
+        finally:
+            sys.stderr = ours
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            os.close(nowhere)
 
 
 class _Bar:

@@ -28,6 +28,12 @@ def imgproc(*arguments, cwd=PROJECT, **options):
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def own_machine_lock(tmp_path_factory, monkeypatch):
+    """These runs need not wait for others on this machine."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.getbasetemp()))
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Five pictures in a folder with a subfolder, two of the same name."""
@@ -105,6 +111,21 @@ def test_a_bad_file_is_named_and_gives_status_1(photos, tmp_path):
     assert "Number of Images: 1" in done.stdout
     assert f"Failed: {bad}: " in done.stdout and f"Failed: {text}: " in done.stdout
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_libraries_keep_quiet_about_damaged_files(photos, tmp_path):
+    """Each of these makes libpng, libtiff, OpenCV or Pillow print something of its own."""
+    png = (photos / "b.PNG").read_bytes()
+    (tmp_path / "cut.png").write_bytes(png[: len(png) // 2])
+    tiff = cv2.imencode(".tiff", np.zeros((60, 60), np.uint8))[1].tobytes()
+    (tmp_path / "cut.tiff").write_bytes(tiff[:-40])
+    (tmp_path / "odd.tiff").write_bytes(tiff[:8] + bytes(20) + tiff[28:])
+    for technique in ("threading", "multiprocessing"):
+        done = imgproc(
+            "process", tmp_path / "*.*", photos / "a.jpg", "--out", tmp_path / "out", "--technique", technique
+        )
+        assert done.returncode == 1
+        assert done.stderr == ""
 
 
 def test_only_bad_files_give_status_1_and_no_output(tmp_path):

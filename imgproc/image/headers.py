@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from PIL import Image as Pillow
@@ -19,6 +23,8 @@ _EOI, _SOS = 0xD9, 0xDA
 
 # Pillow's own limit warns and raises; ours has words for people.
 Pillow.MAX_IMAGE_PIXELS = None
+# So has every refusal; what Pillow says on the way would reach the terminal.
+logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
 
 
 def scans(data: bytes) -> int:
@@ -45,11 +51,20 @@ def header_size(kind: str, data: bytes) -> tuple[int, int] | None:
     # The directory of a TIFF may be anywhere.
     for part in (data,) if kind == "TIFF" or len(data) <= HEAD else (data[:HEAD], data):
         try:
-            with Pillow.open(io.BytesIO(part), formats=(kind,)) as image:
+            with _opened(kind, part) as image:
                 return image.size
         except Exception:  # noqa: S112 - Pillow raises errors of any kind on damaged headers
             continue
     return None
+
+
+@contextmanager
+def _opened(kind: str, data: bytes) -> Iterator[Pillow.Image]:
+    """The image as Pillow sees its header, without the warnings that its damage may cause."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Pillow.open(io.BytesIO(data), formats=(kind,)) as image:
+            yield image
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
@@ -82,7 +97,7 @@ def is_cut(kind: str, data: bytes) -> bool:
 
 def _lacks_strips(data: bytes) -> bool:
     try:
-        with Pillow.open(io.BytesIO(data), formats=("TIFF",)) as image:
+        with _opened("TIFF", data) as image:
             tags: Any = image.tag_v2  # type: ignore[attr-defined]
             offsets, counts = tags.get(273) or tags[324], tags.get(279) or tags[325]
             return any(offset + count > len(data) for offset, count in zip(offsets, counts, strict=False))
