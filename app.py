@@ -31,10 +31,12 @@ from flask_bootstrap import Bootstrap5
 from werkzeug.wrappers import Response as AnyResponse
 
 from imgproc.errors import UserError
+from imgproc.runs import figures
 from imgproc.runs.archive import rounds_csv, stream_zip, zip_size
-from imgproc.runs.record import FINAL_STATES, Record, summary
+from imgproc.runs.record import FINAL_STATES, Record
 from imgproc.runs.store import RunRow, Store
 from imgproc.runs.supervisor import Supervisor
+from imgproc.runs.words import summary
 from imgproc.settings import Settings
 from imgproc.web import answers, formats, guard, lists, pages, serving, waiting, words
 from imgproc.web.submit import NoneGood, Submission
@@ -171,9 +173,11 @@ def run_page(run_id: str) -> str:
     context = pages.done(
         record,
         _settings().RESULTS_DIR / run_id,
-        int(number) if number.isdigit() else 1,
+        int(number) if number.isdecimal() else 1,
         request.args.get("operation", ""),
     )
+    if record.mode in ("parallel", "compare"):
+        context["figures"] = figures.figures(record)
     return render_template("run.html", run=record, row=row, **context)
 
 
@@ -244,6 +248,24 @@ def rounds(run_id: str) -> Response:
     return Response(rounds_csv(_run(run_id)[1]), headers=headers, mimetype="text/csv")
 
 
+def run_figure(run_id: str, name: str, format: str) -> Response:
+    """A figure; ``theme`` is light or dark, ``narrow=1`` the one for small screens."""
+    _, record = _run(run_id)
+    if format not in figures.FORMATS:
+        raise UserError("This run has no such figure.", code="not_found")
+    theme, narrow = request.args.get("theme", "light"), request.args.get("narrow", "0")
+    if narrow not in ("0", "1"):
+        raise UserError(f"The field narrow of a figure is 0 or 1, not “{narrow}”.", field="narrow")
+    data = figures.kept(record, _settings().RESULTS_DIR / run_id, name, format, theme, narrow == "1")
+    answer = Response(data, mimetype=figures.FORMATS[format])
+    answer.cache_control.max_age = 3600
+    # Its own styles are inside the SVG, for whoever opens it by itself.
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    if "download" in request.args:
+        answer.headers["Content-Disposition"] = f'attachment; filename="speedup-lab-{run_id}-{name}.{format}"'
+    return answer
+
+
 # ---------------------------------------------------------------- what the owner may do
 
 
@@ -298,6 +320,7 @@ _ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}/rounds.csv", _GET, rounds),
     (f"{_RUN}/images/<file>", _GET, run_image),
     (f"{_RUN}/previews/<file>", _GET, run_preview),
+    (f"{_RUN}/figures/<name>.<format>", _GET, run_figure),
     (f"{_RUN}/cancel", _POST, cancel),
     (f"{_RUN}/again", _POST, again),
     (f"{_RUN}/delete", _POST, delete),

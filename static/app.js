@@ -173,7 +173,7 @@ function livePage() {
 /* ---------- the form ---------- */
 const size = (bytes) => bytes < 1e6 ? `${bytes ? Math.max(1, Math.round(bytes / 1e3)) : 0}${NBSP}kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)}${NBSP}MB` : `${(bytes / 1e9).toFixed(1)}${NBSP}GB`;
 const counted = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
-const MODES = { sequential: "Run sequentially", parallel: "Run one technique and the baseline" };
+const MODES = { sequential: "Run sequentially", parallel: "Run one technique and the baseline", compare: "Compare the techniques" };
 const JUNK = /^(\.|Thumbs\.db$|desktop\.ini$)/i;
 
 // What surely cannot be used is said at once; everything else the server judges by its content.

@@ -1,7 +1,10 @@
 """A backend and a clock whose times are programmed, so that the protocol's tests are exact and instant."""
 
+from dataclasses import replace
+
 from imgproc.backends.base import Backend, BackendError, Capabilities
-from imgproc.image.task import Span, TaskResult, Worker
+from imgproc.backends.sequential import Sequential
+from imgproc.image.task import ImageJob, Span, TaskResult, Worker
 
 
 class Clock:
@@ -47,3 +50,58 @@ class Fake(Backend):
 class Broken(Fake):
     def start(self):
         raise BackendError("The workers could not be started.")
+
+
+class BreaksLater(Sequential):
+    """Fails in its third pass: after the warm-up, in the middle of the rounds."""
+
+    def __init__(self, workers):
+        super().__init__(workers)
+        self.passes = 0
+
+    def run(self, tasks, *, deadline):
+        self.passes += 1
+        if self.passes > 3:
+            raise BackendError("The workers could not go on.")
+        return super().run(tasks, deadline=deadline)
+
+
+class Sloppy(Sequential):
+    """Cheats: blurs with another kernel than was asked for, which is faster."""
+
+    def run(self, tasks, *, deadline):
+        return super().run([self._cheat(task) for task in tasks], deadline=deadline)
+
+    def _cheat(self, task):
+        if not isinstance(task.payload, ImageJob):
+            return task
+        parameters = {**task.payload.parameters, "kernel": 3}
+        return replace(task, payload=replace(task.payload, parameters=parameters))
+
+
+class FailsInRounds(Sequential):
+    """From its third pass on (results or warm-up, reading back, rounds), all but one image fail."""
+
+    fails_from = 3
+
+    def __init__(self, workers):
+        super().__init__(workers)
+        self.passes = 0
+
+    def run(self, tasks, *, deadline):
+        self.passes += 1
+        for number, result in enumerate(super().run(tasks, deadline=deadline)):
+            fails = self.passes >= self.fails_from and number
+            yield replace(result, value=None, error="The disk is full.") if fails else result
+
+
+class FailsInWarmUp(FailsInRounds):
+    fails_from = 1
+
+
+class Sprawling(Sequential):
+    """Its BLAS threads are not pinned."""
+
+    def run(self, tasks, *, deadline):
+        for result in super().run(tasks, deadline=deadline):
+            yield replace(result, worker=replace(result.worker, other_threads=8))

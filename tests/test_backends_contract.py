@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Backend, BackendError
 from imgproc.backends.multiprocessing_pool import MultiprocessingPool
 from imgproc.image.codecs import decode
@@ -185,7 +185,7 @@ def test_all_workers_are_ready_and_pinned(backend, tmp_path):
 
 def test_workers_are_those_obtained():
     assert {name: t.load()(3).workers for name, t in TECHNIQUES.items()} == {
-        name: 1 if name == BASELINE else 3 for name in TECHNIQUES
+        name: 1 if name in INLINE else 3 for name in TECHNIQUES
     }
 
 
@@ -212,7 +212,8 @@ def test_opencv_gives_the_process_its_threads_back():
     cv2.setNumThreads(3)
     try:
         backend.start()
-        assert run(backend, (faults.double, 1))[0].worker.cv2_threads == backend.workers == 2
+        assert run(backend, (faults.double, 1))[0].worker.cv2_threads == backend.cv2_threads == 2
+        assert backend.workers == 1
         backend.close()
         assert cv2.getNumThreads() == 3
     finally:

@@ -105,7 +105,7 @@ def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photo
     page.set_input_files("#images", photos)
     page.get_by_text("Advanced options").click()
     page.get_by_label("Kernel").fill("4")
-    page.get_by_label("Rounds").fill("9")
+    page.get_by_role("spinbutton", name="Rounds").fill("9")
     page.locator("[data-run]").click()
     page.locator("#kernel.is-invalid").wait_for()
     assert page.locator("#kernel-h").inner_text() == "Kernel cannot be “4”. Allowed: 1 to 99, odd."
@@ -119,7 +119,7 @@ def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photo
     page.locator("[data-run]").click()
     page.locator("#canny_low.is-invalid").wait_for()
     assert "must not be above the high one" in page.locator("#canny_low-h").inner_text()
-    assert page.get_by_label("Rounds").input_value() == "9"
+    assert page.get_by_role("spinbutton", name="Rounds").input_value() == "9"
     assert page.locator("[data-files] li").count() == 3
     page.get_by_label("Low threshold").fill("100")
 

@@ -223,3 +223,132 @@ def test_ctrl_c_leaves_whole_files_and_no_scratch(tmp_path):
     assert not [p for p in out.rglob("*") if p.name.endswith(".part") or p.name.startswith(".")]
     for file in out.iterdir():
         decode(file.read_bytes())
+
+
+def test_a_comparison_is_a_table_and_a_record_that_verifies(photos, tmp_path):
+    file = tmp_path / "run.json"
+    chosen = ["--technique", "threading", "--technique", "joblib", "--workers", 2]
+    done = imgproc("compare", photos, *chosen, "--budget", 20, "--json", file)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Processing Mode: Compare (")
+    for name in ("threading x2", "joblib x2", "sequential"):
+        assert any(line.startswith(name) for line in done.stdout.splitlines())
+    assert "All made the same pixels." in done.stdout
+    record = json.loads(file.read_text())
+    assert [t["name"] for t in record["techniques"]] == ["threading", "joblib", "sequential"]
+    assert all(len(t["rounds"]) >= 6 for t in record["techniques"])
+    for t in record["techniques"]:
+        wall = t["rounds"][t["typical_round"] - 1]["wall_seconds"]
+        assert sum(t["breakdown"].values()) == pytest.approx(wall, rel=0.02)
+    verified = imgproc("verify", file)
+    assert verified.returncode == 0 and "Every figure follows" in verified.stdout
+    record["techniques"][0]["speedup"] *= 1.1
+    record["techniques"][1]["rounds"][2]["wall_seconds"] *= 3
+    file.write_text(json.dumps(record))
+    spoiled = imgproc("verify", file)
+    assert spoiled.returncode == 1
+    assert "Threads: speedup is " in spoiled.stdout and "joblib: " in spoiled.stdout
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"schema": 9}', "[1]"])
+def test_what_is_no_record_cannot_be_verified(text, tmp_path):
+    file = tmp_path / "run.json"
+    if text is not None:
+        file.write_text(text)
+    done = imgproc("verify", file)
+    assert done.returncode == 2 and done.stderr.startswith("imgproc: ") and "Traceback" not in done.stderr
+
+
+def test_results_never_replace_an_image_they_are_made_from(photos, tmp_path):
+    """An input that happens to be called like a result, in the folder for the results."""
+    first, second = tmp_path / "a.jpg", tmp_path / "a_canny.png"
+    first.write_bytes((photos / "a.jpg").read_bytes())
+    second.write_bytes((photos / "b.PNG").read_bytes())
+    done = imgproc("process", first, second, "--out", tmp_path, "--budget", 0)
+    assert done.returncode == 0, done.stderr
+    assert second.read_bytes() == (photos / "b.PNG").read_bytes()
+    assert {p.name for p in tmp_path.glob("*_equalize.png")} == {"a-2_equalize.png", "a_canny_equalize.png"}
+
+
+def test_one_file_given_three_ways_is_one_image(photos, tmp_path):
+    link = tmp_path / "link.jpg"
+    link.symlink_to(photos / "a.jpg")
+    found = find_images([str(photos / "a.jpg"), str(photos / "more" / ".." / "a.jpg"), str(link)], tmp_path / "out")
+    assert len(found) == 1
+
+
+def test_what_is_no_file_is_refused_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(UserError, match="neither a file nor a folder"):
+        find_images([str(tmp_path / "pipe.jpg")], tmp_path / "out")
+
+
+def test_images_only_inside_the_folder_for_results_are_said_so(photos):
+    with pytest.raises(UserError, match="outside the folder for the results"):
+        find_images([str(photos / "more")], photos)
+
+
+@pytest.mark.parametrize("budget", ["inf", "nan", "-1"])
+def test_a_budget_that_is_none_is_refused(budget, photos, tmp_path):
+    done = imgproc("process", photos / "a.jpg", "--out", tmp_path / "o", "--budget", budget)
+    assert done.returncode == 2 and "budget" in done.stderr and not (tmp_path / "o").exists()
+
+
+def test_a_folder_that_cannot_be_written_into_is_one_sentence(photos):
+    for arguments in (["process", photos / "a.jpg", "--out", "/proc"], ["sample", "/proc"]):
+        done = imgproc(*arguments)
+        assert done.returncode == 1 and "Traceback" not in done.stderr and done.stderr.startswith("imgproc: ")
+
+
+def test_images_that_fail_while_processing_are_named(photos, tmp_path):
+    """Its header is fine, so only decoding finds out."""
+    cut = tmp_path / "cut.png"
+    data = (photos / "b.PNG").read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    done = imgproc("process", cut, "--out", tmp_path / "out")
+    assert done.returncode == 1 and f"{cut}: " in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(photos, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "imgproc",
+        "process",
+        str(photos),
+        "--out",
+        str(tmp_path),
+        "--budget",
+        "0",
+        "--json",
+    ]
+    running = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running.stdout.close()
+    said = running.stderr.read()
+    running.stderr.close()
+    assert running.wait(60) == 1 and said == ""
+
+
+def test_sigterm_leaves_no_scratch(tmp_path):
+    imgproc("sample", tmp_path / "in", "--count", 6, "--megapixels", 1)
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "imgproc",
+        "process",
+        str(tmp_path / "in"),
+        "--out",
+        str(out),
+        "--budget",
+        "60",
+        "--rounds",
+        "100",
+    ]
+    running = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while running.poll() is None and not list(out.glob("*_equalize.png")):
+        time.sleep(0.02)
+    running.terminate()
+    assert running.wait(30) == 143
+    assert not [p for p in out.rglob("*") if p.name.startswith(".") or p.name.endswith(".part")]

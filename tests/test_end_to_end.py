@@ -335,3 +335,43 @@ def test_kill_9_in_the_middle_of_fifty_images_loses_nothing(victim, tmp_path):
         assert live.post(files[:2], accept="*/*", mode="sequential", rounds="1").status_code == 200
         family = [p for p in family if p.is_running() and p.pid not in {f.pid for f in live.family()}]
         assert not gone(family)
+
+
+@pytest.mark.browser
+def test_a_comparison_from_upload_to_numbers_that_equal_the_record(browser, live, tmp_path):
+    paths = [tmp_path / f"{n}.jpg" for n in range(6)]
+    for n, path in enumerate(paths):
+        path.write_bytes(jpeg(900, 600, n))
+    with browsing(browser, live.url) as open_page:
+        page = open_page("/")
+        page.set_input_files("#images", paths)
+        page.get_by_text("Every technique in shuffled rounds").click()
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.wait_for_url("**/runs/*", timeout=60_000)
+        page.wait_for_selector("[data-viewer]", timeout=150_000)
+        record = live.record(page.url.rpartition("/")[2])
+        assert record["state"] == "done" and record["mode"] == "compare"
+        assert {t["name"] for t in record["techniques"]} == set(TECHNIQUES)
+        rows = page.locator("#numbers tbody tr")
+        assert rows.count() == len(TECHNIQUES)
+        shown = rows.all_inner_texts()
+        for t in record["techniques"]:
+            row = next(text for text in shown if f"{t['name']}, {t['workers']} worker" in text)
+            assert t["identical"] and f"{t['speedup']:.2f}×" in row
+            if t["name"] != "sequential":
+                low, high = t["speedup_ci95"]
+                assert f"{low:.2f}–{high:.2f}" in row and t["verdict"] in row
+        best = min(record["techniques"], key=lambda t: t["median_seconds"])
+        assert record["best"] == best["name"]
+        csv = live.http.get(f"/runs/{record['id']}/rounds.csv").text.splitlines()
+        rounds = len(record["techniques"][0]["rounds"])
+        assert rounds >= 6 and len(csv) == 1 + len(TECHNIQUES) * (rounds + 1)
+
+
+def test_curl_compares_the_techniques_it_names(live):
+    files = [("images", (f"{n}.jpg", jpeg(600, 400, n))) for n in range(4)]
+    fields = [("technique", (None, name)) for name in ("opencv", "threading")]
+    answer = live.http.post("/process", files=[*files, *fields, ("mode", (None, "compare"))], headers={"Accept": "*/*"})
+    assert answer.status_code == 200
+    assert answer.text.startswith("Processing Mode: Compare (")
+    assert "Speedup: " in answer.text and "x over Sequential" in answer.text

@@ -1,13 +1,15 @@
 """A run from images to record, with real techniques on small pictures."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from imgproc.backends import TECHNIQUES
+from imgproc.backends import TECHNIQUES, Technique
+from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
 from imgproc.image.codecs import decode, encode
 from imgproc.image.operations import OPERATIONS, parse_parameters
@@ -152,3 +154,84 @@ def test_an_unknown_technique_is_refused(bad, run):
     with pytest.raises(UserError) as caught:
         run(bad)
     assert caught.value.field == "technique"
+
+
+def test_a_comparison_measures_everything_that_can_run_in_the_same_rounds(run):
+    record, places = run(mode="compare", budget=60.0)
+    assert {m.name for m in record.techniques} == set(TECHNIQUES)
+    rounds = {len(m.rounds) for m in record.techniques}
+    assert len(rounds) == 1 and rounds.pop() >= 6
+    for m in record.techniques:
+        assert m.identical and m.startup_seconds is not None and m.first_round_seconds > 0
+        assert m.speedup_ci95 or m.name == "sequential"
+        assert {s.round for s in m.spans} == set(range(1, len(m.rounds) + 1))
+        assert 1 <= m.typical_round <= len(m.rounds)
+    assert record.best == min(record.techniques, key=lambda m: m.median_seconds).name
+    assert all(output.pixels_sha256 for image in record.images for output in image.outputs)
+    assert len(list(places.outputs.iterdir())) == 9
+
+
+def test_a_comparison_of_some_always_has_the_baseline(run):
+    record, _ = run(mode="compare", techniques=["opencv", "joblib"], previews=False)
+    assert [m.name for m in record.techniques] == ["opencv", "joblib", "sequential"]
+
+
+def add_technique(monkeypatch, name, path):
+    monkeypatch.setitem(TECHNIQUES, name, Technique(name, name.title(), path, "pip install it", "", "", ""))
+
+
+def test_what_cannot_run_is_listed_with_its_reason(run, monkeypatch):
+    add_technique(monkeypatch, "quantum", "imgproc.backends.quantum_annealer:Quantum")
+    record, _ = run(mode="compare")
+    missing = next(m for m in record.techniques if m.name == "quantum")
+    assert not missing.available and "not installed" in missing.reason and "pip install it" in missing.reason
+
+
+@pytest.mark.parametrize("kind", ["Broken", "BreaksLater"])
+def test_a_technique_that_fails_is_out_and_the_others_go_on(kind, run, monkeypatch):
+    add_technique(monkeypatch, "unlucky", f"fakes:{kind}")
+    record, _ = run(mode="compare", techniques=["threading", "unlucky"])
+    unlucky = next(m for m in record.techniques if m.name == "unlucky")
+    assert unlucky.median_seconds is None and "could not" in unlucky.reason
+    assert record.technique.name in ("threading", "sequential")
+    assert {m.name for m in record.techniques if m.speedup} == {"threading", "sequential"}
+
+
+def test_other_pixels_win_nothing(run, monkeypatch):
+    add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
+    record, _ = run(mode="compare", techniques=["threading", "sloppy"])
+    sloppy = next(m for m in record.techniques if m.name == "sloppy")
+    assert sloppy.identical is False and sloppy.speedup is None and sloppy.verdict is None
+    assert "pixels differ" in sloppy.reason
+    assert record.best != "sloppy"
+
+
+@pytest.mark.parametrize("kind", ["FailsInRounds", "FailsInWarmUp"])
+def test_a_baseline_that_fails_gives_no_speedup_and_no_false_accusation(kind, run, monkeypatch):
+    row = TECHNIQUES["sequential"]
+    monkeypatch.setitem(TECHNIQUES, "sequential", replace(row, path=f"fakes:{kind}"))
+    record, _ = run()
+    threads = record.techniques[0]
+    assert threads.speedup is None and threads.identical is not False
+    assert "the baseline failed" in threads.reason and "disk is full" in threads.reason
+    assert threads.median_seconds > 0
+    assert all(image.error is None for image in record.images)
+
+
+def test_a_technique_whose_rounds_fail_keeps_its_results_and_shows_no_speedup(run, monkeypatch):
+    add_technique(monkeypatch, "unlucky", "fakes:FailsInRounds")
+    record, places = run("unlucky")
+    assert record.technique is not None and len(list(places.outputs.iterdir())) == 9
+    unlucky = record.techniques[0]
+    assert unlucky.speedup is None and "2 of 3 images failed" in unlucky.reason
+
+
+def test_joblib_says_that_it_needs_two_workers(run):
+    with pytest.raises(UserError, match="at least 2 workers"):
+        run("joblib", workers=1)
+
+
+def test_threads_that_are_not_pinned_fail_the_technique(run, monkeypatch):
+    add_technique(monkeypatch, "sprawling", "fakes:Sprawling")
+    with pytest.raises(BackendError, match="not pinned"):
+        run("sprawling")

@@ -6,6 +6,8 @@ from fakes import Clock
 from imgproc.backends import Technique
 from imgproc.backends.base import BackendError
 from imgproc.image.task import Task
+from imgproc.measure import protocol
+from imgproc.measure.derive import break_even
 from imgproc.measure.protocol import Contender, conclude, interleave
 
 TASKS = [Task(i, print, None) for i in (4, 2, 9)]
@@ -115,7 +117,7 @@ def test_the_budget_ends_it_before_a_round_that_would_exceed_it(clock):
 
 def test_spans_count_from_the_rounds_start_and_waiting_is_what_is_left(clock):
     base, fast = measured(clock, [(3.0, 1.5)] * 6)
-    assert [(s.worker, s.image, s.start, s.end) for s in fast.spans] == [
+    assert [(s.worker, s.image, s.start, s.end) for s in fast.spans if s.round == 1] == [
         (1, 4, 0.0, 0.5),
         (1, 9, 1.0, 1.5),
         (2, 2, 0.5, 1.0),
@@ -140,3 +142,50 @@ def test_stopping_in_a_callback_ends_the_pass(clock):
 
     with pytest.raises(Stop):
         contender(clock).run(TASKS, stop)
+
+
+def test_more_rounds_until_it_is_enough(clock):
+    c = contender(clock)
+    answers = iter([False, False, True])
+    one = lambda c, n: c.run(TASKS, nothing)  # noqa: E731
+    interleave([c], one, rounds=6, most=30, enough=lambda: next(answers), budget=1e9, seed=1, clock=clock)
+    assert len(c.passes) == 8
+    never = contender(clock)
+    interleave([never], one, rounds=6, most=9, enough=lambda: False, budget=1e9, seed=1, clock=clock)
+    assert len(never.passes) == 9
+
+
+def test_who_drops_out_takes_its_passes_along(clock):
+    base, gone = contender(clock, "sequential"), contender(clock, "gone")
+    both = [base, gone]
+
+    def one(c, number):
+        return None if c is gone and number == 3 else c.run(TASKS, nothing)
+
+    interleave(both, one, rounds=6, budget=1e9, seed=1, clock=clock)
+    conclude([base, gone], images=3, megapixels=1)
+    assert both == [base] and len(base.passes) == 6
+    assert gone.passes == [] and gone.measurement.median_seconds is None and gone.measurement.speedup is None
+
+
+def test_break_even_is_startup_over_what_is_gained_per_image(clock):
+    base, fast = measured(clock, [(3.0, 1.5)] * 6, startup=2.0)
+    # 2 s of start-up; 0.5 s gained per image
+    assert fast.break_even_images == 4
+    assert base.break_even_images is None
+    fast.first_round_seconds = 2.5  # a cold round that took 1 s longer
+    assert break_even(fast, base, 3) == 6
+    fast.first_round_seconds, fast.first_round_images = 5.0, 10  # over ten images, which take 5 s warm
+    assert break_even(fast, base, 3) == 4
+    _, slow = measured(clock, [(1.0, 1.5)] * 6)
+    assert slow.break_even_images is None
+
+
+def test_spans_of_every_round_are_kept_while_they_are_few(clock, monkeypatch):
+    _, fast = measured(clock, [(3.0, 1.6), (3.0, 1.5), (3.0, 1.4)] * 2)
+    assert {s.round for s in fast.spans} == set(range(1, 7))
+    assert fast.typical_round == 2
+    assert sum(s.end - s.start for s in fast.spans if s.round == 2) == pytest.approx(1.5)
+    monkeypatch.setattr(protocol, "MOST_SPANS", 10)
+    _, fast = measured(clock, [(3.0, 1.6), (3.0, 1.5), (3.0, 1.4)] * 2)
+    assert {s.round for s in fast.spans} == {2}

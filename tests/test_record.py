@@ -7,7 +7,8 @@ import pytest
 from imgproc.errors import UserError
 from imgproc.image.operations import parse_parameters
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
-from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings, summary
+from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
+from imgproc.runs.words import summary
 
 
 @pytest.fixture

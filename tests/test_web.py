@@ -136,7 +136,7 @@ def test_bad_files_are_listed_and_good_ones_go_on(client: FlaskClient, settings:
 
 
 BAD_FIELDS = [
-    ({"mode": "compare"}, "mode"), ({"mode": "scale"}, "mode"), ({"mode": "quick"}, "mode"),
+    ({"mode": "scale"}, "mode"), ({"mode": "quick"}, "mode"),
     ({"technique": "magic"}, "technique"), ({"kernel": "4"}, "kernel"), ({"kernel": "nan"}, "kernel"),
     ({"sigma": "51"}, "sigma"), ({"canny_low": "300"}, "canny_low"), ({"aperture": "4"}, "aperture"),
     ({"operations": "sharpen"}, "operations"), ({"operations": ""}, "operations"), ({"format": "gif"}, "format"),
@@ -516,7 +516,7 @@ def test_a_new_operation_and_technique_appear_by_themselves(
 
 def test_the_form_offers_only_what_works(client: FlaskClient) -> None:
     page = client.get("/?technique=joblib").text
-    assert re.findall(r'name="mode" value="(\w+)"', page) == ["sequential", "parallel"]
+    assert re.findall(r'name="mode" value="(\w+)"', page) == ["sequential", "parallel", "compare"]
     assert re.search(r'value="joblib" selected', page)
     for p in PARAMETERS.values():
         assert f'name="{p.name}"' in page

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from conftest import MakeRun, techniques
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imgproc.backends import TECHNIQUES
-from imgproc.measure.results import Progress
-from imgproc.web import formats, pictures, words
+from imgproc.measure.results import Progress, Round, TechniqueMeasurement
+from imgproc.runs.record import Record
+from imgproc.web import formats, pages, pictures, words
 
 
 @pytest.mark.parametrize(
@@ -130,3 +133,71 @@ def test_timeline_is_true_to_scale(make_run: MakeRun) -> None:
             assert left.x + left.width <= right.x + 0.06  # no block hides another; 0.05 % is the narrowest shown
     assert sum(len(lane.blocks) for s in found.strands for lane in s.lanes) == 2 * 4 * 7
     assert found.stages == ["read", "decode", "canny", "gaussian", "equalize", "encode", "write"]
+
+
+def compared(make_run: MakeRun, *others: tuple[str, str, float]) -> Record:
+    """A comparison of threads (1.93x), sequential, and others given as name, label and speedup."""
+    record = make_run(mode="compare")
+    threads = record.techniques[0]
+    record.best = "threading"
+    for name, label, speedup in others:
+        rounds = [Round(r.wall_seconds * 1.93 / speedup * (1 + 0.001 * k)) for k, r in enumerate(threads.rounds)]
+        verdict = "slower" if speedup < 1 else "faster"
+        other = replace(
+            threads, name=name, label=label, speedup=speedup, speedup_ci95=[speedup * 0.98, speedup * 1.02],
+            rounds=rounds, median_seconds=0.274 * 1.93 / speedup, verdict=verdict,
+        )  # fmt: skip
+        record.techniques.append(other)
+    return record
+
+
+def test_the_verdict_of_a_comparison_names_the_fastest_and_its_interval(make_run: MakeRun) -> None:
+    said = words.verdict(compared(make_run, ("opencv", "OpenCV’s own threads", 0.9)))
+    assert (said.lead, said.figure) == ("Threads are", "1.93\u00a0times")
+    assert said.rest == " as fast as sequential here,"
+    assert said.after == "95\u00a0% interval 1.89–1.97; the same pixels from all three techniques."
+
+
+def test_a_comparison_says_who_cannot_be_told_from_the_fastest(make_run: MakeRun) -> None:
+    record = compared(make_run, ("futures-threads", "Futures, threads", 1.929), ("joblib", "joblib", 1.5))
+    record.techniques[2].rounds = [
+        Round(r.wall_seconds * (1.02, 0.98)[k % 2]) for k, r in enumerate(record.techniques[0].rounds)
+    ]
+    assert "no measurable difference to threads through futures; " in words.verdict(record).after
+
+
+def test_a_comparison_that_nobody_wins(make_run: MakeRun) -> None:
+    record = compared(make_run)
+    record.techniques[0].verdict = "no measurable difference"
+    assert words.verdict(record).lead == "No technique is measurably faster than"
+    record.best = "sequential"
+    record.techniques[1].median_seconds = 0.1
+    assert words.verdict(record).lead == "Nothing is faster than"
+
+
+def test_other_pixels_are_said_in_the_verdict(make_run: MakeRun) -> None:
+    record = compared(make_run, ("joblib", "joblib", 1.5))
+    record.techniques[2].identical = False
+    assert words.verdict(record).after.endswith("not all made the same pixels.")
+
+
+def test_the_picture_and_the_table_of_a_comparison_have_the_fastest_first(make_run: MakeRun) -> None:
+    record = compared(make_run, ("joblib", "joblib", 1.5), ("opencv", "OpenCV’s own threads", 0.9))
+    bars = pictures.speedup_bars(record)
+    assert bars and [row.label for row in bars.rows] == ["Threads", "joblib", "OpenCV’s own threads", "Sequential"]
+    assert [row.kind for row in bars.rows] == ["is-faster", "is-faster", "is-slower", "is-baseline"]
+    assert bars.rows[1].width / bars.rows[3].width == pytest.approx(1.5, abs=0.01)
+    record.techniques.append(TechniqueMeasurement("mpi", "MPI", available=False, reason="not installed"))
+    assert [line.t.name for line in pages.table(record)] == ["threading", "joblib", "sequential", "opencv", "mpi"]
+
+
+def test_the_timeline_shows_the_round_nearest_the_median(make_run: MakeRun) -> None:
+    record = make_run(images=4)
+    threads = record.techniques[0]
+    other = [replace(s, round=2, start=s.start / 2, end=s.end / 2) for s in threads.spans]
+    before = pictures.timeline(record)
+    threads.spans = threads.spans + other
+    assert pictures.timeline(record) == before
+    threads.typical_round = 2
+    after = pictures.timeline(record)
+    assert before and after and after != before

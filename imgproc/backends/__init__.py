@@ -116,6 +116,15 @@ TECHNIQUES: dict[str, Technique] = {
 }
 
 
+def cannot_run(technique: Technique, workers: int) -> str | None:
+    """Why a technique cannot run here with so many workers, and what mends it; None if it can."""
+    available = technique.availability()
+    if not available.ok:
+        return f"{available.reason} What mends it: {available.command}" if available.command else available.reason
+    least = technique.load().capabilities.min_workers
+    return None if workers >= least else f"It needs at least {least} workers."
+
+
 def technique(name: str) -> Technique:
     """The technique of that name; ``auto`` is the one recommended here.
 

@@ -15,12 +15,13 @@ class Capabilities:
     """What a technique is like; pages and tests read it.
 
     ``memory``: how workers see the caller's memory. ``killable``: whether a worker can be killed without
-    taking the caller along. ``max_workers``: None where any number can be asked for.
+    taking the caller along. ``min_workers`` and ``max_workers``: what can be asked for, None for any number.
     """
 
     memory: Literal["shared", "copied", "device"]
     killable: bool
     max_workers: int | None = None
+    min_workers: int = 1
 
 
 @dataclass(frozen=True)

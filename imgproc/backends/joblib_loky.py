@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from joblib import Parallel, delayed, effective_n_jobs
@@ -27,6 +28,7 @@ class JoblibLoky(ProcessBackend):
     """
 
     name = "joblib"
+    capabilities = replace(ProcessBackend.capabilities, min_workers=2)
     start_method = "loky"
     _parallel: Parallel | None = None
     _started: ClassVar[JoblibLoky | None] = None

@@ -10,9 +10,9 @@ from imgproc.image.task import pin_threads
 
 
 class OpenCVThreads(Sequential):
-    """The sequential program with ``cv2.setNumThreads(workers)``.
+    """The sequential program with ``cv2.setNumThreads``: one worker with as many inner threads as were asked for.
 
-    ``workers`` becomes what OpenCV says it took: it takes any number, also more than there are cores, but a
+    ``cv2_threads`` becomes what OpenCV says it took: it takes any number, also more than there are cores, but a
     build without threads says 1. ``close`` gives the process its former number back.
     """
 
@@ -20,15 +20,15 @@ class OpenCVThreads(Sequential):
     capabilities = Capabilities(memory="shared", killable=False)
 
     def __init__(self, workers: int) -> None:
-        super().__init__(workers)
-        self.cv2_threads = self.workers
+        super().__init__(1)
+        self.cv2_threads = workers
         self._before: int | None = None
 
     def start(self) -> None:
         if self._before is None:
             self._before = cv2.getNumThreads()
-        pin_threads(self.workers)
-        self.workers = self.cv2_threads = max(1, cv2.getNumThreads())
+        pin_threads(self.cv2_threads)
+        self.cv2_threads = max(1, cv2.getNumThreads())
 
     def close(self, *, kill: bool = False) -> None:
         if self._before is not None:

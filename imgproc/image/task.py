@@ -25,6 +25,7 @@ from imgproc.image.codecs import decode, encode
 from imgproc.image.operations import OPERATIONS, Image, Value
 
 HOST = socket.gethostname()
+_other_threads = 0  # not pinned yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who did a task, and with how many inner threads."""
+    """Who did a task, and with how many inner threads: OpenCV's, and the most of any BLAS or OpenMP library."""
 
     pid: int
     thread: int
     host: str
     cv2_threads: int
+    other_threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +106,16 @@ def run_task(task: Task) -> TaskResult:
 
 
 def current_worker() -> Worker:
-    return Worker(os.getpid(), threading.get_ident(), HOST, cv2.getNumThreads())
+    return Worker(os.getpid(), threading.get_ident(), HOST, cv2.getNumThreads(), _other_threads)
 
 
 def pin_threads(cv2_threads: int = 1) -> None:
     """Pin the inner threads of this process: OpenCV's to ``cv2_threads``, BLAS and OpenMP to one."""
+    global _other_threads
     cv2.setNumThreads(cv2_threads)
     threadpool_limits(1)
+    # Asked for once: it takes the libraries a moment to say.
+    _other_threads = max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
 
 
 def inner_threads() -> dict[str, int]:

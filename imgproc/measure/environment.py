@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,35 +19,60 @@ import cv2
 import joblib
 import psutil
 
+from imgproc.backends.processes import ProcessBackend
 from imgproc.image.codecs import PNG_ENCODER
 
-_PACKAGES = ("opencv-python-headless", "numpy", "isal", "joblib", "pillow", "scipy", "flask")
+_PACKAGES = ("opencv-python-headless", "numpy", "isal", "joblib", "pillow", "scipy", "psutil", "flask")
+#: Where the system's files are; tests put a folder of their own in its place.
+ROOT = Path("/")
+#: Version 1 of control groups says so many bytes for "no limit", or a little less.
+_UNLIMITED = 2**62
+
+log = logging.getLogger(__name__)
 
 
 def usable_cores() -> int:
-    """Cores this process may use: affinity and the container's CPU quota taken into account."""
-    return int(joblib.cpu_count())
+    """Cores this process may use: affinity and CPU quotas taken into account; part of a core counts as one."""
+    # joblib looks only where containers have their quota.
+    quota = cpu_quota()
+    return min(int(joblib.cpu_count()), math.ceil(quota) if quota else sys.maxsize)
 
 
 def environment() -> dict[str, Any]:
-    """The facts for run.json; ``load_before`` is read now."""
-    return {**_fixed(), "load_before": _load()}
+    """The facts for run.json; ``load_before`` is read now. What cannot be found out is None. Never raises."""
+    return {**_fixed(), "load_before": _known(_load)}
 
 
 @cache
 def _fixed() -> dict[str, Any]:
-    return {
-        "cpu": _cpu_model(),
-        "cores_physical": psutil.cpu_count(logical=False),
-        "cores_usable": usable_cores(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "os": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "versions": _versions(),
-        "gpu": _gpu(),
-        "opencv": _opencv_build(),
-        "png_encoder": PNG_ENCODER,
+    facts: dict[str, Callable[[], Any]] = {
+        "cpu": cpu_model,
+        "cores_physical": lambda: psutil.cpu_count(logical=False),
+        "cores_logical": psutil.cpu_count,
+        "cores_usable": usable_cores,
+        "cpu_quota": cpu_quota,
+        "cpu_frequency": cpu_frequency,
+        "memory_bytes": lambda: psutil.virtual_memory().total,
+        "memory_limit_bytes": memory_limit,
+        "virtual_machine": virtual_machine,
+        "container": container,
+        "os": lambda: f"{platform.system()} {platform.release()}",
+        "python": platform.python_version,
+        "start_method": lambda: ProcessBackend.start_method,
+        "versions": _versions,
+        "gpu": _gpu,
+        "opencv": _opencv_build,
+        "png_encoder": lambda: PNG_ENCODER,
     }
+    return {name: _known(find) for name, find in facts.items()}
+
+
+def _known(find: Callable[[], Any]) -> Any:
+    try:
+        return find()
+    except Exception:  # a fact may be missing; a run may not fail for it
+        log.warning("A fact about this machine could not be found out.", exc_info=True)
+        return None
 
 
 def _load() -> float | None:
@@ -52,15 +80,98 @@ def _load() -> float | None:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
-def _cpu_model() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+def cpu_model(root: Path = ROOT) -> str | None:
+    """The processor's name, as Linux tells it in files under ``root``."""
+    for line in _lines(root / "proc/cpuinfo"):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
     if sys.platform == "darwin":
         return _output(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.machine()
     return platform.processor() or platform.machine()
+
+
+def cpu_quota(root: Path = ROOT) -> float | None:
+    """Cores of CPU time per second that the control groups of this process allow, the tightest of all; None
+    without a limit."""
+    found = []
+    for folder in _control_groups("cpu", root):
+        quota, period = (*" ".join(_lines(folder / "cpu.max")).split(), "", "")[:2]
+        if not quota:  # the first version of control groups
+            quota, period = _line(folder / "cpu.cfs_quota_us"), _line(folder / "cpu.cfs_period_us")
+        if quota.isdigit() and period.isdigit() and int(period):  # else "max", or -1
+            found.append(int(quota) / int(period))
+    return min(found, default=None)
+
+
+def memory_limit(root: Path = ROOT) -> int | None:
+    """Bytes of memory that the control groups of this process allow; None without a limit."""
+    found = []
+    for folder in _control_groups("memory", root):
+        limit = _line(folder / "memory.max") or _line(folder / "memory.limit_in_bytes")
+        if limit.isdigit() and int(limit) < _UNLIMITED:
+            found.append(int(limit))
+    return min(found, default=None)
+
+
+def _control_groups(controller: str, root: Path) -> Iterator[Path]:
+    """The folders of this process's control groups that may limit it, and of those they lie in."""
+    mounts = root / "sys/fs/cgroup"
+    for line in _lines(root / "proc/self/cgroup"):
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if number == "0" and not controllers:  # version 2, by itself or beside version 1
+            tops = [mounts, mounts / "unified"]
+        elif controller in controllers.split(","):
+            tops = [mounts / controllers, mounts / controller]
+        else:
+            continue
+        # In a container the path may be the host's and lead nowhere here; the top is the container's own then.
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for top in tops:
+            for depth in range(len(parts) + 1):
+                folder = top.joinpath(*parts[:depth])
+                if folder.is_dir():
+                    yield folder
+
+
+def cpu_frequency(root: Path = ROOT) -> dict[str, Any] | None:
+    """Whether the first core's clock can change (``changes``), between which MHz, and by which rule; None where
+    the system does not say, as in most virtual machines."""
+    folder = root / "sys/devices/system/cpu/cpu0/cpufreq"
+    low, high = _line(folder / "scaling_min_freq"), _line(folder / "scaling_max_freq")
+    if not (low.isdigit() and high.isdigit()):
+        return None
+    return {
+        "changes": low != high,
+        "min_mhz": int(low) // 1000,
+        "max_mhz": int(high) // 1000,
+        "governor": _line(folder / "scaling_governor") or None,
+    }
+
+
+def virtual_machine(root: Path = ROOT) -> bool | None:
+    """Whether this is a virtual machine; None where the processor is not asked, as outside Linux on x86."""
+    flags = next((line for line in _lines(root / "proc/cpuinfo") if line.startswith("flags")), None)
+    return None if flags is None else "hypervisor" in flags.split()
+
+
+def container(root: Path = ROOT) -> bool:
+    """Whether this runs in a container, as far as the usual signs tell."""
+    if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
+        return True
+    groups = " ".join(_lines(root / "proc/self/cgroup"))
+    return any(sign in groups for sign in ("docker", "kubepods", "containerd", "libpod", "/lxc"))
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file of the system; none where it cannot be read."""
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _line(path: Path) -> str:
+    return "".join(_lines(path)[:1]).strip()
 
 
 def _gpu() -> str | None:

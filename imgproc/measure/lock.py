@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 NAME = "speedup-lab-measuring.lock"
+NOT_ALONE = "Other measured runs on this machine could not be kept out meanwhile."
 _ASK_AGAIN_SECONDS = 0.25
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def machine_lock(on_wait: Callable[[float], None], *, folder: Path | None = None
             on_wait(time.monotonic() - since)
             time.sleep(_ASK_AGAIN_SECONDS)
         except OSError:
-            log.warning("The lock for measuring could not be made in the folder for temporary files.", exc_info=True)
+            log.warning("The lock for measuring could not be made in the folder for temporary files.")
             yield False
             return
         else:

@@ -6,24 +6,26 @@ after the last output file was written. Start-up is a figure of its own, and not
 
 from __future__ import annotations
 
+import os
 import random
-import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-import psutil
-
-from imgproc.backends import BASELINE, Technique
+from imgproc.backends import Technique
 from imgproc.backends.base import Backend, BackendError
 from imgproc.image.task import Task, TaskResult
+from imgproc.measure.derive import derive, typical_spans
+from imgproc.measure.load import tree_cpu_seconds
+from imgproc.measure.memory import PeakMemory, own_tree
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
-from imgproc.measure.statistics import karp_flatt, median_interval, paired_speedup, verdict
 
 OnResult = Callable[[TaskResult], None]
 Clock = Callable[[], float]
+
+#: A record keeps every round's spans up to so many per technique, and only the typical round's beyond.
+MOST_SPANS = 20_000
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,16 @@ class Contender:
         self.deadline = deadline
         self.clock = clock
         self.passes: list[Pass] = []
+        self._processes = [os.getpid()]
         self.measurement = TechniqueMeasurement(technique.name, technique.label)
 
     def start(self) -> None:
         """Make the workers and note how long that took."""
+        before = set(own_tree())
         start = self.clock()
         self.backend.start()
         self.measurement.startup_seconds = self.clock() - start
+        self._processes = [os.getpid(), *(pid for pid in own_tree() if pid not in before)]
         self.measurement.workers = self.backend.workers
         self.measurement.cv2_threads = self.backend.cv2_threads
 
@@ -62,16 +67,18 @@ class Contender:
         Raises:
             BackendError: the technique failed, or its workers were not what they claim to be.
         """
-        cpu_before = _cpu_seconds()
         results: list[TaskResult] = []
-        start = self.clock()
-        with closing(self.backend.run(tasks, deadline=self.deadline)) as running:  # type: ignore[type-var]
-            for result in running:
-                results.append(result)
-                on_result(result)
-        wall = self.clock() - start
+        with PeakMemory(lambda: self._processes) as memory:
+            cpu_before = tree_cpu_seconds()
+            start = self.clock()
+            with closing(self.backend.run(tasks, deadline=self.deadline)) as running:  # type: ignore[type-var]
+                for result in running:
+                    results.append(result)
+                    on_result(result)
+            wall = self.clock() - start
+            cpu = max(0.0, tree_cpu_seconds() - cpu_before)
         self._check(results, tasks)
-        return Pass(tuple(results), start, Round(wall, cpu_seconds=max(0.0, _cpu_seconds() - cpu_before)))
+        return Pass(tuple(results), start, Round(wall, cpu, memory.bytes))
 
     def _check(self, results: Sequence[TaskResult], tasks: Sequence[Task]) -> None:
         if sorted(r.index for r in results) != sorted(t.index for t in tasks):
@@ -82,81 +89,71 @@ class Contender:
                     f"A worker ran with {result.worker.cv2_threads} inner OpenCV threads instead of "
                     f"{self.backend.cv2_threads}, so its times would not be comparable."
                 )
+            if result.worker and result.worker.other_threads != 1:
+                raise BackendError("A worker’s BLAS or OpenMP threads were not pinned to one.")
+
+    @property
+    def walls(self) -> list[float]:
+        """Seconds of each counted pass so far."""
+        return [p.round.wall_seconds for p in self.passes]
 
     def close(self, *, kill: bool = False) -> None:
         self.backend.close(kill=kill)
 
 
 def interleave(
-    contenders: Sequence[Contender],
-    one_pass: Callable[[Contender, int], Pass],
+    contenders: list[Contender],
+    one_pass: Callable[[Contender, int], Pass | None],
     *,
     rounds: int,
     budget: float,
     seed: int,
+    most: int | None = None,
+    enough: Callable[[], bool] = lambda: True,
     clock: Clock = time.perf_counter,
 ) -> None:
     """Run every contender once per round, in an order shuffled anew for each; keeps the passes in the contenders.
 
     Args:
-        one_pass: makes a contender's pass of the round with that number, from 1.
+        one_pass: makes a contender's pass of the round with that number, from 1. None takes the contender
+            out of ``contenders``, with all its passes: what is left of it cannot be compared.
         rounds: how many; fewer when the next would exceed ``budget`` seconds, but at least one.
+        most: go on up to so many rounds while ``enough`` says no.
     """
     shuffle = random.Random(seed).shuffle
     begin, longest = clock(), 0.0
-    for number in range(1, rounds + 1):
+    for number in range(1, (most or rounds) + 1):
         start = clock()
         if number > 1 and start - begin + longest > budget:
+            return
+        if number > rounds and enough():
             return
         order = list(contenders)
         shuffle(order)
         for contender in order:
-            contender.passes.append(one_pass(contender, number))
+            done = one_pass(contender, number)
+            if done is None:
+                contenders.remove(contender)
+                contender.passes.clear()
+            else:
+                contender.passes.append(done)
         longest = max(longest, clock() - start)
 
 
 def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float) -> None:
-    """Fill the measurements from the passes: medians, intervals, and speedups over the baseline."""
+    """Put what was measured into the measurements, and derive from it what follows."""
     contenders = list(contenders)
     for contender in contenders:
-        _describe(contender, images, megapixels)
-    baseline = next((c for c in contenders if c.technique.name == BASELINE), None)
-    if baseline is None or not baseline.passes:
-        return
-    base = [p.round.wall_seconds for p in baseline.passes]
-    baseline.measurement.speedup = baseline.measurement.efficiency = 1.0
-    for contender in contenders:
-        if contender is not baseline and contender.passes:
-            _compare(contender.measurement, base)
+        m = contender.measurement
+        m.rounds = [p.round for p in contender.passes]
+        m.spans = [span for number, p in enumerate(contender.passes, 1) for span in spans(p, number)]
+    derive([contender.measurement for contender in contenders], images=images, megapixels=megapixels)
+    for m in (contender.measurement for contender in contenders):
+        if len(m.spans) > MOST_SPANS:
+            m.spans = typical_spans(m)
 
 
-def _describe(contender: Contender, images: int, megapixels: float) -> None:
-    m = contender.measurement
-    if not contender.passes:
-        return
-    m.rounds = [p.round for p in contender.passes]
-    walls = [r.wall_seconds for r in m.rounds]
-    m.median_seconds = statistics.median(walls)
-    interval = median_interval(walls)
-    m.ci95 = list(interval) if interval else None
-    m.images_per_second = images / m.median_seconds
-    m.megapixels_per_second = megapixels / m.median_seconds
-    typical = min(contender.passes, key=lambda p: abs(p.round.wall_seconds - m.median_seconds))  # type: ignore[operator]
-    m.spans = spans(typical)
-    m.stages = stages(m.spans, m.workers * typical.round.wall_seconds)
-
-
-def _compare(m: TechniqueMeasurement, base: Sequence[float]) -> None:
-    if m.identical is False:
-        return  # no speedup for other pixels
-    m.speedup, interval = paired_speedup(base, [r.wall_seconds for r in m.rounds])
-    m.speedup_ci95 = list(interval) if interval else None
-    m.efficiency = m.speedup / m.workers
-    m.karp_flatt = karp_flatt(m.speedup, m.workers)
-    m.verdict = verdict(interval)
-
-
-def spans(done: Pass) -> list[SpanRecord]:
+def spans(done: Pass, number: int) -> list[SpanRecord]:
     """Every stage of a pass, in seconds from its start; workers are numbered from 1 as they first appear."""
     numbers: dict[tuple[int, int], int] = {}
     records = []
@@ -166,26 +163,5 @@ def spans(done: Pass) -> list[SpanRecord]:
         worker = numbers.setdefault((result.worker.pid, result.worker.thread), len(numbers) + 1)
         for span in result.spans:
             start, end = (round(t - done.start, 6) for t in (span.start, span.end))
-            records.append(SpanRecord(worker, result.index, span.stage, start, end))
+            records.append(SpanRecord(worker, result.index, span.stage, start, end, number))
     return sorted(records, key=lambda s: (s.worker, s.start))
-
-
-def stages(records: Iterable[SpanRecord], worker_seconds: float) -> dict[str, float]:
-    """Seconds per stage summed over the workers; ``wait`` is what of ``worker_seconds`` no stage took."""
-    total: dict[str, float] = defaultdict(float)
-    for span in records:
-        total[span.stage] += span.end - span.start
-    total["wait"] = max(0.0, worker_seconds - sum(total.values()))
-    return {stage: round(seconds, 6) for stage, seconds in total.items()}
-
-
-def _cpu_seconds() -> float:
-    """CPU time of this process and its descendants so far."""
-    seconds = time.process_time()
-    for child in psutil.Process().children(recursive=True):
-        try:
-            times = child.cpu_times()
-        except psutil.Error:  # it ended meanwhile
-            continue
-        seconds += times.user + times.system
-    return seconds

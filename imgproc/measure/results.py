@@ -19,21 +19,25 @@ class Round:
 
 @dataclass
 class SpanRecord:
-    """One stage on one worker, in seconds from the start of its round; ``worker`` counts from 1."""
+    """One stage on one worker, in seconds from the start of its round; ``worker`` and ``round`` count from 1."""
 
     worker: int
     image: int
     stage: str
     start: float
     end: float
+    round: int = 1
 
 
 @dataclass
 class TechniqueMeasurement:
     """One entry of ``techniques`` in run.json.
 
-    ``startup_seconds``: until every worker was ready. ``first_round_seconds``: the uncounted warm-up round.
-    ``stages``: seconds summed over the workers of the median round. ``identical``: every output had the
+    ``startup_seconds``: until every worker was ready. ``first_round_seconds``: the uncounted warm-up round,
+    over ``first_round_images`` (all of them where it made the results, and the rounds went over a sample).
+    ``typical_round``: the number of the round nearest the median. ``stages``: seconds summed over its workers.
+    ``break_even_images``: from how many images like these starting it pays against the baseline; None: never.
+    ``breakdown``: that round's wall time in parts (see ``breakdown.PARTS``). ``identical``: every output had the
     baseline's pixels; None where they could not be compared. Speedups are T1/Tp from paired rounds.
     """
 
@@ -45,6 +49,7 @@ class TechniqueMeasurement:
     reason: str | None = None
     startup_seconds: float | None = None
     first_round_seconds: float | None = None
+    first_round_images: int | None = None
     rounds: list[Round] = field(default_factory=list)
     median_seconds: float | None = None
     ci95: list[float] | None = None
@@ -56,9 +61,17 @@ class TechniqueMeasurement:
     karp_flatt: float | None = None
     identical: bool | None = None
     verdict: Verdict | None = None
+    break_even_images: int | None = None
+    typical_round: int = 1
     stages: dict[str, float] = field(default_factory=dict)
+    breakdown: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     spans: list[SpanRecord] = field(default_factory=list)
+
+    @property
+    def threads(self) -> int:
+        """How many things it can do at once: workers, each with its inner threads."""
+        return self.workers * max(1, self.cv2_threads)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TechniqueMeasurement:

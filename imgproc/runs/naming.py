@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 #: The longest stem, in characters and in UTF-8 bytes; file systems end at 255 bytes for the whole name.
 MAX_STEM = 80
@@ -24,9 +24,9 @@ def display_name(name: str) -> str:
 
     At most ``MAX_SHOWN`` characters, never empty. It is text, not HTML: whoever shows it still escapes it.
     """
-    last = unicodedata.normalize("NFC", _last_part(name))
-    shown = "".join(c for c in last if c in _JOINERS or not _acts(c))
-    shown = " ".join(shown.split())
+    shown = "".join(c for c in _last_part(name) if c in _JOINERS or not _acts(c))
+    # Last, because removing characters can bring letters and accents together.
+    shown = unicodedata.normalize("NFC", " ".join(shown.split()))
     if not shown.strip(_JOINERS):
         return _NAMELESS
     if len(shown) > MAX_SHOWN:
@@ -61,9 +61,10 @@ class OutputNames:
     do not tell names apart. Who comes later gets a number: ``a_canny.png``, ``a-2_canny.png``.
     """
 
-    def __init__(self, extension: str) -> None:
+    def __init__(self, extension: str, taken: Iterable[str] = ()) -> None:
+        """``taken``: names that must not be given out."""
         self._extension = extension
-        self._taken: set[str] = set()
+        self._taken = set(map(_same, taken))
         self._numbers: dict[str, int] = {}
 
     def of(self, name: str, operations: Sequence[str]) -> dict[str, str]:

@@ -39,6 +39,9 @@ class Tracker:
         self._phase_begin = time.perf_counter()
         if round and self._rounds_begin is None:
             self._rounds_begin = self._phase_begin
+        if round > self._rounds:  # not precise yet, so it goes on
+            self._rounds = round
+            self._now.rounds, self._now.passes_total = round, 1 + round * self._contenders
         self._now = replace(
             self._now,
             phase=name,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.backends import BASELINE
 from imgproc.errors import UserError
 from imgproc.image.operations import Value
 from imgproc.image.task import write_whole
@@ -66,6 +66,7 @@ class RunSettings:
     operations: list[str]
     parameters: dict[str, Value]
     technique: str = "auto"
+    techniques: list[str] = field(default_factory=list)  # of a comparison; empty: all that can run here
     workers: int = 1
     format: str = "png"
     color: bool = False
@@ -180,48 +181,3 @@ def _names(kind: type) -> list[str]:
 
 def _only(kind: type, data: dict[str, Any]) -> dict[str, Any]:
     return {name: data[name] for name in _names(kind) if name in data}
-
-
-def summary(record: Record) -> str:
-    """The four lines that scripts read, then one line per thing the reader must know."""
-    technique = record.technique
-    lines = [f"Processing Mode: {_mode(record)}", f"Number of Images: {len(record.good_images)}"]
-    if technique is None or technique.median_seconds is None:
-        lines.append(f"Time Taken: not measured ({record.state})")
-    else:
-        lines.append(f"Time Taken: {seconds(record.seconds or technique.median_seconds)} seconds")
-        lines.append(f"Speedup: {_speedup(record, technique)}")
-    if record.error:
-        lines.append(f"Error: {record.error}")
-    if record.sample:
-        sample = f"{len(record.sample)} of the {len(record.good_images)} images"
-        lines.append(f"Note: the speedup was measured on a sample of {sample}.")
-    lines += [f"Failed: {image.name}: {image.error}" for image in record.images if image.error]
-    lines += [f"Warning: {warning}" for warning in record.warnings]
-    return "\n".join(lines) + "\n"
-
-
-def _mode(record: Record) -> str:
-    technique = record.technique
-    if record.mode == "sequential":
-        return "Sequential"
-    if technique is None:
-        return record.mode.capitalize()
-    workers = "1 worker" if technique.workers == 1 else f"{technique.workers} workers"
-    return f"{record.mode.capitalize()} ({technique.name}, {workers})"
-
-
-def _speedup(record: Record, technique: TechniqueMeasurement) -> str:
-    baseline = TECHNIQUES[BASELINE].label
-    if technique.name == BASELINE:
-        return f"1.0x over {baseline} (this is the baseline)"
-    if technique.speedup is None:
-        return f"not shown ({technique.reason or 'the baseline was not measured'})"
-    interval = technique.speedup_ci95
-    shown = f"{technique.speedup:.1f}x over {baseline}"
-    return f"{shown} (95% CI {interval[0]:.1f} to {interval[1]:.1f})" if interval else shown
-
-
-def seconds(value: float) -> str:
-    """Seconds with two decimals, more where two would say nothing: 2.41, 0.0042."""
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"

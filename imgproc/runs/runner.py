@@ -25,7 +25,7 @@ from typing import NoReturn, Protocol
 from filelock import FileLock, Timeout
 
 from imgproc.errors import UserError
-from imgproc.measure.lock import machine_lock
+from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.measure.results import Progress
 from imgproc.runs.monitor import Monitor
 from imgproc.runs.processes import end_process, end_with_stdin, kill_children
@@ -39,6 +39,8 @@ IDLE_SECONDS = 0.3
 LOG_BYTES = 1_000_000
 #: Uploads without a record are given up after this time, since another app may still be receiving them.
 ABANDONED_SECONDS = 3600
+#: So often an idle runner looks for them.
+SWEEP_SECONDS = 600
 
 UNEXPECTED = "Something unexpected went wrong in this run. The app’s log has the details; you can run it again."
 STUCK = "Nothing moved for {seconds:.0f} seconds, so this run was ended. Try fewer images or another technique."
@@ -149,7 +151,7 @@ class Runner:
         uploads, results = self.settings.UPLOADS_DIR / record.id, self._folder(record.id)
         with machine_lock(wait) as alone:
             if not alone:
-                record.warnings.append("Other measured runs on this machine could not be kept out meanwhile.")
+                record.warnings.append(NOT_ALONE)
             if not monitor.cancelled():
                 self.execute(
                     record, uploads, results, self.settings, progress=monitor.progress, cancelled=monitor.cancelled
@@ -278,9 +280,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         execute: Execute = getattr(import_module(module), name)
         runner = Runner(settings, Store(settings.database_url, settings.RESULTS_DIR), execute)
         runner.recover()
+        swept = time.monotonic()
         while lock.is_locked:
-            if not runner.run_next():
-                time.sleep(IDLE_SECONDS)
+            if runner.run_next():
+                continue
+            if time.monotonic() - swept > SWEEP_SECONDS:
+                remove_abandoned(settings)
+                swept = time.monotonic()
+            time.sleep(IDLE_SECONDS)
     except Exception:
         # The supervisor starts another one, which begins with what this one has left.
         log.exception("The runner ends.")

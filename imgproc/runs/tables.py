@@ -102,7 +102,7 @@ def run_values(record: Record) -> dict[str, Any]:
         "owner": text(record.owner),
         "technique": name,
         "label": text(_label(measured, name)),
-        "workers": int(measured.workers if measured else record.settings.workers),
+        "workers": int(measured.threads if measured else record.settings.workers),
         "images": len(record.good_images),
         "megapixels": float(record.megapixels),
         "seconds": _finite(record.seconds),

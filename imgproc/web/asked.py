@@ -8,7 +8,7 @@ from typing import get_args
 
 from werkzeug.datastructures import MultiDict
 
-from imgproc.backends import BASELINE, technique
+from imgproc.backends import BASELINE, cannot_run, technique
 from imgproc.errors import UserError
 from imgproc.image.codecs import parse_format
 from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
@@ -18,7 +18,7 @@ from imgproc.settings import Settings
 from imgproc.web.multipart import FILES_FIELD
 
 #: The modes that can be asked for now.
-MODES: tuple[Mode, ...] = ("sequential", "parallel")
+MODES: tuple[Mode, ...] = ("sequential", "parallel", "compare")
 DEFAULT_MODE: Mode = "parallel"
 DEFAULTS = {"rounds": 6, "budget": 60, "sample_count": 12, "sample_megapixels": 3}
 #: ``samples`` with this value means: as many as ``sample_count`` says. The form's button sends it.
@@ -46,17 +46,20 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
     # The last one counts: a form sends "off" in a hidden field before each box that can be ticked.
     given = {name: values[-1].strip() for name, values in fields.lists() if name not in (FILES_FIELD, "operations")}
     mode = parse_mode(given.get("mode", DEFAULT_MODE))
-    name = _technique(given.get("technique") or "auto", mode)
     if given.get("split", "auto") not in ("auto", "never", ""):
         known = "auto or never"
         raise UserError(f"Images are processed whole here: split must be {known}.", field="split", limit=known)
     samples, megapixels = _samples(given)
     cores = min(usable_cores(), settings.MAX_WORKERS)
     workers = _whole(given, "workers", "Workers", cores, 1, settings.MAX_WORKERS)
+    name = _technique(given.get("technique") or "auto", mode, workers)
+    asked_for = [name.strip() for name in fields.getlist("technique") if name.strip() not in ("", "auto")]
+    compared = [_technique(name, mode, workers) for name in asked_for]
     return mode, RunSettings(
         operations=list(parse_operations(fields.getlist("operations") if "operations" in fields else OPERATIONS)),
         parameters=parse_parameters({key: given[key] for key in PARAMETERS if key in given}),
-        technique=name,
+        technique="auto" if mode == "compare" else name,
+        techniques=list(dict.fromkeys(compared)) if mode == "compare" else [],
         workers=1 if mode == "sequential" else workers,
         format=parse_format(given.get("format") or "png"),
         color=_color(given.get("color", "")),
@@ -79,14 +82,12 @@ def parse_mode(value: str) -> Mode:
     raise UserError(f"There is no mode “{value}”. Choose {known}.", field="mode", limit=known)
 
 
-def _technique(name: str, mode: Mode) -> str:
+def _technique(name: str, mode: Mode, workers: int) -> str:
     found = technique(name)
     if mode == "sequential":
         return BASELINE
-    available = found.availability()
-    if not available.ok:
-        mend = f" To mend that: {available.command}" if available.command else ""
-        raise UserError(f"{found.label} cannot run here. {available.reason}{mend}", field="technique")
+    if why := cannot_run(found, workers):
+        raise UserError(f"{found.label} cannot run here. {why}", field="technique")
     return name
 
 

@@ -1,38 +1,26 @@
-"""Numbers as the pages write them: three digits for seconds, two decimals for a speedup, a unit on everything."""
+"""Numbers as the pages write them, a unit on everything; those that figures write too are in ``runs/units.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-NBSP = "\u00a0"
-NOTHING = "–"
-_WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-
-
-def seconds(value: float | None) -> str:
-    """Three digits, in milliseconds below a tenth of a second: 0.274 s, 31.2 s, 62.1 ms."""
-    if value is None:
-        return NOTHING
-    if value < 0.1:
-        return f"{value * 1000:.{_milli_decimals(value)}f}{NBSP}ms"
-    return f"{value:.{_decimals(value)}f}{NBSP}s"
+from imgproc.runs.units import NBSP as NBSP
+from imgproc.runs.units import NOTHING, decimals, milli_decimals
+from imgproc.runs.units import counted as counted
+from imgproc.runs.units import number as number
+from imgproc.runs.units import percent as percent
+from imgproc.runs.units import seconds as seconds
+from imgproc.runs.units import times as times
+from imgproc.runs.units import times_interval as times_interval
 
 
 def interval(low_high: Sequence[float] | None, like: float | None = None) -> str:
     """An interval of seconds with as many decimals as the value ``like`` it belongs to: 0.269–0.281."""
     if not low_high or like is None:
         return ""
-    factor, decimals = (1000, _milli_decimals(like)) if like < 0.1 else (1, _decimals(like))
-    return f"{low_high[0] * factor:.{decimals}f}–{low_high[1] * factor:.{decimals}f}"
-
-
-def _decimals(value: float) -> int:
-    return 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
-
-
-def _milli_decimals(value: float) -> int:
-    return 1 if value >= 0.01 else 2
+    factor, places = (1000, milli_decimals(like)) if like < 0.1 else (1, decimals(like))
+    return f"{low_high[0] * factor:.{places}f}–{low_high[1] * factor:.{places}f}"
 
 
 def about(value: float) -> str:
@@ -53,22 +41,9 @@ def start_up(value: float | None) -> str:
     return f"{round(value * 1000)}{NBSP}ms" if value >= 0.0005 else f"under 1{NBSP}ms"
 
 
-def times(value: float | None) -> str:
-    """A speedup: 1.93×."""
-    return NOTHING if value is None else f"{value:.2f}×"
-
-
-def times_interval(low_high: Sequence[float] | None) -> str:
-    return f"{low_high[0]:.2f}–{low_high[1]:.2f}" if low_high else ""
-
-
-def percent(value: float | None) -> str:
-    return NOTHING if value is None else f"{round(value * 100)}{NBSP}%"
-
-
 def rate(value: float | None) -> str:
     """A number of things per second with three digits: 18.2."""
-    return NOTHING if value is None else f"{value:.{_decimals(value) if value >= 1 else 2}f}"
+    return NOTHING if value is None else f"{value:.{decimals(value) if value >= 1 else 2}f}"
 
 
 def size(count: int | None) -> str:
@@ -80,10 +55,6 @@ def size(count: int | None) -> str:
     if count < 1_000_000_000:
         return f"{count / 1e6:.1f}{NBSP}MB"
     return f"{count / 1e9:.1f}{NBSP}GB"
-
-
-def number(value: int) -> str:
-    return f"{value:,}"
 
 
 def megapixels(value: float | None) -> str:
@@ -99,12 +70,6 @@ def dimensions(width: int, height: int) -> str:
     pixels = width * height / 1e6
     shown = f"{pixels:.1f}" if pixels >= 0.95 else f"{pixels:.2g}"
     return f"{width}{NBSP}×{NBSP}{height}, {shown}{NBSP}MP"
-
-
-def counted(count: int, thing: str, *, words: bool = False) -> str:
-    """``5 images``; in words up to twelve if asked for: ``five images``."""
-    shown = _WORDS[count] if words and count < len(_WORDS) else number(count)
-    return f"{shown} {thing}{'' if count == 1 else 's'}"
 
 
 def moment(value: datetime | str | None) -> str:

@@ -30,7 +30,7 @@ class Entry:
 def history(store: Store, args: Mapping[str, str]) -> dict[str, Any]:
     """Runs that match the filters in the address, and the timing summary of all."""
     wanted = {name: args.get(name, "").strip() for name in ("q", "mode", "technique", "state", "from")}
-    page = int(args["page"]) if args.get("page", "").isdigit() else 1
+    page = int(args["page"]) if args.get("page", "").isdecimal() else 1
     page = min(max(1, page), 1_000_000)
     chosen = {name: None if wanted[name] in ("", "any") else wanted[name] for name in ("mode", "technique", "state")}
     rows, total = store.history(

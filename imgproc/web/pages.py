@@ -18,9 +18,11 @@ from imgproc.image.codecs import FORMATS
 from imgproc.image.operations import OPERATIONS, PARAMETERS
 from imgproc.image.previews import PREVIEW_SIDE
 from imgproc.measure import environment
+from imgproc.measure.breakdown import PARTS, largest
 from imgproc.measure.results import Progress, TechniqueMeasurement
-from imgproc.runs.record import FINAL_STATES, ImageRecord, Record, summary
+from imgproc.runs.record import FINAL_STATES, ImageRecord, Record
 from imgproc.runs.store import RunRow
+from imgproc.runs.words import summary
 from imgproc.settings import Settings
 from imgproc.web import asked, formats, pictures, words
 
@@ -201,7 +203,7 @@ class Line:
 
 
 def table(record: Record) -> list[Line]:
-    """The technique the run is about first, the baseline last."""
+    """The technique the run is about first, the baseline last; of a comparison the fastest first."""
     best = record.best or (record.technique.name if record.technique else None)
     lines = [
         Line(
@@ -213,7 +215,29 @@ def table(record: Record) -> list[Line]:
         )
         for t in record.techniques
     ]
+    if record.mode == "compare":
+        return sorted(lines, key=lambda line: (line.t.median_seconds is None, line.t.median_seconds or 0.0))
     return sorted(lines, key=lambda line: line.baseline)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Where one technique's time went: its parts in milliseconds, the largest loss, and a sentence."""
+
+    t: TechniqueMeasurement
+    parts: dict[str, float]
+    largest: str | None
+    sentence: str
+
+
+def reasons(record: Record) -> list[Reason]:
+    """Why each technique is not as fast as its workers would allow; the run's technique first."""
+    found = []
+    for t in record.techniques:
+        if t.breakdown and t.name != BASELINE and t.speedup is not None:
+            part = largest(t.breakdown)
+            found.append(Reason(t, t.breakdown, part, words.lost(t, part)))
+    return sorted(found, key=lambda reason: (reason.t is not record.technique, reason.t.median_seconds or 0.0))
 
 
 def measured_note(record: Record) -> str:
@@ -237,6 +261,8 @@ def done(record: Record, results: Path, number: int, operation: str) -> dict[str
         "lines": table(record),
         "note": measured_note(record),
         "timeline": pictures.timeline(record),
+        "reasons": reasons(record),
+        "parts": PARTS,
         "facts": words.conditions(record),
         "summary": summary(record).rstrip("\n"),
         "warnings": warnings,

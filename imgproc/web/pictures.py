@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from imgproc.backends import BASELINE
@@ -53,7 +53,7 @@ def micro(
 
 def ideal(technique: TechniqueMeasurement, record: Record) -> float:
     """The speedup nobody can beat without luck: its workers and their inner threads, but no more than the cores."""
-    threads = technique.workers * max(1, technique.cv2_threads)
+    threads = technique.threads
     cores = record.environment.get("cores_usable")
     return float(min(threads, cores) if isinstance(cores, int) and cores > 0 else threads)
 
@@ -95,44 +95,47 @@ ROW = 38
 
 
 def speedup_bars(record: Record) -> Bars | None:
-    """None where no speedup was measured."""
+    """A bar per technique, the fastest first; None where no speedup was measured."""
     main = record.technique
-    if main is None or main.speedup is None or main.name == BASELINE:
+    shown = [t for t in record.techniques if t.speedup is not None and t.name != BASELINE]
+    if main is None or not shown:
         return None
-    best = ideal(main, record)
-    interval = main.speedup_ci95
-    top = max(best, main.speedup, 1.0, *(interval or [])) * 1.04
+    shown.sort(key=lambda t: -(t.speedup or 0.0))
+    best = max(ideal(t, record) for t in shown)
+    top = max(best, 1.0, *(max(t.speedup or 0.0, *(t.speedup_ci95 or [0.0])) for t in shown)) * 1.04
 
     def place(value: float) -> float:
         return round(value / top * 100, 2)
 
-    shown = formats.times(main.speedup) + (f" ({formats.times_interval(interval)})" if interval else "")
-    rows = [
-        Bar(
-            24,
-            main.label,
-            shown,
-            place(main.speedup),
-            place(interval[0]) if interval else None,
-            place(interval[1]) if interval else None,
-            {"faster": "is-faster", "slower": "is-slower"}.get(main.verdict or "", "is-none"),
-        ),
-        Bar(24 + ROW, "Sequential", "1.00×", place(1), None, None, "is-baseline"),
-    ]
-    of = "core" if best < main.workers * max(1, main.cv2_threads) else "worker" if main.cv2_threads == 1 else "thread"
+    rows = [_bar(24 + ROW * k, t, place) for k, t in enumerate(shown)]
+    rows.append(Bar(24 + ROW * len(shown), "Sequential", "1.00×", place(1), None, None, "is-baseline"))
+    of = "core" if best < main.threads else "worker" if main.cv2_threads == 1 else "thread"
     caption = "Speedup: sequential time over the technique’s time."
     if best > 1.05:
         caption += f" {best:g}× is the ideal for {formats.counted(int(best), of, words=True)}."
-    said = f"interval {interval[0]:.2f} to {interval[1]:.2f}" if interval else "no interval"
     return Bars(
-        24 + 2 * ROW,
+        24 + ROW * len(rows),
         rows,
         _mark(place(1), "sequential"),
         _mark(place(best), f"ideal {best:g}×") if best > 1.35 else None,
         [_mark(place(value), f"{value:g}×") for value in _ticks(top)],
-        f"Bars of speedup: {main.label} {main.speedup:.2f}, {said}; sequential 1. The ideal is {best:g}.",
+        f"Bars of speedup: {'; '.join(map(_said, shown))}; sequential 1. The ideal is {best:g}.",
         caption,
     )
+
+
+def _bar(y: int, t: TechniqueMeasurement, place: Callable[[float], float]) -> Bar:
+    speedup, interval = t.speedup or 0.0, t.speedup_ci95
+    shown = formats.times(speedup) + (f" ({formats.times_interval(interval)})" if interval else "")
+    ends = [place(end) for end in interval] if interval else [None, None]
+    kind = {"faster": "is-faster", "slower": "is-slower"}.get(t.verdict or "", "is-none")
+    return Bar(y, t.label, shown, place(speedup), ends[0], ends[1], kind)
+
+
+def _said(t: TechniqueMeasurement) -> str:
+    interval = t.speedup_ci95
+    sure = f"interval {interval[0]:.2f} to {interval[1]:.2f}" if interval else "no interval"
+    return f"{t.label} {t.speedup:.2f}, {sure}"
 
 
 def _mark(x: float, text: str) -> Mark:
@@ -194,17 +197,18 @@ def timeline(record: Record) -> Timeline | None:
     shown = [t for t in record.techniques if t.spans]
     if not shown:
         return None
-    longest = max(span.end for t in shown for span in t.spans)
-    until = min(_cut(t.spans, MAX_BLOCKS // len(shown), longest) for t in shown)
+    rounds = {t.name: [span for span in t.spans if span.round == t.typical_round] for t in shown}
+    longest = max(span.end for spans in rounds.values() for span in spans)
+    until = min(_cut(spans, MAX_BLOCKS // len(shown), longest) for spans in rounds.values())
     top = until * 1.06
     names = {image.index: image.name for image in record.images}
     main = record.technique
-    shown.sort(key=lambda t: t is not main)
-    used = {span.stage for t in shown for span in t.spans}
+    shown.sort(key=lambda t: (t is not main, t.median_seconds or 0.0))
+    used = {span.stage for spans in rounds.values() for span in spans}
     order = ["read", "decode", *record.settings.operations, "encode", "write", "transfer", "wait"]
     stages = [stage for stage in order if stage in used] + sorted(used - set(order))
     return Timeline(
-        [_strand(t, names, until, top) for t in shown],
+        [_strand(t, rounds[t.name], names, until, top) for t in shown],
         [_mark(round(value / top * 100, 2), f"{value:g}") for value in _ticks(top, 6)],
         stages,
         f"The first {formats.seconds(until)} of {formats.seconds(longest)}." if until < longest else "",
@@ -217,18 +221,21 @@ def _cut(spans: Sequence[SpanRecord], most: int, longest: float) -> float:
     return sorted(span.end for span in spans)[most - 1]
 
 
-def _strand(technique: TechniqueMeasurement, names: dict[int, str], until: float, top: float) -> Strand:
+def _strand(
+    technique: TechniqueMeasurement, spans: Sequence[SpanRecord], names: dict[int, str], until: float, top: float
+) -> Strand:
     by_worker: dict[int, list[SpanRecord]] = defaultdict(list)
-    for span in technique.spans:
+    for span in spans:
         by_worker[span.worker].append(span)
-    end = max(span.end for span in technique.spans)
+    end = max(span.end for span in spans)
     wide = round(min(end, until) / top * 100, 2)
     lanes = []
     for row, worker in enumerate(sorted(by_worker)):
-        spans = sorted((s for s in by_worker[worker] if s.end <= until), key=lambda s: s.start)
-        lanes.append(_lane(1 + LANE * row, wide, spans, names, top))
-    time = formats.seconds(technique.rounds[-1].wall_seconds if technique.rounds else end)
-    done = formats.counted(len({span.image for span in technique.spans}), "image")
+        seen = sorted((s for s in by_worker[worker] if s.end <= until), key=lambda s: s.start)
+        lanes.append(_lane(1 + LANE * row, wide, seen, names, top))
+    counted = technique.rounds[technique.typical_round - 1 : technique.typical_round]
+    time = formats.seconds(counted[0].wall_seconds if counted else end)
+    done = formats.counted(len({span.image for span in spans}), "image")
     workers = formats.counted(len(by_worker), "worker")
     return Strand(
         technique.label, time, LANE * len(lanes) + 2, lanes, f"{technique.label}: {workers}, {time} for {done}"

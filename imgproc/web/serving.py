@@ -63,6 +63,8 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         UserError: the port is taken or the host is none of this machine's.
     """
+    if not 0 <= port <= 65_535:  # the system would take the rest of its division
+        raise UserError(f"The port must be from 0 to 65535, not {port}.", field="port", limit=65_535)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

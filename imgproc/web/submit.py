@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from imgproc.settings import Settings
 from imgproc.web import answers, multipart
 from imgproc.web.asked import Fields, parse_run
 from imgproc.web.multipart import FILES_FIELD, Posted
+
+# One upload is vetted at a time, on all cores; more at once would only slow each other and what is measured down.
+_vetting = threading.Lock()
 
 
 class NoneGood(UserError):
@@ -147,7 +151,8 @@ class Submission:
             raise UserError("Choose at least one image, or run with sample images.", field=FILES_FIELD)
         files = [(name, part.path) for name, part in self.posted.files]
         cores = usable_cores()
-        images = intake.vet(files, uploads, results / "previews", self.settings, processes=cores)
+        with _vetting:
+            images = intake.vet(files, uploads, results / "previews", self.settings, processes=cores)
         if not any(image.error is None for image in images):
             raise NoneGood(images)
         return images

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from imgproc.backends import BASELINE, TECHNIQUES, technique
 from imgproc.image.operations import OPERATIONS, PARAMETERS
+from imgproc.measure.breakdown import PARTS
 from imgproc.measure.results import Progress, TechniqueMeasurement
+from imgproc.measure.statistics import paired_speedup
+from imgproc.measure.statistics import verdict as measured_verdict
 from imgproc.runs.record import Record
 from imgproc.web import formats
 
@@ -39,12 +42,56 @@ def verdict(record: Record) -> Verdict:
     if main is None or main.median_seconds is None:
         return Verdict(f"{images} done; the time could not be measured.")
     figure = _headline_seconds(record.seconds or main.median_seconds)
+    if record.mode == "compare":
+        return _winner(record, main)
     if main.name == BASELINE:
         return Verdict(f"{images} in", figure, ",", "one process, one thread: what every speedup is measured against.")
     compared = _compared(main)
     if record.sample:
         compared = compared.rstrip(".") + f"; measured on {formats.number(len(record.sample))} of them."
     return Verdict(f"{images} in", figure, f" with {spoken(main.label)},", compared)
+
+
+def _winner(record: Record, best: TechniqueMeasurement) -> Verdict:
+    """The verdict of a comparison: who is fastest, by how much, and who cannot be told from it."""
+    timed = [t for t in record.techniques if t.median_seconds is not None]
+    same = [t for t in timed if t.identical is not False]
+    counted = formats.counted(len(timed), "technique", words=True)
+    pixels = f"the same pixels from all {counted}." if len(same) == len(timed) else "not all made the same pixels."
+    level = [spoken(t.label) for t in same if t is not best and tied(t, best)]
+    others = f"no measurable difference to {listed(level)}; " if level else ""
+    if best.name == BASELINE:
+        return Verdict("Nothing is faster than", "sequential", " here;", others + pixels)
+    if best.verdict != "faster" or best.speedup is None:
+        return Verdict("No technique is measurably faster than", "sequential", " here;", pixels)
+    interval = f"95{formats.NBSP}% interval {formats.times_interval(best.speedup_ci95)}; " if best.speedup_ci95 else ""
+    lead = spoken(best.label)
+    verb = "are" if lead.endswith(("threads", "processes")) or "threads through" in lead else "is"
+    figure = f"{best.speedup:.2f}{formats.NBSP}times"
+    lead = f"{lead[0].upper()}{lead[1:]} {verb}"
+    return Verdict(lead, figure, " as fast as sequential here,", f"{interval}{others}{pixels}")
+
+
+def lost(t: TechniqueMeasurement, part: str | None) -> str:
+    """What a technique lost of the ideal, and to what most."""
+    beyond = sum(t.breakdown.values()) - t.breakdown["ideal"]
+    if part is None or beyond <= 0:
+        return f"{t.label} lost nothing of the ideal."
+    most = f"most of it to {part}" if t.breakdown[part] < 0.9 * beyond else f"to {part}"
+    return f"{t.label} lost {formats.start_up(beyond)} of the ideal, {most}: {PARTS[part]}."
+
+
+def tied(one: TechniqueMeasurement, other: TechniqueMeasurement) -> bool:
+    """Whether their rounds, pair by pair, show no measurable difference."""
+    walls = [[r.wall_seconds for r in t.rounds] for t in (one, other)]
+    if not walls[0] or len(walls[0]) != len(walls[1]):
+        return False
+    return measured_verdict(paired_speedup(*walls)[1]) == "no measurable difference"
+
+
+def listed(names: list[str]) -> str:
+    """a, b and c"""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _headline_seconds(value: float) -> str:
@@ -102,6 +149,9 @@ def doing(record: Record) -> str:
     images = formats.counted(count, "sample image" if record.settings.samples else "image")
     if record.mode == "sequential":
         return f"Processing {images} sequentially"
+    if record.mode == "compare":
+        count = len(record.settings.techniques) or sum(t.availability().ok for t in TECHNIQUES.values())
+        return f"Comparing {formats.counted(count, 'technique')} on {images}"
     return f"Measuring {spoken(technique(record.settings.technique).label)} against sequential on {images}"
 
 
@@ -167,9 +217,10 @@ def _settings(record: Record) -> list[tuple[str, str]]:
             for p in operation.parameters
         ]
         facts.append((operation.label, ", ".join(parts) or "nothing to set"))
+    least = "at least " if record.mode == "compare" else ""
     facts += [
         ("Output", f"{asked.format.upper()}, {'colour' if asked.color else 'gray'}"),
-        ("Rounds and seed", f"{asked.rounds}, within {asked.budget:g}{formats.NBSP}s, seed {asked.seed}"),
+        ("Rounds and seed", f"{least}{asked.rounds}, within {asked.budget:g}{formats.NBSP}s, seed {asked.seed}"),
     ]
     return facts
 

@@ -1,0 +1,260 @@
+"""What makes a measurement doubtful, in plain words, and what to do about it. ``alarms`` is a pure function."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from imgproc.measure.derive import typical_spans
+from imgproc.measure.load import LEAST_SECONDS
+from imgproc.measure.results import TechniqueMeasurement
+from imgproc.measure.statistics import LEAST_FOR_INTERVAL
+
+#: Standard deviation of the rounds over their mean, above which they scatter too much.
+SPREAD = 0.10
+#: How much slower than the others' median the first round must be, and by how many of their standard deviations.
+SLOW_FIRST, SLOW_FIRST_DEVIATIONS = 0.10, 3.0
+#: How much the times must change from first to last round, and how significantly (1 % of steady runs do).
+DRIFT, DRIFT_Z = 0.05, 2.5
+#: Cores that others may use. What runs on any idle machine stays below; one busy program does not.
+BUSY_CORES = 0.25
+EFFICIENCY = 1.05
+#: Share of a round that a worker should be at work.
+BUSY_SHARE = 0.5
+#: Times the threads' number that CPU time over wall time may be, plus a little: a pool's caller works too.
+HIDDEN_FACTOR, HIDDEN_CORES = 1.1, 0.1
+
+#: Names of the alarms that are about the machine and the rounds, the same for every technique of a run.
+OF_THE_RUN = ("few-rounds", "busy-machine")
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A doubt about a measurement: a short name, one sentence that says what was seen, one that says what to do."""
+
+    name: str
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}"
+
+
+def alarms(
+    measurement: TechniqueMeasurement,
+    *,
+    environment: Mapping[str, Any],
+    machine_busy: float | None = None,
+    tasks: int | None = None,
+) -> list[Alarm]:
+    """Every doubt there is about a technique's rounds, once ``derive`` has filled what follows from them; none about
+    one that has not been measured.
+
+    Args:
+        environment: as ``environment()`` gives it; what it does not say raises no alarm.
+        machine_busy: cores that other programs used during the rounds, from ``load.MachineLoad``.
+        tasks: how many there were in a round; the number of images where not given.
+    """
+    if not measurement.rounds:
+        return []
+    walls = [r.wall_seconds for r in measurement.rounds]
+    return [
+        *_few_rounds(walls),
+        *_spread(walls),
+        *_slow_first_round(walls),
+        *_drift(walls),
+        *_busy_machine(machine_busy, environment),
+        *_quota(measurement.threads, environment),
+        *_oversubscribed(measurement, environment),
+        *_hidden_threads(measurement),
+        *_idle_workers(measurement, tasks),
+        *_superlinear(measurement),
+    ]
+
+
+def spread(walls: Sequence[float]) -> float:
+    """Standard deviation of the sample over its mean: as benchmark tools define it, and one round in six that
+    takes a third longer is seen. The range would grow with the number of rounds, the quartiles hide that round.
+
+    Raises:
+        StatisticsError: fewer than two.
+    """
+    return statistics.stdev(walls) / statistics.fmean(walls)
+
+
+def drift(walls: Sequence[float]) -> tuple[float, float]:
+    """How much the times change from the first to the last round as a share of their median (by the median of the
+    slopes between all pairs, after Theil and Sen), and how significantly (z of Mann and Kendall's trend test)."""
+    n = len(walls)
+    pairs = list(combinations(enumerate(walls), 2))
+    slope = statistics.median((b - a) / (j - i) for (i, a), (j, b) in pairs)
+    rises = sum(int(b > a) - int(b < a) for (_, a), (_, b) in pairs)
+    deviation = math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
+    z = math.copysign(max(0, abs(rises) - 1), rises) / deviation
+    return slope * (n - 1) / statistics.median(walls), z
+
+
+def _few_rounds(walls: Sequence[float]) -> Iterator[Alarm]:
+    if len(walls) < LEAST_FOR_INTERVAL:
+        timed = "1 round was" if len(walls) == 1 else f"{len(walls)} rounds were"
+        yield Alarm(
+            "few-rounds",
+            f"Only {timed} timed, too few for a 95 % interval, so nothing says how sure the result is.",
+            f"Ask for at least {LEAST_FOR_INTERVAL} rounds, and allow a longer time or use fewer images so that they "
+            "fit in.",
+        )
+
+
+def _spread(walls: Sequence[float]) -> Iterator[Alarm]:
+    if len(walls) >= 3 and (found := spread(walls)) > SPREAD:
+        yield Alarm(
+            "spread",
+            f"The rounds took from {_seconds(min(walls))} to {_seconds(max(walls))}: their standard deviation is "
+            f"{_percent(found)} of their mean, where up to {_percent(SPREAD)} is usual.",
+            "Close other programs, then run it again with more rounds or more images.",
+        )
+
+
+def _slow_first_round(walls: Sequence[float]) -> Iterator[Alarm]:
+    first, others = walls[0], walls[1:]
+    if len(others) < 3:
+        return
+    middle = statistics.median(others)
+    over = first - middle
+    if over > SLOW_FIRST * middle and over > SLOW_FIRST_DEVIATIONS * statistics.stdev(others):
+        yield Alarm(
+            "slow-first-round",
+            f"The first counted round took {_seconds(first)}, {_percent(over / middle)} longer than the median of the "
+            f"others ({_seconds(middle)}), so something was still warming up.",
+            "Run it again: what had to be loaded for the first time is in memory then.",
+        )
+
+
+def _drift(walls: Sequence[float]) -> Iterator[Alarm]:
+    if len(walls) < LEAST_FOR_INTERVAL:
+        return
+    change, z = drift(walls)
+    if abs(change) > DRIFT and abs(z) > DRIFT_Z:
+        yield Alarm(
+            "drift",
+            f"The rounds became steadily {'slower' if change > 0 else 'faster'}, by {_percent(abs(change))} from the "
+            "first to the last.",
+            "Trust the speedup, which compares passes of the same round, more than the seconds, and run it again "
+            "when the machine has cooled down or finished its other work.",
+        )
+
+
+def _busy_machine(busy: float | None, environment: Mapping[str, Any]) -> Iterator[Alarm]:
+    if busy is None or busy <= BUSY_CORES:
+        return
+    cores = environment.get("cores_logical")
+    of_these = f"{busy:.2f} of this machine’s {_count(cores, 'core')}" if cores else f"{busy:.2f} cores"
+    yield Alarm(
+        "busy-machine",
+        f"Other programs used {of_these} during the rounds.",
+        "Close them or wait until they are done, then run it again.",
+    )
+
+
+def _quota(threads: int, environment: Mapping[str, Any]) -> Iterator[Alarm]:
+    quota, cores = environment.get("cpu_quota"), environment.get("cores_logical")
+    wanted = min(threads, cores or threads)
+    if quota is None or quota >= wanted:
+        return
+    fewer = f", or ask for {_count(int(quota), 'thread')}" if quota >= 1 else ""
+    yield Alarm(
+        "quota",
+        f"A CPU quota allows this program {quota:g} {'core' if quota == 1 else 'cores'}, less than the {wanted} that "
+        f"{_count(threads, 'thread')} can use, so the system keeps pausing it.",
+        f"Raise the quota (with Docker: --cpus={wanted}){fewer}.",
+    )
+
+
+def _oversubscribed(m: TechniqueMeasurement, environment: Mapping[str, Any]) -> Iterator[Alarm]:
+    cores = environment.get("cores_usable")
+    if not cores or m.threads <= cores:
+        return
+    if m.cv2_threads == 1:
+        makes = f"{m.workers} workers share"
+    elif m.workers == 1:
+        makes = f"{m.cv2_threads} OpenCV threads share"
+    else:
+        makes = f"{m.workers} workers with {m.cv2_threads} OpenCV threads each are {m.threads} threads that share"
+    yield Alarm(
+        "oversubscribed",
+        f"{makes} {_count(cores, 'usable core')}, so they take turns and get in each other’s way.",
+        f"Ask for {_count(cores, 'thread')} or fewer in all: workers times OpenCV threads.",
+    )
+
+
+def _hidden_threads(m: TechniqueMeasurement) -> Iterator[Alarm]:
+    known = [(r.cpu_seconds, r.wall_seconds) for r in m.rounds if r.cpu_seconds is not None]
+    wall = sum(w for _, w in known)
+    if wall < LEAST_SECONDS:
+        return
+    cores = sum(cpu for cpu, _ in known) / wall
+    if cores > HIDDEN_FACTOR * m.threads + HIDDEN_CORES:
+        yield Alarm(
+            "hidden-threads",
+            f"It used {cores:.2f} seconds of CPU time per second, where {_count(m.threads, 'thread')} can use at most "
+            f"{m.threads}, so threads are at work that are not counted.",
+            "Pin the threads of every library it uses (OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1, "
+            "cv2.setNumThreads(1)), or count them as workers.",
+        )
+
+
+def _idle_workers(m: TechniqueMeasurement, tasks: int | None) -> Iterator[Alarm]:
+    spans, workers = typical_spans(m), m.workers
+    if not spans:
+        return
+    busy: dict[int, float] = defaultdict(float)
+    for span in spans:
+        if span.stage != "wait":
+            busy[span.worker] += span.end - span.start
+    if tasks is None:
+        tasks = len({span.image for span in spans})
+    wall = m.rounds[m.typical_round - 1].wall_seconds
+    if tasks < workers:
+        message = f"There was work for {tasks} of the {workers} workers only; the others had nothing to do."
+        advice = f"Use at least {workers} images, split large ones into strips, or ask for fewer workers."
+    elif idle := max(0, workers - len(busy)):
+        message = f"{idle} of the {workers} workers got nothing to do, though there was work for all."
+        advice = "Use more images, so that slow workers do not miss their turn, or ask for fewer workers."
+    elif lazy := [seconds / wall for seconds in busy.values() if seconds < BUSY_SHARE * wall]:
+        message = (
+            f"{len(lazy)} of {_count(workers, 'worker')} worked for less than half of the round, the least busy "
+            f"for {_percent(min(lazy))} of it."
+        )
+        advice = "Use more images, larger ones or ones more equal in size, or ask for fewer workers."
+    else:
+        return
+    yield Alarm("idle-workers", message, advice)
+
+
+def _superlinear(m: TechniqueMeasurement) -> Iterator[Alarm]:
+    if m.efficiency is not None and m.speedup is not None and m.efficiency > EFFICIENCY:
+        what = "worker" if m.cv2_threads == 1 else "thread"
+        yield Alarm(
+            "superlinear",
+            f"A speedup of {m.speedup:.2f}x with {_count(m.threads, what)} is an efficiency of "
+            f"{_percent(m.efficiency)}, more than these alone can explain.",
+            "Run it again: the baseline may have been disturbed; if it stays, look for threads that are not counted.",
+        )
+
+
+def _seconds(seconds: float) -> str:
+    digits = ".3g" if seconds < 1 else ".2f" if seconds < 100 else ".0f"
+    return f"{seconds:{digits}} seconds"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

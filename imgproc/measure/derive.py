@@ -1,0 +1,100 @@
+"""Every figure that follows from the raw times and spans of a record: pure, so that anybody can compute it again."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from imgproc.backends import BASELINE
+from imgproc.measure.breakdown import breakdown
+from imgproc.measure.results import SpanRecord, TechniqueMeasurement
+from imgproc.measure.scaling import karp_flatt
+from imgproc.measure.statistics import median_interval, paired_speedup, verdict
+
+#: What ``derive`` sets; everything else in a measurement was measured.
+DERIVED = (
+    "median_seconds", "ci95", "images_per_second", "megapixels_per_second", "typical_round", "stages", "speedup",
+    "speedup_ci95", "efficiency", "karp_flatt", "verdict", "break_even_images", "breakdown",
+)  # fmt: skip
+
+
+def derive(measurements: Sequence[TechniqueMeasurement], *, images: int, megapixels: float) -> None:
+    """Fill what follows from rounds and spans: medians, intervals, speedups over the baseline, and their reasons.
+
+    Args:
+        images: how many each round went over, with so many ``megapixels``.
+    """
+    timed = [m for m in measurements if m.rounds]
+    for m in timed:
+        _describe(m, images, megapixels)
+    baseline = next((m for m in timed if m.name == BASELINE), None)
+    if baseline is None:
+        return
+    baseline.speedup = baseline.efficiency = 1.0
+    for m in timed:
+        _explain(m, baseline)
+        if m is not baseline and m.identical is not False:  # no speedup for other pixels
+            _compare(m, baseline, images)
+
+
+def _describe(m: TechniqueMeasurement, images: int, megapixels: float) -> None:
+    walls = [r.wall_seconds for r in m.rounds]
+    m.median_seconds = median = statistics.median(walls)
+    interval = median_interval(walls)
+    m.ci95 = list(interval) if interval else None
+    m.images_per_second = images / median
+    m.megapixels_per_second = megapixels / median
+    distance = [abs(wall - median) for wall in walls]
+    m.typical_round = distance.index(min(distance)) + 1
+    m.stages = stages(typical_spans(m), m.workers * walls[m.typical_round - 1])
+
+
+def _compare(m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: int) -> None:
+    base, walls = ([r.wall_seconds for r in t.rounds] for t in (baseline, m))
+    m.speedup, interval = paired_speedup(base, walls)
+    m.speedup_ci95 = list(interval) if interval else None
+    m.efficiency = m.speedup / m.threads
+    m.karp_flatt = karp_flatt(m.speedup, m.threads)
+    m.verdict = verdict(interval)
+    m.break_even_images = break_even(m, baseline, images)
+
+
+def _explain(m: TechniqueMeasurement, baseline: TechniqueMeasurement) -> None:
+    m.breakdown = breakdown(
+        m.rounds[m.typical_round - 1].wall_seconds,
+        typical_spans(m),
+        workers=m.workers,
+        inner=m.cv2_threads,
+        base_wall=baseline.rounds[baseline.typical_round - 1].wall_seconds,
+        base=typical_spans(baseline),
+    )
+
+
+def typical_spans(m: TechniqueMeasurement) -> list[SpanRecord]:
+    """The spans of the round nearest the median."""
+    return [span for span in m.spans if span.round == m.typical_round]
+
+
+def break_even(m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: int) -> int | None:
+    """From how many images like these a technique that must be started first is faster than the baseline, which
+    need not be: the start-up and what its first round took longer, over what it gains per image. None: it gains
+    nothing."""
+    if m.median_seconds is None or baseline.median_seconds is None:
+        return None
+    gain = (baseline.median_seconds - m.median_seconds) / images
+    if gain <= 0:
+        return None
+    warm = m.median_seconds * (m.first_round_images or images) / images
+    cold = (m.startup_seconds or 0.0) + max(0.0, (m.first_round_seconds or 0.0) - warm)
+    return max(1, math.ceil(cold / gain))
+
+
+def stages(records: Iterable[SpanRecord], worker_seconds: float) -> dict[str, float]:
+    """Seconds per stage summed over the workers; ``wait`` is what of ``worker_seconds`` no stage took."""
+    total: dict[str, float] = defaultdict(float)
+    for span in records:
+        total[span.stage] += span.end - span.start
+    total["wait"] = max(0.0, worker_seconds - sum(total.values()))
+    return {stage: round(seconds, 6) for stage, seconds in total.items()}

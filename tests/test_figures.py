@@ -1,0 +1,510 @@
+"""The figures of a record: what they say, how they are drawn, and how the web serves them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+from itertools import combinations, pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+from conftest import browsing
+
+from imgproc.errors import UserError
+from imgproc.measure.derive import derive
+from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
+from imgproc.runs import charts, drawing
+from imgproc.runs.figures import figure, figures, kept
+from imgproc.runs.record import ImageRecord, Record, RunSettings
+
+NAMES = ["speedup", "rounds", "stages"]
+SHARES = {"read": 0.01, "decode": 0.17, "canny": 0.19, "gaussian": 0.07, "equalize": 0.09, "encode": 0.42}
+# Name, label, workers, how long the work takes against the baseline's.
+SEVEN = [
+    ("sequential", "Sequential", 1, 1.0),
+    ("opencv", "OpenCV’s own threads", 1, 1.02),
+    ("multiprocessing", "Process pool", 2, 1.12),
+    ("threading", "Threads", 2, 1.01),
+    ("futures-threads", "Futures, threads", 2, 1.015),
+    ("futures-processes", "Futures, processes", 2, 1.14),
+    ("joblib", "joblib", 2, 1.2),
+]
+TWO = [SEVEN[0], SEVEN[3]]
+TWELVE = [
+    *SEVEN,
+    ("slow", "A technique with a label that is really much too long for its column", 2, 2.6),
+    ("mpi", "Message passing, two ranks of one machine (MPI)", 2, 1.3),
+    ("dask", "Dask, $distributed$ cluster & <more>", 2, 1.5),
+    ("gpu", "GPU pipeline", 1, 0.12),
+    ("cuda", "CUDA through Numba", 1, 0.0006),
+]
+
+
+def measured(name, label, workers, factor, *, images=12, rounds=9, base=1.7, noise=0.015):
+    chance = random.Random(name)
+    technique = TechniqueMeasurement(name, label, workers=workers, identical=True, startup_seconds=0.001)
+    for number in range(1, rounds + 1):
+        scale = factor * chance.lognormvariate(0, noise)
+        ends = [0.0] * workers
+        for image in range(images):
+            worker = image % workers
+            for stage, share in SHARES.items():
+                start = ends[worker]
+                ends[worker] += share * base / images * scale
+                technique.spans.append(SpanRecord(worker + 1, image, stage, start, ends[worker], number))
+        technique.rounds.append(Round(max(ends) * 1.01))
+    return technique
+
+
+def fabricated(techniques=tuple(SEVEN), *, mode="compare", images=12, cores=2, **changes):
+    record = Record("0123456789ab", mode, RunSettings(["canny", "gaussian", "equalize"], {}, workers=2, seed=7))
+    record.state, record.environment = "done", {"cores_usable": cores}
+    record.images = [ImageRecord(k, f"photo {k}.jpg", 96, 64, "JPEG") for k in range(images)]
+    record.techniques = [measured(*row, images=images, **changes) for row in techniques]
+    derive(record.techniques, images=images, megapixels=1.0)
+    record.best = min(record.techniques, key=lambda t: t.median_seconds).name
+    return record
+
+
+CASES = {
+    "two": fabricated(TWO, mode="parallel"),
+    "seven": fabricated(),
+    "twelve": fabricated(TWELVE),
+    "no intervals": fabricated(rounds=3),
+    "instant": fabricated(base=0.0004),
+    "many rounds": fabricated(rounds=60, images=2),
+    "sixty-four cores": fabricated([SEVEN[0], ("threading", "Threads", 64, 1.3)], images=128, cores=64),
+}
+GONE = TechniqueMeasurement("cupy", "CuPy", available=False, reason="The Python package cupy is not installed.")
+
+
+@pytest.fixture(params=CASES)
+def record(request):
+    return CASES[request.param]
+
+
+def texts(svg: bytes) -> list[str]:
+    return [e.text for e in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+# ---------------------------------------------------------------- drawn
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_svg_is_well_formed_with_text_as_text_and_the_size_that_was_said(record, name, narrow):
+    said = next(f for f in figures(record) if f.name == name)
+    svg = figure(record, name, "svg", "light", narrow)
+    root = ElementTree.fromstring(svg)
+    width, height = said.narrow if narrow else said.wide
+    assert width == (344 if narrow else 864)
+    assert [float(root.get(side).removesuffix("pt")) / 0.75 for side in ("width", "height")] == [width, height]
+    shown = " ".join(texts(svg))
+    for row in charts.CHARTS[name](record).rows:
+        assert row.label.split()[0] in shown
+        assert row.value in shown
+    outside = [e.get(k) for e in root.iter() for k in e.attrib if k.endswith("href") and not e.get(k).startswith("#")]
+    assert outside == []
+    assert not re.search(rb"<script|dc:date|dc:creator|matplotlib", svg, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_png_has_twice_the_pixels_and_is_drawn_on_the_ground_of_its_theme(record, name):
+    said = next(f for f in figures(record) if f.name == name)
+    for theme, narrow, ground in (("light", False, 255), ("dark", True, 0x14)):
+        image = pixels(figure(record, name, "png", theme, narrow))
+        width, height = said.narrow if narrow else said.wide
+        assert image.shape[:2] == (2 * height, 2 * width)
+        assert image[-1, -1, 2] == ground and (image.shape[2] == 3 or image[..., 3].min() == 255)
+        assert len(np.unique(image[..., :3].reshape(-1, 3), axis=0)) > 10
+
+
+@pytest.mark.parametrize("format", ["svg", "png"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_bytes_each_time_also_in_another_process(name, format):
+    record = CASES["two"]
+    first = figure(record, name, format)
+    assert figure(record, name, format) == first
+    code = (
+        "import hashlib, json, sys; from imgproc.runs.figures import figure; from imgproc.runs.record import Record;"
+        f"r = Record.from_dict(json.load(sys.stdin)); sys.stdout.buffer.write(figure(r, {name!r}, {format!r}))"
+    )
+    again = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], input=json.dumps(record.to_dict()).encode(), capture_output=True
+    )
+    assert (again.stderr, again.stdout) == (b"", first)
+
+
+def test_themes_and_widths_differ():
+    drawn = {
+        figure(CASES["two"], "speedup", theme=theme, narrow=narrow)
+        for theme in ("light", "dark")
+        for narrow in (False, True)
+    }
+    assert len(drawn) == 4
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_meets_another_or_leaves_the_figure(record, name, narrow):
+    sheet = drawing.Sheet(charts.CHARTS[name](record), "light", narrow)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(sheet.figure)
+    with drawing.matplotlib.rc_context({"font.family": ["DejaVu Sans"]}):  # as wide as fonts come
+        boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in sheet.axes.texts]
+    for text, box in boxes:
+        assert box.x0 >= -1 and box.x1 <= sheet.layout.width + 1, text
+        assert box.y0 >= -1 and box.y1 <= sheet.layout.height + 1, text
+    met = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.shrunk(1, 0.8).overlaps(other)]
+    assert met == []
+
+
+def test_bars_and_marks_are_where_the_values_are():
+    record = CASES["seven"]
+    sheet = drawing.Sheet(charts.speedup(record), "light", False)
+    layout = sheet.layout
+    for (row, middle), bar in zip(sheet.rows(), sheet.axes.patches, strict=False):
+        assert bar.get_y() + bar.get_height() / 2 == pytest.approx(middle)
+        share = bar.get_width() / (layout.right - layout.left)
+        assert share * sheet.chart.high == pytest.approx(row.at)
+    dots = [line for line in sheet.axes.lines if line.get_marker() == "o"]
+    hollow = [dot.get_markerfacecolor() == drawing.COLOURS["light"]["paper"] for dot in dots]
+    verdicts = [t.verdict for t in charts.measured(record) if t.name != "sequential"]
+    assert hollow == [verdict == "no measurable difference" for verdict in verdicts] and any(hollow)
+    dashed = [line for line in sheet.axes.lines if line.is_dashed()]
+    assert [line.get_xdata()[0] for line in dashed] == [pytest.approx(sheet.x(2))]
+
+
+def test_every_round_is_a_dot_on_a_scale_that_holds_them_all(record):
+    sheet = drawing.Sheet(charts.rounds(record), "light", False)
+    dots = [line.get_xdata() for line in sheet.axes.lines if line.get_marker() == "o"]
+    assert [len(line) for line in dots] == [len(t.rounds) for t in charts.measured(record)]
+    for t, line in zip(charts.measured(record), dots, strict=True):
+        assert list(line) == [pytest.approx(sheet.x(r.wall_seconds)) for r in t.rounds]
+        assert min(line) >= sheet.layout.left and max(line) <= sheet.layout.right
+    walls = [r.wall_seconds for t in charts.measured(record) for r in t.rounds]
+    assert sheet.chart.logarithmic == (max(walls) / min(walls) > charts.LOGARITHMIC)
+    assert 3 <= len(sheet.ticks()) <= 8
+
+
+def test_stages_are_stacked_in_the_order_of_the_work_and_make_up_the_workers_time(record):
+    sheet = drawing.Sheet(charts.stages(record), "light", False)
+    bars = sheet.axes.patches[len(sheet.layout.legend) :]
+    for row, middle in sheet.rows():
+        own = [b for b in bars if b.get_y() + b.get_height() / 2 == pytest.approx(middle)]
+        assert [stage for stage, _ in row.parts] == [*SHARES, "wait"]
+        assert len(own) == len(row.parts)
+        lefts = [b.get_x() for b in own]
+        assert all(one <= other for one, other in pairwise(lefts))
+    technique = {t.label: t for t in record.techniques}
+    for row in sheet.chart.rows:
+        t = technique[row.label]
+        whole = t.workers * t.rounds[t.typical_round - 1].wall_seconds
+        assert sum(value for _, value in row.parts) == pytest.approx(whole, rel=1e-3, abs=1e-5)
+
+
+def test_stages_that_look_alike_share_an_entry_of_the_legend():
+    record = fabricated(TWO)
+    record.settings.operations.append("emboss")
+    for t in record.techniques:
+        t.stages |= {"write": 0.1, "transfer": 0.05, "emboss": 0.2}
+    chart = charts.stages(record)
+    expected = ["read, write", "decode", "canny", "gaussian", "equalize", "emboss", "encode", "transfer", "waiting"]
+    for narrow in (False, True):
+        assert [e.text for e in drawing.Layout(chart, narrow).legend] == expected
+    assert {"transfer", "emboss", "waiting"} <= set(texts(figure(record, "stages", narrow=True)))
+
+
+def test_stage_colours_differ_in_lightness_from_their_neighbours():
+    for colours in drawing.COLOURS.values():
+        stack = ["io", "decode", "canny", "gaussian", "equalize", "encode", "io"]
+        levels = []
+        for name in stack:
+            rgb = np.array([[[int(colours[name][k : k + 2], 16) for k in (1, 3, 5)]]], np.uint8)
+            levels.append(int(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0, 0, 0]))
+        assert all(abs(a - b) >= 20 for a, b in pairwise(levels)), levels
+
+
+def test_threads_draw_at_once_and_get_the_same():
+    record, found = CASES["two"], []
+    expected = [figure(record, name) for name in NAMES]
+    threads = [threading.Thread(target=lambda n=n: found.append((n, figure(record, n)))) for n in NAMES * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == sorted(zip(NAMES * 3, expected * 3, strict=True))
+
+
+def test_a_matplotlibrc_of_the_machine_changes_nothing(tmp_path):
+    (tmp_path / "matplotlibrc").write_text(
+        "font.size: 30\nsvg.fonttype: path\naxes.facecolor: red\ntext.usetex: True\n"
+    )
+    code = (
+        "import json, sys; from imgproc.runs.figures import figure; from imgproc.runs.record import Record;"
+        "r = Record.from_dict(json.load(sys.stdin)); sys.stdout.buffer.write(figure(r, 'speedup'))"
+    )
+    root = Path(__file__).resolve().parents[1]
+    made = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(CASES["two"].to_dict()).encode(),
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert (made.stderr, made.stdout) == (b"", figure(CASES["two"], "speedup"))
+
+
+# ---------------------------------------------------------------- what there is and what it says
+
+
+def test_a_record_has_the_figures_that_its_data_allow():
+    assert [f.name for f in figures(CASES["seven"])] == NAMES
+    once = fabricated(TWO, rounds=1)
+    assert [f.name for f in figures(once)] == ["speedup", "stages"]
+    alone = fabricated([SEVEN[0]], mode="sequential")
+    assert [f.name for f in figures(alone)] == ["rounds", "stages"]
+    unstaged = fabricated(TWO)
+    for t in unstaged.techniques:
+        t.stages = {}
+    assert [f.name for f in figures(unstaged)] == ["speedup", "rounds"]
+    assert figures(fabricated([], images=1) if False else Record("0" * 12, "compare", alone.settings)) == []
+
+
+def test_what_could_not_run_is_left_out():
+    record = fabricated(TWO)
+    record.techniques.append(GONE)
+    record.techniques.append(TechniqueMeasurement("joblib", "joblib", reason="Its workers could not be started."))
+    for made in figures(record):
+        assert not {"CuPy", "joblib"} & set(texts(figure(record, made.name)))
+        assert "CuPy" not in made.alt + made.sentence
+
+
+def test_other_pixels_have_no_speedup_and_it_is_said():
+    record = fabricated()
+    joblib = next(t for t in record.techniques if t.name == "joblib")
+    joblib.identical, joblib.speedup, joblib.speedup_ci95, joblib.verdict = False, None, None, None
+    assert "joblib" not in texts(figure(record, "speedup"))
+    assert "Other pixels, so no speedup: joblib." in next(f for f in figures(record) if f.name == "rounds").sentence
+
+
+def test_sentences_and_alternatives_give_the_values():
+    record = CASES["seven"]
+    speedup, rounds, stages = figures(record)
+    best = record.technique
+    low, high = best.speedup_ci95
+    assert speedup.sentence.startswith(f"{best.label}: {best.speedup:.2f}× (95\u00a0% interval {low:.2f}–{high:.2f}), ")
+    assert (
+        f"{round(best.speedup / 2 * 100)}\u00a0% of the ideal 2×; five techniques faster than sequential"
+        in speedup.sentence
+    )
+    assert speedup.sentence.endswith("one technique without a measurable difference.")
+    for t in record.techniques:
+        assert f"{t.label} {t.speedup:.2f}×" in speedup.alt
+    assert re.search(
+        r"the rounds lie within (\d|under 1)\u00a0% \(.+\) to \d\u00a0% \(.+\) of their median\.$", rounds.sentence
+    )
+    assert "The stage encode takes most of the work, 44\u00a0% with Sequential" in stages.sentence
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"), [(1.01, "; faster than"), (2.0, "; no measurable difference to"), (3.0, "; slower than")]
+)
+def test_a_single_technique_against_sequential(factor, said):
+    record = fabricated([SEVEN[0], ("threading", "Threads", 2, factor)], mode="parallel", noise=0.03)
+    assert said in figures(record)[0].sentence
+    few = fabricated([SEVEN[0], ("threading", "Threads", 2, factor)], mode="parallel", rounds=3)
+    assert figures(few)[0].sentence.endswith("; too few rounds to be sure.")
+
+
+def test_more_than_the_ideal_is_not_a_share_of_it():
+    assert ", more than the ideal 2×; " in figures(CASES["twelve"])[0].sentence
+
+
+def test_the_axis_says_that_it_does_not_begin_at_zero():
+    assert charts.rounds(CASES["seven"]).axis == "Seconds for 12 images, axis not from zero"
+    assert charts.rounds(CASES["twelve"]).axis == "Seconds for 12 images, logarithmic axis"
+    assert charts.rounds(CASES["instant"]).axis.startswith("Milliseconds")
+    for name in ("speedup", "stages"):
+        assert charts.CHARTS[name](CASES["seven"]).low == 0
+
+
+def test_a_sample_is_counted_as_such():
+    record = fabricated(TWO)
+    record.sample = [0, 3, 5]
+    assert charts.rounds(record).axis.startswith("Seconds for 3 images")
+
+
+def test_tables_hold_every_value():
+    record = CASES["seven"]
+    speedup, rounds, stages = figures(record)
+    assert speedup.columns == ()
+    assert rounds.columns == tuple(f"Round {k}" for k in range(1, 10))
+    assert stages.columns == (*SHARES, "waiting")
+    for made in (rounds, stages):
+        assert [label for label, _ in made.cells] == [t.label for t in charts.measured(record)]
+        assert all(len(values) == len(made.columns) for _, values in made.cells)
+    best = charts.measured(record)[0]
+    assert rounds.cells[0][1][0] == f"{best.rounds[0].wall_seconds:.3f}\u00a0s"
+
+
+def test_unknown_figures_formats_and_themes_are_refused():
+    record = CASES["two"]
+    with pytest.raises(UserError, match="no such figure") as missing:
+        figure(record, "scaling")
+    assert missing.value.code == "not_found"
+    with pytest.raises(UserError, match="format of a figure is svg or png, not “pdf”"):
+        figure(record, "speedup", "pdf")
+    with pytest.raises(UserError, match="theme of a figure is light or dark, not “blue”"):
+        figure(record, "speedup", theme="blue")
+
+
+# ---------------------------------------------------------------- kept
+
+
+def test_a_figure_is_drawn_once_and_kept(tmp_path, monkeypatch):
+    record, folder = CASES["two"], tmp_path / "run"
+    folder.mkdir()
+    first = kept(record, folder, "speedup", "svg", "dark", True)
+    assert first == figure(record, "speedup", "svg", "dark", True)
+    (file,) = (folder / "figures").iterdir()
+    assert file.read_bytes() == first and file.name.startswith("speedup-narrow-dark")
+    monkeypatch.setattr(drawing, "draw", lambda *_: pytest.fail("it was drawn again"))
+    assert kept(record, folder, "speedup", "svg", "dark", True) == first
+
+
+def test_nothing_is_kept_before_the_end_or_where_nothing_can_be_written(tmp_path):
+    record = fabricated(TWO)
+    assert kept(record, tmp_path / "deleted", "speedup") == figure(record, "speedup")
+    record.state = "running"
+    kept(record, tmp_path, "speedup")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../run", "speedup/../../x", "", "Speedup"])
+def test_names_stay_names(tmp_path, name):
+    with pytest.raises(UserError, match="no such figure"):
+        kept(CASES["two"], tmp_path, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- over the web
+
+
+@pytest.fixture
+def run(make_run):
+    return make_run(mode="compare", techniques=CASES["seven"].techniques, best=CASES["seven"].best)
+
+
+def test_the_route_serves_both_formats(client, run, settings):
+    for format, kind in (("svg", "image/svg+xml"), ("png", "image/png")):
+        answer = client.get(f"/runs/{run.id}/figures/speedup.{format}")
+        assert (answer.status_code, answer.mimetype) == (200, kind)
+        assert answer.data == figure(Record.load(settings.RESULTS_DIR / run.id), "speedup", format)
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.cache_control.max_age == 3600
+        assert "Content-Disposition" not in answer.headers
+    answer = client.get(f"/runs/{run.id}/figures/speedup.png?download=1")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="speedup-lab-{run.id}-speedup.png"'
+
+
+def test_the_route_takes_theme_and_width(client, run):
+    queries = ["", "?theme=dark", "?narrow=1", "?theme=dark&narrow=1"]
+    answers = [client.get(f"/runs/{run.id}/figures/rounds.svg{query}") for query in queries]
+    assert [a.status_code for a in answers] == [200] * 4
+    assert len({a.data for a in answers}) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("scaling.svg", 404),
+        ("speedup.pdf", 404),
+        ("speedup", 404),
+        ("..%2frun.json", 404),
+        ("speedup.svg?theme=blue", 400),
+        ("speedup.svg?narrow=yes", 400),
+    ],
+)
+def test_the_route_refuses_what_there_is_not(client, run, path, status):
+    answer = client.get(f"/runs/{run.id}/figures/{path}", headers={"Accept": "application/json"})
+    assert answer.status_code == status
+    assert answer.json["error"]["message"].endswith(".")
+
+
+def test_a_run_without_figures_has_none(client, make_run):
+    queued = make_run(state="queued", mode="compare")
+    for run_id in (queued.id, "f" * 12):
+        assert client.get(f"/runs/{run_id}/figures/speedup.svg").status_code == 404
+    assert 'id="figures"' not in client.get(f"/runs/{make_run(mode='sequential').id}").text
+
+
+def test_the_page_shows_them_in_both_themes_and_widths(client, run):
+    page = client.get(f"/runs/{run.id}").text
+    assert page.index('id="numbers"') < page.index('id="figures"') < page.index('id="conditions"')
+    for made in figures(run):
+        assert page.count(f"/runs/{run.id}/figures/{made.name}.svg") == 5
+        assert f"/runs/{run.id}/figures/{made.name}.png?download=1" in page
+    found = re.findall(r'(?:src|srcset|href)="(/runs/\w+/figures/[^"]+)"', page)
+    for address in set(found):
+        assert client.get(address.replace("&amp;", "&")).status_code == 200, address
+
+
+def test_a_deleted_run_takes_its_figures_along(client, make_run, settings):
+    client.get("/")
+    with client.session_transaction() as session:
+        session["owner"] = "me"
+    run = make_run(mode="compare", techniques=CASES["two"].techniques, owner="me")
+    assert client.get(f"/runs/{run.id}/figures/speedup.svg").status_code == 200
+    assert (settings.RESULTS_DIR / run.id / "figures").is_dir()
+    assert client.post(f"/runs/{run.id}/delete").status_code in (200, 303)
+    assert not (settings.RESULTS_DIR / run.id).exists()
+
+
+SEEN = """() => [...document.querySelectorAll('.fig picture img')].filter(i => i.offsetParent)
+    .map(i => [i.currentSrc, i.complete && i.naturalWidth > 0, i.clientWidth, i.clientHeight])"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_a_browser_shows_the_figures_of_its_theme_and_width(browser, server, run, theme, width):
+    with browsing(browser, server) as open_page:
+        page = open_page(f"/runs/{run.id}", viewport={"width": width, "height": 900}, color_scheme=theme)
+        for name in NAMES:
+            page.locator(f"#figure-{name}").scroll_into_view_if_needed()
+            page.wait_for_timeout(100)
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.fig picture img')]"
+            ".filter(i => i.offsetParent).every(i => i.complete && i.naturalWidth)"
+        )
+        seen = page.evaluate(SEEN)
+        assert len(seen) == 3
+        for (address, loaded, wide, high), made in zip(seen, figures(run), strict=True):
+            assert loaded and f"/{made.name}.svg?theme={theme}" in address
+            assert ("narrow=1" in address) == (width == 360)
+            ratio = made.narrow if width == 360 else made.wide
+            assert wide / high == pytest.approx(ratio[0] / ratio[1], rel=0.02)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.browser
+def test_an_svg_opened_by_itself_keeps_its_styles(browser, server, run):
+    with browsing(browser, server) as open_page:
+        page = open_page(f"/runs/{run.id}/figures/speedup.svg")
+        styles = page.evaluate("() => [...document.querySelectorAll('text')].map(t => getComputedStyle(t).fontFamily)")
+        assert styles and all("Segoe UI" in family for family in styles)

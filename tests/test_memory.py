@@ -1,0 +1,219 @@
+"""Peak memory: real processes against what they are known to hold, and what sampling costs."""
+
+import multiprocessing
+import os
+import time
+from multiprocessing import shared_memory
+
+import numpy as np
+import psutil
+import pytest
+
+from imgproc.measure import memory
+from imgproc.measure.memory import PeakMemory, full, own_tree, resident
+
+MB = 1_000_000
+SIZE = 60 * MB
+linux = pytest.mark.skipif(not memory.Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells PSS")
+
+
+def hold(pipe, name):
+    """Tells that it is ready; then takes memory of its own, or looks at all of what is shared; then waits."""
+    pipe.send(os.getpid())
+    pipe.recv()
+    if name:
+        shared = shared_memory.SharedMemory(name)
+        held = np.frombuffer(shared.buf, np.uint8)[::1024].copy()
+    else:
+        shared, held = None, np.ones(SIZE, np.uint8)
+    pipe.send(int(held[0]))
+    pipe.recv()
+    if shared:
+        shared.close()
+
+
+class Workers:
+    """Processes that take memory when told to."""
+
+    def __init__(self, count, name=""):
+        context = multiprocessing.get_context("spawn")
+        pairs = [context.Pipe() for _ in range(count)]
+        self.pipes = [ours for ours, _ in pairs]
+        self.processes = [context.Process(target=hold, args=(theirs, name)) for _, theirs in pairs]
+        for process in self.processes:
+            process.start()
+        self.pids = [pipe.recv() for pipe in self.pipes]
+
+    def take(self):
+        for pipe in self.pipes:
+            pipe.send("take")
+        for pipe in self.pipes:
+            pipe.recv()
+
+    def end(self):
+        for pipe, process in zip(self.pipes, self.processes, strict=True):
+            pipe.send("end")
+            process.join(20)
+
+
+def test_what_this_process_takes_and_gives_back_is_seen():
+    with PeakMemory(lambda: [os.getpid()]) as peak:
+        held = np.ones(SIZE, np.uint8)
+        time.sleep(0.2)
+        del held
+        time.sleep(0.1)
+    assert peak.bytes - peak.before == pytest.approx(SIZE, rel=0.1)
+    assert peak.before > 10 * MB  # Python and its libraries
+
+
+def test_workers_are_summed():
+    workers = Workers(2)
+    try:
+        with PeakMemory() as peak:
+            workers.take()
+            time.sleep(0.2)
+        assert peak.bytes - peak.before == pytest.approx(2 * SIZE, rel=0.1)
+        assert set(workers.pids) < set(own_tree())
+    finally:
+        workers.end()
+
+
+def test_only_the_processes_asked_for_count():
+    workers = Workers(2)
+    try:
+        with PeakMemory(lambda: [os.getpid(), workers.pids[0]]) as peak:
+            workers.take()
+            time.sleep(0.2)
+        assert peak.bytes - peak.before == pytest.approx(SIZE, rel=0.1)
+    finally:
+        workers.end()
+
+
+def test_memory_that_ended_before_the_end_is_not_forgotten():
+    workers = Workers(1)
+    with PeakMemory() as peak:
+        workers.take()
+        time.sleep(0.3)
+        workers.end()
+        time.sleep(0.1)
+    assert peak.bytes - peak.before > 0.85 * SIZE
+
+
+@linux
+def test_shared_memory_counts_once():
+    shared = shared_memory.SharedMemory(create=True, size=SIZE)
+    np.frombuffer(shared.buf, np.uint8)[:] = 1
+    workers = Workers(2, shared.name)
+    try:
+        with PeakMemory() as peak:
+            workers.take()
+            time.sleep(0.3)
+        assert peak.kind == "pss"
+        assert peak.before > SIZE
+        assert peak.bytes - peak.before < 0.2 * SIZE
+        # The way that counts it for everyone.
+        assert sum(resident(pid) for pid in (os.getpid(), *workers.pids)) > peak.bytes + 1.8 * SIZE
+    finally:
+        workers.end()
+        shared.close()
+        shared.unlink()
+
+
+def test_sampling_is_cheap_and_goes_on_to_the_end():
+    start = time.perf_counter()
+    with PeakMemory(lambda: [os.getpid()]) as peak:
+        time.sleep(2.5)
+    seconds = time.perf_counter() - start
+    assert peak.cost_seconds < 0.01 * seconds
+    assert peak.samples >= 10
+    assert peak.full_readings >= 3  # before, after, and at least once in between
+
+
+def test_dear_readings_are_made_seldom(monkeypatch):
+    def dear(pid, proc):
+        end = time.thread_time() + 0.01
+        while time.thread_time() < end:
+            pass
+        return 7
+
+    monkeypatch.setattr(memory, "resident", dear)
+    with PeakMemory(lambda: [os.getpid()]) as peak:
+        time.sleep(0.9)
+    assert peak.samples == 1  # 10 ms may be spent every 4 seconds
+
+
+def test_a_short_pass_and_one_that_fails_leave_no_thread():
+    with PeakMemory() as peak:
+        pass
+    assert peak.bytes >= peak.before > 0
+    with pytest.raises(ZeroDivisionError), PeakMemory() as peak:
+        1 / 0  # noqa: B018
+    assert not any(thread.name == "memory watch" for thread in memory.threading.enumerate())
+
+
+class Process:
+    """A process whose figures are what we say."""
+
+    def __init__(self, proc, pid, rss, pss):
+        self.folder = proc / str(pid)
+        self.folder.mkdir()
+        self.set(rss, pss)
+
+    def set(self, rss, pss):
+        self.folder.joinpath("statm").write_text(f"99999 {rss // memory._PAGE} 12 3 0 4 0\n")
+        header = "55d0-7fff ---p 00000000 00:00 0    [rollup]\n"
+        text = f"{header}Rss:   {rss // 1024} kB\nPss:    {pss // 1024} kB\nPss_Anon:  1 kB\nSwap:  0 kB\n"
+        self.folder.joinpath("smaps_rollup").write_text(text)
+
+
+def test_the_peak_is_resident_memory_less_what_is_counted_twice(tmp_path):
+    unit = 1024 * 1024
+    one, two = Process(tmp_path, 10, 100 * unit, 80 * unit), Process(tmp_path, 11, 50 * unit, 30 * unit)
+    peak = PeakMemory(lambda: [10, 11], proc=tmp_path)
+    peak._full()
+    assert peak.bytes == 110 * unit
+    one.set(300 * unit, 0)  # a full reading would be too dear now
+    peak._sample()
+    one.set(90 * unit, 75 * unit)
+    two.set(60 * unit, 35 * unit)
+    peak._full()
+    assert peak.bytes == (350 - 40) * unit
+    assert peak.kind == "pss"
+
+
+def test_what_linux_shows_of_a_process(tmp_path):
+    Process(tmp_path, 10, 8192 * 1024, 3000 * 1024)
+    assert full(10, tmp_path) == (8192 * 1024, 3000 * 1024, "pss")
+    assert resident(10, tmp_path) == 8192 * 1024
+
+
+def test_a_process_that_ended_counts_nothing():
+    gone = Workers(1)
+    gone.take()
+    gone.end()
+    assert full(gone.pids[0]) is None
+    assert resident(gone.pids[0]) == 0
+
+
+@pytest.mark.parametrize("text", ["", "garbage\nRss: many kB\n", "head\nRss: 5 kB\n"])
+def test_other_systems_give_what_they_can_and_say_what_it_is(tmp_path, text):
+    if text:
+        (tmp_path / str(os.getpid())).mkdir()
+        (tmp_path / str(os.getpid()) / "smaps_rollup").write_text(text)
+    with PeakMemory(lambda: [os.getpid()], proc=tmp_path) as peak:
+        held = np.ones(SIZE, np.uint8)
+        time.sleep(0.2)
+        del held
+    assert peak.kind == "uss"
+    assert peak.bytes - peak.before == pytest.approx(SIZE, rel=0.1)
+
+
+def test_where_even_that_is_denied_it_is_resident_memory(tmp_path, monkeypatch):
+    def denied(self):
+        raise psutil.AccessDenied(self.pid)
+
+    monkeypatch.setattr(psutil.Process, "memory_full_info", denied)
+    with PeakMemory(lambda: [os.getpid()], proc=tmp_path) as peak:
+        pass
+    assert peak.kind == "rss"
+    assert peak.bytes > 10 * MB

@@ -1,0 +1,126 @@
+"""What the intervals promise, kept in thousands of simulated comparisons.
+
+Every pass of a round is programmed: a true time, times log-normal noise, and one of
+
+- ``noise``: nothing else;
+- ``disturbed``: 15 % of passes, independently of each other, slowed by up to a third;
+- ``drift``: a factor shared by all passes of a round, which varies by 10 % from round to round;
+- ``trend``: the same, but rising or falling steadily by up to 20 % over the rounds.
+
+The truth of a speedup is the ratio of the true times. The truth of a median is the median of what a pass takes
+under these conditions, which in ``disturbed`` is more than its true time.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from imgproc.measure.scaling import amdahl, fit_amdahl, fit_gustafson, gustafson
+from imgproc.measure.statistics import LOOKS, enough, median_interval, paired_speedup, verdict
+
+COMPARISONS = 2000
+KINDS = ("noise", "disturbed", "drift", "trend")
+TIMES = np.array([1.8, 1.0, 1.0])  # a baseline, and two equal techniques
+BASE, ONE, OTHER = range(3)
+
+
+def disturbances(rng, shape):
+    return np.where(rng.random(shape) < 0.15, 1 + rng.random(shape) / 3, 1.0)
+
+
+def passes(rng, kind, rounds, noise):
+    """Seconds by comparison, technique and round."""
+    shape = (COMPARISONS, len(TIMES), rounds)
+    seconds = TIMES[:, None] * rng.lognormal(0, noise, shape)
+    if kind == "disturbed":
+        seconds *= disturbances(rng, shape)
+    if kind == "drift":
+        seconds *= rng.lognormal(0, 0.1, (COMPARISONS, 1, rounds))
+    if kind == "trend":
+        seconds *= np.exp(rng.uniform(-0.2, 0.2, (COMPARISONS, 1, 1)) * np.linspace(-0.5, 0.5, rounds))
+    return seconds
+
+
+@cache
+def typical(kind, noise):
+    """The median of a pass whose true time is 1."""
+    if kind != "disturbed":
+        return 1.0  # noise, drift and trend raise it as often as they lower it
+    rng = np.random.default_rng(0)
+    return float(np.median(rng.lognormal(0, noise, 2_000_000) * disturbances(rng, 2_000_000)))
+
+
+def shares(comparisons, median):
+    """How often the median is covered, the speedup is covered, and equal techniques are told apart."""
+    covered = np.zeros(3)
+    for comparison in comparisons:
+        base, one, other = (times.tolist() for times in comparison)
+        low, high = median_interval(one)
+        slow, fast = paired_speedup(base, one)[1]
+        said = verdict(paired_speedup(other, one)[1])
+        covered += low <= median <= high, slow <= TIMES[BASE] <= fast, said != "no measurable difference"
+    return covered / len(comparisons)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rounds", [6, 7, 10, 15])
+def test_intervals_cover_the_truth_and_equal_techniques_are_seldom_told_apart(kind, rounds):
+    rng = np.random.default_rng([rounds, KINDS.index(kind)])
+    median, speedup, told_apart = shares(passes(rng, kind, rounds, 0.03), typical(kind, 0.03))
+    assert median >= 0.94
+    assert speedup >= 0.94
+    assert told_apart <= 0.05
+
+
+def stop(times):
+    """After how many of its rounds a comparison is stopped."""
+    return next((n for n in LOOKS if enough({name: t[:n] for name, t in times.items()})), LOOKS[-1])
+
+
+@pytest.mark.parametrize("noise", [0.03, 0.05])
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_stopping_early_spoils_neither(kind, noise):
+    rng = np.random.default_rng([KINDS.index(kind), int(1000 * noise)])
+    stopped = [c[:, : stop({"one": c[ONE], "other": c[OTHER]})] for c in passes(rng, kind, LOOKS[-1], noise)]
+    assert len({comparison.shape[1] for comparison in stopped}) > 2  # otherwise nothing was stopped
+    median, speedup, told_apart = shares(stopped, typical(kind, noise))
+    assert median >= 0.94
+    assert speedup >= 0.94
+    assert told_apart <= 0.05
+
+
+@pytest.mark.parametrize("noise", [0.08, 0.1])
+def test_a_technique_alone_is_not_stopped_on_a_lucky_streak(noise):
+    rng = np.random.default_rng(int(1000 * noise))
+    intervals = [median_interval(t[: stop({"one": t})]) for t in rng.lognormal(0, noise, (2 * COMPARISONS, LOOKS[-1]))]
+    assert np.mean([low <= 1 <= high for low, high in intervals]) >= 0.94
+
+
+def test_a_slowdown_of_a_tenth_is_seen():
+    rng = np.random.default_rng(10)
+    found = 0
+    for one, slowed in zip(*(rng.lognormal(0, 0.03, (2, COMPARISONS, 6))), strict=True):
+        found += verdict(paired_speedup(one.tolist(), (1.1 * slowed).tolist())[1]) == "slower"
+    assert found / COMPARISONS >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("law", "fit", "workers", "serial"),
+    [
+        (amdahl, fit_amdahl, (1, 2, 4), 0.05),
+        (amdahl, fit_amdahl, (1, 2, 4, 8), 0.0),
+        (amdahl, fit_amdahl, (1, 2, 3, 4, 6, 8), 0.3),
+        (gustafson, fit_gustafson, (1, 2, 4), 0.1),
+        (gustafson, fit_gustafson, (1, 2, 4, 8), 0.4),
+    ],
+)
+def test_the_fits_intervals_cover_the_serial_fraction(law, fit, workers, serial):
+    rng = np.random.default_rng([len(workers), int(100 * serial)])
+    truth = np.array([law(p, serial) for p in workers])
+    covered = 0
+    for noise in rng.lognormal(0, 0.03, (COMPARISONS, len(workers))):
+        # the error of the one-worker time is in every speedup
+        interval = fit(workers, truth * noise[0] / noise).interval
+        covered += interval is not None and interval[0] <= serial <= interval[1]
+    assert covered / COMPARISONS >= 0.94
