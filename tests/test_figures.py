@@ -488,9 +488,9 @@ def test_a_browser_shows_the_figures_of_its_theme_and_width(browser, server, run
         for name in NAMES:
             page.locator(f"#figure-{name}").scroll_into_view_if_needed()
             page.wait_for_timeout(100)
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('.fig picture img')]"
-            ".filter(i => i.offsetParent).every(i => i.complete && i.naturalWidth)"
+        page.evaluate(
+            "Promise.all([...document.querySelectorAll('.fig picture img')]"
+            ".filter(i => i.offsetParent).map(i => i.decode()))"
         )
         seen = page.evaluate(SEEN)
         assert len(seen) == 3
