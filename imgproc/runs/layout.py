@@ -64,7 +64,8 @@ class Layout:
 
     def wrapped(self, row: Row, room: float, lines: int) -> list[str]:
         """The name of a row in at most so many lines that fit; what is too long ends in an ellipsis."""
-        letters = max(4, int(room / self.estimate("n", row.main)))
+        average = self.estimate(row.label, row.main) / max(1, len(row.label))
+        letters = max(4, int(room / max(average, 1)))
         return textwrap.wrap(row.label, letters, max_lines=lines, placeholder="…") or [""]
 
     def _legend(self, chart: Chart) -> list[Entry]:

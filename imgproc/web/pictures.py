@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from imgproc.backends import BASELINE
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
+from imgproc.runs.charts import ideal
 from imgproc.runs.record import Record
 from imgproc.web import formats
 
@@ -49,13 +50,6 @@ def micro(
     verdict = verdict or ("faster" if low > 1 else "slower" if high < 1 else "none")
     kind = {"faster": "is-faster", "slower": "is-slower"}.get(verdict, "is-none")
     return Micro(width, place(1), place(ideal) if ideal > 1.05 else None, place(low), place(high), place(speedup), kind)
-
-
-def ideal(technique: TechniqueMeasurement, record: Record) -> float:
-    """The speedup nobody can beat without luck: its workers and their inner threads, but no more than the cores."""
-    threads = technique.threads
-    cores = record.environment.get("cores_usable")
-    return float(min(threads, cores) if isinstance(cores, int) and cores > 0 else threads)
 
 
 @dataclass(frozen=True)
