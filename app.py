@@ -169,13 +169,7 @@ def run_page(run_id: str) -> str:
         context["pictures"] = [i for i in record.good_images if i.preview][: pages.LIVE_PICTURES]
         context["refused"] = [image for image in record.images if image.error]
         return render_template("run_live.html", run=record, **context)
-    number = request.args.get("image", "")
-    context = pages.done(
-        record,
-        _settings().RESULTS_DIR / run_id,
-        int(number) if number.isdecimal() else 1,
-        request.args.get("operation", ""),
-    )
+    context = pages.done(record, _settings().RESULTS_DIR / run_id, request.args)
     if record.mode in ("parallel", "compare"):
         context["figures"] = figures.figures(record)
     return render_template("run.html", run=record, row=row, **context)
@@ -184,7 +178,8 @@ def run_page(run_id: str) -> str:
 def run_json(run_id: str) -> AnyResponse:
     if request.args.get("view") == "progress":
         row = _row(run_id)
-        return jsonify(pages.live(row, _store().position(run_id) if row.state == "queued" else 0))
+        live = pages.live(row, _store().position(run_id) if row.state == "queued" else 0)
+        return jsonify({**live, "grid": render_template("_rounds.html", grid=live.get("grid"))})
     row, record = _run(run_id)
     if record.state in FINAL_STATES:
         return send_from_directory(_settings().RESULTS_DIR / run_id, "run.json", mimetype="application/json", max_age=0)

@@ -26,7 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from imgproc.backends import TECHNIQUES
-from imgproc.cli import find_images
+from imgproc.runs.paths import find_images
 from imgproc.image.codecs import decode
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.samples import draw_many

@@ -49,6 +49,16 @@ function timelines() {
       if (title && event.target.matches("rect")) readout.textContent = title.textContent;
     });
   }
+  for (const group of $$("[data-zoom-for]")) {
+    const box = $("[data-timeline]", document.getElementById(group.dataset.zoomFor)), buttons = $$("button", group);
+    group.hidden = false;
+    for (const button of buttons) button.addEventListener("click", () => {
+      const middle = (box.scrollLeft + box.clientWidth / 2) / box.scrollWidth;
+      box.dataset.zoom = button.dataset.zoom;
+      box.scrollLeft = middle * box.scrollWidth - box.clientWidth / 2;  // what was in the middle stays there
+      for (const b of buttons) b.setAttribute("aria-pressed", String(b === button));
+    });
+  }
 }
 
 /* ---------- gallery ---------- */
@@ -137,7 +147,8 @@ function livePage() {
   if (!box) return;
   const put = (name, text) => { const spot = $(`[data-${name}]`, box); if (spot.textContent !== text) spot.textContent = text; };
   const trouble = $("[data-trouble]", box), chip = $("[data-state]");
-  let misses = 0;
+  const rounds = $("#rounds"), place = $("[data-grid]");
+  let misses = 0, grid = "";
   async function look() {
     let wait = 700;
     try {
@@ -154,6 +165,7 @@ function livePage() {
       put("left", run.left);
       put("gone", run.gone ? `${run.left ? ", " : ""}${run.gone}` : "");
       put("passes", run.passes || "");
+      if (run.grid !== grid) { grid = run.grid; place.innerHTML = grid; rounds.hidden = !grid.trim(); }
       const bar = $("[data-share]", box);
       bar.value = run.share * 100;
       bar.textContent = `${Math.round(run.share * 100)}${NBSP}%`;
@@ -173,7 +185,7 @@ function livePage() {
 /* ---------- the form ---------- */
 const size = (bytes) => bytes < 1e6 ? `${bytes ? Math.max(1, Math.round(bytes / 1e3)) : 0}${NBSP}kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)}${NBSP}MB` : `${(bytes / 1e9).toFixed(1)}${NBSP}GB`;
 const counted = (n, thing) => `${n.toLocaleString("en")} ${thing}${n === 1 ? "" : "s"}`;
-const MODES = { sequential: "Run sequentially", parallel: "Run one technique and the baseline", compare: "Compare the techniques" };
+const MODES = { sequential: "Run sequentially", parallel: "Run one technique and the baseline", compare: "Compare the techniques", scale: "Scale one technique" };
 const JUNK = /^(\.|Thumbs\.db$|desktop\.ini$)/i;
 
 // What surely cannot be used is said at once; everything else the server judges by its content.

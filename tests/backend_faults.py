@@ -7,9 +7,15 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from imgproc.backends import TECHNIQUES
+from imgproc.backends.board import begin_work
 from imgproc.errors import UserError
-from imgproc.image.task import Task, inner_threads
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.task import ImageJob, Task, inner_threads, pin_threads
+from imgproc.image.transport import image_task
 
 
 def double(number, stopwatch):
@@ -41,6 +47,24 @@ def meet(folder_and_count, stopwatch):
             return False
         time.sleep(0.005)
     return True
+
+
+def blur(number, stopwatch):
+    """Large enough for OpenCV to use all threads it may."""
+    cv2.GaussianBlur(np.zeros((1500, 1500), np.uint8), (5, 5), 0)
+    return number
+
+
+def pin_one_thread(wanted):
+    return pin_threads(1)
+
+
+def begin_with_one_thread(folder, wanted):
+    begin_work(folder, 1)
+
+
+def never_begin(folder, wanted):
+    time.sleep(60)
 
 
 class Unpicklable(Exception):
@@ -131,8 +155,29 @@ def exit_with_hung_thread(name):
     print(sorted((r.index, r.value, r.attempts) for r in results), flush=True)
 
 
+def carry(name, transfer, source, folder, *, again):
+    """A program that processes an image many times, with ``again`` until it is killed; says each result's error."""
+    jobs = [
+        ImageJob(source, tuple((op, str(Path(folder, f"{n}_{op}.png"))) for op in OPERATIONS), parse_parameters({}))
+        for n in range(6)
+    ]
+    backend = TECHNIQUES[name].load()(2)
+    while True:
+        for result in backend.run([image_task(n, job, transfer) for n, job in enumerate(jobs)], deadline=100):
+            print(result.error, flush=True)
+        if not again:
+            break
+    backend.close()
+
+
 if __name__ == "__main__":
     from tests import backend_faults  # workers find functions by the name of their module
 
     signal.alarm(100) if hasattr(signal, "alarm") else None
-    (backend_faults.exit_with_hung_thread if sys.argv[2:] else backend_faults.main)(sys.argv[1])
+    match sys.argv[1:]:
+        case [name]:
+            backend_faults.main(name)
+        case [name, "hang"]:
+            backend_faults.exit_with_hung_thread(name)
+        case [name, ("carry" | "carry-on") as how, transfer, source, folder]:
+            backend_faults.carry(name, transfer, source, folder, again=how == "carry-on")

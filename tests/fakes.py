@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from imgproc.backends.base import Backend, BackendError, Capabilities
+from imgproc.backends.base import DEFAULTS, Backend, BackendError, Capabilities
 from imgproc.backends.sequential import Sequential
 from imgproc.image.task import ImageJob, Span, TaskResult, Worker
 
@@ -26,8 +26,8 @@ class Fake(Backend):
     inner_threads = 1
     drop = 0
 
-    def __init__(self, workers):
-        super().__init__(workers)
+    def __init__(self, workers, options=DEFAULTS):
+        super().__init__(workers, options)
         self.passes = 0
         self.closed = 0
 
@@ -55,8 +55,8 @@ class Broken(Fake):
 class BreaksLater(Sequential):
     """Fails in its third pass: after the warm-up, in the middle of the rounds."""
 
-    def __init__(self, workers):
-        super().__init__(workers)
+    def __init__(self, workers, options=DEFAULTS):
+        super().__init__(workers, options)
         self.passes = 0
 
     def run(self, tasks, *, deadline):
@@ -84,8 +84,8 @@ class FailsInRounds(Sequential):
 
     fails_from = 3
 
-    def __init__(self, workers):
-        super().__init__(workers)
+    def __init__(self, workers, options=DEFAULTS):
+        super().__init__(workers, options)
         self.passes = 0
 
     def run(self, tasks, *, deadline):

@@ -214,6 +214,13 @@ def rounds_of(payload):
 
 
 @pytest.mark.skipif(usable_cores() < 2, reason="one core cannot run two threads at once")
+def test_the_callers_process_is_no_worker_but_may_use_a_core():
+    m = measured(workers=2, cpu=2.9)
+    assert set(raised(m)) == {"hidden-threads"}
+    m.spans += [SpanRecord(0, 0, "transfer", 0, 0.1, number) for number in range(1, 8)]
+    assert raised(m) == {}
+
+
 def test_hidden_threads_of_a_real_library():
     assert "hidden-threads" not in raised(rounds_of(payload=False), env=environment())
     busy = []

@@ -1,11 +1,12 @@
 """Every technique of the table keeps the contract of ``Backend``, whatever its tasks and workers do."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,9 @@ import numpy as np
 import psutil
 import pytest
 
-from imgproc.backends import TECHNIQUES
-from imgproc.backends.base import Backend, BackendError
+from imgproc.backends import TECHNIQUES, futures, processes, threads
+from imgproc.backends.base import Backend, BackendError, Options
+from imgproc.backends.joblib_loky import JoblibLoky
 from imgproc.backends.multiprocessing_pool import MultiprocessingPool
 from imgproc.image.codecs import decode
 from imgproc.image.operations import OPERATIONS, parse_parameters
@@ -61,8 +63,8 @@ def threaded(request, running):
 
 
 def hands(backend):
-    """How many tasks it works on at a time: OpenCV's threads work on one together."""
-    return backend.workers if backend.cv2_threads == 1 else 1
+    """How many tasks it works on at a time."""
+    return backend.workers
 
 
 def run(backend, *tasks, deadline=LONG):
@@ -94,7 +96,9 @@ def doubled(count):
 def test_one_result_per_task_with_its_index_spans_and_worker(backend):
     results = run(backend, *((faults.double, n) for n in range(40)))
     assert values(results) == doubled(40)
-    assert all(r.spans[0].stage == "canny" and r.worker.cv2_threads == backend.cv2_threads for r in results)
+    stages = ["transfer", "canny", "transfer"] if backend.name in KILLABLE else ["canny"]
+    assert all([s.stage for s in r.spans] == stages for r in results)
+    assert all(r.worker.cv2_threads == backend.cv2_threads for r in results)
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -197,6 +201,33 @@ def test_capabilities_are_class_attributes():
     assert KILLABLE == ["multiprocessing", "futures-processes", "joblib"]
 
 
+def test_capabilities_say_which_options_there_are():
+    able = {name: t.load().capabilities for name, t in TECHNIQUES.items()}
+    assert {name for name, a in able.items() if a.inner_threads} == {*THREADED, *KILLABLE}
+    assert {name for name, a in able.items() if a.chunks} == {name for name, a in able.items() if a.carries}
+    assert [name for name, a in able.items() if a.carries] == KILLABLE
+    assert [name for name, a in able.items() if a.alone] == ["joblib"]
+    for name in ("multiprocessing", "futures-processes"):
+        assert sorted(able[name].start_methods) == sorted(multiprocessing.get_all_start_methods())
+        assert able[name].start_methods[0] != "fork"
+    assert able["joblib"].start_methods == ("loky",) and able["threading"].start_methods == ()
+
+
+def test_what_a_technique_cannot_do_stays_at_the_default():
+    asked = Options(cv2_threads=3, start_method="spawn", chunk_size=5)
+    got = {name: t.load()(2, asked) for name, t in TECHNIQUES.items()}
+    shown = {name: (b.cv2_threads, b.start_method, b.chunk_size) for name, b in got.items()}
+    assert shown == {
+        "sequential": (1, None, 1),
+        "opencv": (2, None, 1),  # its own number of threads is what is asked for as workers
+        "threading": (3, None, 1),
+        "futures-threads": (3, None, 1),
+        "multiprocessing": (3, "spawn", 5),
+        "futures-processes": (3, "spawn", 5),
+        "joblib": (3, "loky", 5),
+    }
+
+
 def test_techniques_in_one_process_take_turns():
     backends = [TECHNIQUES[name].load()(2) for name in (*INLINE, *THREADED)]
     for backend in backends:
@@ -260,6 +291,130 @@ def test_close_with_kill_is_quick(backend):
     assert time.perf_counter() - before < 3
     backend.start()
     assert values(run(backend, (faults.double, 0))) == doubled(1)
+
+
+# Options
+
+
+@contextmanager
+def started(name, **options):
+    if name == "joblib" and JoblibLoky._started:
+        JoblibLoky._started.close()
+    backend = TECHNIQUES[name].load()(2, Options(**options))
+    try:
+        backend.start()
+        yield backend
+    finally:
+        backend.close()
+
+
+@pytest.mark.parametrize("name", [*THREADED, *KILLABLE])
+def test_every_worker_has_the_inner_threads_that_were_asked_for(name):
+    with started(name, cv2_threads=3) as backend:
+        for result in run(backend, *[(faults.report_threads, None)] * 4):
+            assert result.value["opencv"] == backend.cv2_threads == result.worker.cv2_threads == 3
+            assert result.worker.other_threads == 1
+    cv2.setNumThreads(1)
+
+
+@pytest.mark.parametrize("name", [*THREADED, *KILLABLE])
+def test_fewer_inner_threads_than_were_asked_for_are_said(name, monkeypatch):
+    """As by a build of OpenCV without threads."""
+    for module in (threads, futures):
+        monkeypatch.setattr(module, "pin_threads", faults.pin_one_thread)
+    monkeypatch.setattr(processes, "begin_work", faults.begin_with_one_thread)
+    with started(name, cv2_threads=3) as backend:
+        assert backend.cv2_threads == 1
+        assert run(backend, (faults.double, 1))[0].worker.cv2_threads == 1
+
+
+METHODS = [(name, method) for name in KILLABLE for method in TECHNIQUES[name].load().capabilities.start_methods]
+FORKING = [name for name, method in METHODS if method == "fork"]
+
+
+@pytest.mark.parametrize(("name", "method"), METHODS)
+def test_every_start_method(name, method, tmp_path):
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000), np.uint8), (5, 5), 0)  # now OpenCV has threads of its own here
+    try:
+        with started(name, start_method=method) as backend:
+            assert backend.start_method == method
+            assert cv2.getNumThreads() == 4
+            workers = meet(backend, tmp_path / "meeting")
+            assert len({w.pid for w in workers} - {os.getpid()}) == 2
+            assert values(run(backend, *((faults.blur, n) for n in range(6)))) == [(n, None, 1) for n in range(6)]
+            for result in run(backend, *[(faults.report_threads, None)] * 4):
+                assert set(result.value.values()) == {1}
+            if os.name != "nt":
+                os.kill(workers[0].pid, signal.SIGKILL)
+                assert [r.value for r in run(backend, *((faults.blur, n) for n in range(6)))] == [*range(6)]
+    finally:
+        cv2.setNumThreads(1)
+
+
+@pytest.mark.parametrize("name", FORKING)
+def test_forked_workers_can_have_inner_threads(name):
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000), np.uint8), (5, 5), 0)
+    try:
+        for threads in (2, 3):
+            with started(name, start_method="fork", cv2_threads=threads) as backend:
+                for result in run(backend, *((faults.blur, n) for n in range(4))):
+                    assert (result.error, result.worker.cv2_threads) == (None, threads)
+    finally:
+        cv2.setNumThreads(1)
+
+
+@pytest.mark.parametrize("name", FORKING)
+def test_forked_workers_that_hang_at_the_start_are_refused_in_plain_words(name, monkeypatch):
+    monkeypatch.setattr(processes, "begin_work", faults.never_begin)
+    monkeypatch.setattr(processes, "FORK_SECONDS", 0.5)
+    backend = TECHNIQUES[name].load()(2, Options(start_method="fork"))
+    others = set(multiprocessing.active_children())
+    before = time.perf_counter()
+    with pytest.raises(BackendError, match="Choose forkserver or spawn"):
+        backend.start()
+    assert time.perf_counter() - before < 8
+    assert set(multiprocessing.active_children()) <= others
+
+
+@pytest.mark.parametrize("name", KILLABLE)
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_chunks_of_any_size_give_one_result_per_task(name, size, tmp_path):
+    with started(name, chunk_size=size) as backend:
+        results = run(backend, *((faults.double, n) for n in range(20)), (faults.fail, None), (lambda p, s: 1, None))
+        assert values(results[:20]) == doubled(20)
+        assert "ZeroDivisionError" in results[20].error and "while handing this image" in results[21].error
+        assert values(run(backend)) == []
+        tasks = [Task(i, faults.touch, str(tmp_path / str(i))) for i in range(60)]
+        with closing(backend.run(tasks, deadline=LONG)) as early:
+            assert next(early).error is None
+        assert values(run(backend, (faults.double, 0))) == doubled(1)
+
+
+@pytest.mark.parametrize("name", KILLABLE)
+def test_a_chunk_goes_to_one_worker_and_comes_back_at_once(name):
+    with started(name, chunk_size=3) as backend:
+        results = list(backend.run([Task(i, faults.nap, 0.02) for i in range(12)], deadline=LONG))
+    for start in range(0, 12, 3):
+        chunk = results[start : start + 3]
+        assert [r.index - chunk[0].index for r in chunk] == [0, 1, 2] and chunk[0].index % 3 == 0
+        assert len({r.worker.pid for r in chunk}) == 1
+
+
+@unix
+@pytest.mark.parametrize("name", KILLABLE)
+def test_a_worker_that_dies_or_hangs_in_the_middle_of_a_chunk_costs_one_task(name, tmp_path):
+    kill = (faults.signal_self, (signal.SIGKILL, str(tmp_path), 1))
+    with started(name, chunk_size=3) as backend:
+        results = run(backend, *((faults.double, n) for n in range(4)), kill, *[(faults.nap, 0.01)] * 5)
+        assert values(results[:4]) == doubled(4)
+        assert values(results[4:5]) == [(2, None, 2)]
+        assert [(r.error, r.attempts) for r in results[5:]] == [(None, 1)] * 5
+        hanging = [(faults.nap, 0.2), (faults.nap, 30), *((faults.double, n) for n in range(4))]
+        results = run(backend, *hanging, deadline=0.7)
+        assert [r.error is None for r in results] == [True, False, True, True, True, True]
+        assert results[1].attempts == 2 and "longer than the limit" in results[1].error
 
 
 # Death

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgproc.measure.breakdown import PARTS, breakdown, largest
+from imgproc.measure.derive import stages
 from imgproc.measure.results import SpanRecord
 
 
@@ -22,7 +23,7 @@ def parts(wall, spans, workers=2, inner=1, base_wall=8.0, base=BASE):
 
 def test_a_perfect_technique_is_only_ideal():
     found = parts(4.0, lane(1, ("canny", 0, 4)) + lane(2, ("canny", 0, 4)))
-    assert found == {"ideal": 4.0, "contention": 0, "transfer": 0, "dispatch": 0, "waiting": 0, "remainder": 0}
+    assert found == {part: 4.0 if part == "ideal" else 0 for part in PARTS}
     assert largest(found) is None
 
 
@@ -65,6 +66,72 @@ def test_the_baseline_against_itself():
     assert found["ideal"] == 8.0 and found["dispatch"] == 1.0 and found["remainder"] == -1.0
 
 
+def caller(*spans):
+    """Spans of the caller's own process."""
+    return lane(0, *spans)
+
+
+def test_a_caller_that_does_everything_while_its_workers_wait():
+    found = parts(8.0, caller(("decode", 0, 2), ("canny", 2, 8)))
+    # What it did itself is half of what the two waited for: the other half is what nobody used.
+    assert found == {part: 4.0 if part in ("ideal", "caller") else 0 for part in PARTS}
+
+
+def test_a_caller_that_works_while_nobody_waits_saves_time():
+    found = parts(3.0, lane(1, ("canny", 0, 3)) + lane(2, ("canny", 0, 3)) + caller(("decode", 0.5, 2.5)))
+    assert found == {**dict.fromkeys(PARTS, 0), "ideal": 4.0, "caller": -1.0}
+    assert largest(found) is None
+
+
+def test_workers_wait_for_the_caller_to_send_and_to_write():
+    """The textbook pool: the caller decodes and sends, the workers compute, the caller fetches and writes."""
+    spans = lane(1, ("canny", 2, 5)) + lane(2, ("transfer", 2, 3), ("canny", 3, 6))
+    at_caller = caller(("decode", 0, 1), ("transfer", 1, 2), ("transfer", 5, 6), ("decode", 6, 7))
+    found = parts(8.0, spans + at_caller)
+    assert found["transfer"] == pytest.approx((2 + 1 + 1) / 2)  # both wait for the first, one moves, one waits
+    assert found["caller"] == pytest.approx((4 - 2) / 2)  # both wait while it decodes and writes
+    assert found["contention"] == 0 and found["dispatch"] == 0
+    assert found["waiting"] == 1.0
+
+
+def test_only_idle_time_is_blamed_on_the_caller():
+    both = lane(1, ("canny", 0, 2), ("canny", 3, 4)) + lane(2, ("canny", 0, 4))
+    found = parts(4.0, both + caller(("transfer", 1, 2.5)))
+    assert found["transfer"] == 0.25 and found["dispatch"] == 0.25 and found["caller"] == 0
+
+
+def test_stages_count_the_callers_work_but_only_workers_wait():
+    spans = lane(1, ("canny", 0, 2)) + caller(("encode", 2, 5), ("transfer", 5, 6))
+    assert stages(spans, 2 * 6.0) == {"canny": 2.0, "encode": 3.0, "transfer": 1.0, "wait": 10.0}
+
+
+SPAN = st.tuples(st.floats(0, 1), st.floats(0.001, 1), st.sampled_from(["canny", "transfer"]))
+
+
+@given(
+    st.lists(st.lists(SPAN, max_size=5), min_size=1, max_size=5),
+    st.lists(SPAN, max_size=8),
+    st.integers(1, 8),
+    st.integers(1, 4),
+    st.floats(0.1, 50),
+    st.floats(0, 2),
+)
+def test_the_parts_add_up_whatever_the_caller_does(lanes, own, workers, inner, base_wall, after):
+    spans, wall = [], 0.0
+    for worker, tasks in enumerate([own, *lanes[:workers]]):
+        at = 0.0
+        for gap, seconds, stage in tasks:
+            spans.append(SpanRecord(worker, 0, stage, at + gap, at + gap + seconds))
+            at += gap + seconds
+        wall = max(wall, at)
+    wall += after
+    found = parts(wall, spans, workers=workers, inner=inner, base_wall=base_wall)
+    assert sum(found.values()) == pytest.approx(wall, abs=1e-5)
+    assert all(found[part] >= 0 for part in ("transfer", "dispatch", "waiting"))
+    helped = sum(span.end - span.start for span in spans if span.worker == 0 and span.stage != "transfer")
+    assert -helped / workers - 1e-5 <= found["caller"] <= wall - helped / workers + 1e-5
+
+
 @given(
     st.lists(st.lists(st.tuples(st.floats(0, 1), st.floats(0.001, 1)), max_size=5), min_size=1, max_size=5),
     st.integers(1, 8),
@@ -84,4 +151,4 @@ def test_the_parts_always_add_up(lanes, workers, inner, base_wall, after):
     found = parts(wall, spans, workers=workers, inner=inner, base_wall=base_wall)
     assert list(found) == list(PARTS)
     assert sum(found.values()) == pytest.approx(wall, abs=1e-5)
-    assert found["dispatch"] >= 0 and found["waiting"] >= 0 and found["transfer"] >= 0
+    assert found["dispatch"] >= 0 and found["waiting"] >= 0 and found["transfer"] >= 0 and found["caller"] == 0

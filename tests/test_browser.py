@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakeRun, browsing, jpeg
 
+from imgproc.measure.results import Progress
 from imgproc.runs.store import Store
+from imgproc.settings import Settings
 
 pytestmark = pytest.mark.browser
 PHONE = {"width": 390, "height": 844}
@@ -46,7 +49,7 @@ def test_every_page_is_clean(browse: Open, make_run: MakeRun, scheme: str, size:
         page.wait_for_timeout(120)
         assert overflow(page) <= 0, path
         if path == f"/runs/{runs[0].id}":
-            page.get_by_text("What the workers did").click()
+            page.get_by_text("The timeline in numbers").click()
             assert overflow(page) <= 0, path
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(252, 252, 251)" if scheme == "light" else "rgb(20, 23, 26)")
@@ -211,6 +214,53 @@ def test_gallery_by_keyboard(browse: Open, make_run: MakeRun) -> None:
     assert page.get_by_role("dialog").is_visible()
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").is_hidden()
+
+
+def test_the_timeline_zooms_and_tells(browse: Open, make_run: MakeRun) -> None:
+    page = browse(f"/runs/{make_run(images=4).id}", viewport=PHONE)
+    box = page.locator("[data-timeline]")
+    assert page.locator("[data-readout]").inner_text().startswith("Point at a block")
+    page.locator("[data-timeline] rect:has(title)").nth(2).hover()
+    assert page.locator("[data-readout]").inner_text().startswith("photo 1.jpg, canny, ")
+    wide = [box.evaluate("box => box.scrollWidth")]
+    for level in ("2×", "4×"):
+        page.get_by_role("button", name=level).click()
+        wide.append(box.evaluate("box => box.scrollWidth"))
+        assert page.get_by_role("button", name=level).get_attribute("aria-pressed") == "true"
+    assert wide[0] < wide[1] < wide[2] and overflow(page) <= 0
+    middle = box.evaluate("box => (box.scrollLeft + box.clientWidth / 2) / box.scrollWidth")
+    page.get_by_role("button", name="2×").click()
+    assert abs(middle - box.evaluate("box => (box.scrollLeft + box.clientWidth / 2) / box.scrollWidth")) < 0.02
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_timeline_shows_what_is_chosen(browse: Open, make_run: MakeRun, settings: Settings, scripts: bool) -> None:
+    record = make_run(images=4)
+    for t in record.techniques:
+        t.spans += [replace(span, round=2) for span in t.spans]
+    record.save(settings.RESULTS_DIR / record.id)
+    page = browse(f"/runs/{record.id}", java_script_enabled=scripts)
+    assert page.locator(".tl-lanes").count() == 2
+    assert page.get_by_role("group", name="Zoom of the timeline").is_visible() is scripts
+    page.get_by_label("Round", exact=True).select_option("round 2")
+    page.get_by_label("Techniques", exact=True).select_option("Sequential")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("heading", name="What each worker did, round 2").wait_for()
+    assert page.locator(".tl-lanes").count() == 1 and page.url.endswith("round=2&with=sequential#timeline")
+    assert page.get_by_label("Round", exact=True).input_value() == "2"
+
+
+def test_the_rounds_of_a_live_run_appear(browse: Open, make_run: MakeRun, store: Store) -> None:
+    run = make_run(state="running", mode="compare")
+    page = browse(f"/runs/{run.id}", viewport=PHONE)
+    assert page.locator("#rounds").is_hidden()
+    told = Progress("rounds", "threading", "Threads", 1, 6, 0, 3, walls={"Threads": [], "Sequential": [0.9]})
+    store.set_progress(run.id, told)
+    page.locator("#rounds .is-now").wait_for()
+    assert page.locator("#rounds .is-done").count() == 1 and page.locator("#rounds .is-todo").count() == 10
+    store.set_progress(run.id, replace(told, walls={"Threads": [0.45], "Sequential": [0.9]}))
+    page.locator("#rounds .so-far-n", has_text="2.00×").wait_for()
+    assert overflow(page) <= 0
 
 
 def test_a_thousand_images(browse: Open, make_run: MakeRun) -> None:

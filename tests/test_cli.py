@@ -11,12 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scale_runs import scale_run
 
 from imgproc.backends import TECHNIQUES
-from imgproc.cli import find_images
 from imgproc.errors import UserError
 from imgproc.image.codecs import decode, encode
 from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_parameters
+from imgproc.runs.paths import find_images
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -249,6 +250,20 @@ def test_a_comparison_is_a_table_and_a_record_that_verifies(photos, tmp_path):
     assert spoiled.returncode == 1
     assert "Threads: speedup is " in spoiled.stdout and "joblib: " in spoiled.stdout
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_scale_run_is_verified_with_its_curves_and_laws(tmp_path):
+    record = scale_run((1, 2, 3, 4, 6, 8), inner=(1, 2), noise=0.02)
+    record.save(tmp_path)
+    verified = imgproc("verify", tmp_path / "run.json")
+    assert verified.returncode == 0 and "Every figure follows" in verified.stdout
+    record.scaling.amdahl.serial /= 2
+    record.weak[0].speedup *= 1.1
+    record.save(tmp_path)
+    spoiled = imgproc("verify", tmp_path / "run.json")
+    assert spoiled.returncode == 1
+    assert "scaling.amdahl.serial is 0.0" in spoiled.stdout
+    assert "Threads, 2 workers, 2 times the images: speedup is 2." in spoiled.stdout
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", '{"schema": 9}', "[1]"])

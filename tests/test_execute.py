@@ -13,7 +13,8 @@ from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
 from imgproc.image.codecs import decode, encode
 from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.runs.execute import Places, process
+from imgproc.runs.execute import process
+from imgproc.runs.passes import Places
 from imgproc.runs.progress import Cancelled
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.settings import Settings

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -17,78 +17,28 @@ import cv2
 import numpy as np
 import pytest
 from conftest import browsing
+from figure_records import BARS, CASES, GONE, SEVEN, SHARES, TWO, fabricated, scaled
 
 from imgproc.errors import UserError
-from imgproc.measure.derive import derive
-from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
-from imgproc.runs import charts, drawing
-from imgproc.runs.figures import figure, figures, kept
-from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.measure.results import TechniqueMeasurement
+from imgproc.runs.figures import CHARTS, drawing, figure, figures, kept, rounds, speedup, stages
+from imgproc.runs.figures.bars import Places
+from imgproc.runs.figures.charts import measured as shown_of
+from imgproc.runs.figures.charts import ticks
+from imgproc.runs.record import Record
 
 NAMES = ["speedup", "rounds", "stages"]
-SHARES = {"read": 0.01, "decode": 0.17, "canny": 0.19, "gaussian": 0.07, "equalize": 0.09, "encode": 0.42}
-# Name, label, workers, how long the work takes against the baseline's.
-SEVEN = [
-    ("sequential", "Sequential", 1, 1.0),
-    ("opencv", "OpenCV’s own threads", 1, 1.02),
-    ("multiprocessing", "Process pool", 2, 1.12),
-    ("threading", "Threads", 2, 1.01),
-    ("futures-threads", "Futures, threads", 2, 1.015),
-    ("futures-processes", "Futures, processes", 2, 1.14),
-    ("joblib", "joblib", 2, 1.2),
-]
-TWO = [SEVEN[0], SEVEN[3]]
-TWELVE = [
-    *SEVEN,
-    ("slow", "A technique with a label that is really much too long for its column", 2, 2.6),
-    ("mpi", "Message passing, two ranks of one machine (MPI)", 2, 1.3),
-    ("dask", "Dask, $distributed$ cluster & <more>", 2, 1.5),
-    ("gpu", "GPU pipeline", 1, 0.12),
-    ("cuda", "CUDA through Numba", 1, 0.0006),
-]
+#: Every figure of every record that has it.
+EVERY = [(case, f.name) for case, record in CASES.items() for f in figures(record)]
 
 
-def measured(name, label, workers, factor, *, images=12, rounds=9, base=1.7, noise=0.015):
-    chance = random.Random(name)
-    technique = TechniqueMeasurement(name, label, workers=workers, identical=True, startup_seconds=0.001)
-    for number in range(1, rounds + 1):
-        scale = factor * chance.lognormvariate(0, noise)
-        ends = [0.0] * workers
-        for image in range(images):
-            worker = image % workers
-            for stage, share in SHARES.items():
-                start = ends[worker]
-                ends[worker] += share * base / images * scale
-                technique.spans.append(SpanRecord(worker + 1, image, stage, start, ends[worker], number))
-        technique.rounds.append(Round(max(ends) * 1.01))
-    return technique
-
-
-def fabricated(techniques=tuple(SEVEN), *, mode="compare", images=12, cores=2, **changes):
-    record = Record("0123456789ab", mode, RunSettings(["canny", "gaussian", "equalize"], {}, workers=2, seed=7))
-    record.state, record.environment = "done", {"cores_usable": cores}
-    record.images = [ImageRecord(k, f"photo {k}.jpg", 96, 64, "JPEG") for k in range(images)]
-    record.techniques = [measured(*row, images=images, **changes) for row in techniques]
-    derive(record.techniques, images=images, megapixels=1.0)
-    record.best = min(record.techniques, key=lambda t: t.median_seconds).name
-    return record
-
-
-CASES = {
-    "two": fabricated(TWO, mode="parallel"),
-    "seven": fabricated(),
-    "twelve": fabricated(TWELVE),
-    "no intervals": fabricated(rounds=3),
-    "instant": fabricated(base=0.0004),
-    "many rounds": fabricated(rounds=60, images=2),
-    "sixty-four cores": fabricated([SEVEN[0], ("threading", "Threads", 64, 1.3)], images=128, cores=64),
-}
-GONE = TechniqueMeasurement("cupy", "CuPy", available=False, reason="The Python package cupy is not installed.")
-
-
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=BARS)
 def record(request):
-    return CASES[request.param]
+    return BARS[request.param]
+
+
+def of(record, name):
+    return next(f for f in figures(record) if f.name == name)
 
 
 def texts(svg: bytes) -> list[str]:
@@ -103,48 +53,61 @@ def pixels(png: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("name", NAMES)
-def test_svg_is_well_formed_with_text_as_text_and_the_size_that_was_said(record, name, narrow):
-    said = next(f for f in figures(record) if f.name == name)
-    svg = figure(record, name, "svg", "light", narrow)
+@pytest.mark.parametrize(("case", "name"), EVERY)
+def test_svg_is_well_formed_with_text_as_text_and_the_size_that_was_said(case, name, narrow):
+    said = of(CASES[case], name)
+    svg = figure(CASES[case], name, "svg", "light", narrow)
     root = ElementTree.fromstring(svg)
     width, height = said.narrow if narrow else said.wide
     assert width == (344 if narrow else 864)
     assert [float(root.get(side).removesuffix("pt")) / 0.75 for side in ("width", "height")] == [width, height]
-    shown = " ".join(texts(svg))
-    for row in charts.CHARTS[name](record).rows:
-        assert row.label.split()[0] in shown
-        assert row.value in shown
     outside = [e.get(k) for e in root.iter() for k in e.attrib if k.endswith("href") and not e.get(k).startswith("#")]
     assert outside == []
     assert not re.search(rb"<script|dc:date|dc:creator|matplotlib", svg, re.IGNORECASE)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_png_has_twice_the_pixels_and_is_drawn_on_the_ground_of_its_theme(record, name):
-    said = next(f for f in figures(record) if f.name == name)
+def test_the_picture_names_every_technique_and_its_value(record, name):
+    for narrow in (False, True):
+        sheet = drawing.Sheet(CHARTS[name](record), "light", narrow)
+        shown = " ".join(text.get_text() for text in sheet.axes.texts)
+        for row in CHARTS[name](record).rows:
+            assert row.label.split()[0] in shown
+            assert row.value in shown
+
+
+@pytest.mark.parametrize(("name", "case"), {name: case for case, name in EVERY}.items())
+def test_png_has_twice_the_pixels_and_is_drawn_on_the_ground_of_its_theme(name, case):
+    said = of(CASES[case], name)
     for theme, narrow, ground in (("light", False, 255), ("dark", True, 0x14)):
-        image = pixels(figure(record, name, "png", theme, narrow))
+        image = pixels(figure(CASES[case], name, "png", theme, narrow))
         width, height = said.narrow if narrow else said.wide
         assert image.shape[:2] == (2 * height, 2 * width)
         assert image[-1, -1, 2] == ground and (image.shape[2] == 3 or image[..., 3].min() == 255)
         assert len(np.unique(image[..., :3].astype(np.uint32) @ np.array([1, 256, 65536], np.uint32))) > 10
 
 
-@pytest.mark.parametrize("format", ["svg", "png"])
-@pytest.mark.parametrize("name", NAMES)
-def test_the_same_bytes_each_time_also_in_another_process(name, format):
-    record = CASES["two"]
-    first = figure(record, name, format)
-    assert figure(record, name, format) == first
-    code = (
-        "import hashlib, json, sys; from imgproc.runs.figures import figure; from imgproc.runs.record import Record;"
-        f"r = Record.from_dict(json.load(sys.stdin)); sys.stdout.buffer.write(figure(r, {name!r}, {format!r}))"
-    )
+AGAIN = """
+import hashlib, json, sys
+from imgproc.runs.figures import figure, figures
+from imgproc.runs.record import Record
+r = Record.from_dict(json.load(sys.stdin))
+made = {f.name + "." + t: figure(r, f.name, t) for f in figures(r) for t in ("svg", "png")}
+print(json.dumps({name: hashlib.sha256(data).hexdigest() for name, data in made.items()}))
+"""
+
+
+@pytest.mark.parametrize("case", ["two", "scale, two cores"])
+def test_the_same_bytes_each_time_also_in_another_process(case):
+    record = CASES[case]
     again = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], input=json.dumps(record.to_dict()).encode(), capture_output=True
+        [sys.executable, "-W", "error", "-c", AGAIN], input=json.dumps(record.to_dict()).encode(), capture_output=True
     )
-    assert (again.stderr, again.stdout) == (b"", first)
+    assert again.stderr == b""
+    found = json.loads(again.stdout)
+    assert len(found) == 2 * len(figures(record))
+    for name, digest in found.items():
+        assert hashlib.sha256(figure(record, *name.split("."))).hexdigest() == digest, name
 
 
 def test_themes_and_widths_differ():
@@ -157,60 +120,82 @@ def test_themes_and_widths_differ():
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("name", NAMES)
-def test_no_text_meets_another_or_leaves_the_figure(record, name, narrow):
-    sheet = drawing.Sheet(charts.CHARTS[name](record), "light", narrow)
+@pytest.mark.parametrize(("case", "name"), EVERY)
+def test_no_text_meets_another_or_leaves_the_figure(case, name, narrow):
+    sheet = drawing.Sheet(CHARTS[name](CASES[case]), "light", narrow)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(sheet.figure)
     with drawing.matplotlib.rc_context({"font.family": ["DejaVu Sans"]}):  # as wide as fonts come
         boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in sheet.axes.texts]
     for text, box in boxes:
-        assert box.x0 >= -1 and box.x1 <= sheet.layout.width + 1, text
-        assert box.y0 >= -1 and box.y1 <= sheet.layout.height + 1, text
+        assert box.x0 >= -1 and box.x1 <= sheet.width + 1, text
+        assert box.y0 >= -1 and box.y1 <= sheet.height + 1, text
     met = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.shrunk(1, 0.8).overlaps(other)]
     assert met == []
 
 
+def drawn(chart, narrow=False):
+    return drawing.Sheet(chart, "light", narrow), Places(chart, narrow)
+
+
 def test_bars_and_marks_are_where_the_values_are():
     record = CASES["seven"]
-    sheet = drawing.Sheet(charts.speedup(record), "light", False)
-    layout = sheet.layout
-    for (row, middle), bar in zip(sheet.rows(), sheet.axes.patches, strict=False):
+    chart = speedup.chart(record)
+    sheet, places = drawn(chart)
+    for (row, middle), bar in zip(places.of(chart.rows), sheet.axes.patches, strict=False):
         assert bar.get_y() + bar.get_height() / 2 == pytest.approx(middle)
-        share = bar.get_width() / (layout.right - layout.left)
-        assert share * sheet.chart.high == pytest.approx(row.at)
+        share = bar.get_width() / (places.right - places.left)
+        assert share * chart.axis.high == pytest.approx(row.at)
     dots = [line for line in sheet.axes.lines if line.get_marker() == "o"]
     hollow = [dot.get_markerfacecolor() == drawing.COLOURS["light"]["paper"] for dot in dots]
-    verdicts = [t.verdict for t in charts.measured(record) if t.name != "sequential"]
+    verdicts = [t.verdict for t in shown_of(record) if t.name != "sequential"]
     assert hollow == [verdict == "no measurable difference" for verdict in verdicts] and any(hollow)
     dashed = [line for line in sheet.axes.lines if line.is_dashed()]
-    assert [line.get_xdata()[0] for line in dashed] == [pytest.approx(sheet.x(2))]
+    assert [line.get_xdata()[0] for line in dashed] == [pytest.approx(places.x(2))]
 
 
 def test_every_round_is_a_dot_on_a_scale_that_holds_them_all(record):
-    sheet = drawing.Sheet(charts.rounds(record), "light", False)
+    chart = rounds.chart(record)
+    sheet, places = drawn(chart)
     dots = [line.get_xdata() for line in sheet.axes.lines if line.get_marker() == "o"]
-    assert [len(line) for line in dots] == [len(t.rounds) for t in charts.measured(record)]
-    for t, line in zip(charts.measured(record), dots, strict=True):
-        assert list(line) == [pytest.approx(sheet.x(r.wall_seconds)) for r in t.rounds]
-        assert min(line) >= sheet.layout.left and max(line) <= sheet.layout.right
-    walls = [r.wall_seconds for t in charts.measured(record) for r in t.rounds]
-    assert sheet.chart.logarithmic == (max(walls) / min(walls) > charts.LOGARITHMIC)
-    assert 3 <= len(sheet.ticks()) <= 8
+    assert [len(line) for line in dots] == [len(t.rounds) for t in shown_of(record)]
+    for t, line in zip(shown_of(record), dots, strict=True):
+        assert list(line) == [pytest.approx(places.x(r.wall_seconds)) for r in t.rounds]
+        assert min(line) >= places.left and max(line) <= places.right
+    walls = [r.wall_seconds for t in shown_of(record) for r in t.rounds]
+    assert chart.axis.logarithmic == (max(walls) / min(walls) > rounds.LOGARITHMIC)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "said"),
+    [
+        (0, 2.1, "×", ["0×", "0.5×", "1×", "1.5×", "2×"]),
+        (0, 0.614, "s", ["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6"]),
+        (0.84, 0.911, "s", ["0.84", "0.86", "0.88", "0.90"]),
+        (0, 0.0421, "ms", ["0", "10", "20", "30", "40"]),
+        (0, 1, "s", ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+    ],
+)
+def test_ticks_are_round_and_not_too_many(low, high, unit, said):
+    found = ticks(low, high, 7, unit)
+    assert 3 <= len(found) <= 7
+    assert [text for _, text in found] == said
+    assert all(low <= value <= high for value, _ in found)
 
 
 def test_stages_are_stacked_in_the_order_of_the_work_and_make_up_the_workers_time(record):
-    sheet = drawing.Sheet(charts.stages(record), "light", False)
-    bars = sheet.axes.patches[len(sheet.layout.legend) :]
-    for row, middle in sheet.rows():
+    chart = stages.chart(record)
+    sheet, places = drawn(chart)
+    bars = sheet.axes.patches[len(chart.legend(places)) :]
+    for row, middle in places.of(chart.rows):
         own = [b for b in bars if b.get_y() + b.get_height() / 2 == pytest.approx(middle)]
         assert [stage for stage, _ in row.parts] == [*SHARES, "wait"]
         assert len(own) == len(row.parts)
         lefts = [b.get_x() for b in own]
         assert all(one <= other for one, other in pairwise(lefts))
     technique = {t.label: t for t in record.techniques}
-    for row in sheet.chart.rows:
+    for row in chart.rows:
         t = technique[row.label]
         whole = t.workers * t.rounds[t.typical_round - 1].wall_seconds
         assert sum(value for _, value in row.parts) == pytest.approx(whole, rel=1e-3, abs=1e-5)
@@ -221,10 +206,10 @@ def test_stages_that_look_alike_share_an_entry_of_the_legend():
     record.settings.operations.append("emboss")
     for t in record.techniques:
         t.stages |= {"write": 0.1, "transfer": 0.05, "emboss": 0.2}
-    chart = charts.stages(record)
+    chart = stages.chart(record)
     expected = ["read, write", "decode", "canny", "gaussian", "equalize", "emboss", "encode", "transfer", "waiting"]
     for narrow in (False, True):
-        assert [e.text for e in drawing.Layout(chart, narrow).legend] == expected
+        assert [e.text for e in chart.legend(Places(chart, narrow))] == expected
     assert {"transfer", "emboss", "waiting"} <= set(texts(figure(record, "stages", narrow=True)))
 
 
@@ -272,16 +257,51 @@ def test_a_matplotlibrc_of_the_machine_changes_nothing(tmp_path):
 
 
 def test_a_record_has_the_figures_that_its_data_allow():
-    assert [f.name for f in figures(CASES["seven"])] == NAMES
+    assert [f.name for f in figures(CASES["seven"])] == ["waterfall", *NAMES]
     once = fabricated(TWO, rounds=1)
-    assert [f.name for f in figures(once)] == ["speedup", "stages"]
+    assert [f.name for f in figures(once)] == ["waterfall", "speedup", "stages"]
     alone = fabricated([SEVEN[0]], mode="sequential")
     assert [f.name for f in figures(alone)] == ["rounds", "stages"]
     unstaged = fabricated(TWO)
     for t in unstaged.techniques:
-        t.stages = {}
+        t.stages = t.breakdown = {}
     assert [f.name for f in figures(unstaged)] == ["speedup", "rounds"]
     assert figures(Record("0" * 12, "compare", alone.settings)) == []
+
+
+def test_each_says_where_it_belongs():
+    sections = {f.name: f.section for case in ("seven", "scale, two cores") for f in figures(CASES[case])}
+    assert sections == {"waterfall": "why", "scaling": "scaling", "grid": "scaling", **dict.fromkeys(NAMES, "figures")}
+
+
+@pytest.mark.parametrize("case", ["transfers", "scale, two cores"])
+def test_several_measurements_of_one_technique_are_told_apart(case):
+    record = CASES[case]
+    labels = [t.label for t in shown_of(record)]
+    assert len({t.name for t in record.techniques}) == 2 < len(set(labels)) == len(labels)
+    for name in ("rounds", "stages"):
+        rows = CHARTS[name](record).rows
+        assert [row.label for row in rows] == labels
+        assert [row.label for row in rows if row.main] == [record.technique.label]
+        assert [label for label, _ in of(record, name).cells] == labels
+
+
+def test_measurements_of_one_technique_are_not_called_techniques():
+    said = of(CASES["transfers"], "speedup").sentence
+    assert said.endswith("; two measurements faster than sequential, one measurement slower.")
+
+
+def test_scale_mode_is_listed_by_its_workers_with_the_baseline_last():
+    labels = [row.label for row in rounds.chart(CASES["scale, two cores"]).rows]
+    assert labels[:2] == ["Threads, 1 worker", "Threads, 2 workers"] and labels[-1] == "Sequential"
+    assert labels[4] == "Threads, 1 worker with 2 OpenCV threads each"
+
+
+def test_scale_mode_shows_its_speedups_once():
+    record = scaled(2, [1, 2, 4], 0.05)
+    assert "speedup" not in [f.name for f in figures(record)]
+    record.scaling = None  # it could not be put together
+    assert "speedup" in [f.name for f in figures(record)]
 
 
 def test_what_could_not_run_is_left_out():
@@ -298,12 +318,12 @@ def test_other_pixels_have_no_speedup_and_it_is_said():
     joblib = next(t for t in record.techniques if t.name == "joblib")
     joblib.identical, joblib.speedup, joblib.speedup_ci95, joblib.verdict = False, None, None, None
     assert "joblib" not in texts(figure(record, "speedup"))
-    assert "Other pixels, so no speedup: joblib." in next(f for f in figures(record) if f.name == "rounds").sentence
+    assert "Other pixels, so no speedup: joblib." in of(record, "rounds").sentence
 
 
 def test_sentences_and_alternatives_give_the_values():
     record = CASES["seven"]
-    speedup, rounds, stages = figures(record)
+    speedup, rounds, stages = (of(record, name) for name in NAMES)
     best = record.technique
     low, high = best.speedup_ci95
     assert speedup.sentence.startswith(f"{best.label}: {best.speedup:.2f}× (95\u00a0% interval {low:.2f}–{high:.2f}), ")
@@ -325,39 +345,39 @@ def test_sentences_and_alternatives_give_the_values():
 )
 def test_a_single_technique_against_sequential(factor, said):
     record = fabricated([SEVEN[0], ("threading", "Threads", 2, factor)], mode="parallel", noise=0.03)
-    assert said in figures(record)[0].sentence
+    assert said in of(record, "speedup").sentence
     few = fabricated([SEVEN[0], ("threading", "Threads", 2, factor)], mode="parallel", rounds=3)
-    assert figures(few)[0].sentence.endswith("; too few rounds to be sure.")
+    assert of(few, "speedup").sentence.endswith("; too few rounds to be sure.")
 
 
 def test_more_than_the_ideal_is_not_a_share_of_it():
-    assert ", more than the ideal 2×; " in figures(CASES["twelve"])[0].sentence
+    assert ", more than the ideal 2×; " in of(CASES["twelve"], "speedup").sentence
 
 
 def test_the_axis_says_that_it_does_not_begin_at_zero():
-    assert charts.rounds(CASES["seven"]).axis == "Seconds for 12 images, axis not from zero"
-    assert charts.rounds(CASES["twelve"]).axis == "Seconds for 12 images, logarithmic axis"
-    assert charts.rounds(CASES["instant"]).axis.startswith("Milliseconds")
+    assert rounds.chart(CASES["seven"]).axis.said == "Seconds for 12 images, axis not from zero"
+    assert rounds.chart(CASES["twelve"]).axis.said == "Seconds for 12 images, logarithmic axis"
+    assert rounds.chart(CASES["instant"]).axis.said.startswith("Milliseconds")
     for name in ("speedup", "stages"):
-        assert charts.CHARTS[name](CASES["seven"]).low == 0
+        assert CHARTS[name](CASES["seven"]).axis.low == 0
 
 
 def test_a_sample_is_counted_as_such():
     record = fabricated(TWO)
     record.sample = [0, 3, 5]
-    assert charts.rounds(record).axis.startswith("Seconds for 3 images")
+    assert rounds.chart(record).axis.said.startswith("Seconds for 3 images")
 
 
 def test_tables_hold_every_value():
     record = CASES["seven"]
-    speedup, rounds, stages = figures(record)
+    speedup, rounds, stages = (of(record, name) for name in NAMES)
     assert speedup.columns == ()
     assert rounds.columns == tuple(f"Round {k}" for k in range(1, 10))
-    assert stages.columns == (*SHARES, "waiting")
+    assert stages.columns == (*map(str.capitalize, SHARES), "Waiting")
     for made in (rounds, stages):
-        assert [label for label, _ in made.cells] == [t.label for t in charts.measured(record)]
+        assert [label for label, _ in made.cells] == [t.label for t in shown_of(record)]
         assert all(len(values) == len(made.columns) for _, values in made.cells)
-    best = charts.measured(record)[0]
+    best = shown_of(record)[0]
     assert rounds.cells[0][1][0] == f"{best.rounds[0].wall_seconds:.3f}\u00a0s"
 
 
@@ -457,6 +477,8 @@ def test_the_page_shows_them_in_both_themes_and_widths(client, run):
     page = client.get(f"/runs/{run.id}").text
     assert page.index('id="numbers"') < page.index('id="figures"') < page.index('id="conditions"')
     for made in figures(run):
+        if made.section != "figures":
+            continue
         assert page.count(f"/runs/{run.id}/figures/{made.name}.svg") == 5
         assert f"/runs/{run.id}/figures/{made.name}.png?download=1" in page
     found = re.findall(r'(?:src|srcset|href)="(/runs/\w+/figures/[^"]+)"', page)
@@ -494,7 +516,7 @@ def test_a_browser_shows_the_figures_of_its_theme_and_width(browser, server, run
         )
         seen = page.evaluate(SEEN)
         assert len(seen) == 3
-        for (address, loaded, wide, high), made in zip(seen, figures(run), strict=True):
+        for (address, loaded, wide, high), made in zip(seen, (of(run, name) for name in NAMES), strict=True):
             assert loaded and f"/{made.name}.svg?theme={theme}" in address
             assert ("narrow=1" in address) == (width == 360)
             ratio = made.narrow if width == 360 else made.wide

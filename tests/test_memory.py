@@ -2,6 +2,9 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
+import threading
 import time
 from multiprocessing import shared_memory
 
@@ -78,6 +81,34 @@ def test_workers_are_summed():
         workers.end()
 
 
+def test_all_descendants_are_found(tmp_path):
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()']).wait()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    # A child that a thread other than the main one made.
+    make = threading.Thread(
+        target=lambda: others.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+    )
+    others: list[subprocess.Popen] = []
+    make.start()
+    try:
+        until = time.monotonic() + 20
+        while not (grandchildren := psutil.Process(child.pid).children()):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        make.join()
+        wanted = {os.getpid(), child.pid, grandchildren[0].pid, others[0].pid}
+        assert wanted <= set(own_tree())
+        assert set(own_tree()) == set(own_tree(tmp_path))  # where Linux does not tell
+        grandchildren[0].kill()
+        child.wait(20)
+        assert child.pid not in own_tree()
+    finally:
+        child.kill()
+        child.communicate()
+        others[0].kill()
+        others[0].wait()
+
+
 def test_only_the_processes_asked_for_count():
     workers = Workers(2)
     try:
@@ -126,7 +157,48 @@ def test_sampling_is_cheap_and_goes_on_to_the_end():
     seconds = time.perf_counter() - start
     assert peak.cost_seconds < 0.01 * seconds
     assert peak.samples >= 10
-    assert peak.full_readings >= 3  # before, after, and at least once in between
+
+
+def test_a_long_block_is_read_in_full_before_after_and_in_between(tmp_path):
+    Process(tmp_path, 10, 8192 * 1024, 3000 * 1024)
+    with PeakMemory(lambda: [10], proc=tmp_path) as peak:
+        time.sleep(1.5)
+        assert peak.full_readings == 2
+    assert peak.full_readings == 3
+
+
+def test_every_block_has_its_own_peak():
+    with PeakMemory(lambda: [os.getpid()]) as first:
+        held = np.ones(SIZE, np.uint8)
+        time.sleep(0.1)
+        del held
+    with first as second:
+        time.sleep(0.1)
+    assert first is second
+    assert second.bytes < second.before + 0.2 * SIZE
+    with second:
+        held = np.ones(SIZE, np.uint8)
+        time.sleep(0.1)
+        del held
+    assert second.bytes - second.before == pytest.approx(SIZE, rel=0.1)
+
+
+def test_short_blocks_are_read_in_full_once_in_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "FULL_SECONDS", 0.3)
+    watched = [10]
+    for pid in (10, 11):
+        Process(tmp_path, pid, 8192 * 1024, 3000 * 1024)
+    peak = PeakMemory(lambda: watched, proc=tmp_path)
+    readings = []
+    for _ in range(8):
+        with peak:
+            time.sleep(0.1)
+        readings.append(peak.full_readings)
+        assert peak.before == peak.bytes == 3000 * 1024
+    assert readings[:2] == [2, 2] and readings[-1] in (3, 4)
+    watched.append(11)  # a worker took another’s place, so what they share is not known
+    with peak:
+        assert peak.before == 2 * 3000 * 1024
 
 
 def test_dear_readings_are_made_seldom(monkeypatch):

@@ -1,14 +1,17 @@
 """run.json's names, its way to disk and back, and the summary that scripts read."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from scale_runs import fail, scale_run
 
 from imgproc.errors import UserError
 from imgproc.image.operations import parse_parameters
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
-from imgproc.runs.words import summary
+from imgproc.runs.verify import verify
+from imgproc.runs.words import comparison, scale_table, summary
 
 
 @pytest.fixture
@@ -94,9 +97,18 @@ def test_the_summary_of_a_sequential_run(record):
 def test_a_sample_is_said_and_the_time_is_that_of_all_images(record):
     record.sample = [0]
     record.techniques[0].first_round_seconds = 50.0
+    record.techniques[0].first_round_images = 1  # it made the results
     lines = summary(record).splitlines()
     assert lines[2] == "Time Taken: 50.00 seconds"
-    assert any("sample of 1 of the 1 images" in line for line in lines)
+    assert any("the speedup was measured on a sample of 1 of the 1 images" in line for line in lines)
+
+
+def test_who_did_not_make_the_results_has_the_time_of_the_sample(record):
+    record.mode, record.sample, record.best = "compare", [0], record.techniques[0].name
+    record.techniques[0].first_round_seconds, record.techniques[0].first_round_images = 50.0, 0
+    lines = summary(record).splitlines()
+    assert lines[2] == f"Time Taken: {record.techniques[0].median_seconds:.2f} seconds"
+    assert any("the time and the speedup were measured on a sample" in line for line in lines)
 
 
 def test_no_speedup_is_claimed_for_other_pixels(record):
@@ -110,3 +122,154 @@ def test_a_failed_run_says_so(record):
     record.state, record.techniques, record.error = "failed", [], "The workers could not be started."
     text = summary(record)
     assert "Time Taken: not measured (failed)" in text and "Error: The workers could not be started." in text
+
+
+# ---------------------------------------------------------------- scale runs, and techniques that share a name
+
+
+def test_a_scale_run_survives_its_file(tmp_path):
+    record = scale_run((1, 2, 3, 4, 6, 8), inner=(1, 2), noise=0.02)
+    record.save(tmp_path)
+    again = Record.load(tmp_path)
+    assert again == record and again.scaling.usl is not None
+    data = json.loads((tmp_path / "run.json").read_text())
+    assert {"technique", "cores", "strong", "weak", "grid", "amdahl", "gustafson", "usl"} <= data["scaling"].keys()
+    assert {"workers", "seconds", "speedup", "efficiency", "karp_flatt"} <= data["scaling"]["strong"][0].keys()
+    assert verify(again) == []
+
+
+def test_a_damaged_scaling_is_refused_in_plain_words(tmp_path):
+    data = scale_run().to_dict()
+    data["scaling"]["strong"] = [{"workers": 1}]
+    with pytest.raises(UserError):
+        Record.from_dict(data)
+
+
+def test_the_summary_of_a_scale_run_is_that_of_its_best_point():
+    lines = summary(scale_run(noise=0.02)).splitlines()
+    assert lines[:3] == [
+        "Processing Mode: Scale (threading, 1 to 4 workers)",
+        "Number of Images: 12",
+        "Time Taken: 0.34 seconds",
+    ]
+    assert lines[3].startswith("Speedup: 3.5x over Sequential (95% CI 3.4 to 3.")
+    assert lines[4] == "Note: the time and the speedup are those of the fastest: Threads, 4 workers."
+    threads = scale_run(technique="opencv", strong=lambda p: 1 + 0.1 * p)
+    assert summary(threads).startswith("Processing Mode: Scale (opencv, 1 to 4 threads)\n")
+    grid = scale_run((2,), inner=(1, 2), grid=lambda workers, inner: 3.0)
+    assert summary(grid).startswith("Processing Mode: Scale (threading, 2 workers)\n")
+    assert "those of the fastest: Threads, 2 workers with 2 OpenCV threads each." in summary(grid)
+
+
+def test_the_best_point_of_a_technique_that_is_slower_is_its_own():
+    record = scale_run(strong=lambda p: 0.5 + 0.1 * p)
+    assert record.best == "sequential"
+    assert "Speedup: 0.9x over Sequential (95% CI" in summary(record)
+
+
+def test_a_scale_run_on_a_sample_says_so():
+    record = scale_run()
+    record.sample = [0, 3, 7]
+    assert "Time Taken: 0.34 seconds" in summary(record)
+    assert "Note: the time and the speedup were measured on a sample of 3 of the 12 images." in summary(record)
+
+
+def test_a_scale_run_that_failed_still_says_what_was_asked():
+    settings = RunSettings(["canny"], {}, "auto", worker_counts=[1, 2, 4])
+    text = summary(Record("0123456789ab", "scale", settings, state="failed", error="The disk is full."))
+    assert text.startswith("Processing Mode: Scale (threading, 1 to 4 workers)\nNumber of Images: 0\n")
+    assert "Time Taken: not measured (failed)" in text
+    assert scale_table(Record("0123456789ab", "scale", settings, state="failed")).startswith("Processing Mode: Scale")
+
+
+def test_the_tables_of_a_scale_run():
+    record = fail(
+        scale_run((1, 2, 4, 8), inner=(1, 2), cores=4), "Threads, 2 workers with 2 OpenCV threads each", "No."
+    )
+    text = scale_table(record)
+    assert text.startswith(summary(record)) and "\u00a0" not in text
+    strong, weak = (text.partition(f"{name} scaling")[2].splitlines()[2:6] for name in ("Strong", "Weak"))
+    assert [line.split()[0] for line in strong] == [line.split()[0] for line in weak] == ["1", "2", "4", "8"]
+    assert " ".join(strong[1].split()) == "2 0.630 s 0.629 to 0.631 1.90x 1.90 to 1.91 95 % 5 %"
+    assert " ".join(weak[1].split()) == "2 1.231 s 1.229 to 1.233 1.95x 1.95 to 1.95 97 %"
+    assert ["oversubscribed" in line for line in strong] == [False, False, False, True]
+    for name in ("Amdahl’s law: 5.0 % of the work", "Karp-Flatt: ", "Gustafson’s law: ", "Universal Scalability Law: "):
+        assert name in text
+    grid = text.partition("as speedups")[2].splitlines()[2:6]
+    assert [line.split() for line in grid] == [
+        ["1", "1.00x", "1.30x"], ["2", "1.90x", "-"], ["4", "3.48x", "2.78x", "+"], ["8", "5.93x*+", "4.74x", "+"],
+    ]  # fmt: skip
+    assert "Two levels of threads fight" in text
+    assert "Threads, 2 workers with 2 OpenCV threads each was not measured: No." in text
+
+
+def test_techniques_that_share_a_name_are_told_apart_by_their_labels(record):
+    fast, base = record.techniques
+    record.mode, record.best = "compare", "threading"
+    slow = replace(fast, label="Threads, pickled arrays", median_seconds=4.0, speedup=2.0)
+    failed = replace(fast, label="Threads, shared memory", median_seconds=None, speedup=None, reason="No memory.")
+    record.techniques = [slow, fast, failed, base]
+    text = comparison(record)
+    lines = text.splitlines()
+    assert any(line.startswith("Threads ") and " 2.410 s " in line for line in lines)
+    assert any(line.startswith("Threads, pickled arrays ") and " 4.000 s " in line for line in lines)
+    assert any(line.startswith("sequential ") for line in lines)
+    assert "Not run: Threads, shared memory: No memory." in text
+    assert "Time Taken: 2.41 seconds\nSpeedup: 3.4x" in text
+
+
+# ---------------------------------------------------------------- verify
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        (("weak", 0, "speedup"), "Threads, 2 workers, 2 times the images: speedup is "),
+        (("weak", 1, "images_per_second"), "Threads, 3 workers, 3 times the images: images_per_second is "),
+        (("scaling", "strong", 1, "efficiency"), "scaling.strong[1].efficiency is "),
+        (("scaling", "weak", 2, "seconds"), "scaling.weak[2].seconds is "),
+        (("scaling", "grid", 0, "speedup"), "scaling.grid[0].speedup is "),
+        (("scaling", "amdahl", "serial"), "scaling.amdahl.serial is "),
+        (("scaling", "gustafson", "scale"), "scaling.gustafson.scale is "),
+        (("scaling", "usl", "sigma"), "scaling.usl.sigma is "),
+    ],
+)
+def test_verify_finds_each_figure_that_does_not_follow(where, said):
+    data = scale_run((1, 2, 3, 4, 6, 8), inner=(1, 2), noise=0.02).to_dict()
+    inside = data
+    for name in where[:-1]:
+        inside = inside[name]
+    inside[where[-1]] *= 1.01
+    found = verify(Record.from_dict(data))
+    assert len(found) == 1 and found[0].startswith(said), found
+    assert "raw samples give" in found[0]
+
+
+def test_verify_notices_a_raw_sample_that_was_changed():
+    record = scale_run(noise=0.02)
+    record.weak[0].rounds[0].wall_seconds *= 3
+    found = verify(record)
+    assert any("2 times the images: speedup_ci95" in sentence for sentence in found)
+    assert all("Threads, 4 workers" not in sentence for sentence in found)
+    record = scale_run(noise=0.02)
+    for one in record.techniques[0].rounds:
+        one.wall_seconds *= 1.1
+    assert any(sentence.startswith("scaling.amdahl.serial is ") for sentence in verify(record))
+
+
+def test_verify_notices_a_law_that_was_left_out_or_points_that_are_not_there():
+    record = scale_run()
+    record.scaling.amdahl = None
+    assert [s.partition(" is ")[0] for s in verify(record)] == ["scaling.amdahl"]
+    record = scale_run()
+    del record.scaling.strong[1]
+    assert any(sentence.startswith("scaling.strong is ") for sentence in verify(record))
+
+
+def test_verify_wants_the_same_pixels_for_a_scaled_speedup():
+    record = scale_run()
+    record.weak[0].identical = None
+    assert verify(record) == [
+        "Threads, 2 workers, 2 times the images: a speedup is shown, but its pixels were not found to be the "
+        "baseline’s."
+    ]

@@ -209,6 +209,13 @@ def test_technique_times_over_all_done_runs(store: Store) -> None:
     assert [times.technique for times in store.by_technique()] == ["threading"]
 
 
+def test_a_technique_that_ran_in_several_ways_counts_once_as_its_fastest(store: Store) -> None:
+    ways = [measured("multiprocessing", seconds, speedup) for seconds, speedup in ((2, 1.0), (1, 2.0), (4, 0.5))]
+    store.finish(record(1, "a", state="done", techniques=ways))
+    [times] = store.by_technique()
+    assert (times.runs, times.speedup) == (1, 2.0)
+
+
 def test_cancel_of_a_waiting_run_is_at_once_and_in_its_record(store: Store, tmp_path: Path) -> None:
     waiting = record(1)
     waiting.save(tmp_path / waiting.id)

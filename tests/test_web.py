@@ -136,7 +136,12 @@ def test_bad_files_are_listed_and_good_ones_go_on(client: FlaskClient, settings:
 
 
 BAD_FIELDS = [
-    ({"mode": "scale"}, "mode"), ({"mode": "quick"}, "mode"),
+    ({"mode": "quick"}, "mode"), ({"mode": "scale", "technique": "sequential"}, "technique"),
+    ({"mode": "scale", "workers": "1,65"}, "workers"), ({"mode": "scale", "worker_list": "1,two"}, "worker_list"),
+    ({"mode": "scale", "cv2_threads": "0"}, "cv2_threads"), ({"workers": "1,2"}, "workers"),
+    ({"transfer": "pigeon"}, "transfer"), ({"transfer": "arrays"}, "transfer"), ({"start_method": "x"}, "start_method"),
+    ({"technique": "multiprocessing", "chunk_size": "0"}, "chunk_size"), ({"chunk_size": "2"}, "chunk_size"),
+    ({"technique": "joblib", "transfer": "paths,arrays"}, "transfer"),
     ({"technique": "magic"}, "technique"), ({"kernel": "4"}, "kernel"), ({"kernel": "nan"}, "kernel"),
     ({"sigma": "51"}, "sigma"), ({"canny_low": "300"}, "canny_low"), ({"aperture": "4"}, "aperture"),
     ({"operations": "sharpen"}, "operations"), ({"operations": ""}, "operations"), ({"format": "gif"}, "format"),

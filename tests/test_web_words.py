@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from conftest import MakeRun, techniques
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from scale_runs import conclude, fail, scale_run
 
 from imgproc.backends import TECHNIQUES
+from imgproc.measure.curves import Scaling
 from imgproc.measure.results import Progress, Round, TechniqueMeasurement
-from imgproc.runs.record import Record
-from imgproc.web import formats, pages, pictures, words
+from imgproc.runs.record import Record, RunSettings
+from imgproc.web import formats, pages, pictures, scaling, words
 
 
 @pytest.mark.parametrize(
@@ -119,22 +123,6 @@ def test_bars_are_true_to_scale(make_run: MakeRun) -> None:
     assert pictures.speedup_bars(record) is None
 
 
-def test_timeline_is_true_to_scale(make_run: MakeRun) -> None:
-    record = make_run(images=4)
-    found = pictures.timeline(record)
-    assert found
-    threads, sequential = found.strands
-    assert (len(threads.lanes), len(sequential.lanes)) == (2, 1)
-    assert sequential.lanes[0].width / threads.lanes[0].width == pytest.approx(
-        max(s.end for s in record.techniques[1].spans) / max(s.end for s in record.techniques[0].spans), abs=0.01
-    )
-    for lane in (*threads.lanes, *sequential.lanes):
-        for left, right in zip(lane.blocks, lane.blocks[1:], strict=False):
-            assert left.x + left.width <= right.x + 0.06  # no block hides another; 0.05 % is the narrowest shown
-    assert sum(len(lane.blocks) for s in found.strands for lane in s.lanes) == 2 * 4 * 7
-    assert found.stages == ["read", "decode", "canny", "gaussian", "equalize", "encode", "write"]
-
-
 def compared(make_run: MakeRun, *others: tuple[str, str, float]) -> Record:
     """A comparison of threads (1.93x), sequential, and others given as name, label and speedup."""
     record = make_run(mode="compare")
@@ -191,13 +179,144 @@ def test_the_picture_and_the_table_of_a_comparison_have_the_fastest_first(make_r
     assert [line.t.name for line in pages.table(record)] == ["threading", "joblib", "sequential", "opencv", "mpi"]
 
 
-def test_the_timeline_shows_the_round_nearest_the_median(make_run: MakeRun) -> None:
-    record = make_run(images=4)
-    threads = record.techniques[0]
-    other = [replace(s, round=2, start=s.start / 2, end=s.end / 2) for s in threads.spans]
-    before = pictures.timeline(record)
-    threads.spans = threads.spans + other
-    assert pictures.timeline(record) == before
-    threads.typical_round = 2
-    after = pictures.timeline(record)
-    assert before and after and after != before
+# ---------------------------------------------------------------- scale runs
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("Threads, 2 workers", "threads with 2 workers"),
+        ("Threads, 4 workers with 2 OpenCV threads each", "threads with 4 workers of 2 OpenCV threads each"),
+        ("Futures, processes, 1 worker", "processes through futures with 1 worker"),
+        ("Process pool, pickled arrays", "a process pool with pickled arrays"),
+    ],
+)
+def test_a_way_of_running_a_technique_can_be_spoken(label: str, said: str) -> None:
+    assert words.spoken(label) == said
+
+
+def told(record: Record) -> tuple[str, str]:
+    """The verdict as it is read, and what stands behind it."""
+    said = words.verdict(record)
+    shown = (f"{said.lead} {said.figure}{said.rest}", said.after)
+    return shown[0].replace(formats.NBSP, " "), shown[1].replace(formats.NBSP, " ")
+
+
+def test_the_verdict_of_a_scale_run_says_how_many_workers_pay() -> None:
+    record = scale_run(strong=lambda p: {1: 1.0, 2: 1.93, 4: 1.92}[p], noise=0.02)
+    first, after = told(record)
+    assert first == "With two workers, threads are 1.93 times as fast as sequential,"
+    assert after.startswith("four add nothing; 95 % interval 1.") and after.endswith("; the same pixels.")
+    record.sample = [0, 1]
+    assert told(record)[1].endswith("the same pixels; measured on a sample of 2 images.")
+    record.techniques[0].identical = False
+    assert "not all made the same pixels; measured" in told(record)[1]
+
+
+def test_the_verdict_of_a_scale_run_can_come_from_the_grid() -> None:
+    record = scale_run((1, 2), inner=(1, 2), grid=lambda workers, inner: 2.5 if workers == 2 else 1.3)
+    assert (
+        told(record)[0] == "With two workers of two OpenCV threads each, threads are 2.50 times as fast as sequential,"
+    )
+    assert "not measured" not in told(record)[1]
+    one = scale_run((1, 2), inner=(1, 2), grid=lambda workers, inner: 2.5 if workers == 1 else 1.3)
+    assert told(one)[0].startswith("With one worker of two OpenCV threads, threads are")
+
+
+def test_the_verdict_of_a_technique_with_threads_of_its_own() -> None:
+    record = scale_run(technique="opencv", strong=lambda p: 1 + 0.1 * p)
+    assert told(record)[0] == "Four of OpenCV’s own threads are 1.40 times as fast as sequential,"
+
+
+def test_the_verdict_of_a_scale_run_without_a_gain() -> None:
+    slower = scale_run(strong=lambda p: 1 - 0.1 * p, technique="multiprocessing")
+    assert told(slower)[0] == "No number of workers makes a process pool faster than sequential here;"
+    assert told(slower)[1].startswith("at the most 0.90 times as fast, with one worker; 95 % interval 0.90–0.90;")
+    level = scale_run(strong=lambda p: 1.0, technique="joblib", noise=0.02)
+    assert told(level)[0] == "No number of workers makes joblib measurably faster than sequential here;"
+
+
+def test_the_verdict_of_a_scale_run_without_a_baseline_or_without_anything() -> None:
+    record = fail(scale_run((1, 2)), "Sequential", "It failed.")
+    for m in record.techniques:
+        m.speedup = m.speedup_ci95 = m.verdict = None
+    conclude(record)
+    assert told(record) == (
+        "With two workers, threads are fastest: 0.63 seconds,", "without a speedup: the baseline was not measured."
+    )  # fmt: skip
+    record.techniques, record.scaling = [], None
+    assert words.verdict(record).lead == "Twelve images done; the time could not be measured."
+
+
+def test_what_a_scale_run_is_doing() -> None:
+    assert words.doing(scale_run()) == "Measuring threads with 1, 2 and 4 workers, on 12 images"
+    assert words.doing(scale_run((1, 2), inner=(1, 2))) == (
+        "Measuring threads with 1 and 2 workers, each with 1 and 2 OpenCV threads, on 12 images"
+    )
+    waiting = scale_run((1, 2), technique="opencv", inner=(1, 2))
+    waiting.scaling, waiting.techniques = None, []
+    assert words.doing(waiting) == "Measuring OpenCV’s own threads with 1 and 2 threads, on 12 images"
+    waiting.settings.technique = "auto"
+    assert words.doing(waiting).startswith("Measuring threads with 1 and 2 workers")
+
+
+# ---------------------------------------------------------------- the part of the page that is about scaling
+
+
+def page_part(app: Flask, record: Record) -> str:
+    with app.test_request_context():
+        html: str = app.jinja_env.get_template("_scaling.html").render(scaling=scaling.section(record))
+    return html.replace(formats.NBSP, " ").replace("&nbsp;", " ")
+
+
+def rows(html: str, caption: str) -> list[list[str]]:
+    """The cells' text of the table with such a caption."""
+    table = next(t for t in html.split("<table")[1:] if caption in t)
+    found = []
+    for row in table.split("<tr")[2:]:
+        cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S)
+        found.append([" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in cells])
+    return found
+
+
+def test_the_page_shows_the_figures_of_the_record(app: Flask) -> None:
+    record = scale_run((1, 2, 4, 8), inner=(1, 2), cores=4, noise=0.02)
+    html = page_part(app, record)
+    found = record.scaling
+    assert found
+    for points, caption in ((found.strong, "Strong scaling"), (found.weak, "Weak scaling")):
+        shown = rows(html, caption)
+        assert len(shown) == 4
+        for point, row in zip(points, shown, strict=True):
+            assert row[0].startswith(formats.counted(point.workers, "worker"))
+            cells = " ".join(row).replace(formats.NBSP, " ")
+            for text in (
+                formats.seconds(point.seconds), formats.interval(point.ci95, point.seconds),
+                formats.times(point.speedup), formats.times_interval(point.speedup_ci95),
+                formats.percent(point.efficiency),
+            ):  # fmt: skip
+                assert text.replace(formats.NBSP, " ") in cells
+            assert ("oversubscribed: 8 threads on 4 cores" in row[0]) == (point.workers == 8)
+    assert [row[-1] for row in rows(html, "Strong scaling")] == ["–", "5 %", "5 %", "5 %"]
+    assert [row[-1] for row in rows(html, "Weak scaling")] == ["12", "24", "48", "96"]
+    grid = rows(html, "by workers and OpenCV’s threads in each")
+    assert [row[0] for row in grid] == ["1 worker", "2 workers", "4 workers", "8 workers"]
+    assert [cell.partition(" ")[0] for cell in grid[2][1:]] == ["3.48×", "2.78×"]
+    assert [("fastest" in cell, "oversubscribed" in cell) for cell in grid[3][1:]] == [(True, True), (False, True)]
+    for sentence in ("Eight workers are 5.93 times as fast", "5.0 % of the work is serial", "Left out: 8 workers"):
+        assert sentence in html
+
+
+def test_the_page_says_what_was_not_measured(app: Flask) -> None:
+    record = fail(scale_run((1, 2), inner=(1, 2)), "Threads, 2 workers with 2 OpenCV threads each", "<No> memory.")
+    html = page_part(app, record)
+    assert "Threads, 2 workers with 2 OpenCV threads each was not measured: &lt;No&gt; memory." in html
+    assert rows(html, "by workers and OpenCV’s threads in each")[1][2] == "not measured"
+    assert "No fit: it needs speedups of three numbers of workers, and there are two." in html
+    alone = page_part(app, scale_run((1, 2), scaled=None))
+    assert "Weak scaling: " not in alone.partition("<table")[2] and "OpenCV’s own threads in each" not in alone
+
+
+def test_other_runs_have_no_such_part(make_run: MakeRun) -> None:
+    assert scaling.section(make_run()) is None
+    assert scaling.section(Record("1", "scale", RunSettings([], {}), scaling=Scaling("threading", 2))) is None

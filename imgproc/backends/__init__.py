@@ -11,7 +11,8 @@ from imgproc.errors import UserError
 
 @dataclass(frozen=True)
 class Technique:
-    """A row of the table: what people see of a technique, and where its code is."""
+    """A row of the table: what people see of a technique, and where its code is. ``unit``: what its number of
+    workers counts."""
 
     name: str
     label: str
@@ -20,6 +21,7 @@ class Technique:
     what: str
     wins: str
     loses: str
+    unit: str = "worker"
 
     def load(self) -> type[Backend]:
         """The backend's class; imported at first use.
@@ -66,6 +68,7 @@ TECHNIQUES: dict[str, Technique] = {
             "One Python thread; OpenCV splits each operation over its own threads.",
             "For one very large image with long operations.",
             "Whenever decoding and encoding dominate: they stay on one thread.",
+            "thread",
         ),
         Technique(
             "multiprocessing",

@@ -16,12 +16,37 @@ class Capabilities:
 
     ``memory``: how workers see the caller's memory. ``killable``: whether a worker can be killed without
     taking the caller along. ``min_workers`` and ``max_workers``: what can be asked for, None for any number.
+    ``inner_threads``: whether each worker can use several of OpenCV's threads. ``start_methods``: how its worker
+    processes can be started, the default first. ``chunks``: whether it can hand out several tasks at once.
+    ``carries``: whether it can move pixels to its workers and back (``Task.carrier``). ``alone``: whether only one
+    of it can be started in a process at a time.
     """
 
     memory: Literal["shared", "copied", "device"]
     killable: bool
     max_workers: int | None = None
     min_workers: int = 1
+    inner_threads: bool = False
+    start_methods: tuple[str, ...] = ()
+    chunks: bool = False
+    carries: bool = False
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a technique is to work, beyond the number of its workers; what it cannot do it leaves at the default.
+
+    ``cv2_threads``: OpenCV's own threads in each worker. ``start_method``: of worker processes, None for the
+    technique's default. ``chunk_size``: how many tasks a worker is handed at once.
+    """
+
+    cv2_threads: int = 1
+    start_method: str | None = None
+    chunk_size: int = 1
+
+
+DEFAULTS = Options()
 
 
 @dataclass(frozen=True)
@@ -42,16 +67,20 @@ class Backend(ABC):
     """Workers of one technique. ``start``, then ``run`` any number of times, then ``close``.
 
     ``workers`` is the number obtained, which a technique may make smaller than what was requested;
-    ``cv2_threads`` is how many of OpenCV's own threads each worker uses.
+    ``cv2_threads`` is how many of OpenCV's own threads each worker uses, from ``start`` on those that it took;
+    ``start_method`` is None where no process is started.
     """
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
-    cv2_threads: int = 1
 
-    def __init__(self, workers: int) -> None:
-        limit = self.capabilities.max_workers
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        able, limit = self.capabilities, self.capabilities.max_workers
         self.workers = workers if limit is None else min(workers, limit)
+        self.cv2_threads = options.cv2_threads if able.inner_threads else 1
+        self.chunk_size = options.chunk_size if able.chunks else 1
+        wanted = options.start_method if options.start_method in able.start_methods else None
+        self.start_method = wanted or next(iter(able.start_methods), None)
 
     @classmethod
     def availability(cls) -> Availability:
@@ -75,7 +104,8 @@ class Backend(ABC):
             deadline: seconds that one task may take before its worker counts as hung.
 
         A task that fails is a result with an error. A worker that dies or hangs costs at most its one task,
-        which is retried once on a fresh worker. Closing the iterator early ends the run.
+        which is retried once on a fresh worker; others that it was handed with it are run again. Closing the
+        iterator early ends the run.
         """
 
     @abstractmethod
@@ -93,3 +123,10 @@ DIED = (
 def hung(deadline: float) -> str:
     """Why a task failed that took longer than ``deadline`` seconds, twice."""
     return f"This image took longer than the limit of {deadline:g} seconds, twice."
+
+
+#: What a record says of worker processes that were made by fork.
+FORK_WARNING = (
+    "The worker processes were made by fork, which copies a process with threads in the middle of whatever they do: "
+    "a worker can hang or crash at any time. Use forkserver or spawn for work that matters."
+)

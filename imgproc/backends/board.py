@@ -1,7 +1,7 @@
 """The worker's side of all pools of processes, and the board on which workers write what they are at.
 
-Tasks and results travel as bytes that are pickled here: what cannot be pickled then is one task's error,
-where a ``Pool`` would wait for ever and an executor would break.
+Tasks and results travel as bytes that are pickled by us: what cannot be pickled then is one task's error,
+where a ``Pool`` would wait for ever and an executor would break. And so it can be timed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ import weakref
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from imgproc.errors import UserError
-from imgproc.image.task import Stopwatch, Task, TaskResult, current_worker, pin_threads, run_task
+from imgproc.image.task import TRANSFER, Span, TaskResult, current_worker, in_words, pin_threads, run_task
 
-_ENTRY = struct.Struct("<?qd")  # busy, task index, since when: always the same length, so one write replaces it
+_ENTRY = struct.Struct("<?qdi")  # an Entry: always the same length, so one write replaces it
 
 
 class Entry(NamedTuple):
-    """What a worker is at since ``time`` (``time.perf_counter()`` seconds): the task of that index, or nothing."""
+    """What a worker is at since ``time`` (``time.perf_counter()`` seconds): the task of that index, or nothing.
+    ``cv2_threads``: as many as OpenCV took of its own threads."""
 
     busy: bool
     task: int
     time: float
+    cv2_threads: int
 
 
 class Board:
@@ -45,9 +46,10 @@ class Board:
         #: Called at the end of the program at the latest.
         self.remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
-    def ready(self) -> set[int]:
-        """Process ids of the workers that have reported."""
-        return {int(file.name) for file in Path(self.folder).iterdir() if file.stat().st_size}
+    def ready(self) -> dict[int, int]:
+        """The workers that have reported: process id -> OpenCV's own threads."""
+        entries = {int(file.name): self.read(int(file.name)) for file in Path(self.folder).iterdir()}
+        return {pid: entry.cv2_threads for pid, entry in entries.items() if entry}
 
     def read(self, pid: int) -> Entry | None:
         try:
@@ -56,69 +58,74 @@ class Board:
             return None
 
 
-class Parcel(NamedTuple):
-    """A pickled ``Task`` on its way to a worker, or a pickled ``TaskResult`` on its way back; ``task`` is its index."""
+class Item(NamedTuple):
+    """A pickled ``Task`` on its way to a worker, or a pickled ``TaskResult`` on its way back with the spans that it
+    could not hold; ``task`` is its index."""
 
     task: int
     data: bytes
+    spans: tuple[Span, ...] = ()
 
 
-def pack(task: Task) -> Parcel:
-    """The task as bytes. One that cannot be pickled becomes a task that says so."""
-    try:
-        return Parcel(task.index, pickle.dumps(task))
-    except Exception as problem:
-        return Parcel(task.index, pickle.dumps(Task(task.index, _refuse, type(problem).__name__)))
+class Parcel(NamedTuple):
+    """What is handed over at once; ``submitted`` on the way to a worker (``time.perf_counter()`` seconds)."""
 
-
-def _refuse(problem: str, stopwatch: Stopwatch) -> None:
-    raise UserError(f"Unexpected {problem} while handing this image to a worker.")
-
-
-def unpack(parcel: Parcel) -> TaskResult:
-    """The result that a worker sent. Never raises."""
-    try:
-        result: TaskResult = pickle.loads(parcel.data)  # noqa: S301  our own worker sent it
-    except Exception as problem:
-        return TaskResult(parcel.task, error=_words(problem))
-    return result
-
-
-def _words(problem: BaseException) -> str:
-    return f"Unexpected {type(problem).__name__} while working on this image."
+    items: tuple[Item, ...]
+    submitted: float = 0.0
 
 
 _file: BinaryIO | None = None
+_cv2_threads = 1
+_free = 0.0  # since when this worker has nothing to do
 
 
-def begin_work(folder: str) -> None:
+def begin_work(folder: str, cv2_threads: int) -> None:
     """Every worker's first act: pin the inner threads, see to it that it ends with its parent, report on the board."""
-    global _file
+    global _file, _cv2_threads, _free
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has the parent's way of ending
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
-    pin_threads()
+    _cv2_threads = pin_threads(cv2_threads)
     try:
         _file = open(Path(folder, str(os.getpid())), "wb", buffering=0)  # noqa: SIM115  for the worker's lifetime
     except OSError:  # the pool was given up in the meantime
         os._exit(1)
     _mark(busy=False)
+    _free = time.perf_counter()
 
 
 def run_parcel(parcel: Parcel) -> Parcel:
-    """``run_task``, on the board and in bytes. Never raises."""
-    _mark(busy=True, task=parcel.task)
-    try:
-        data = pickle.dumps(run_task(pickle.loads(parcel.data)))  # noqa: S301  our own parent sent it
-    except BaseException as problem:  # the task or its value cannot be pickled
-        data = pickle.dumps(TaskResult(parcel.task, error=_words(problem), worker=current_worker()))
+    """``run_task`` for each, on the board and in bytes. Never raises."""
+    global _free
+    # Between two parcels the first one's results are pushed back and the second one is fetched.
+    since, results = max(_free, parcel.submitted), []
+    for item in parcel.items:
+        _mark(busy=True, task=item.task)
+        results.append(_run_item(item, since))
+        since = time.perf_counter()
     _mark(busy=False)
-    return Parcel(parcel.task, data)
+    _free = time.perf_counter()
+    return Parcel(tuple(results))
+
+
+def _run_item(item: Item, since: float) -> Item:
+    spans = []
+    try:
+        task = pickle.loads(item.data)  # noqa: S301  our own parent sent it
+        spans.append(Span(TRANSFER, since, time.perf_counter()))
+        result = run_task(task)
+        done = time.perf_counter()
+        data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+        spans.append(Span(TRANSFER, done, time.perf_counter()))
+    except BaseException as problem:  # the task or its value cannot be pickled
+        data = pickle.dumps(TaskResult(item.task, error=in_words(problem), worker=current_worker()))
+    return Item(item.task, data, tuple(spans))
 
 
 def _mark(*, busy: bool, task: int = 0) -> None:
     assert _file is not None
     _file.seek(0)
-    _file.write(_ENTRY.pack(busy, task, time.perf_counter()))
+    _file.write(_ENTRY.pack(busy, task, time.perf_counter(), _cv2_threads))
 
 
 def _end_with_parent(folder: str) -> None:

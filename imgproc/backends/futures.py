@@ -8,7 +8,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures import thread as thread_futures
 from typing import Any
 
-from imgproc.backends.base import BackendError
+from imgproc.backends.base import DEFAULTS, BackendError, Options
 from imgproc.backends.board import Parcel, run_parcel
 from imgproc.backends.processes import ProcessBackend, in_background
 from imgproc.backends.threaded import Job, ThreadBackend, join_all
@@ -20,15 +20,15 @@ class FuturesThreads(ThreadBackend):
 
     name = "futures-threads"
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers)
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        super().__init__(workers, options)
         self._executor: ThreadPoolExecutor | None = None
         self._threads: list[threading.Thread] = []
         self._futures: dict[Future[None], Job] = {}
 
     def start(self) -> None:
         if self._executor is None:
-            pin_threads(self.cv2_threads)
+            self.cv2_threads = pin_threads(self.cv2_threads)
             self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="image worker")
             self._threads = _make_threads(self._executor, self.workers)
 
@@ -96,10 +96,8 @@ class FuturesProcesses(ProcessBackend):
     name = "futures-processes"
     _executor: ProcessPoolExecutor | None = None
 
-    def _open_pool(self, initializer: Callable[[str], None], board: str) -> None:
-        self._executor = ProcessPoolExecutor(
-            self.workers, mp_context=self.context(), initializer=initializer, initargs=(board,)
-        )
+    def _open_pool(self, initializer: Callable[[], None]) -> None:
+        self._executor = ProcessPoolExecutor(self.workers, mp_context=self.context(), initializer=initializer)
         for _ in range(self.workers):  # it starts one process per task until it has all
             self._executor.submit(int)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -20,16 +21,25 @@ from imgproc.backends.processes import ProcessBackend, in_background
 IDLE_SECONDS = 7 * 24 * 3600
 
 
+class _Outgoing(Parcel):
+    """A parcel that is stamped when it is pickled: joblib asks for several before it submits the first."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Parcel, (self.items, time.perf_counter())
+
+
 class JoblibLoky(ProcessBackend):
     """``joblib.Parallel`` with ``backend="loky"``.
 
     joblib has one set of loky workers per process, so only one of these can be started at a time. It runs
     everything in the caller's own process when it has a reason to, as with one job; here that is an error.
+
+    It asks for tasks in a thread of its own, and for as many as there are workers at a time: fewer than that many
+    beyond ``ahead`` are packed when it submits them.
     """
 
     name = "joblib"
-    capabilities = replace(ProcessBackend.capabilities, min_workers=2)
-    start_method = "loky"
+    capabilities = replace(ProcessBackend.capabilities, min_workers=2, start_methods=("loky",), alone=True)
     _parallel: Parallel | None = None
     _started: ClassVar[JoblibLoky | None] = None
 
@@ -45,16 +55,15 @@ class JoblibLoky(ProcessBackend):
             raise BackendError("joblib keeps one set of workers per process, and another one is in use.")
         super().start()
 
-    def _open_pool(self, initializer: Callable[[str], None], board: str) -> None:
+    def _open_pool(self, initializer: Callable[[], None]) -> None:
         JoblibLoky._started = self
         self._parallel = Parallel(
             n_jobs=self.workers,
             backend="loky",
             return_as="generator_unordered",
             batch_size=1,
-            pre_dispatch="2*n_jobs",
+            pre_dispatch=self.ahead,
             initializer=initializer,
-            initargs=(board,),
             idle_worker_timeout=IDLE_SECONDS,
         )
         self._parallel.__enter__()
@@ -66,7 +75,7 @@ class JoblibLoky(ProcessBackend):
 
     def _work_through(self, parcels: Iterator[Parcel]) -> Generator[Parcel, None, None]:
         assert self._parallel is not None
-        results: Iterator[Any] = self._parallel(delayed(run_parcel)(parcel) for parcel in parcels)
+        results: Iterator[Any] = self._parallel(delayed(run_parcel)(_Outgoing(*parcel)) for parcel in parcels)
         try:
             # Not "yield from": that would close joblib's generator, which then warns.
             for parcel in results:  # noqa: UP028

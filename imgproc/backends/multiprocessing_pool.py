@@ -11,7 +11,7 @@ from imgproc.backends.processes import ProcessBackend, in_background
 
 
 class MultiprocessingPool(ProcessBackend):
-    """A ``Pool`` that is given one image at a time by ``apply_async``.
+    """A ``Pool`` that is given one parcel at a time by ``apply_async``.
 
     The pool itself replaces a dead worker but waits for ever for its result, so the watcher tells of the death.
     """
@@ -19,8 +19,8 @@ class MultiprocessingPool(ProcessBackend):
     name = "multiprocessing"
     _pool: Pool | None = None
 
-    def _open_pool(self, initializer: Callable[[str], None], board: str) -> None:
-        self._pool = self.context().Pool(self.workers, initializer, (board,))
+    def _open_pool(self, initializer: Callable[[], None]) -> None:
+        self._pool = self.context().Pool(self.workers, initializer)
 
     def _submit(self, parcel: Parcel, done: Callable[[Parcel | BaseException], None]) -> None:
         assert self._pool is not None

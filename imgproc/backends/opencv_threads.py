@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from imgproc.backends.base import Capabilities
+from imgproc.backends.base import DEFAULTS, Capabilities, Options
 from imgproc.backends.sequential import Sequential
 from imgproc.image.task import pin_threads
 
@@ -12,23 +12,21 @@ from imgproc.image.task import pin_threads
 class OpenCVThreads(Sequential):
     """The sequential program with ``cv2.setNumThreads``: one worker with as many inner threads as were asked for.
 
-    ``cv2_threads`` becomes what OpenCV says it took: it takes any number, also more than there are cores, but a
-    build without threads says 1. ``close`` gives the process its former number back.
+    ``close`` gives the process its former number of threads back.
     """
 
     name = "opencv"
     capabilities = Capabilities(memory="shared", killable=False)
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(1)
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        super().__init__(1, options)
         self.cv2_threads = workers
         self._before: int | None = None
 
     def start(self) -> None:
         if self._before is None:
             self._before = cv2.getNumThreads()
-        pin_threads(self.cv2_threads)
-        self.cv2_threads = max(1, cv2.getNumThreads())
+        self.cv2_threads = pin_threads(self.cv2_threads)
 
     def close(self, *, kill: bool = False) -> None:
         if self._before is not None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
-import signal
 import sys
 import threading
 import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
@@ -24,16 +24,17 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import ClassVar
 
-from imgproc.backends.base import DIED, Backend, BackendError, Capabilities, hung
-from imgproc.backends.board import Board, Entry, Parcel, begin_work, pack, unpack
-from imgproc.image.task import Task, TaskResult
+from imgproc.backends.base import DEFAULTS, Backend, BackendError, Capabilities, Options
+from imgproc.backends.board import Board, Parcel, begin_work
+from imgproc.backends.desk import Desk
+from imgproc.backends.watcher import Watcher, end
+from imgproc.image.task import Task, TaskResult, one_opencv_thread
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two looks for hung workers.
-TICK = 0.25
-#: Longest that all workers together may take to get ready, in seconds.
+#: Longest that all workers together may take to get ready, in seconds; forked ones have nothing to load.
 START_SECONDS = 60.0
+FORK_SECONDS = 10.0
 #: So often in a row may a pool break without a result or a task to blame, or not start.
 TRIES = 3
 # Windows cannot wait for more at once.
@@ -47,19 +48,29 @@ class WorkerLost(Exception):
 class ProcessBackend(Backend):
     """Tasks on worker processes. Techniques say how their library makes, feeds and discards its pool."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities(memory="copied", killable=True, max_workers=_MOST)
-    #: How worker processes come to be. Never by fork: OpenCV's threads do not survive it.
-    start_method: str = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        memory="copied",
+        killable=True,
+        max_workers=_MOST,
+        inner_threads=True,
+        start_methods=tuple(
+            method for method in ("forkserver", "spawn", "fork") if method in multiprocessing.get_all_start_methods()
+        ),
+        chunks=True,
+        carries=True,
+    )
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers)
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        super().__init__(workers, options)
+        #: Parcels handed out ahead: none of the workers ever waits for one, and few images are held.
+        self.ahead = max(self.workers + 1, 2 * self.workers // self.chunk_size)
         self._board: Board | None = None
         self._watcher: Watcher | None = None
         self._workers: list[BaseProcess] = []
 
     @abstractmethod
-    def _open_pool(self, initializer: Callable[[str], None], board: str) -> None:
-        """Make a pool whose workers call ``initializer(board)``; need not wait for them."""
+    def _open_pool(self, initializer: Callable[[], None]) -> None:
+        """Make a pool whose workers call ``initializer``; need not wait for them."""
 
     def _opened(self) -> None:
         """Called when every worker is ready."""
@@ -75,6 +86,8 @@ class ProcessBackend(Backend):
     def context(self) -> BaseContext:
         """The multiprocessing context for the pool."""
         context = multiprocessing.get_context(self.start_method)
+        if self.start_method == "fork":  # Python warns where a process has threads; the record of a run always does
+            warnings.filterwarnings("ignore", r".* multi-threaded, use of fork\(\)", DeprecationWarning)
         # Workers are copies of the fork server, so it must not load the program, with OpenCV, into itself.
         context.set_forkserver_preload([])
         return context
@@ -84,11 +97,15 @@ class ProcessBackend(Backend):
             return
         self.close(kill=True)
         self._board = board = Board()
+        others = set(multiprocessing.active_children())
         try:
-            self._open_pool(begin_work, board.folder)
-            self._await_workers(board)
+            # OpenCV's own threads do not survive a fork: a worker that then ends them waits for ever.
+            with one_opencv_thread():
+                self._open_pool(partial(begin_work, board.folder, self.cv2_threads))
+                self._await_workers(board)
             self._opened()
         except BaseException as problem:
+            self._workers = [process for process in multiprocessing.active_children() if process not in others]
             self.close(kill=True)
             if isinstance(problem, Exception) and not isinstance(problem, BackendError):
                 raise BackendError("The worker processes could not be started.") from problem
@@ -97,14 +114,17 @@ class ProcessBackend(Backend):
         self._watcher.start()
 
     def _await_workers(self, board: Board) -> None:
-        until = time.monotonic() + START_SECONDS
+        seconds = FORK_SECONDS if self.start_method == "fork" else START_SECONDS
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             if ready := board.ready():
                 self._workers = [process for process in multiprocessing.active_children() if process.pid in ready]
                 if len(self._workers) >= self.workers:
+                    self.cv2_threads = min(ready.values())
                     return
             time.sleep(0.003)
-        raise BackendError(f"The worker processes were not ready within {START_SECONDS:g} seconds.")
+        advice = " Choose forkserver or spawn to start them." if self.start_method == "fork" else ""
+        raise BackendError(f"The worker processes were not ready within {seconds:g} seconds.{advice}")
 
     def close(self, *, kill: bool = False) -> None:
         """End the workers. They have nothing to finish or to save, so ``kill`` makes no difference."""
@@ -121,7 +141,14 @@ class ProcessBackend(Backend):
             wait([worker.sentinel], timeout=5)
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
-        """As ``Backend.run``. An early end kills the workers; the next run starts new ones."""
+        """As ``Backend.run``. An early end kills the workers; the next run starts new ones.
+
+        With carriers the caller's process works too, on one thread; what it hangs at cannot be interrupted.
+        """
+        with one_opencv_thread() if any(task.carrier for task in tasks) else nullcontext():
+            yield from self._run(tasks, deadline)
+
+    def _run(self, tasks: Sequence[Task], deadline: float) -> Iterator[TaskResult]:
         waiting = {task.index: task for task in tasks}
         again: set[int] = set()
         fruitless = 0
@@ -169,19 +196,21 @@ class ProcessBackend(Backend):
         """Results of the batch until it is done or the pool is broken."""
         watcher.deadline = deadline
         try:
-            with closing(self._work_through(map(pack, batch))) as parcels:
+            with (
+                closing(Desk(batch, self.chunk_size, watcher)) as desk,
+                closing(self._work_through(desk.parcels())) as parcels,
+            ):
                 watcher.waiting_since = time.perf_counter()
                 for parcel in parcels:
-                    watcher.waiting_since = None
-                    yield unpack(parcel)
-                    watcher.waiting_since = time.perf_counter()
+                    with watcher.not_waiting():
+                        yield from desk.results(parcel)
         except Exception:  # each library has its own words for a dead worker
             LOG.info("%s: the pool broke", self.name, exc_info=True)
         finally:
             watcher.deadline = watcher.waiting_since = None
 
     def _work_through(self, parcels: Iterator[Parcel]) -> Generator[Parcel, None, None]:
-        """Have every parcel worked on, few at a time, by ``_submit``; results as they come.
+        """Have every parcel worked on, ``ahead`` at a time, by ``_submit``; results as they come.
 
         Raises:
             Exception: the pool is broken.
@@ -189,93 +218,24 @@ class ProcessBackend(Backend):
         assert self._watcher is not None
         done: SimpleQueue[Parcel | BaseException] = SimpleQueue()
         self._watcher.tell(lambda: done.put(WorkerLost()))
-        in_flight = 0
-        for parcel in islice(parcels, 2 * self.workers):
-            self._submit(parcel, done.put)
-            in_flight += 1
+
+        def submit(most: int) -> int:
+            count = 0
+            for parcel in islice(parcels, most):
+                self._submit(parcel._replace(submitted=time.perf_counter()), done.put)
+                count += 1
+            return count
+
+        in_flight = submit(self.ahead)
         while in_flight:
             outcome = done.get()
             if isinstance(outcome, BaseException):
                 break
-            in_flight -= 1
-            for parcel in islice(parcels, 1):
-                self._submit(parcel, done.put)
-                in_flight += 1
+            in_flight += submit(1) - 1
             yield outcome
         while not done.empty():  # what was finished before the death is not lost
             if isinstance(outcome := done.get(), Parcel):
                 yield outcome
-
-
-class Watcher(threading.Thread):
-    """Watches the workers of one pool from when they are ready until one dies; kills those that hang.
-
-    ``over`` is set then, and ``victims`` says what each dead worker was at: task index -> why it failed.
-    """
-
-    def __init__(self, board: Board, workers: list[BaseProcess]) -> None:
-        super().__init__(name="worker watch", daemon=True)
-        self.board = board
-        self.workers = workers
-        self.over = threading.Event()
-        self.victims: dict[int, str] = {}
-        #: Seconds that a task may take; None while nothing runs.
-        self.deadline: float | None = None
-        #: Since when the caller waits for a result.
-        self.waiting_since: float | None = None
-        self._on_death: Callable[[], None] = lambda: None
-        self._seen: dict[BaseProcess, Entry | None] = {}
-        self._hung: dict[BaseProcess, str] = {}
-
-    def tell(self, on_death: Callable[[], None]) -> None:
-        """Have ``on_death`` called when a worker dies, at once if one has."""
-        self._on_death = on_death
-        if self.over.is_set():
-            on_death()
-
-    def victims_now(self) -> dict[int, str]:
-        """``victims``, for a caller that knows that the pool is broken, perhaps before this thread does."""
-        self.over.wait(1)
-        return self.victims
-
-    def run(self) -> None:
-        sentinels = {worker.sentinel: worker for worker in self.workers}
-        try:
-            while not (dead := wait(sentinels, timeout=TICK)):
-                self._look()
-            for sentinel in {*dead, *wait(sentinels, timeout=0)}:  # others may have died by now
-                worker = sentinels[sentinel]  # type: ignore[index]  # they are what was given
-                entry = self.board.read(worker.pid or 0)
-                if entry and entry.busy:
-                    self.victims[entry.task] = self._hung.get(worker, DIED)
-        finally:
-            self.over.set()
-            self._on_death()
-
-    def _look(self) -> None:
-        deadline, since, now = self.deadline, self.waiting_since, time.perf_counter()
-        if deadline is None:
-            self._seen = {}
-            return
-        before, self._seen = self._seen, {worker: self.board.read(worker.pid or 0) for worker in self.workers}
-        # Seen twice the same: one reading might have met the worker in the middle of writing.
-        same = [(w, entry) for w, entry in self._seen.items() if entry and entry == before.get(w)]
-        for worker, entry in same:
-            if entry.busy and now - entry.time > deadline:
-                self._hung[worker] = hung(deadline)
-                end(worker)
-        idle = [entry.time for _, entry in same if not entry.busy]
-        # A stopped worker can keep the others from getting work.
-        if since is not None and len(idle) == len(self.workers) and now - max(since, *idle) > deadline:
-            for worker in self.workers:
-                end(worker)
-
-
-def end(worker: BaseProcess) -> None:
-    """Kill a worker process, stopped or not."""
-    if not wait([worker.sentinel], timeout=0):
-        with suppress(OSError):
-            os.kill(worker.pid or 0, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def in_background(letting_go: Callable[[], object]) -> threading.Thread:

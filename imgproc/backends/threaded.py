@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import cv2
 
-from imgproc.backends.base import Backend, Capabilities, hung
+from imgproc.backends.base import DEFAULTS, Backend, Capabilities, Options, hung
 from imgproc.image.task import Task, TaskResult, current_worker, run_task
 
 #: Seconds between two looks for hung threads.
@@ -51,10 +51,10 @@ class Job:
 class ThreadBackend(Backend):
     """Runs jobs on threads and replaces threads that hang. Techniques say how a job gets to a thread."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities(memory="shared", killable=False)
+    capabilities: ClassVar[Capabilities] = Capabilities(memory="shared", killable=False, inner_threads=True)
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers)
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        super().__init__(workers, options)
         self._open: dict[Job, None] = {}
 
     @abstractmethod

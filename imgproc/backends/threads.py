@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from queue import SimpleQueue
 
+from imgproc.backends.base import DEFAULTS, Options
 from imgproc.backends.threaded import Job, ThreadBackend, join_all
 from imgproc.image.task import pin_threads
 
@@ -14,14 +15,14 @@ class Threads(ThreadBackend):
 
     name = "threading"
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers)
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        super().__init__(workers, options)
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
         self._team: set[threading.Thread] = set()
 
     def start(self) -> None:
         if not self._team:
-            pin_threads(self.cv2_threads)
+            self.cv2_threads = pin_threads(self.cv2_threads)
             for _ in range(self.workers):
                 self._add_thread()
 

@@ -1,7 +1,8 @@
 """Task, TaskResult, and the one function every worker runs.
 
 A task names a function and its payload; a worker calls it and hands back a small, plain record.
-Inputs are read and outputs are written inside the worker: pixels never cross a process border.
+Inputs are read and outputs are written inside the worker: pixels cross no process border, unless the task has a
+carrier for them (``imgproc.image.transport``).
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -24,6 +25,8 @@ from imgproc.errors import UserError
 from imgproc.image.codecs import decode, encode
 from imgproc.image.operations import OPERATIONS, Image, Value
 
+#: The stage in which data moves between processes.
+TRANSFER = "transfer"
 HOST = socket.gethostname()
 _other_threads = 0  # not pinned yet
 
@@ -54,14 +57,37 @@ class Stopwatch:
 Work = Callable[[Any, Stopwatch], Any]
 
 
+class Carrier(Protocol):
+    """What the caller's process does for one task whose pixels travel to a worker and back. Each of its steps may
+    raise, which then is that task's error."""
+
+    #: Bytes copied besides those that are pickled, such as into shared memory.
+    moved: int
+
+    def send(self, task: Task, stopwatch: Stopwatch) -> Task:
+        """From the task the one that a worker is given in its place, which is pickled."""
+
+    def receive(self, value: Any, stopwatch: Stopwatch) -> Any:
+        """From what the worker made the task's value."""
+
+    def release(self) -> None:
+        """Let go of what was held for the worker, whatever became of the task. Safe to call twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """``work(payload, stopwatch)`` is to be called once; ``work`` is a module-level function, so that it
-    travels to another process by name."""
+    travels to another process by name.
+
+    With a ``carrier``, a technique that has worker processes (``Capabilities.carries``) makes one in the caller's
+    process each time that it hands the task out: a worker gets what its ``send`` makes of the task, and what its
+    ``receive`` makes of the worker's value is the value. All other techniques call ``work``.
+    """
 
     index: int
     work: Work
     payload: Any
+    carrier: Callable[[], Carrier] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +103,12 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What became of a task: a ``value``, or an ``error`` in plain words."""
+    """What became of a task: a ``value``, or an ``error`` in plain words.
+
+    ``caller_spans``: stages that the caller's own process went through for it, one task at a time, in the try that
+    counted.
+    ``bytes_moved``: to the worker and back; None where nothing crosses a process border.
+    """
 
     index: int
     value: Any = None
@@ -85,6 +116,8 @@ class TaskResult:
     worker: Worker | None = None
     spans: tuple[Span, ...] = ()
     attempts: int = 1
+    caller_spans: tuple[Span, ...] = ()
+    bytes_moved: int | None = None
 
 
 def run_task(task: Task) -> TaskResult:
@@ -92,30 +125,54 @@ def run_task(task: Task) -> TaskResult:
     stopwatch, value, error = Stopwatch(), None, None
     try:
         value = task.work(task.payload, stopwatch)
-    except UserError as problem:
-        error = problem.message
-    except MemoryError:
-        error = "There was not enough memory for this image."
-    except OSError as problem:
-        error = f"A file could not be read or written: {problem.strerror or type(problem).__name__}."
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # a worker must survive any task, even one that calls exit()
-        error = f"Unexpected {type(problem).__name__} while working on this image."
+        error = in_words(problem)
     return TaskResult(task.index, value, error, current_worker(), tuple(stopwatch.spans))
+
+
+def in_words(problem: BaseException) -> str:
+    """Why a task failed, for people: nothing of a library's own words, no paths."""
+    match problem:
+        case UserError():
+            return problem.message
+        case MemoryError():
+            return "There was not enough memory for this image."
+        case OSError():
+            return f"A file could not be read or written: {problem.strerror or type(problem).__name__}."
+        case _:
+            return f"Unexpected {type(problem).__name__} while working on this image."
 
 
 def current_worker() -> Worker:
     return Worker(os.getpid(), threading.get_ident(), HOST, cv2.getNumThreads(), _other_threads)
 
 
-def pin_threads(cv2_threads: int = 1) -> None:
-    """Pin the inner threads of this process: OpenCV's to ``cv2_threads``, BLAS and OpenMP to one."""
+def pin_threads(cv2_threads: int = 1) -> int:
+    """Pin the inner threads of this process: OpenCV's to ``cv2_threads``, BLAS and OpenMP to one.
+
+    Returns:
+        How many threads OpenCV took: any number, also more than there are cores, but a build without threads says 1.
+    """
     global _other_threads
     cv2.setNumThreads(cv2_threads)
     threadpool_limits(1)
     # Asked for once: it takes the libraries a moment to say.
     _other_threads = max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
+    return max(1, cv2.getNumThreads())
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """OpenCV works on one thread in this process, and those it had are ended, until the block ends."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)  # the same number again would end nothing, and its threads can outlive their number
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def inner_threads() -> dict[str, int]:
@@ -157,22 +214,36 @@ class Processed:
 
 def process_image(job: ImageJob, stopwatch: Stopwatch) -> Processed:
     """Read, decode, and for each operation: run it, encode, write."""
+    image = read_image(job, stopwatch)
+    done = []
+    for name, path in job.outputs:
+        result = operate(name, image, job.parameters, stopwatch)
+        done.append(write_output(job, name, path, result, stopwatch))
+    height, width = image.shape[:2]
+    return Processed(width, height, tuple(done))
+
+
+def read_image(job: ImageJob, stopwatch: Stopwatch) -> Image:
+    """The stages before the operations."""
     with stopwatch.stage("read"):
         data = Path(job.source).read_bytes()
     with stopwatch.stage("decode"):
-        image = decode(data, color=job.color)
-    done = []
-    for name, path in job.outputs:
-        operation = OPERATIONS[name]
-        with stopwatch.stage(name):
-            result = operation.apply(image, job.parameters)
-        with stopwatch.stage("encode"):
-            encoded = encode(result, job.format, bilevel=operation.bilevel)
-        with stopwatch.stage("write"):
-            write_whole(path, encoded)
-        done.append(Output(name, path, len(encoded)))
-    height, width = image.shape[:2]
-    return Processed(width, height, tuple(done))
+        return decode(data, color=job.color)
+
+
+def operate(name: str, image: Image, parameters: Mapping[str, Value], stopwatch: Stopwatch) -> Image:
+    """The stage of one operation."""
+    with stopwatch.stage(name):
+        return OPERATIONS[name].apply(image, parameters)
+
+
+def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: Stopwatch) -> Output:
+    """The stages after an operation."""
+    with stopwatch.stage("encode"):
+        encoded = encode(result, job.format, bilevel=OPERATIONS[name].bilevel)
+    with stopwatch.stage("write"):
+        write_whole(path, encoded)
+    return Output(name, path, len(encoded))
 
 
 def write_whole(path: str | Path, data: bytes) -> None:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from imgproc.backends import BASELINE
-from imgproc.measure.breakdown import breakdown
+from imgproc.measure.breakdown import CALLER, breakdown
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
 from imgproc.measure.scaling import karp_flatt
 from imgproc.measure.statistics import median_interval, paired_speedup, verdict
@@ -37,6 +37,29 @@ def derive(measurements: Sequence[TechniqueMeasurement], *, images: int, megapix
         _explain(m, baseline)
         if m is not baseline and m.identical is not False:  # no speedup for other pixels
             _compare(m, baseline, images)
+
+
+def derive_weak(
+    weak: Sequence[TechniqueMeasurement], baseline: TechniqueMeasurement | None, *, images: int, megapixels: float
+) -> None:
+    """Fill what follows from rounds whose work grew with the workers, each image being in them ``copies`` times.
+
+    The speedup is the scaled one: so many times the baseline's work in so much of its time. A verdict, a serial
+    fraction and a breakdown are for the same work only.
+
+    Args:
+        baseline: it went over each image once, in the same rounds; None: it was not measured.
+        images: how many it went over, with so many ``megapixels``.
+    """
+    for m in (m for m in weak if m.rounds):
+        _describe(m, images * m.copies, megapixels * m.copies)
+        if baseline is None or not baseline.rounds or m.identical is False:
+            continue
+        base, walls = ([r.wall_seconds for r in t.rounds] for t in (baseline, m))
+        alike, interval = paired_speedup(base, walls)
+        m.speedup = m.copies * alike
+        m.speedup_ci95 = [m.copies * end for end in interval] if interval else None
+        m.efficiency = m.speedup / m.threads
 
 
 def _describe(m: TechniqueMeasurement, images: int, megapixels: float) -> None:
@@ -92,9 +115,12 @@ def break_even(m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: 
 
 
 def stages(records: Iterable[SpanRecord], worker_seconds: float) -> dict[str, float]:
-    """Seconds per stage summed over the workers; ``wait`` is what of ``worker_seconds`` no stage took."""
+    """Seconds per stage summed over the workers and the caller, where it works for them; ``wait`` is what of
+    ``worker_seconds`` no stage of a worker took."""
     total: dict[str, float] = defaultdict(float)
+    busy = 0.0
     for span in records:
         total[span.stage] += span.end - span.start
-    total["wait"] = max(0.0, worker_seconds - sum(total.values()))
+        busy += span.end - span.start if span.worker != CALLER else 0.0
+    total["wait"] = max(0.0, worker_seconds - busy)
     return {stage: round(seconds, 6) for stage, seconds in total.items()}

@@ -58,7 +58,7 @@ def _fixed() -> dict[str, Any]:
         "container": container,
         "os": lambda: f"{platform.system()} {platform.release()}",
         "python": platform.python_version,
-        "start_method": lambda: ProcessBackend.start_method,
+        "start_method": lambda: ProcessBackend.capabilities.start_methods[0],
         "versions": _versions,
         "gpu": _gpu,
         "opencv": _opencv_build,

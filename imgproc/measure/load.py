@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from imgproc.measure.memory import own_tree
+
 #: Systems count CPU time in steps of about 10 ms per process: over less than this, in seconds, it says nothing.
 LEAST_SECONDS = 0.5
 
@@ -24,11 +26,10 @@ def busy_seconds() -> float:
 def tree_cpu_seconds() -> float:
     """CPU time that this process and its descendants used so far, with those that have ended (where the system
     keeps account of them)."""
-    own = psutil.Process()
     seconds = 0.0
-    for process in (own, *own.children(recursive=True)):
+    for pid in own_tree():
         try:
-            times = process.cpu_times()
+            times = psutil.Process(pid).cpu_times()
         except psutil.Error:  # it ended meanwhile
             continue
         seconds += times.user + times.system + times.children_user + times.children_system

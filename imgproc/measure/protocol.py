@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from imgproc.backends import Technique
-from imgproc.backends.base import Backend, BackendError
+from imgproc.backends import BASELINE, Technique
+from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.image.task import Task, TaskResult
-from imgproc.measure.derive import derive, typical_spans
+from imgproc.measure.derive import derive, derive_weak, typical_spans
 from imgproc.measure.load import tree_cpu_seconds
 from imgproc.measure.memory import PeakMemory, own_tree
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
@@ -38,28 +38,64 @@ class Pass:
 
 
 class Contender:
-    """One technique under measurement: its workers and what was measured of it so far."""
+    """One way of running a technique that is under measurement: its workers and what was measured of it so far.
+
+    ``transfer``: how pixels reach its workers. ``copies``: how often each image is in one of its passes.
+    ``fleeting``: its workers have to be started anew for each pass, which is not part of its time.
+    """
 
     def __init__(
-        self, technique: Technique, workers: int, *, deadline: float, clock: Clock = time.perf_counter
+        self,
+        technique: Technique,
+        workers: int,
+        *,
+        deadline: float,
+        label: str = "",
+        options: Options | None = None,
+        transfer: str = "paths",
+        copies: int = 1,
+        twin: Contender | None = None,
+        clock: Clock = time.perf_counter,
     ) -> None:
+        """
+        Args:
+            deadline: seconds that one task may take.
+            label: unique among the contenders of a run; the technique's where not given.
+            twin: one with the same technique, workers and options, which is started first: its workers are shared.
+        """
         self.technique = technique
-        self.backend: Backend = technique.load()(workers)
+        self.twin = twin
+        self.backend: Backend = twin.backend if twin else technique.load()(workers, options or Options())
+        self.transfer, self.copies, self.fleeting = transfer, copies, False
         self.deadline = deadline
         self.clock = clock
+        self.started = False
         self.passes: list[Pass] = []
-        self._processes = [os.getpid()]
-        self.measurement = TechniqueMeasurement(technique.name, technique.label)
+        self.processes = [os.getpid()]
+        self.measurement = TechniqueMeasurement(technique.name, label or technique.label, copies=copies)
+        self._describe()
 
     def start(self) -> None:
         """Make the workers and note how long that took."""
         before = set(own_tree())
         start = self.clock()
         self.backend.start()
-        self.measurement.startup_seconds = self.clock() - start
-        self._processes = [os.getpid(), *(pid for pid in own_tree() if pid not in before)]
-        self.measurement.workers = self.backend.workers
-        self.measurement.cv2_threads = self.backend.cv2_threads
+        seconds = self.clock() - start
+        if self.twin:
+            self.processes = self.twin.processes
+            self.measurement.startup_seconds = self.twin.measurement.startup_seconds
+        else:
+            self.processes = [os.getpid(), *(pid for pid in own_tree() if pid not in before)]
+            if self.measurement.startup_seconds is None:  # the first time counts, if it is closed in between
+                self.measurement.startup_seconds = seconds
+        self.started = True
+        self._describe()
+
+    def _describe(self) -> None:
+        backend, able, m = self.backend, self.backend.capabilities, self.measurement
+        m.workers, m.cv2_threads, m.start_method = backend.workers, backend.cv2_threads, backend.start_method
+        m.transfer = self.transfer if able.carries else None
+        m.chunk_size = backend.chunk_size if able.chunks else None
 
     def run(self, tasks: Sequence[Task], on_result: OnResult) -> Pass:
         """One timed pass.
@@ -68,7 +104,7 @@ class Contender:
             BackendError: the technique failed, or its workers were not what they claim to be.
         """
         results: list[TaskResult] = []
-        with PeakMemory(lambda: self._processes) as memory:
+        with PeakMemory(lambda: self.processes) as memory:
             cpu_before = tree_cpu_seconds()
             start = self.clock()
             with closing(self.backend.run(tasks, deadline=self.deadline)) as running:  # type: ignore[type-var]
@@ -78,7 +114,8 @@ class Contender:
             wall = self.clock() - start
             cpu = max(0.0, tree_cpu_seconds() - cpu_before)
         self._check(results, tasks)
-        return Pass(tuple(results), start, Round(wall, cpu, memory.bytes))
+        moved = [result.bytes_moved for result in results if result.bytes_moved is not None]
+        return Pass(tuple(results), start, Round(wall, cpu, memory.bytes, sum(moved) if moved else None))
 
     def _check(self, results: Sequence[TaskResult], tasks: Sequence[Task]) -> None:
         if sorted(r.index for r in results) != sorted(t.index for t in tasks):
@@ -98,6 +135,7 @@ class Contender:
         return [p.round.wall_seconds for p in self.passes]
 
     def close(self, *, kill: bool = False) -> None:
+        self.started = False
         self.backend.close(kill=kill)
 
 
@@ -141,27 +179,38 @@ def interleave(
 
 
 def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float) -> None:
-    """Put what was measured into the measurements, and derive from it what follows."""
+    """Put what was measured into the measurements, and derive from it what follows.
+
+    Args:
+        images: how many there were, with so many ``megapixels``; those with more ``copies`` had each several times.
+    """
     contenders = list(contenders)
     for contender in contenders:
         m = contender.measurement
         m.rounds = [p.round for p in contender.passes]
         m.spans = [span for number, p in enumerate(contender.passes, 1) for span in spans(p, number)]
-    derive([contender.measurement for contender in contenders], images=images, megapixels=megapixels)
+    same = [c.measurement for c in contenders if c.copies == 1]
+    derive(same, images=images, megapixels=megapixels)
+    baseline = next((m for m in same if m.name == BASELINE), None)
+    weak = [c.measurement for c in contenders if c.copies > 1]
+    derive_weak(weak, baseline, images=images, megapixels=megapixels)
     for m in (contender.measurement for contender in contenders):
         if len(m.spans) > MOST_SPANS:
             m.spans = typical_spans(m)
 
 
 def spans(done: Pass, number: int) -> list[SpanRecord]:
-    """Every stage of a pass, in seconds from its start; workers are numbered from 1 as they first appear."""
+    """Every stage of a pass, in seconds from its start; workers are numbered from 1 as they first appear, and 0 is
+    the caller."""
     numbers: dict[tuple[int, int], int] = {}
     records = []
     for result in done.results:
-        if result.worker is None:
-            continue
-        worker = numbers.setdefault((result.worker.pid, result.worker.thread), len(numbers) + 1)
-        for span in result.spans:
-            start, end = (round(t - done.start, 6) for t in (span.start, span.end))
-            records.append(SpanRecord(worker, result.index, span.stage, start, end, number))
+        lanes = [(0, result.caller_spans)]
+        if result.worker is not None:
+            worker = numbers.setdefault((result.worker.pid, result.worker.thread), len(numbers) + 1)
+            lanes.append((worker, result.spans))
+        for lane, found in lanes:
+            for span in found:
+                start, end = (round(t - done.start, 6) for t in (span.start, span.end))
+                records.append(SpanRecord(lane, result.index, span.stage, start, end, number))
     return sorted(records, key=lambda s: (s.worker, s.start))

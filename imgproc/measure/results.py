@@ -10,16 +10,18 @@ Verdict = Literal["faster", "slower", "no measurable difference"]
 
 @dataclass
 class Round:
-    """One pass of one technique over the measured images."""
+    """One pass of one technique over the measured images. ``bytes_moved``: between its processes."""
 
     wall_seconds: float
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    bytes_moved: int | None = None
 
 
 @dataclass
 class SpanRecord:
-    """One stage on one worker, in seconds from the start of its round; ``worker`` and ``round`` count from 1."""
+    """One stage on one worker, in seconds from the start of its round; ``worker`` and ``round`` count from 1.
+    Worker 0 is the caller's own process, where it works for the others."""
 
     worker: int
     image: int
@@ -33,6 +35,11 @@ class SpanRecord:
 class TechniqueMeasurement:
     """One entry of ``techniques`` in run.json.
 
+    ``label`` is unique in a run, where one technique may run in several ways: with other numbers of ``workers`` and
+    their ``cv2_threads``, another ``transfer`` of pixels (paths, arrays, shared), ``start_method`` or ``chunk_size``;
+    the last three are None where the technique knows no such thing. ``copies``: how often each image was in a round,
+    more than once only in weak scaling.
+
     ``startup_seconds``: until every worker was ready. ``first_round_seconds``: the uncounted warm-up round,
     over ``first_round_images`` (all of them where it made the results, and the rounds went over a sample).
     ``typical_round``: the number of the round nearest the median. ``stages``: seconds summed over its workers.
@@ -45,6 +52,10 @@ class TechniqueMeasurement:
     label: str
     workers: int = 1
     cv2_threads: int = 1
+    transfer: str | None = None
+    start_method: str | None = None
+    chunk_size: int | None = None
+    copies: int = 1
     available: bool = True
     reason: str | None = None
     startup_seconds: float | None = None
@@ -84,7 +95,8 @@ class TechniqueMeasurement:
 
 @dataclass
 class Progress:
-    """Where a run stands. ``share`` is 0 to 1; ``seconds_left`` is None until it can be estimated."""
+    """Where a run stands. ``share`` is 0 to 1; ``seconds_left`` is None until it can be estimated. ``walls``:
+    seconds of the counted passes so far, by label."""
 
     phase: str
     technique: str | None = None
@@ -98,3 +110,4 @@ class Progress:
     share: float = 0.0
     seconds_left: float | None = None
     elapsed: float = 0.0
+    walls: dict[str, list[float]] = field(default_factory=dict)

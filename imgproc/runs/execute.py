@@ -5,43 +5,27 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from imgproc.backends import AUTO, AUTO_REASON, BASELINE, TECHNIQUES, cannot_run, technique
-from imgproc.backends.base import BackendError
+from imgproc.backends import AUTO_REASON, BASELINE
+from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
-from imgproc.image.codecs import FORMATS
-from imgproc.image.previews import CheckJob, check_outputs
-from imgproc.image.task import ImageJob, Task, TaskResult, process_image
 from imgproc.measure.alarms import OF_THE_RUN, alarms
-from imgproc.measure.environment import environment
+from imgproc.measure.curves import scaling
+from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.load import MachineLoad
 from imgproc.measure.protocol import Contender, Pass, conclude, interleave
-from imgproc.measure.results import TechniqueMeasurement
 from imgproc.measure.statistics import LOOKS, enough
-from imgproc.runs.naming import OutputNames
+from imgproc.runs.entrants import PATHS, entrants
+from imgproc.runs.passes import Hashes, Passes, Places
 from imgproc.runs.progress import Cancelled, OnProgress, Tracker
-from imgproc.runs.record import ImageRecord, OutputRecord, Record
+from imgproc.runs.record import ImageRecord, Record
 from imgproc.runs.sampling import draw_samples
 from imgproc.settings import Settings
 
-#: ``pixels_sha256`` by image and operation; None where an output could not be read back.
-Hashes = dict[int, dict[str, str | None]]
 #: A comparison that is not precise by then ends all the same.
 MOST_ROUNDS = 30
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a run reads and writes: the source of each image by its index, folders for outputs, for previews
-    (None: make none) and for what the measured rounds write."""
-
-    sources: Mapping[int, Path]
-    outputs: Path
-    previews: Path | None
-    work: Path
 
 
 def process(
@@ -107,23 +91,6 @@ def execute(
         raise UserError(str(problem), code="unavailable") from problem
 
 
-def choose(record: Record) -> str:
-    """The name of the technique that makes the record's results.
-
-    Raises:
-        UserError: it cannot run here; says why and what mends it.
-    """
-    asked = record.settings
-    names = asked.techniques if record.mode == "compare" else [asked.technique]
-    if record.mode == "sequential":
-        names = [BASELINE]
-    # A comparison's results come from the technique that is likely to be the fastest.
-    chosen = technique("auto" if not names or AUTO in names else names[0])
-    if why := cannot_run(chosen, asked.workers):
-        raise UserError(f"{chosen.label} cannot run here. {why}", code="unavailable", field="technique")
-    return chosen.name
-
-
 class _Execution:
     def __init__(
         self,
@@ -133,70 +100,65 @@ class _Execution:
         progress: OnProgress,
         cancelled: Callable[[], bool],
     ) -> None:
-        self.record, self.places, self.settings, self.cancelled = record, places, settings, cancelled
+        self.record, self.places = record, places
+        self.entrants = entrants(record, settings.TASK_SECONDS)
+        self.main = self.entrants.main
+        #: Those still in the comparison.
+        self.contenders = [*self.entrants.same, *self.entrants.weak]
         asked = record.settings
-        self.missing: list[TechniqueMeasurement] = []
-        self.contenders = [self._contender(name) for name in self._names(choose(record))]
-        self.main = self.contenders[0]
         self.tracker = Tracker(progress, rounds=asked.rounds, budget=asked.budget, contenders=len(self.contenders))
-
-    def _names(self, main: str) -> list[str]:
-        """The techniques to measure: first the one that makes the results; those that cannot run are ``missing``."""
-        names = [main]
-        if self.record.mode == "compare":
-            for name in self.record.settings.techniques or TECHNIQUES:
-                why = cannot_run(technique(name), self.record.settings.workers)
-                if why is None:
-                    names.append(name)
-                else:
-                    label = technique(name).label
-                    self.missing.append(TechniqueMeasurement(name, label, available=False, reason=why))
-        if self.record.settings.budget > 0:
-            names.append(BASELINE)
-        return list(dict.fromkeys(names))
-
-    def _contender(self, name: str) -> Contender:
-        workers = 1 if name == BASELINE else self.record.settings.workers
-        return Contender(technique(name), workers, deadline=self.settings.TASK_SECONDS)
+        self.passes = Passes(record, places, settings.TASK_SECONDS, self.tracker, cancelled)
 
     def run(self, results_ready: Callable[[], None]) -> None:
-        record = self.record
+        record, entrants = self.record, self.entrants
         record.environment = environment()
-        everybody = list(self.contenders)
-        record.techniques = [c.measurement for c in everybody] + self.missing
+        record.techniques = [*(c.measurement for c in entrants.same), *entrants.missing]
+        record.weak = [c.measurement for c in entrants.weak]
         record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
         if record.settings.technique == "auto" and record.mode == "parallel":
             record.advice = f"auto took {self.main.technique.label}. {AUTO_REASON}"
-        inputs = [path.resolve() for path in self.places.sources.values()]
-        outputs = self.places.outputs.resolve()
-        # Results must never replace an image they are made from.
-        _name_outputs(record, [path.name for path in inputs if path.parent == outputs])
-        for folder in (self.places.outputs, self.places.previews):
-            if folder:
-                folder.mkdir(parents=True, exist_ok=True)
+        if any(m.start_method == "fork" for m in record.techniques):
+            record.warnings.append(FORK_WARNING)
+        self.passes.name_outputs()
         try:
             first = self._results()
-            if self.places.previews:
-                self._check_results(record.good_images)
             results_ready()
             self._measure(first)
         finally:
-            for contender in everybody:
+            for contender in (*entrants.same, *entrants.weak):
                 # Not by kill: a thread still inside OpenCV when Python ends would abort the program.
                 contender.close()
             shutil.rmtree(self.places.work, ignore_errors=True)
+        self._judge()
+
+    def _judge(self) -> None:
+        record = self.record
         timed = [m for m in record.techniques if m.median_seconds is not None and m.identical is not False]
         timed = [m for m in timed if m.reason is None] or timed
         record.best = min(timed, key=lambda m: m.median_seconds or 0).name if timed else None
+        if record.mode == "scale":
+            cores = record.environment.get("cores_usable")
+            record.scaling = scaling(self.main.technique.name, record.techniques, record.weak, cores=cores)
 
     def _results(self) -> Pass:
         """The pass over all images that makes the results."""
-        images = self.record.good_images
-        self._start(self.main)
-        first = self._pass(self.main, images, self.places.outputs, "results")
-        self.main.measurement.first_round_seconds = first.round.wall_seconds
-        self.main.measurement.first_round_images = len(images)
-        self.tracker.pass_done()
+        images, main, outputs = self.record.good_images, self.main, self.places.outputs
+        with self.passes.ready(main):
+            first = self.passes.over(main, images, outputs, "results")
+            main.measurement.first_round_seconds = first.round.wall_seconds
+            main.measurement.first_round_images = len(images)
+            self.tracker.pass_done()
+            self._take(first, images)
+            if self.places.previews:
+                self._check_results(self.record.good_images)
+        return first
+
+    def _take(self, first: Pass, images: Sequence[ImageRecord]) -> None:
+        """Note what became of each image.
+
+        Raises:
+            UserError: none could be processed.
+        """
         by_index = {image.index: image for image in images}
         for result in first.results:
             image = by_index[result.index]
@@ -210,19 +172,25 @@ class _Execution:
                 output.bytes = written.bytes
         if not self.record.good_images:
             raise UserError("None of the images could be processed.", code="refused_image")
-        return first
+
+    def _check_results(self, images: Sequence[ImageRecord]) -> None:
+        hashes = self.passes.read_back(self.main, images, self.places.outputs, previews=True)
+        for image in images:
+            for output in image.outputs:
+                output.pixels_sha256 = hashes[image.index].get(output.operation)
 
     def _measure(self, first: Pass) -> None:
-        """Let the technique and the baseline take turns, on the same pixels."""
+        """Let everybody take turns, on the same pixels."""
         record, asked = self.record, self.record.settings
         if asked.budget <= 0:
             self.main.passes = [first]
-            conclude(self.contenders, images=len(record.good_images), megapixels=record.megapixels)
+            conclude([self.main], images=len(record.good_images), megapixels=record.megapixels)
             return
         begin = time.perf_counter()
         images = self._sample(first)
         if not self.places.previews:
-            self._check_results(images)
+            with self.passes.ready(self.main):
+                self._check_results(images)
         self._warm_up(images)
         load = MachineLoad()
         load.start()
@@ -230,8 +198,8 @@ class _Execution:
             self.contenders,
             lambda contender, number: self._one_round(contender, number, images),
             rounds=asked.rounds,
-            most=max(MOST_ROUNDS, asked.rounds) if record.mode == "compare" else None,
-            enough=lambda: enough({c.technique.name: c.walls for c in self.contenders}, (asked.rounds, *LOOKS)),
+            most=max(MOST_ROUNDS, asked.rounds) if record.mode in ("compare", "scale") else None,
+            enough=lambda: enough({c.measurement.label: c.walls for c in self.contenders}, (asked.rounds, *LOOKS)),
             budget=asked.budget - (time.perf_counter() - begin),
             seed=asked.seed,
         )
@@ -246,8 +214,10 @@ class _Execution:
     def _warn(self, busy: float | None, images: int) -> None:
         """What makes the figures doubtful: of the machine once for the run, of a technique with its own figures."""
         record = self.record
-        for m in (contender.measurement for contender in self.contenders):
-            for alarm in alarms(m, environment=record.environment, machine_busy=busy, tasks=images):
+        for contender in self.contenders:
+            m = contender.measurement
+            tasks = images * contender.copies
+            for alarm in alarms(m, environment=record.environment, machine_busy=busy, tasks=tasks):
                 if alarm.name in OF_THE_RUN:
                     record.warnings.append(str(alarm))
                 else:
@@ -259,9 +229,8 @@ class _Execution:
         record, asked = self.record, self.record.settings
         images = record.good_images
         # What the workers were busy for in sum is about what one of them alone would take.
-        alone = sum(span.end - span.start for result in first.results for span in result.spans)
-        others = len(self.contenders) - 1
-        per_round = first.round.wall_seconds * max(1, others) + (alone if others else 0)
+        alone = sum(span.end - span.start for r in first.results for span in (*r.spans, *r.caller_spans))
+        per_round = sum(_expected(contender, alone) for contender in self.contenders)
         passes = asked.rounds + 2  # the warm-up and reading back what it wrote count as well
         share = asked.budget / (per_round * passes)
         count = max(int(len(images) * share), 2 * self.main.backend.workers)
@@ -276,12 +245,12 @@ class _Execution:
         """An uncounted pass of everybody who has had none, and the proof that all make the baseline's pixels."""
         results: Hashes = {i.index: {o.operation: o.pixels_sha256 for o in i.outputs} for i in images}
         made = {self.main: results}
-        for contender in self.contenders[1:]:
+        for contender in self.entrants.others:
             folder = self.places.work / "warm-up"
             try:
-                self._start(contender)
-                warm = self._whole(self._pass(contender, images, folder, "warm-up"))
-                made[contender] = self._read_back(contender, images, folder, previews=False)
+                with self.passes.ready(contender):
+                    warm = self._whole(self.passes.over(contender, images, folder, "warm-up"))
+                    made[contender] = self.passes.read_back(contender, images, folder, previews=False)
             except BackendError as problem:
                 self._give_up(contender, str(problem))
                 self.contenders.remove(contender)
@@ -297,6 +266,8 @@ class _Execution:
             if differing:
                 where = f"in {differing} of {len(images)} images"
                 contender.measurement.reason = f"its pixels differ from the baseline’s {where}"
+        for contender in self.entrants.weak:  # the same workers on the same images
+            contender.measurement.identical = contender.twin.measurement.identical if contender.twin else None
 
     def _whole(self, done: Pass) -> Pass:
         """The pass, if it did the whole work; the time of less would be no measurement.
@@ -316,9 +287,10 @@ class _Execution:
             self.main.measurement.reason = f"the baseline failed: {reason}"
 
     def _one_round(self, contender: Contender, number: int, images: Sequence[ImageRecord]) -> Pass | None:
-        folder = self.places.work / contender.technique.name
+        folder = self.places.work / "round"
         try:
-            done = self._whole(self._pass(contender, images, folder, "rounds", number))
+            with self.passes.ready(contender):
+                done = self._whole(self.passes.over(contender, images, folder, "rounds", number))
         except BackendError as problem:
             self._give_up(contender, str(problem))
             return None
@@ -326,79 +298,14 @@ class _Execution:
             # Each round writes new files, as a real run does; removing the old ones is not part of its time.
             shutil.rmtree(folder, ignore_errors=True)
         if any(result.attempts > 1 for result in done.results):
-            where = f"{contender.technique.label}, round {number}"
+            where = f"{contender.measurement.label}, round {number}"
             self.record.warnings.append(f"{where}: a worker died or hung and was replaced, which its time includes.")
-        self.tracker.pass_done()
+        self.tracker.pass_done(done.round.wall_seconds)
         return done
 
-    def _check_results(self, images: Sequence[ImageRecord]) -> None:
-        hashes = self._read_back(self.main, images, self.places.outputs, previews=True)
-        for image in images:
-            for output in image.outputs:
-                output.pixels_sha256 = hashes[image.index].get(output.operation)
 
-    def _read_back(
-        self, contender: Contender, images: Sequence[ImageRecord], folder: Path, *, previews: bool
-    ) -> Hashes:
-        """``pixels_sha256`` by image and operation of the files in a folder; with ``previews`` these are made too."""
-        self.tracker.phase("checking", contender, images=len(images))
-        tasks = []
-        for image in images:
-            files = []
-            for output in image.outputs:
-                preview = None
-                if previews and self.places.previews:
-                    output.preview = f"{image.index:04d}_{output.operation}.jpg"
-                    preview = str(self.places.previews / output.preview)
-                files.append((output.operation, str(folder / output.file), preview))
-            tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color)))
-        hashes: Hashes = {}
-        for result in contender.backend.run(tasks, deadline=self.settings.TASK_SECONDS):
-            self._told(result)
-            if result.value is None:
-                raise BackendError(f"what it wrote could not be read back: {result.error}")
-            hashes[result.index] = result.value
-        return hashes
-
-    def _start(self, contender: Contender) -> None:
-        self.tracker.phase("starting", contender)
-        contender.start()
-
-    def _pass(
-        self, contender: Contender, images: Sequence[ImageRecord], folder: Path, phase: str, number: int = 0
-    ) -> Pass:
-        tasks = self._tasks(images, folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.tracker.phase(phase, contender, images=len(images), round=number)
-        return contender.run(tasks, self._told)
-
-    def _told(self, result: TaskResult) -> None:
-        if self.cancelled():
-            raise Cancelled
-        self.tracker.image_done()
-
-    def _tasks(self, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
-        """The largest image first: a large one taken last would leave the other workers waiting for it."""
-        asked = self.record.settings
-        return [
-            Task(
-                image.index,
-                process_image,
-                ImageJob(
-                    str(self.places.sources[image.index]),
-                    tuple((output.operation, str(folder / output.file)) for output in image.outputs),
-                    asked.parameters,
-                    asked.format,
-                    asked.color,
-                ),
-            )
-            for image in sorted(images, key=lambda image: -image.megapixels)
-        ]
-
-
-def _name_outputs(record: Record, taken: Iterable[str]) -> None:
-    """Give every good image its output files, named after it, unique in the run, and none of the ``taken`` names."""
-    names = OutputNames(FORMATS[record.settings.format].extension, taken)
-    for image in record.good_images:
-        files = names.of(image.name, record.settings.operations)
-        image.outputs = [OutputRecord(operation, file) for operation, file in files.items()]
+def _expected(contender: Contender, alone: float) -> float:
+    """About how many seconds a pass takes of images that one worker alone needs ``alone`` seconds for."""
+    # Where pixels travel, the caller's part is done by nobody else meanwhile.
+    shared = 1 if contender.transfer != PATHS else min(contender.measurement.threads, usable_cores())
+    return contender.copies * alone / shared

@@ -35,7 +35,9 @@ class Tracker:
 
     def phase(self, name: str, contender: Contender | None = None, *, images: int = 0, round: int = 0) -> None:
         """A new phase begins; ``images`` are to be done in it."""
-        technique = contender.technique if contender else None
+        label = contender.measurement.label if contender else ""
+        if label:
+            self._now.walls.setdefault(label, [])
         self._phase_begin = time.perf_counter()
         if round and self._rounds_begin is None:
             self._rounds_begin = self._phase_begin
@@ -45,8 +47,8 @@ class Tracker:
         self._now = replace(
             self._now,
             phase=name,
-            technique=technique.name if technique else None,
-            label=technique.label if technique else "",
+            technique=contender.technique.name if contender else None,
+            label=label,
             round=round,
             images_done=0,
             images_total=images,
@@ -57,8 +59,11 @@ class Tracker:
         self._now.images_done += 1
         self._send()
 
-    def pass_done(self) -> None:
+    def pass_done(self, wall: float | None = None) -> None:
+        """A pass is over; ``wall`` is its time where it counts."""
         self._now.passes_done += 1
+        if wall is not None:
+            self._now.walls.setdefault(self._now.label, []).append(round(wall, 4))
         self._send()
 
     def _send(self) -> None:
@@ -70,7 +75,7 @@ class Tracker:
             self._now.share = min(0.99, max(self._now.share, share))
         self._now.seconds_left = left
         self._now.elapsed = elapsed
-        self._tell(replace(self._now))
+        self._tell(replace(self._now, walls={label: list(walls) for label, walls in self._now.walls.items()}))
 
     def _left(self, now: float) -> float | None:
         p = self._now

@@ -12,6 +12,7 @@ from imgproc.backends import BASELINE
 from imgproc.errors import UserError
 from imgproc.image.operations import Value
 from imgproc.image.task import write_whole
+from imgproc.measure.curves import Scaling
 from imgproc.measure.results import TechniqueMeasurement
 
 SCHEMA = 1
@@ -61,7 +62,11 @@ class ImageRecord:
 
 @dataclass
 class RunSettings:
-    """What was asked for. ``workers`` counts workers of the technique; ``budget`` is in seconds."""
+    """What was asked for. ``workers`` counts workers of the technique; ``budget`` is in seconds.
+
+    ``worker_counts`` and ``cv2_threads`` (OpenCV's threads in each worker) are what scale mode goes through.
+    ``transfers`` are the ways in which pixels reach worker processes, see ``TRANSFERS``.
+    """
 
     operations: list[str]
     parameters: dict[str, Value]
@@ -71,6 +76,11 @@ class RunSettings:
     format: str = "png"
     color: bool = False
     split: str = "never"
+    worker_counts: list[int] = field(default_factory=list)
+    cv2_threads: list[int] = field(default_factory=lambda: [1])
+    transfers: list[str] = field(default_factory=lambda: ["paths"])
+    start_method: str | None = None
+    chunk_size: int = 1
     rounds: int = 6
     budget: float = 60.0
     seed: int = 0
@@ -80,7 +90,11 @@ class RunSettings:
 
 @dataclass
 class Record:
-    """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back."""
+    """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
+
+    ``techniques`` all did the same work. ``weak`` are those of scale mode whose work grew with their workers, with
+    scaled speedups; ``scaling`` is what follows from both.
+    """
 
     id: str
     mode: Mode
@@ -94,6 +108,8 @@ class Record:
     error: str | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     techniques: list[TechniqueMeasurement] = field(default_factory=list)
+    weak: list[TechniqueMeasurement] = field(default_factory=list)
+    scaling: Scaling | None = None
     sample: list[int] | None = None
     warnings: list[str] = field(default_factory=list)
     best: str | None = None
@@ -111,19 +127,23 @@ class Record:
     def technique(self) -> TechniqueMeasurement | None:
         """The technique the run is about: the best of a comparison, else the one asked for, else the baseline."""
         measured = [t for t in self.techniques if t.available and t.median_seconds is not None]
+        if self.scaling and (best := [t for t in measured if t.label == self.scaling.best]):
+            return best[0]
         others = [t for t in measured if t.name != BASELINE]
         if self.mode in ("compare", "scale"):
             others = [t for t in measured if t.name == self.best] or others
+            others.sort(key=lambda t: t.median_seconds or 0.0)
         return next(iter(others or measured), None)
 
     @property
     def seconds(self) -> float | None:
         """How long the technique took for all images: the median round, or where only a sample was measured
-        the pass that made the results."""
+        the pass that made the results, if this technique made them; else the median round over the sample."""
         technique = self.technique
         if technique is None:
             return None
-        return technique.first_round_seconds if self.sample else technique.median_seconds
+        made = self.sample and technique.first_round_images == len(self.good_images)
+        return technique.first_round_seconds if made else technique.median_seconds
 
     def to_dict(self) -> dict[str, Any]:
         record = asdict(self)
@@ -153,6 +173,8 @@ class Record:
                 for i in data["images"]
             ]
             values["techniques"] = [TechniqueMeasurement.from_dict(t) for t in data["techniques"]]
+            values["weak"] = [TechniqueMeasurement.from_dict(t) for t in data.get("weak", [])]
+            values["scaling"] = Scaling.from_dict(data["scaling"]) if data.get("scaling") else None
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as problem:
             raise UserError("This is not a run.json that this version can read.", code="bad_parameter") from problem

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-from typing import get_args
 
 from werkzeug.datastructures import MultiDict
 
@@ -13,20 +12,29 @@ from imgproc.errors import UserError
 from imgproc.image.codecs import parse_format
 from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
 from imgproc.measure.environment import usable_cores
+from imgproc.runs.options import (
+    MOST_IN_CHUNK,
+    check_options,
+    parse_counts,
+    parse_start_method,
+    parse_transfers,
+    scale_counts,
+    scale_threads,
+)
 from imgproc.runs.record import Mode, RunSettings
 from imgproc.settings import Settings
 from imgproc.web.multipart import FILES_FIELD
 
-#: The modes that can be asked for now.
-MODES: tuple[Mode, ...] = ("sequential", "parallel", "compare")
+MODES: tuple[Mode, ...] = ("sequential", "parallel", "compare", "scale")
 DEFAULT_MODE: Mode = "parallel"
-DEFAULTS = {"rounds": 6, "budget": 60, "sample_count": 12, "sample_megapixels": 3}
+DEFAULTS = {"rounds": 6, "budget": 60, "sample_count": 12, "sample_megapixels": 3, "chunk_size": 1}
 #: ``samples`` with this value means: as many as ``sample_count`` says. The form's button sends it.
 AS_COUNTED = "form"
 _MAX_SEED = 2**31 - 1
 _FIELDS = {
     FILES_FIELD, "mode", "technique", "workers", "operations", "rounds", "budget", "seed", "format", "color", "split",
-    "samples", "sample_count", "sample_megapixels", *PARAMETERS,
+    "samples", "sample_count", "sample_megapixels", "worker_list", "cv2_threads", "transfer", "start_method",
+    "chunk_size", *PARAMETERS,
 }  # fmt: skip
 
 Fields = MultiDict[str, str]
@@ -51,11 +59,12 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
         raise UserError(f"Images are processed whole here: split must be {known}.", field="split", limit=known)
     samples, megapixels = _samples(given)
     cores = min(usable_cores(), settings.MAX_WORKERS)
-    workers = _whole(given, "workers", "Workers", cores, 1, settings.MAX_WORKERS)
+    counts = _counts(given, mode, settings)
+    workers = max(counts) if counts else _whole(given, "workers", "Workers", cores, 1, settings.MAX_WORKERS)
     name = _technique(given.get("technique") or "auto", mode, workers)
     asked_for = [name.strip() for name in fields.getlist("technique") if name.strip() not in ("", "auto")]
     compared = [_technique(name, mode, workers) for name in asked_for]
-    return mode, RunSettings(
+    asked = RunSettings(
         operations=list(parse_operations(fields.getlist("operations") if "operations" in fields else OPERATIONS)),
         parameters=parse_parameters({key: given[key] for key in PARAMETERS if key in given}),
         technique="auto" if mode == "compare" else name,
@@ -68,17 +77,36 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
         seed=_whole(given, "seed", "The seed", 0, 0, _MAX_SEED),
         samples=samples,
         sample_megapixels=megapixels,
+        worker_counts=counts,
+        cv2_threads=_cv2_threads(given, mode, settings),
+        transfers=parse_transfers(fields.getlist("transfer")),
+        start_method=parse_start_method(given.get("start_method", "")),
+        chunk_size=_whole(given, "chunk_size", "The chunk size", DEFAULTS["chunk_size"], 1, MOST_IN_CHUNK),
     )
+    check_options(mode, asked)
+    return mode, asked
+
+
+def _counts(given: dict[str, str], mode: Mode, settings: Settings) -> list[int]:
+    """The numbers of workers that scale mode goes through; none in another mode."""
+    if mode != "scale":
+        return []
+    name = "worker_list" if given.get("worker_list") else "workers"
+    return parse_counts(given.get(name) or scale_counts(settings.MAX_WORKERS), name, settings.MAX_WORKERS)
+
+
+def _cv2_threads(given: dict[str, str], mode: Mode, settings: Settings) -> list[int]:
+    if mode != "scale":
+        return [1]
+    return parse_counts(given.get("cv2_threads") or scale_threads(), "cv2_threads", settings.MAX_WORKERS)
 
 
 def parse_mode(value: str) -> Mode:
-    """Raises: UserError: there is no such mode, or not yet."""
+    """Raises: UserError: there is no such mode."""
     for mode in MODES:
         if value == mode:
             return mode
     known = " or ".join(MODES)
-    if value in get_args(Mode):
-        raise UserError(f"Mode “{value}” cannot be run yet. Choose {known}.", field="mode", limit=known)
     raise UserError(f"There is no mode “{value}”. Choose {known}.", field="mode", limit=known)
 
 

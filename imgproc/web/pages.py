@@ -17,14 +17,15 @@ from imgproc.errors import UserError
 from imgproc.image.codecs import FORMATS
 from imgproc.image.operations import OPERATIONS, PARAMETERS
 from imgproc.image.previews import PREVIEW_SIDE
+from imgproc.image.transport import TRANSFERS
 from imgproc.measure import environment
-from imgproc.measure.breakdown import PARTS, largest
 from imgproc.measure.results import Progress, TechniqueMeasurement
+from imgproc.runs import options
 from imgproc.runs.record import FINAL_STATES, ImageRecord, Record
 from imgproc.runs.store import RunRow
 from imgproc.runs.words import summary
 from imgproc.settings import Settings
-from imgproc.web import asked, formats, pictures, words
+from imgproc.web import asked, conditions, doubts, formats, grid, pictures, scaling, timeline, why, words
 
 PER_PAGE = 20
 #: Most pictures on the page of a run that is still going.
@@ -58,7 +59,8 @@ def form(settings: Settings, fields: MultiDict[str, str], problem: UserError | N
     chosen = fields.getlist("operations") if "operations" in fields else list(OPERATIONS)
     chosen = [name.strip() for names in chosen for name in names.split(",")]
     values: dict[str, Any] = {name: p.default for name, p in PARAMETERS.items()}
-    values |= {"workers": cores, **asked.DEFAULTS}
+    values |= {"workers": cores, "worker_list": options.scale_counts(settings.MAX_WORKERS)}
+    values |= {"cv2_threads": options.scale_threads(), **asked.DEFAULTS}
     values |= {name: items[-1] for name, items in fields.lists()}
     mode = str(values.get("mode", asked.DEFAULT_MODE))
     return {
@@ -73,11 +75,20 @@ def form(settings: Settings, fields: MultiDict[str, str], problem: UserError | N
         "auto": TECHNIQUES[AUTO],
         "auto_reason": AUTO_REASON,
         "formats": FORMATS.values(),
+        "transfers": _transfers(),
+        "start_methods": [("default", "the usual one", True), *((m, m, True) for m in options.start_methods())],
+        "most_in_chunk": options.MOST_IN_CHUNK,
         "cores": cores,
         "settings": settings,
         "problem": problem,
         "has_picture": _operation_pictures(),
     }
+
+
+def _transfers() -> list[tuple[str, str, bool]]:
+    """The ways for pixels to reach worker processes as choices, and all of them together."""
+    each = [(name, transfer.label, True) for name, transfer in TRANSFERS.items()]
+    return [*each, (",".join(TRANSFERS), "all, to compare", True)]
 
 
 def _on(values: Mapping[str, Any]) -> set[str]:
@@ -119,6 +130,7 @@ def live(row: RunRow, position: int) -> dict[str, Any]:
             "left": left,
             "gone": f"{progress.elapsed:.0f}{formats.NBSP}s gone" if progress.elapsed >= 1 else "",
             "passes": passes,
+            "grid": grid.rounds(progress, row.mode),
         }
     return answer
 
@@ -200,6 +212,8 @@ class Line:
     best: bool
     kind: str
     peak: int | None
+    moved: int | None
+    moving: float
 
 
 def table(record: Record) -> list[Line]:
@@ -209,35 +223,16 @@ def table(record: Record) -> list[Line]:
         Line(
             t,
             t.name == BASELINE,
-            t.name == best and t.name != BASELINE,
+            t is record.technique and t.name == best and t.name != BASELINE,
             {"faster": "is-faster", "slower": "is-slower"}.get(t.verdict or "", "is-level"),
             max((r.peak_memory_bytes for r in t.rounds if r.peak_memory_bytes), default=None),
+            *why.moving(t),
         )
         for t in record.techniques
     ]
     if record.mode == "compare":
         return sorted(lines, key=lambda line: (line.t.median_seconds is None, line.t.median_seconds or 0.0))
     return sorted(lines, key=lambda line: line.baseline)
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Where one technique's time went: its parts in milliseconds, the largest loss, and a sentence."""
-
-    t: TechniqueMeasurement
-    parts: dict[str, float]
-    largest: str | None
-    sentence: str
-
-
-def reasons(record: Record) -> list[Reason]:
-    """Why each technique is not as fast as its workers would allow; the run's technique first."""
-    found = []
-    for t in record.techniques:
-        if t.breakdown and t.name != BASELINE and t.speedup is not None:
-            part = largest(t.breakdown)
-            found.append(Reason(t, t.breakdown, part, words.lost(t, part)))
-    return sorted(found, key=lambda reason: (reason.t is not record.technique, reason.t.median_seconds or 0.0))
 
 
 def measured_note(record: Record) -> str:
@@ -250,22 +245,27 @@ def measured_note(record: Record) -> str:
     return f"Medians of {counted} after one warm-up{', interleaved' if many else ''}."
 
 
-def done(record: Record, results: Path, number: int, operation: str) -> dict[str, Any]:
-    """The page of a run that has ended."""
-    warnings = list(dict.fromkeys([*record.warnings, *(w for t in record.techniques for w in t.warnings)]))
+def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, Any]:
+    """The page of a run that has ended; what ``query``, the address's, asks for and there is not is left out."""
+    number, operation = query.get("image", ""), query.get("operation", "")
+    found = why.reasons(record)
     return {
         "verdict": words.verdict(record) if record.state == "done" else None,
         "ending": words.ending(record),
         "bars": pictures.speedup_bars(record),
-        "gallery": gallery(record, results, number, operation),
+        "gallery": gallery(record, results, int(number) if number.isdecimal() and len(number) < 10 else 1, operation),
         "lines": table(record),
         "note": measured_note(record),
-        "timeline": pictures.timeline(record),
-        "reasons": reasons(record),
-        "parts": PARTS,
-        "facts": words.conditions(record),
+        "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
+        "reasons": found,
+        "headline": why.headline(found) if found else None,
+        "parts": why.parts(found),
+        "transfers": why.transfers(record),
+        "scaling": scaling.section(record),
+        "facts": conditions.conditions(record),
         "summary": summary(record).rstrip("\n"),
-        "warnings": warnings,
+        "doubts": doubts.doubts(record),
+        "checked": doubts.checked(record),
         "refused": [image for image in record.images if image.error],
     }
 

@@ -4,18 +4,14 @@ which have no viewBox, so that their text never scales."""
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from imgproc.backends import BASELINE
-from imgproc.measure.results import SpanRecord, TechniqueMeasurement
-from imgproc.runs.charts import ideal
+from imgproc.measure.results import TechniqueMeasurement
+from imgproc.runs.figures.charts import ideal
 from imgproc.runs.record import Record
 from imgproc.web import formats
-
-#: More blocks than this would make a slow page; the timeline then shows the beginning of the round.
-MAX_BLOCKS = 2_000
 
 
 @dataclass(frozen=True)
@@ -37,12 +33,13 @@ def micro(
     ideal: float,
     verdict: str | None = None,
     width: int = 97,
+    top: float = 0.0,
 ) -> Micro | None:
-    """None where there is no speedup to draw."""
+    """The axis ends at ``top`` or at what must be shown. None where there is no speedup to draw."""
     if speedup is None:
         return None
     low, high = interval or (speedup, speedup)
-    top = max(ideal, high, speedup, 1.2)
+    top = max(top, ideal, high, speedup, 1.2)
 
     def place(value: float) -> float:
         return round(0.5 + value / top * (width - 9), 1)
@@ -110,9 +107,9 @@ def speedup_bars(record: Record) -> Bars | None:
     return Bars(
         24 + ROW * len(rows),
         rows,
-        _mark(place(1), "sequential"),
-        _mark(place(best), f"ideal {best:g}×") if best > 1.35 else None,
-        [_mark(place(value), f"{value:g}×") for value in _ticks(top)],
+        mark(place(1), "sequential"),
+        mark(place(best), f"ideal {best:g}×") if best > 1.35 else None,
+        [mark(place(value), f"{value:g}×") for value in ticks(top)],
         f"Bars of speedup: {'; '.join(map(_said, shown))}; sequential 1. The ideal is {best:g}.",
         caption,
     )
@@ -132,129 +129,14 @@ def _said(t: TechniqueMeasurement) -> str:
     return f"{t.label} {t.speedup:.2f}, {sure}"
 
 
-def _mark(x: float, text: str) -> Mark:
+def mark(x: float, text: str) -> Mark:
+    """A mark whose text does not run out of the picture."""
     return Mark(x, text, "start" if x < 12 else "end" if x > 86 else "middle")
 
 
-def _ticks(top: float, most: int = 5) -> list[float]:
+def ticks(top: float, most: int = 5) -> list[float]:
     """Round values from zero on, at most ``most`` steps."""
     raw = top / most
     power = 10.0 ** math.floor(math.log10(raw)) if raw > 0 else 1.0
     step = next(power * f for f in (1, 2, 5, 10) if power * f >= raw)
     return [round(step * k, 10) for k in range(int(top / step) + 1)]
-
-
-@dataclass(frozen=True)
-class Block:
-    stage: str
-    x: float
-    width: float
-    title: str
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One worker: its blocks, where each image begins, and the numbers below."""
-
-    y: int
-    width: float
-    blocks: list[Block]
-    edges: list[float]
-    numbers: list[tuple[float, int]]
-
-
-@dataclass(frozen=True)
-class Strand:
-    """One technique in the timeline."""
-
-    label: str
-    time: str
-    height: int
-    lanes: list[Lane]
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Timeline:
-    strands: list[Strand]
-    ticks: list[Mark]
-    stages: list[str]
-    note: str = ""
-    waits: bool = field(default=True)
-
-
-LANE = 34
-
-
-def timeline(record: Record) -> Timeline | None:
-    """What each worker did in the round nearest the median; None where nothing was recorded."""
-    shown = [t for t in record.techniques if t.spans]
-    if not shown:
-        return None
-    rounds = {t.name: [span for span in t.spans if span.round == t.typical_round] for t in shown}
-    longest = max(span.end for spans in rounds.values() for span in spans)
-    until = min(_cut(spans, MAX_BLOCKS // len(shown), longest) for spans in rounds.values())
-    top = until * 1.06
-    names = {image.index: image.name for image in record.images}
-    main = record.technique
-    shown.sort(key=lambda t: (t is not main, t.median_seconds or 0.0))
-    used = {span.stage for spans in rounds.values() for span in spans}
-    order = ["read", "decode", *record.settings.operations, "encode", "write", "transfer", "wait"]
-    stages = [stage for stage in order if stage in used] + sorted(used - set(order))
-    return Timeline(
-        [_strand(t, rounds[t.name], names, until, top) for t in shown],
-        [_mark(round(value / top * 100, 2), f"{value:g}") for value in _ticks(top, 6)],
-        stages,
-        f"The first {formats.seconds(until)} of {formats.seconds(longest)}." if until < longest else "",
-    )
-
-
-def _cut(spans: Sequence[SpanRecord], most: int, longest: float) -> float:
-    if len(spans) <= most:
-        return longest
-    return sorted(span.end for span in spans)[most - 1]
-
-
-def _strand(
-    technique: TechniqueMeasurement, spans: Sequence[SpanRecord], names: dict[int, str], until: float, top: float
-) -> Strand:
-    by_worker: dict[int, list[SpanRecord]] = defaultdict(list)
-    for span in spans:
-        by_worker[span.worker].append(span)
-    end = max(span.end for span in spans)
-    wide = round(min(end, until) / top * 100, 2)
-    lanes = []
-    for row, worker in enumerate(sorted(by_worker)):
-        seen = sorted((s for s in by_worker[worker] if s.end <= until), key=lambda s: s.start)
-        lanes.append(_lane(1 + LANE * row, wide, seen, names, top))
-    counted = technique.rounds[technique.typical_round - 1 : technique.typical_round]
-    time = formats.seconds(counted[0].wall_seconds if counted else end)
-    done = formats.counted(len({span.image for span in spans}), "image")
-    workers = formats.counted(len(by_worker), "worker")
-    return Strand(
-        technique.label, time, LANE * len(lanes) + 2, lanes, f"{technique.label}: {workers}, {time} for {done}"
-    )
-
-
-def _lane(y: int, wide: float, spans: Sequence[SpanRecord], names: dict[int, str], top: float) -> Lane:
-    blocks = [
-        Block(
-            span.stage,
-            round(span.start / top * 100, 2),
-            max(0.05, round((span.end - span.start) / top * 100, 2)),
-            f"{names.get(span.image, f'image {span.image + 1}')}, {span.stage}, "
-            f"{formats.start_up(span.end - span.start)}, worker {span.worker}",
-        )
-        for span in spans
-    ]
-    of_image: dict[int, tuple[float, float]] = {}
-    for span in spans:
-        start, end = of_image.get(span.image, (span.start, span.end))
-        of_image[span.image] = min(start, span.start), max(end, span.end)
-    edges = [round(start / top * 100, 2) for start, _ in of_image.values()]
-    numbers = [
-        (round((start + end) / 2 / top * 100, 2), image + 1)
-        for image, (start, end) in of_image.items()
-        if (end - start) / top > 0.016  # a number wider than its block would run into the next one
-    ]
-    return Lane(y, wide, blocks, edges, numbers)

@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgproc.backends import BASELINE, TECHNIQUES, technique
-from imgproc.image.operations import OPERATIONS, PARAMETERS
+from imgproc.image.operations import PARAMETERS
 from imgproc.measure.breakdown import PARTS
+from imgproc.measure.curves import Scaling, versus
 from imgproc.measure.results import Progress, TechniqueMeasurement
-from imgproc.measure.statistics import paired_speedup
-from imgproc.measure.statistics import verdict as measured_verdict
+from imgproc.runs import findings
+from imgproc.runs.findings import listed as listed
 from imgproc.runs.record import Record
+from imgproc.runs.words import scaled, scaled_counts
 from imgproc.web import formats
 
 SAME, DIFFERENT = "the same pixels.", "its pixels differ from sequential, so no speedup is shown."
 
 
 def spoken(label: str) -> str:
-    """A technique's label inside a sentence: threads, a process pool, threads through futures, joblib."""
+    """A label inside a sentence: threads, a process pool, threads through futures, joblib with 2 workers."""
+    for known in (t.label for t in TECHNIQUES.values()):
+        if label.startswith(f"{known}, "):
+            return f"{spoken(known)} with {label.removeprefix(f'{known}, ').replace(' with ', ' of ')}"
     way, _, through = label.partition(", ")
     if through:
         return f"{through} through {way[0].lower() + way[1:]}"
@@ -44,6 +49,8 @@ def verdict(record: Record) -> Verdict:
     figure = _headline_seconds(record.seconds or main.median_seconds)
     if record.mode == "compare":
         return _winner(record, main)
+    if record.mode == "scale" and record.scaling and main.name != BASELINE:
+        return _scaled(record, record.scaling, main)
     if main.name == BASELINE:
         return Verdict(f"{images} in", figure, ",", "one process, one thread: what every speedup is measured against.")
     compared = _compared(main)
@@ -64,12 +71,55 @@ def _winner(record: Record, best: TechniqueMeasurement) -> Verdict:
         return Verdict("Nothing is faster than", "sequential", " here;", others + pixels)
     if best.verdict != "faster" or best.speedup is None:
         return Verdict("No technique is measurably faster than", "sequential", " here;", pixels)
-    interval = f"95{formats.NBSP}% interval {formats.times_interval(best.speedup_ci95)}; " if best.speedup_ci95 else ""
-    lead = spoken(best.label)
-    verb = "are" if lead.endswith(("threads", "processes")) or "threads through" in lead else "is"
+    lead = _are(spoken(best.label))
     figure = f"{best.speedup:.2f}{formats.NBSP}times"
-    lead = f"{lead[0].upper()}{lead[1:]} {verb}"
-    return Verdict(lead, figure, " as fast as sequential here,", f"{interval}{others}{pixels}")
+    lead = f"{lead[0].upper()}{lead[1:]}"
+    return Verdict(lead, figure, " as fast as sequential here,", f"{_interval(best)}{others}{pixels}")
+
+
+def _are(name: str) -> str:
+    """threads are, joblib is"""
+    way = name.partition(" with ")[0]
+    return f"{name} {'are' if way.endswith(('threads', 'processes')) or ' through ' in way else 'is'}"
+
+
+def _scaled(record: Record, found: Scaling, best: TechniqueMeasurement) -> Verdict:
+    """The verdict of a scale run: its fastest number of workers, and what the others do."""
+    own = [t for t in record.techniques if t.name == found.technique and t.median_seconds is not None]
+    what = findings.unit(found.technique)
+    way = spoken(TECHNIQUES[found.technique].label if found.technique in TECHNIQUES else found.technique)
+    many = _many(best, what)
+    lead = f"With {many}, {_are(way)}"
+    if what == "thread":  # they are the technique
+        lead = f"{many.partition(' ')[0].capitalize()} of {way} {'is' if best.threads == 1 else 'are'}"
+    if best.speedup is None:
+        return Verdict(f"{lead} fastest:", _headline_seconds(best.median_seconds or 0.0), ",", _compared(best))
+    pixels = SAME if all(t.identical for t in own) else "not all made the same pixels."
+    if record.sample:
+        pixels = pixels.rstrip(".") + f"; measured on a sample of {formats.counted(len(record.sample), 'image')}."
+    figure = f"{best.speedup:.2f}{formats.NBSP}times"
+    if best.verdict and not any(t.verdict == findings.FASTER for t in own):
+        measurably = "measurably " if best.verdict == findings.LEVEL else ""
+        near = f"at the most {figure} as fast, with {many}; {_interval(best)}{pixels}"
+        return Verdict(f"No number of {what}s makes {way} {measurably}faster than", "sequential", " here;", near)
+    on_curve = best.cv2_threads == 1 or what == "thread"
+    others = findings.beside(found, record.techniques) if on_curve else ""
+    after = f"{others}; " if others else ""
+    return Verdict(lead, figure, " as fast as sequential,", f"{after}{_interval(best)}{pixels}")
+
+
+def _many(t: TechniqueMeasurement, what: str) -> str:
+    """two workers of two OpenCV threads each"""
+    if what == "thread" or t.cv2_threads == 1:
+        return formats.counted(t.threads, what, words=True)
+    each = " each" if t.workers > 1 else ""
+    inner = formats.counted(t.cv2_threads, "OpenCV thread", words=True)
+    return f"{formats.counted(t.workers, what, words=True)} of {inner}{each}"
+
+
+def _interval(t: TechniqueMeasurement) -> str:
+    shown = formats.times_interval(t.speedup_ci95)
+    return f"95{formats.NBSP}% interval {shown}; " if shown else ""
 
 
 def lost(t: TechniqueMeasurement, part: str | None) -> str:
@@ -83,15 +133,7 @@ def lost(t: TechniqueMeasurement, part: str | None) -> str:
 
 def tied(one: TechniqueMeasurement, other: TechniqueMeasurement) -> bool:
     """Whether their rounds, pair by pair, show no measurable difference."""
-    walls = [[r.wall_seconds for r in t.rounds] for t in (one, other)]
-    if not walls[0] or len(walls[0]) != len(walls[1]):
-        return False
-    return measured_verdict(paired_speedup(*walls)[1]) == "no measurable difference"
-
-
-def listed(names: list[str]) -> str:
-    """a, b and c"""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return versus(one, other) == findings.LEVEL
 
 
 def _headline_seconds(value: float) -> str:
@@ -152,6 +194,12 @@ def doing(record: Record) -> str:
     if record.mode == "compare":
         count = len(record.settings.techniques) or sum(t.availability().ok for t in TECHNIQUES.values())
         return f"Comparing {formats.counted(count, 'technique')} on {images}"
+    if record.mode == "scale":
+        name = scaled(record)
+        counts = findings.many(scaled_counts(record), findings.unit(name))
+        inner = record.settings.cv2_threads if findings.unit(name) != "thread" else [1]
+        each = f", each with {findings.many(inner, 'OpenCV thread')}" if inner != [1] else ""
+        return f"Measuring {spoken(technique(name).label)} with {counts}{each}, on {images}"
     return f"Measuring {spoken(technique(record.settings.technique).label)} against sequential on {images}"
 
 
@@ -181,54 +229,6 @@ PHASES = {
     "checking": "Comparing pixels",
     "measuring": "Measuring",
 }
-
-
-def conditions(record: Record) -> list[tuple[str, str]]:
-    """The machine and the settings of a run, label and text; what is not known is left out."""
-    facts: list[tuple[str, str]] = []
-    env = record.environment
-    versions = env.get("versions") or {}
-    if env:
-        cores = f"{env['cores_usable']} usable" if env.get("cores_usable") else ""
-        physical = f"{env['cores_physical']} physical cores" if env.get("cores_physical") else ""
-        facts += [
-            ("Processor", ", ".join(filter(None, (env.get("cpu"), physical, cores)))),
-            ("Memory", formats.size(env["memory_bytes"]) if env.get("memory_bytes") else ""),
-            ("Load before", f"{env['load_before']:.2f}" if env.get("load_before") is not None else ""),
-            ("GPU", env.get("gpu") or "none"),
-            ("System", env.get("os") or ""),
-            ("Python", env.get("python") or ""),
-            ("OpenCV", versions.get("opencv-python-headless") or versions.get("opencv") or ""),
-            ("PNG encoder", {"isal": "ISA-L", "opencv": "OpenCV"}.get(env.get("png_encoder", ""), "")),
-        ]
-    facts += _settings(record)
-    return [(label, text) for label, text in facts if text]
-
-
-def _settings(record: Record) -> list[tuple[str, str]]:
-    asked = record.settings
-    facts = []
-    for name in asked.operations:
-        if name not in OPERATIONS:
-            continue
-        operation = OPERATIONS[name]
-        parts = [
-            f"{p.label.lower() if p.label[1:].islower() else p.label} {_value(asked.parameters.get(p.name, p.default))}"
-            for p in operation.parameters
-        ]
-        facts.append((operation.label, ", ".join(parts) or "nothing to set"))
-    least = "at least " if record.mode == "compare" else ""
-    facts += [
-        ("Output", f"{asked.format.upper()}, {'colour' if asked.color else 'gray'}"),
-        ("Rounds and seed", f"{least}{asked.rounds}, within {asked.budget:g}{formats.NBSP}s, seed {asked.seed}"),
-    ]
-    return facts
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def parameter_note(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,58 +13,56 @@ from types import ModuleType
 
 from imgproc.errors import UserError
 from imgproc.image.task import write_whole
-from imgproc.runs.charts import CHARTS, Chart
-from imgproc.runs.layout import SAID, Layout
+from imgproc.runs.figures import grid, rounds, scaling, speedup, stages, waterfall
+from imgproc.runs.figures.charts import Chart, Section
 from imgproc.runs.record import FINAL_STATES, Record
-from imgproc.runs.units import seconds
 
+#: THE table of figures, in the order they are shown. A new one is one file in this folder and one entry here.
+CHARTS: dict[str, Callable[[Record], Chart | None]] = {
+    "waterfall": waterfall.chart,
+    "scaling": scaling.chart,
+    "grid": grid.chart,
+    "speedup": speedup.chart,
+    "rounds": rounds.chart,
+    "stages": stages.chart,
+}
 #: Formats with their media types.
 FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
 THEMES = ("light", "dark")
 FOLDER = "figures"
 #: Part of the names of kept figures: raise it when they are drawn in another way.
-_DRAWN_AS = 1
+_DRAWN_AS = 2
 _IMPORTING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure on a page: ``sentence`` says what it shows, ``alt`` its values; sizes are width and height in
-    pixels. ``columns`` and ``cells`` (a name and its values per technique) are its numbers as a table, where the
-    page's table of techniques lacks them."""
+    """A figure on a page, in its ``section``: ``sentence`` says what it shows, ``alt`` its values; sizes are width
+    and height in pixels. ``columns`` and ``cells`` (a name, which is of the kind ``of``, and its values) are its
+    numbers as a table, where the page's other tables lack them."""
 
     name: str
+    section: Section
     title: str
     sentence: str
     alt: str
     wide: tuple[int, int]
     narrow: tuple[int, int]
+    of: str = ""
     columns: tuple[str, ...] = ()
     cells: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def figures(record: Record) -> list[Figure]:
     """Those that the data of the record allow, in the order to show them."""
-    return [_described(chart) for make in CHARTS.values() if (chart := make(record))]
+    return [_described(made) for make in CHARTS.values() if (made := make(record))]
 
 
 def _described(chart: Chart) -> Figure:
-    wide, narrow = Layout(chart), Layout(chart, narrow=True)
-    sizes = (wide.width, wide.height), (narrow.width, narrow.height)
-    return Figure(chart.name, chart.title, chart.sentence, chart.alt, *sizes, *_table(chart))
-
-
-def _table(chart: Chart) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
-    """The single values of a chart, one row per technique."""
-    if chart.legend:
-        columns = tuple(SAID.get(stage, stage) for stage in chart.legend)
-        values = [[dict(row.parts).get(stage) for stage in chart.legend] for row in chart.rows]
-    else:
-        most = max(len(row.dots) for row in chart.rows)
-        columns = tuple(f"Round {k}" for k in range(1, most + 1))
-        values = [[*row.dots, *[None] * (most - len(row.dots))] for row in chart.rows]
-    cells = (tuple(map(seconds, line)) for line in values)
-    return columns, tuple(zip((row.label for row in chart.rows), cells, strict=True)) if columns else ()
+    table = chart.table()
+    numbers = (table.of, table.columns, table.rows) if table else ()
+    sizes = chart.size(narrow=False), chart.size(narrow=True)
+    return Figure(chart.name, chart.section, chart.title, chart.sentence, chart.alt, *sizes, *numbers)
 
 
 def figure(record: Record, name: str, format: str = "svg", theme: str = "light", narrow: bool = False) -> bytes:
@@ -114,6 +113,6 @@ def _drawing() -> ModuleType:
     with _IMPORTING:
         # A missing font or folder is nothing that anybody could mend here.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        from imgproc.runs import drawing
+        from imgproc.runs.figures import drawing
 
         return drawing

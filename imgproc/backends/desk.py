@@ -1,0 +1,123 @@
+"""The caller's side of all pools of processes: where tasks are packed and results are unpacked."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from imgproc.backends.board import Item, Parcel
+from imgproc.backends.watcher import Watcher
+from imgproc.errors import UserError
+from imgproc.image.task import TRANSFER, Carrier, Stopwatch, Task, TaskResult, in_words
+
+
+@dataclass
+class _Sent:
+    """What is kept of a task while a worker has it."""
+
+    carrier: Carrier | None
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    bytes: int = 0
+
+
+class Desk:
+    """Packs the tasks of one attempt and unpacks what workers made of them, one at a time, whatever thread asks.
+
+    ``close`` lets go of what is still held for workers, which may be alive.
+    """
+
+    def __init__(self, tasks: Sequence[Task], chunk_size: int, watcher: Watcher) -> None:
+        self._tasks = tasks
+        self._chunk_size = chunk_size
+        self._watcher = watcher
+        self._sent: dict[int, _Sent] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def parcels(self) -> Iterator[Parcel]:
+        """The tasks, packed when they are asked for; no more of them once the desk is closed."""
+        for start in range(0, len(self._tasks), self._chunk_size):
+            with self._watcher.not_waiting():
+                parcel = Parcel(tuple(map(self._pack, self._tasks[start : start + self._chunk_size])))
+            if self._closed:
+                return
+            yield parcel
+
+    def _pack(self, task: Task) -> Item:
+        with self._lock:
+            if self._closed:  # another thread asks too late
+                return Item(task.index, b"")
+            sent = self._sent[task.index] = _Sent(task.carrier() if task.carrier else None)
+            if sent.carrier:
+                try:
+                    task = sent.carrier.send(task, sent.stopwatch)
+                except Exception as problem:
+                    task = _refusal(task, in_words(problem))
+            with sent.stopwatch.stage(TRANSFER):
+                data = _pickled(task)
+            sent.bytes = len(data)
+            return Item(task.index, data)
+
+    def results(self, parcel: Parcel) -> Iterator[TaskResult]:
+        """What came back. Never raises."""
+        for item in parcel.items:
+            with self._watcher.not_waiting(), self._lock:
+                result = self._unpack(item)
+            yield result
+
+    def _unpack(self, item: Item) -> TaskResult:
+        sent = self._sent[item.task]
+        with sent.stopwatch.stage(TRANSFER):
+            result = _unpickled(item)
+        if sent.carrier and result.error is None:
+            try:
+                result = replace(result, value=sent.carrier.receive(result.value, sent.stopwatch))
+            except Exception as problem:
+                result = replace(result, value=None, error=in_words(problem))
+        self._let_go(item.task)
+        moved = sent.bytes + len(item.data) + (sent.carrier.moved if sent.carrier else 0)
+        return replace(result, caller_spans=tuple(sent.stopwatch.spans), bytes_moved=moved)
+
+    def _let_go(self, index: int) -> None:
+        sent = self._sent.pop(index)
+        if sent.carrier:
+            with sent.stopwatch.stage(TRANSFER):
+                sent.carrier.release()
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        with self._lock:
+            self._closed = True
+            for index in list(self._sent):
+                self._let_go(index)
+
+
+def _pickled(task: Task) -> bytes:
+    """The task as bytes. One that cannot be pickled becomes a task that says so."""
+    try:
+        return pickle.dumps(task, pickle.HIGHEST_PROTOCOL)
+    except Exception as problem:
+        return pickle.dumps(
+            _refusal(task, f"Unexpected {type(problem).__name__} while handing this image to a worker.")
+        )
+
+
+def _refusal(task: Task, why: str) -> Task:
+    return Task(task.index, _refuse, why)
+
+
+def _refuse(why: str, stopwatch: Stopwatch) -> Any:
+    raise UserError(why)
+
+
+def _unpickled(item: Item) -> TaskResult:
+    """The result that a worker sent, with all its spans. Never raises."""
+    before, after = item.spans[:1], item.spans[1:]
+    try:
+        result: TaskResult = pickle.loads(item.data)  # noqa: S301  our own worker sent it
+    except Exception as problem:
+        return TaskResult(item.task, error=in_words(problem), spans=item.spans)
+    return replace(result, spans=(*before, *result.spans, *after))

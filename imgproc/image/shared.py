@@ -1,0 +1,148 @@
+"""Blocks of shared memory: one for an image and its results, made and removed by the caller, used by a worker.
+
+A block outlives every process that uses it until it is removed. The caller removes it whatever becomes of the task;
+where the caller is killed, Python's resource tracker does, a process of its own; where that is killed too, the next
+process that makes a block does.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from traceback import clear_frames
+
+import numpy as np
+
+from imgproc.errors import UserError
+from imgproc.image.operations import Image
+
+_PAGE = 4096
+_PREFIX = "imgproc"
+#: Where Linux shows its shared memory, as files.
+FOLDER = Path("/dev/shm")  # noqa: S108  nothing is opened there but what is ours
+
+_swept = False
+
+
+class Block:
+    """Slots of shared memory, one image in each.
+
+    ``put`` and ``get`` make views of the memory, which must be gone when it is closed or removed: see ``views_end``.
+    """
+
+    def __init__(self, memory: SharedMemory, slot_bytes: int) -> None:
+        self.name = memory.name
+        self._memory = memory
+        self._slot_bytes = slot_bytes
+
+    def put(self, slot: int, image: Image) -> None:
+        """Copy the image into a slot.
+
+        Raises:
+            UserError: there is no more shared memory on this machine.
+        """
+        if image.nbytes > self._slot_bytes:
+            raise ValueError("an image does not fit into its slot")
+        self._reserve(slot, image.nbytes)
+        self.get(slot, image.shape)[:] = image
+
+    def get(self, slot: int, shape: tuple[int, ...]) -> Image:
+        """The image of that shape in a slot, not copied."""
+        return np.ndarray(shape, np.uint8, self._memory.buf, slot * self._slot_bytes)
+
+    def _reserve(self, slot: int, size: int) -> None:
+        """Linux hands shared memory out as it is written to, and kills who writes when there is no more."""
+        if sys.platform != "linux":
+            return
+        file = os.open(FOLDER / self.name, os.O_RDWR)
+        try:
+            os.posix_fallocate(file, slot * self._slot_bytes, size)
+        except OSError:
+            raise UserError(
+                "There is not enough shared memory for this image. Use fewer workers or another transfer, or give "
+                "the system more (in a container: the option --shm-size)."
+            ) from None
+        finally:
+            os.close(file)
+
+    def close(self) -> None:
+        """Let go of it; it stays for others."""
+        self._memory.close()
+
+    def remove(self) -> None:
+        """Let go of it; its memory is free when all have."""
+        with suppress(FileNotFoundError):
+            self._memory.unlink()
+        self._memory.close()
+
+
+def create(image_bytes: int, slots: int) -> Block:
+    """A new block of slots for images of so many bytes at most."""
+    _sweep_once()
+    slot_bytes = _slot_bytes(image_bytes)
+    name = f"{_owner(os.getpid())}{secrets.token_hex(4)}"
+    return Block(SharedMemory(name, create=True, size=slots * slot_bytes), slot_bytes)
+
+
+def attach(name: str, image_bytes: int) -> Block:
+    """The block of that name, made by another process for images of so many bytes at most."""
+    slot_bytes = _slot_bytes(image_bytes)
+    if sys.version_info >= (3, 13):
+        return Block(SharedMemory(name, track=False), slot_bytes)
+    # Before, whoever attaches is taken for an owner too, and its resource tracker removes the block or complains.
+    register, resource_tracker.register = resource_tracker.register, _own_nothing
+    try:
+        return Block(SharedMemory(name), slot_bytes)
+    finally:
+        resource_tracker.register = register
+
+
+def _own_nothing(name: Sized, rtype: str) -> None:
+    """In the place of the resource tracker's ``register``."""
+
+
+@contextmanager
+def views_end() -> Iterator[None]:
+    """What is called in here may leave no view of a block behind; an error would by its traceback."""
+    try:
+        yield
+    except BaseException as problem:
+        clear_frames(problem.__traceback__)
+        raise
+
+
+def remove_abandoned() -> None:
+    """Remove the blocks of processes that were killed together with their resource tracker. Linux only: elsewhere
+    nobody can list them."""
+    for file in FOLDER.glob(f"{_owner('*')}*"):
+        pid = file.name.split("-")[2]
+        if not Path("/proc", pid).exists():
+            file.unlink(missing_ok=True)
+
+
+def _sweep_once() -> None:
+    global _swept
+    if not _swept:
+        _swept = True
+        with suppress(OSError):
+            remove_abandoned()
+
+
+def _owner(pid: int | str) -> str:
+    """How the names of a process's blocks begin; containers may share memory but not process ids."""
+    try:
+        space = str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        space = "0"
+    return f"{_PREFIX}-{space}-{pid}-"
+
+
+def _slot_bytes(image_bytes: int) -> int:
+    return math.ceil(image_bytes / _PAGE) * _PAGE

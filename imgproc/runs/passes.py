@@ -1,0 +1,130 @@
+"""The passes of a run: each contender's tasks, carried out in the run's folders and counted by its tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgproc.backends.base import BackendError
+from imgproc.image.codecs import FORMATS
+from imgproc.image.previews import CheckJob, check_outputs
+from imgproc.image.task import ImageJob, Task, TaskResult
+from imgproc.image.transport import image_task
+from imgproc.measure.protocol import Contender, Pass
+from imgproc.runs.naming import OutputNames
+from imgproc.runs.progress import Cancelled, Tracker
+from imgproc.runs.record import ImageRecord, OutputRecord, Record
+
+#: ``pixels_sha256`` by image and operation; None where an output could not be read back.
+Hashes = dict[int, dict[str, str | None]]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run reads and writes: the source of each image by its index, folders for outputs, for previews
+    (None: make none) and for what the measured rounds write."""
+
+    sources: Mapping[int, Path]
+    outputs: Path
+    previews: Path | None
+    work: Path
+
+
+class Passes:
+    """Carries out passes for a run.
+
+    Every method may raise ``BackendError``, the technique failed as a whole, and ``Cancelled``.
+    """
+
+    def __init__(
+        self, record: Record, places: Places, deadline: float, tracker: Tracker, cancelled: Callable[[], bool]
+    ) -> None:
+        self.record, self.places, self.deadline = record, places, deadline
+        self.tracker, self.cancelled = tracker, cancelled
+
+    def name_outputs(self) -> None:
+        """Give every good image its output files, named after it and unique in the run, and make their folders."""
+        outputs = self.places.outputs.resolve()
+        # Results must never replace an image they are made from.
+        inputs = (path.resolve() for path in self.places.sources.values())
+        names = OutputNames(
+            FORMATS[self.record.settings.format].extension, [path.name for path in inputs if path.parent == outputs]
+        )
+        for image in self.record.good_images:
+            files = names.of(image.name, self.record.settings.operations)
+            image.outputs = [OutputRecord(operation, file) for operation, file in files.items()]
+        for folder in (self.places.outputs, self.places.previews):
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def ready(self, contender: Contender) -> Iterator[None]:
+        """With its workers ready; those of a fleeting one only for so long."""
+        if not contender.started:
+            self.tracker.phase("starting", contender)
+            contender.start()
+        try:
+            yield
+        finally:
+            if contender.fleeting:
+                contender.close()
+
+    def over(
+        self, contender: Contender, images: Sequence[ImageRecord], folder: Path, phase: str, number: int = 0
+    ) -> Pass:
+        """One pass over the images, which writes into the folder."""
+        if contender.fleeting and number:
+            # Its workers are new; this is what the others' had in the rounds before.
+            contender.run(
+                self._tasks(contender, images[: 2 * contender.backend.workers], folder / "before"), self._told
+            )
+        self.tracker.phase(phase, contender, images=len(images) * contender.copies, round=number)
+        return contender.run(self._tasks(contender, images, folder), self._told)
+
+    def read_back(self, contender: Contender, images: Sequence[ImageRecord], folder: Path, *, previews: bool) -> Hashes:
+        """``pixels_sha256`` by image and operation of the files in a folder; with ``previews`` these are made too."""
+        self.tracker.phase("checking", contender, images=len(images))
+        tasks = []
+        for image in images:
+            files = []
+            for output in image.outputs:
+                preview = None
+                if previews and self.places.previews:
+                    output.preview = f"{image.index:04d}_{output.operation}.jpg"
+                    preview = str(self.places.previews / output.preview)
+                files.append((output.operation, str(folder / output.file), preview))
+            tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color)))
+        hashes: Hashes = {}
+        for result in contender.backend.run(tasks, deadline=self.deadline):
+            self._told(result)
+            if result.value is None:
+                raise BackendError(f"what it wrote could not be read back: {result.error}")
+            hashes[result.index] = result.value
+        return hashes
+
+    def _told(self, result: TaskResult) -> None:
+        if self.cancelled():
+            raise Cancelled
+        self.tracker.image_done()
+
+    def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
+        """The largest image first: a large one taken last would leave the other workers waiting for it."""
+        asked, every = self.record.settings, len(self.record.images)
+        ordered = sorted(images, key=lambda image: -image.megapixels)
+        tasks = []
+        for image, copy in _copies(ordered, contender.copies):
+            target = folder / str(copy) if copy else folder
+            outputs = tuple((output.operation, str(target / output.file)) for output in image.outputs)
+            job = ImageJob(str(self.places.sources[image.index]), outputs, asked.parameters, asked.format, asked.color)
+            tasks.append(image_task(image.index + copy * every, job, contender.transfer))
+        for copy in range(contender.copies):
+            (folder / str(copy) if copy else folder).mkdir(parents=True, exist_ok=True)
+        return tasks
+
+
+def _copies(images: Iterable[ImageRecord], copies: int) -> Iterator[tuple[ImageRecord, int]]:
+    for image in images:
+        for copy in range(copies):
+            yield image, copy

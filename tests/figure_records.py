@@ -1,0 +1,121 @@
+"""Records that were never measured, for the figures."""
+
+from __future__ import annotations
+
+import random
+
+from imgproc.measure.curves import scaling
+from imgproc.measure.derive import derive, derive_weak
+from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
+from imgproc.measure.scaling import amdahl, gustafson
+from imgproc.runs.record import ImageRecord, Record, RunSettings
+
+SHARES = {"read": 0.01, "decode": 0.17, "canny": 0.19, "gaussian": 0.07, "equalize": 0.09, "encode": 0.42}
+# Name, label, workers, how long the work takes against the baseline's.
+SEVEN = [
+    ("sequential", "Sequential", 1, 1.0),
+    ("opencv", "OpenCV’s own threads", 1, 1.0),
+    ("multiprocessing", "Process pool", 2, 1.12),
+    ("threading", "Threads", 2, 1.01),
+    ("futures-threads", "Futures, threads", 2, 1.015),
+    ("futures-processes", "Futures, processes", 2, 1.14),
+    ("joblib", "joblib", 2, 1.2),
+]
+TWO = [SEVEN[0], SEVEN[3]]
+TWELVE = [
+    *SEVEN,
+    ("slow", "A technique with a label that is really much too long for its column", 2, 2.6),
+    ("mpi", "Message passing, two ranks of one machine (MPI)", 2, 1.3),
+    ("dask", "Dask, $distributed$ cluster & <more>", 2, 1.5),
+    ("gpu", "GPU pipeline", 1, 0.12),
+    ("cuda", "CUDA through Numba", 1, 0.0006),
+]
+#: One technique in three ways under one name.
+TRANSFERS = [
+    SEVEN[0],
+    ("multiprocessing", "Process pool, paths", 2, 1.1),
+    ("multiprocessing", "Process pool, pickled arrays", 2, 2.3),
+    ("multiprocessing", "Process pool, shared memory", 2, 1.3),
+]
+GONE = TechniqueMeasurement("cupy", "CuPy", available=False, reason="The Python package cupy is not installed.")
+
+
+def measured(name, label, workers, factor, *, images=12, rounds=9, base=1.7, noise=0.015, **more):
+    chance = random.Random(label)
+    technique = TechniqueMeasurement(name, label, workers=workers, identical=True, startup_seconds=0.001, **more)
+    for number in range(1, rounds + 1):
+        scale = factor * chance.lognormvariate(0, noise)
+        ends = [0.0] * workers
+        for image in range(images):
+            worker = image % workers
+            for stage, share in SHARES.items():
+                start = ends[worker]
+                ends[worker] += share * base / images * scale
+                technique.spans.append(SpanRecord(worker + 1, image, stage, start, ends[worker], number))
+        technique.rounds.append(Round(max(ends) * 1.01))
+    return technique
+
+
+def empty(mode, images=12, cores=2):
+    record = Record("0123456789ab", mode, RunSettings(["canny", "gaussian", "equalize"], {}, workers=2, seed=7))
+    record.state, record.environment = "done", {"cores_usable": cores}
+    record.images = [ImageRecord(k, f"photo {k}.jpg", 96, 64, "JPEG") for k in range(images)]
+    return record
+
+
+def fabricated(techniques=tuple(SEVEN), *, mode="compare", images=12, cores=2, **changes):
+    record = empty(mode, images, cores)
+    record.techniques = [measured(*row, images=images, **changes) for row in techniques]
+    derive(record.techniques, images=images, megapixels=1.0)
+    record.best = min(record.techniques, key=lambda t: t.median_seconds).name
+    return record
+
+
+def scaled(cores, counts, serial, *, inner=(1,), weak=True, name="threading", label="Threads", pairs=0.0, **changes):
+    """A scale run whose speedups follow Amdahl's law up to the cores; every pair of workers costs ``pairs``."""
+    record = empty("scale", cores=cores)
+    unit = "thread" if name == "opencv" else "worker"
+
+    def one(count, threads, speedup, said="", copies=1):
+        workers, cv2_threads = (1, count) if name == "opencv" else (count, threads)
+        who = f"{label}, {count} {unit}{'' if count == 1 else 's'}"
+        who += f" with {threads} OpenCV threads each" if threads > 1 else ""
+        # Every worker takes one image of so many seconds.
+        factor = copies * workers / speedup
+        more = {"cv2_threads": cv2_threads, "copies": copies, **changes}
+        return measured(name, who + said, workers, factor, images=workers, **more)
+
+    record.techniques = [measured(*SEVEN[0], images=4, **changes)]
+    for threads in inner:
+        for p in counts:
+            speedup = amdahl(min(p * threads**0.5, cores), serial) / (1 + pairs * p * (p - 1))
+            record.techniques.append(one(p, threads, speedup * (0.97 if p * threads > cores else 1)))
+    if weak:
+        grown = [(p, gustafson(min(p, cores), serial * 0.6)) for p in counts if p > 1]
+        record.weak = [one(p, 1, speedup, f", {p} times the images", copies=p) for p, speedup in grown]
+    derive(record.techniques, images=12, megapixels=1.0)
+    derive_weak(record.weak, record.techniques[0], images=12, megapixels=1.0)
+    record.best, record.scaling = name, scaling(name, record.techniques, record.weak, cores=cores)
+    return record
+
+
+BARS = {
+    "two": fabricated(TWO, mode="parallel"),
+    "seven": fabricated(),
+    "twelve": fabricated(TWELVE),
+    "transfers": fabricated(TRANSFERS),
+    "no intervals": fabricated(rounds=3),
+    "instant": fabricated(base=0.0004),
+    "many rounds": fabricated(rounds=60, images=2),
+    "sixty-four cores": fabricated([SEVEN[0], ("threading", "Threads", 64, 1.3)], images=128, cores=64),
+}
+SCALES = {
+    "two cores": scaled(2, [1, 2, 3, 4], 0.03, inner=(1, 2)),
+    "eight cores": scaled(8, [1, 2, 4, 6, 8, 12], 0.06, inner=(1, 2, 4)),
+    "many cores": scaled(64, [1, 2, 4, 8, 16, 32, 48, 64, 128], 0.02, inner=(1, 64), pairs=0.00002, rounds=6),
+    "two counts": scaled(4, [1, 2], 0.1, weak=False),
+    "wide intervals": scaled(4, [1, 2, 3, 4], 0.4, noise=0.12, rounds=6),
+    "one worker only": scaled(2, [1, 2, 4], 0.7, name="opencv", label="OpenCV’s own threads", weak=False),
+    "few rounds": scaled(2, [1, 2, 4], 0.05, inner=(1, 2), rounds=3),
+}
+CASES = {**BARS, **{f"scale, {name}": record for name, record in SCALES.items()}}

@@ -1,0 +1,111 @@
+"""Scale runs whose truth is known: times by closed forms, with or without noise, derived as real ones are."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from imgproc.backends import TECHNIQUES
+from imgproc.measure.curves import Scaling, scaling
+from imgproc.measure.derive import derive, derive_weak
+from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
+from imgproc.measure.scaling import amdahl, gustafson
+from imgproc.runs.record import ImageRecord, Record, RunSettings
+
+Law = Callable[[int], float]
+ROUNDS, IMAGES, MEGAPIXELS, SEQUENTIAL = 7, 12, 36.0, 1.2
+
+
+def measured(
+    name: str, label: str, seconds: float, workers: int = 1, cv2_threads: int = 1, *, copies: int = 1,
+    noise: float = 0.0, rounds: int = ROUNDS,
+) -> TechniqueMeasurement:  # fmt: skip
+    """Rounds around ``seconds``, which is exactly their median; disturbances alternate, so that no two look alike."""
+    rng = random.Random(f"{label} {seconds}")
+    factors = sorted(1 + noise * rng.uniform(0.2, 1) * (-1) ** k for k in range(rounds - 1))
+    factors.append(1.0)
+    rng.shuffle(factors)
+    m = TechniqueMeasurement(name, label, workers, cv2_threads, copies=copies, identical=True, startup_seconds=0.002)
+    m.rounds = [Round(seconds * factor) for factor in factors]
+    m.first_round_seconds = seconds * 1.1
+    m.spans = [
+        SpanRecord(worker + 1, worker, "canny", 0.0, 0.9 * r.wall_seconds, number)
+        for number, r in enumerate(m.rounds, 1)
+        for worker in range(workers)
+    ]
+    return m
+
+
+def ways(technique: str, counts: Sequence[int], strong: Law, noise: float, rounds: int) -> list[TechniqueMeasurement]:
+    label, unit = TECHNIQUES[technique].label, TECHNIQUES[technique].unit
+    found = []
+    for p in counts:
+        workers, inner = (1, p) if unit == "thread" else (p, 1)
+        name = f"{label}, {p} {unit}{'' if p == 1 else 's'}"
+        found.append(measured(technique, name, SEQUENTIAL / strong(p), workers, inner, noise=noise, rounds=rounds))
+    return found
+
+
+def scale_run(
+    counts: Sequence[int] = (1, 2, 4),
+    strong: Law = lambda p: amdahl(p, 0.05),
+    scaled: Law | None = lambda p: gustafson(p, 0.05),
+    *,
+    technique: str = "threading",
+    inner: Sequence[int] = (1,),
+    grid: Callable[[int, int], float] = lambda workers, inner: amdahl(workers, 0.05) * (0.8 if workers > 1 else 1.3),
+    cores: int | None = 8,
+    noise: float = 0.002,
+    rounds: int = ROUNDS,
+) -> Record:
+    """A scale run of a technique.
+
+    Args:
+        strong: the speedup of a number of workers; ``scaled`` that of weak scaling, None: it was not measured.
+        grid: the speedup with ``inner`` OpenCV threads in each worker.
+    """
+    asked = RunSettings(["canny"], {}, technique, worker_counts=list(counts), cv2_threads=list(inner), seed=7)
+    record = Record("0123456789ab", "scale", asked, state="done", environment={"cores_usable": cores} if cores else {})
+    record.images = [ImageRecord(k, f"photo {k + 1}.jpg", 2000, 1500, "JPEG", 9) for k in range(IMAGES)]
+    record.techniques = ways(technique, counts, strong, noise, rounds)
+    if scaled:
+        record.weak = [
+            measured(
+                technique, f"{m.label}, {m.threads} times the images", m.threads * SEQUENTIAL / scaled(m.threads),
+                m.workers, m.cv2_threads, copies=m.threads, noise=noise, rounds=rounds,
+            )
+            for m in record.techniques
+            if m.threads > 1
+        ]  # fmt: skip
+    for many in inner:
+        for m in record.techniques[: len(counts) if many > 1 else 0]:
+            label = f"{m.label} with {many} OpenCV threads each"
+            seconds = SEQUENTIAL / grid(m.workers, many)
+            record.techniques.append(measured(technique, label, seconds, m.workers, many, noise=noise, rounds=rounds))
+    record.techniques.append(measured("sequential", "Sequential", SEQUENTIAL, noise=noise, rounds=rounds))
+    conclude(record)
+    return record
+
+
+def conclude(record: Record) -> Scaling:
+    """Derive everything again, after a change to what was measured."""
+    derive(record.techniques, images=IMAGES, megapixels=MEGAPIXELS)
+    baseline = next((m for m in record.techniques if m.name == "sequential" and m.rounds), None)
+    derive_weak(record.weak, baseline, images=IMAGES, megapixels=MEGAPIXELS)
+    timed = [m for m in record.techniques if m.median_seconds is not None]
+    record.best = min(timed, key=lambda m: m.median_seconds or 0).name
+    cores = record.environment.get("cores_usable")
+    record.scaling = scaling(record.settings.technique, record.techniques, record.weak, cores=cores)
+    return record.scaling
+
+
+def fail(record: Record, label: str, reason: str) -> Record:
+    """One of its measurements could not be finished."""
+    for ms in (record.techniques, record.weak):
+        for index, m in enumerate(ms):
+            if m.label == label:
+                ms[index] = TechniqueMeasurement(
+                    m.name, m.label, m.workers, m.cv2_threads, copies=m.copies, reason=reason
+                )
+    conclude(record)
+    return record

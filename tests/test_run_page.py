@@ -1,0 +1,236 @@
+"""What the page of a run says about why, about doubts and about conditions, and the rounds of one still going."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from conftest import MakeRun
+from flask.testing import FlaskClient
+
+from imgproc.measure.alarms import Alarm
+from imgproc.measure.breakdown import PARTS
+from imgproc.measure.results import Progress, Round, TechniqueMeasurement
+from imgproc.runs.record import Record
+from imgproc.runs.store import Store
+from imgproc.settings import Settings
+from imgproc.web import conditions, doubts, grid, why
+
+HTML = {"Accept": "text/html"}
+NBSP = "\u00a0"
+
+
+# ---------------------------------------------------------------- why
+
+
+def split(t: TechniqueMeasurement, **parts: float) -> None:
+    t.breakdown = {**dict.fromkeys(PARTS, 0.0), **parts}
+    t.rounds = [Round(sum(parts.values()))]
+
+
+def test_a_part_that_nobody_has_is_left_out(make_run: MakeRun) -> None:
+    record = make_run()
+    split(record.techniques[0], ideal=0.264, waiting=0.02, remainder=-0.003)
+    found = why.reasons(record)
+    assert list(why.parts(found)) == ["ideal", "waiting", "remainder"]
+    assert [found[0].cell(part) for part in ("ideal", "waiting", "remainder", "caller")] == [
+        f"264{NBSP}ms", f"20{NBSP}ms", f"−3{NBSP}ms", f"0{NBSP}ms",
+    ]  # fmt: skip
+    del record.techniques[0].breakdown["caller"]  # a record of an earlier version
+    assert found[0].cell("caller") == f"0{NBSP}ms"
+
+
+def test_short_rounds_have_tenths(make_run: MakeRun) -> None:
+    record = make_run()
+    split(record.techniques[0], ideal=0.02, waiting=0.00034, remainder=-0.00001)
+    found = why.reasons(record)[0]
+    assert [found.cell(part) for part in ("waiting", "remainder")] == [f"0.3{NBSP}ms", f"0.0{NBSP}ms"]
+
+
+def test_the_headline_names_the_run_s_technique_and_who_lost_most(make_run: MakeRun) -> None:
+    record = make_run(mode="compare")
+    threads = record.techniques[0]
+    split(threads, ideal=0.264, waiting=0.017)
+    assert why.headline(why.reasons(record))[0] == f"Threads lost 17{NBSP}ms of the ideal"
+    record.techniques.append(replace(threads, name="opencv", label="OpenCV’s own threads"))
+    split(record.techniques[-1], ideal=0.264, waiting=0.833)
+    title, text = why.headline(why.reasons(record))
+    assert title == f"Threads lost 17{NBSP}ms of the ideal, OpenCV’s own threads 833{NBSP}ms"
+    assert text.count(PARTS["waiting"]) == 1  # said once
+
+
+def with_transfers(record: Record, **seconds: float) -> None:
+    """A process pool that moved its pixels in each of these ways, in rounds that took so long."""
+    baseline = record.techniques[-1]
+    for number, (way, median) in enumerate(seconds.items()):
+        t = replace(
+            record.techniques[0], name="multiprocessing", label=f"Process pool, {way}", transfer=way,
+            rounds=[Round(median * (1 + 0.001 * k), bytes_moved=10**7 * number) for k in range(6)],
+            stages={"transfer": 0.1 * number, "wait": 0.1}, median_seconds=median, speedup=0.528 / median,
+            speedup_ci95=[0.52 / median, 0.53 / median], verdict="slower" if median > 0.53 else "faster",
+        )  # fmt: skip
+        record.techniques.append(t)
+    baseline.rounds = [Round(0.528)] * 6
+
+
+@pytest.mark.parametrize(
+    ("arrays", "loses", "said"),
+    [
+        (0.9, True, f"costs more than two workers save: a round takes 3.00{NBSP}times as long"),
+        (0.45, True, f"has its price: a round takes 1.50{NBSP}times as long"),
+        (0.3, False, "makes no measurable difference here"),
+        (0.2, False, f"does no harm here: a round takes 0.67{NBSP}times as long"),
+    ],
+)
+def test_what_moving_pixels_costs(make_run: MakeRun, arrays: float, loses: bool, said: str) -> None:
+    record = make_run(mode="compare")
+    with_transfers(record, arrays=arrays, paths=0.3, shared=0.4)
+    [found] = why.transfers(record)
+    assert [row.t.transfer for row in found.rows] == ["paths", "shared", "arrays"]
+    assert [(row.bytes, row.seconds) for row in found.rows] == [(10**7, 0.1), (2 * 10**7, 0.2), (0, 0.0)]
+    assert found.loses is loses and said in found.sentence and found.title == "Process pool, two workers"
+
+
+def test_too_few_rounds_are_said(make_run: MakeRun) -> None:
+    record = make_run(mode="compare")
+    with_transfers(record, paths=0.3, arrays=0.9)
+    for t in record.techniques[-2:]:
+        t.rounds = t.rounds[:3]
+    assert why.transfers(record)[0].sentence.endswith("too few rounds were timed to be sure.")
+    record.techniques[-1].rounds = record.techniques[-1].rounds[:2]  # the last round was not finished
+    assert why.transfers(record)[0].sentence.endswith("too few rounds were timed to be sure.")
+
+
+def test_one_way_of_moving_is_no_comparison(make_run: MakeRun) -> None:
+    record = make_run(mode="compare")
+    with_transfers(record, paths=0.3)
+    assert why.transfers(record) == []
+
+
+def test_the_page_shows_the_transfers(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:
+    record = make_run(mode="compare")
+    with_transfers(record, paths=0.3, arrays=0.9)
+    record.save(settings.RESULTS_DIR / record.id)
+    page = client.get(f"/runs/{record.id}", headers=HTML).text
+    assert "Why the textbook pool loses" in page and "Pickled arrays, caller writes" in page
+    assert f"moves 10.0{NBSP}MB in 100{NBSP}ms" in page
+
+
+# ---------------------------------------------------------------- doubts
+
+
+def test_alarms_are_grouped_and_split(make_run: MakeRun) -> None:
+    record = make_run(mode="compare")
+    threads, sequential = record.techniques
+    quota = Alarm("quota", "A CPU quota allows this program 1.5 cores, less than 2.", "Raise it (--cpus=2).")
+    spread = Alarm("spread", "The rounds took from 0.37 seconds to 1.2 seconds: 28 % of their mean.", "Close others.")
+    record.warnings = ["Other programs used 0.50 of this machine’s 2 cores. Close them."]
+    threads.warnings = [f"{threads.label}: {quota}", f"{threads.label}: {spread}"]
+    sequential.warnings = [f"{sequential.label}: {quota}"]
+    record.weak = [replace(threads, label="Threads, twice the images", warnings=["A message without advice"])]
+    found = doubts.doubts(record)
+    assert [(group.who, group.count) for group in found] == [
+        ("", 1), ("Threads and Sequential", 1), ("Threads", 1), ("Threads, twice the images", 1),
+    ]  # fmt: skip
+    assert (found[1].alarms[0].message, found[1].alarms[0].advice) == (quota.message, quota.advice)
+    assert found[2].alarms[0].message == spread.message.replace(" %", f"{NBSP}%")
+    assert (found[3].alarms[0].message, found[3].alarms[0].advice) == ("A message without advice", "")
+
+
+def test_without_alarms_the_page_says_what_was_checked(
+    client: FlaskClient, make_run: MakeRun, settings: Settings
+) -> None:
+    record = make_run()
+    page = client.get(f"/runs/{record.id}", headers=HTML).text
+    assert "No alarm. Checked: at least 6 rounds, their spread," in page
+    assert "other programs at work" not in page  # nobody looked
+    record.environment["cores_used_by_others"] = 0.03
+    assert "other programs at work" in doubts.checked(record)
+    record.techniques[0].warnings = ["Threads: Something is odd. Mend it."]
+    record.save(settings.RESULTS_DIR / record.id)
+    page = client.get(f"/runs/{record.id}", headers=HTML).text
+    assert "<b>Something is odd.</b> Mend it." in page and "No alarm." not in page and "One alarm" in page
+    assert 'class="count is-alarm">1 alarm<' in page
+
+
+def test_nothing_measured_was_not_checked(make_run: MakeRun) -> None:
+    assert doubts.checked(make_run(state="failed")) == ""
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def test_conditions_say_all_that_is_known(make_run: MakeRun) -> None:
+    record = make_run()
+    record.environment = {
+        "cpu": "A Processor", "cores_physical": 4, "cores_usable": 2, "cpu_quota": 1.5, "memory_bytes": 8 * 10**9,
+        "memory_limit_bytes": 2 * 10**9, "virtual_machine": True, "container": True, "os": "Linux 6.1",
+        "cpu_frequency": {"changes": True, "min_mhz": 800, "max_mhz": 3600, "governor": "powersave"},
+        "python": "3.11.7", "versions": {"opencv-python-headless": "5.0.0.93", "numpy": "2.4.6"}, "gpu": None,
+        "opencv": {"Parallel framework": "pthreads", "Intel IPP": "2026.0.0 [2026.0.0]"}, "png_encoder": "isal",
+        "load_before": 0.04, "cores_used_by_others": 0.031,
+    }  # fmt: skip
+    record.settings = replace(record.settings, transfers=["paths", "arrays"], chunk_size=4)
+    record.techniques[0].start_method = "spawn"
+    facts = conditions.conditions(record)
+    machine, settings = dict(facts["Machine"]), dict(facts["Settings"])
+    assert machine["Processor"] == "A Processor, 4 physical cores, 2 usable"
+    assert machine["Clock"] == f"0.8 to 3.6{NBSP}GHz, powersave governor"
+    assert (machine["CPU quota"], machine["Used by others"]) == (f"1.5{NBSP}cores", f"0.03{NBSP}cores")
+    assert (machine["Memory"], machine["Memory limit"]) == (f"8.0{NBSP}GB", f"2.0{NBSP}GB")
+    assert machine["System"] == "Linux 6.1, virtual machine, container"
+    assert machine["OpenCV"] == "5.0.0.93, threads by pthreads, Intel IPP 2026.0.0"
+    assert settings["Processes started"] == "by spawn" and settings["Pixels moved"] == "as paths and arrays"
+    assert settings["Chunk size"] == "4 images"
+    assert dict(facts["Versions"]) == {"Python": "3.11.7", "opencv-python-headless": "5.0.0.93", "numpy": "2.4.6"}
+
+
+def test_conditions_leave_out_what_is_not_known(make_run: MakeRun) -> None:
+    record = make_run()
+    record.environment = {"cpu": None, "cpu_quota": None, "cpu_frequency": None, "opencv": None, "versions": None}
+    facts = conditions.conditions(record)
+    assert dict(facts["Machine"]) == {"CPU quota": "none", "GPU": "none"}
+    assert "Versions" not in facts and not {"Pixels moved", "Chunk size"} & dict(facts["Settings"]).keys()
+    record.environment = {}
+    assert "Machine" not in conditions.conditions(record)
+
+
+# ---------------------------------------------------------------- rounds of a run that is still going
+
+
+def progress(**walls: list[float]) -> Progress:
+    return Progress("rounds", "threading", "Threads", 2, 3, 1, 4, walls=walls)
+
+
+def test_the_grid_of_rounds() -> None:
+    found = grid.rounds(progress(Sequential=[0.9, 0.6], Threads=[0.3], joblib=[]), "compare")
+    assert found and found.rounds == [1, 2, 3]
+    assert [row.label for row in found.rows] == ["Threads", "joblib", "Sequential"]
+    threads, joblib, sequential = found.rows
+    assert [(cell.kind, cell.text) for cell in threads.cells] == [("done", "0.30"), ("now", ""), ("todo", "")]
+    assert threads.cells[1].share == 0.25
+    assert (threads.so_far, joblib.so_far, sequential.so_far) == ("3.00×", "", "baseline")
+    assert threads.micro and threads.micro.kind == "is-faster is-provisional" and joblib.micro is None
+
+
+def test_no_grid_before_the_first_round() -> None:
+    assert grid.rounds(Progress("warm-up", walls={"Threads": []}), "compare") is None
+    assert grid.rounds(Progress("rounds", round=1), "compare") is None
+
+
+def test_a_scale_run_claims_no_speedup_so_far() -> None:
+    found = grid.rounds(progress(Sequential=[0.9], Threads=[0.3]), "scale")
+    assert found and not found.speedups and all(not row.so_far for row in found.rows)
+
+
+def test_the_live_page_and_its_answer_have_the_grid(client: FlaskClient, make_run: MakeRun, store: Store) -> None:
+    run = make_run(state="running", mode="compare")
+    url = f"/runs/{run.id}"
+    assert client.get(f"{url}.json?view=progress").get_json()["grid"].strip() == ""
+    assert re.search(r'id="rounds"[^>]* hidden', client.get(url, headers=HTML).text)
+    store.set_progress(run.id, progress(Sequential=[0.9, 0.6], Threads=[0.3]))
+    said = client.get(f"{url}.json?view=progress").get_json()["grid"]
+    assert said.count("is-done") == 3 and "3.00×" in said
+    page = client.get(url, headers=HTML).text
+    assert said.strip() in page and not re.search(r'id="rounds"[^>]* hidden', page)

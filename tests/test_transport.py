@@ -1,0 +1,374 @@
+"""However pixels reach the workers, the files are the same; nothing of them is left behind; what it costs is known."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from imgproc.backends import TECHNIQUES
+from imgproc.backends.base import Options
+from imgproc.errors import UserError
+from imgproc.image import shared
+from imgproc.image.codecs import FORMATS, encode
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.task import ImageJob, Stopwatch, Task, process_image, run_task
+from imgproc.image.transport import TRANSFERS, image_task
+
+ROOT = Path(__file__).resolve().parents[1]
+LONG = 60.0
+CARRYING = [name for name, t in TECHNIQUES.items() if t.load().capabilities.carries]
+TRAVELLING = [name for name, transfer in TRANSFERS.items() if transfer.carrier]
+WIDTH, HEIGHT = 611, 403
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its shared memory")
+
+
+def blocks(pid=None):
+    """The blocks of shared memory that a process, or this one, has made and that are there."""
+    return [file.name for file in shared.FOLDER.glob(f"imgproc-*-{pid or os.getpid()}-*")]
+
+
+@pytest.fixture(params=CARRYING)
+def backend(request):
+    backend = TECHNIQUES[request.param].load()(2)
+    yield backend
+    backend.close()
+    assert blocks() == []
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A photograph-like picture, in colour."""
+    noise = np.random.default_rng(4).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    path = tmp_path_factory.mktemp("in") / "in.png"
+    path.write_bytes(encode(cv2.GaussianBlur(noise, (9, 9), 0), "png"))
+    return path
+
+
+def job(source, folder, name="a", format="png", color=False):
+    extension = FORMATS[format].extension
+    outputs = tuple((op, str(folder / f"{name}_{op}.{extension}")) for op in OPERATIONS)
+    return ImageJob(str(source), outputs, parse_parameters({}), format, color)
+
+
+def contents(job):
+    return [Path(path).read_bytes() for _, path in job.outputs]
+
+
+def run(backend, *tasks, deadline=LONG):
+    results = list(backend.run(tasks, deadline=deadline))
+    assert sorted(r.index for r in results) == [t.index for t in tasks]
+    return sorted(results, key=lambda r: r.index)
+
+
+def through(task):
+    """What becomes of a task without any workers: its value and its spans, in the caller and in the worker."""
+    carrier, caller = task.carrier(), Stopwatch()
+    try:
+        sent = pickle.loads(pickle.dumps(carrier.send(task, caller)))
+        result = pickle.loads(pickle.dumps(run_task(sent)))
+        if result.error:
+            return result, caller, carrier
+        return replace(result, value=carrier.receive(result.value, caller)), caller, carrier
+    finally:
+        carrier.release()
+        carrier.release()
+
+
+# What is made
+
+
+def test_every_transfer_on_every_technique_makes_the_same_files(backend, source, tmp_path):
+    expected, tasks, jobs = {}, [], []
+    for format in FORMATS:
+        for color in (False, True):
+            done = job(source, tmp_path, f"expected-{format}-{color}", format, color)
+            process_image(done, Stopwatch())
+            for transfer in TRANSFERS:
+                jobs.append(job(source, tmp_path, f"{transfer}-{format}-{color}", format, color))
+                tasks.append(image_task(len(tasks), jobs[-1], transfer))
+                expected[len(jobs) - 1] = contents(done)
+    results = run(backend, *tasks)
+    assert [r.error for r in results] == [None] * len(tasks)
+    for index, result in enumerate(results):
+        assert contents(jobs[index]) == expected[index]
+        assert (result.value.width, result.value.height) == (WIDTH, HEIGHT)
+        assert [(o.operation, o.path) for o in result.value.outputs] == list(jobs[index].outputs)
+        assert [o.bytes for o in result.value.outputs] == [len(data) for data in expected[index]]
+
+
+@pytest.mark.parametrize("transfer", TRANSFERS)
+@pytest.mark.parametrize("name", [name for name in TECHNIQUES if name not in CARRYING])
+def test_techniques_that_share_memory_move_nothing(name, transfer, source, tmp_path):
+    backend, done, plain = TECHNIQUES[name].load()(2), job(source, tmp_path), job(source, tmp_path, "plain")
+    backend.start()
+    result = run(backend, image_task(0, done, transfer))[0]
+    backend.close()
+    process_image(plain, Stopwatch())
+    assert contents(done) == contents(plain)
+    assert (result.bytes_moved, result.caller_spans) == (None, ())
+    assert "transfer" not in {span.stage for span in result.spans}
+
+
+def test_paths_is_the_default_and_has_no_carrier(source, tmp_path):
+    made = job(source, tmp_path)
+    assert image_task(3, made) == Task(3, process_image, made)
+    assert next(iter(TRANSFERS)) == "paths" and TRANSFERS["paths"].carrier is None
+
+
+# What it costs
+
+
+@pytest.mark.parametrize("transfer", TRANSFERS)
+@pytest.mark.parametrize("color", [False, True])
+def test_the_bytes_that_are_moved(backend, transfer, color, source, tmp_path):
+    tasks = [image_task(n, job(source, tmp_path, str(n), color=color), transfer) for n in range(2)]
+    pixels, channels = WIDTH * HEIGHT, 3 if color else 1
+    payload = pixels * channels * 3 + pixels  # the image, two results like it, and edges
+    for result in run(backend, *tasks):
+        assert result.error is None
+        if transfer == "paths":
+            assert 100 < result.bytes_moved < 10_000
+        else:
+            assert payload <= result.bytes_moved < payload + 10_000
+
+
+@pytest.mark.parametrize("transfer", TRANSFERS)
+@pytest.mark.parametrize("chunk", [1, 3])
+@pytest.mark.parametrize("name", CARRYING)
+def test_spans_of_one_worker_do_not_overlap_and_lie_inside_the_run(name, chunk, transfer, source, tmp_path):
+    backend = TECHNIQUES[name].load()(2, Options(chunk_size=chunk))
+    lanes = {}
+    try:
+        backend.start()
+        for _ in range(2):
+            begin = time.perf_counter()
+            results = run(backend, *[image_task(n, job(source, tmp_path, str(n)), transfer) for n in range(11)])
+            end = time.perf_counter()
+            for result in results:
+                for worker, spans in ((result.worker.pid, result.spans), ("caller", result.caller_spans)):
+                    lanes.setdefault(worker, []).extend(spans)
+                    assert all(begin <= span.start <= span.end <= end for span in spans)
+                assert_stages(result, transfer)
+    finally:
+        backend.close()
+    for spans in lanes.values():
+        spans.sort(key=lambda span: span.start)
+        assert all(one.end <= next_.start for one, next_ in pairwise(spans))
+
+
+def assert_stages(result, transfer):
+    """The caller does what the worker does not, and both move data."""
+    worker = [span.stage for span in result.spans if span.stage != "transfer"]
+    caller = [span.stage for span in result.caller_spans if span.stage != "transfer"]
+    files = ["encode", "write"] * len(OPERATIONS)
+    if transfer == "paths":
+        assert caller == [] and sorted(worker) == sorted(["read", "decode", *OPERATIONS, *files])
+    else:
+        assert caller == ["read", "decode", *files] and worker == list(OPERATIONS)
+    for spans in (result.spans, result.caller_spans):
+        assert "transfer" in {span.stage for span in spans}
+    assert result.spans[0].stage == "transfer"  # until the payload is there
+
+
+def test_the_callers_own_opencv_works_on_one_thread_meanwhile(backend, source, tmp_path):
+    tasks = [image_task(n, job(source, tmp_path, str(n)), "arrays") for n in range(4)]
+    backend.start()
+    cv2.setNumThreads(3)
+    try:
+        with closing(backend.run(tasks, deadline=LONG)) as results:
+            for _ in results:
+                assert cv2.getNumThreads() == 1
+        assert cv2.getNumThreads() == 3
+        with closing(backend.run(tasks, deadline=LONG)) as results:
+            next(results)
+        assert cv2.getNumThreads() == 3
+        run(backend, image_task(0, job(source, tmp_path)))
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(1)
+
+
+def test_few_images_are_ready_ahead(backend, source, tmp_path):
+    tasks = [image_task(n, job(source, tmp_path, str(n)), "shared") for n in range(30)]
+    most = 0
+    for _ in backend.run(tasks, deadline=LONG):
+        if shared.FOLDER.exists():
+            most = max(most, len(blocks()))
+    assert most <= 3 * backend.workers
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("transfer", TRANSFERS)
+def test_an_error_is_that_tasks_alone_whoever_had_it(backend, transfer, source, tmp_path):
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(source.read_bytes()[:-3000])
+    good = [job(source, tmp_path, f"good{n}") for n in range(4)]
+    jobs = [
+        good[0],
+        job(damaged, tmp_path, "damaged"),
+        good[1],
+        job(tmp_path / "gone.png", tmp_path, "gone"),
+        job(source, tmp_path / "no folder", "unwritable"),
+        good[2],
+        replace(job(source, tmp_path, "wrong"), parameters={}),
+        good[3],
+    ]
+    results = run(backend, *(image_task(n, job, transfer) for n, job in enumerate(jobs)))
+    assert [r.error for r in results] == [
+        None,
+        "The file is damaged or not an image.",
+        None,
+        "A file could not be read or written: No such file or directory.",
+        "A file could not be read or written: No such file or directory.",
+        None,
+        "Unexpected KeyError while working on this image.",
+        None,
+    ]
+    assert all(r.attempts == 1 and r.worker and r.bytes_moved for r in results)
+    assert all((r.value is None) == (r.error is not None) for r in results)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("transfer", TRANSFERS)
+def test_a_killed_worker_costs_no_image(backend, transfer, tmp_path):
+    large = tmp_path / "large.png"
+    large.write_bytes(encode(np.random.default_rng(1).integers(0, 256, (1500, 2000), np.uint8), "png"))
+    jobs = [
+        replace(job(large, tmp_path, str(n)), parameters=parse_parameters({"kernel": "31", "sigma": "9"}))
+        for n in range(8)
+    ]
+    results = []
+    for result in backend.run([image_task(n, job, transfer) for n, job in enumerate(jobs)], deadline=LONG):
+        results.append(result)
+        if len(results) in (1, 4):
+            os.kill(result.worker.pid, signal.SIGKILL)
+    assert sorted(r.index for r in results) == list(range(8))
+    assert [r.error for r in results] == [None] * 8
+    assert len({tuple(contents(job)) for job in jobs}) == 1
+    assert blocks() == []
+
+
+@pytest.mark.parametrize("transfer", TRAVELLING)
+def test_an_early_end_leaves_nothing(backend, transfer, source, tmp_path):
+    tasks = [image_task(n, job(source, tmp_path, str(n)), transfer) for n in range(20)]
+    with closing(backend.run(tasks, deadline=LONG)) as results:
+        next(results)
+    assert blocks() == []
+    with pytest.raises(ZeroDivisionError):
+        for _ in backend.run(tasks, deadline=LONG):
+            1 / 0
+    assert blocks() == []
+    assert [r.error for r in run(backend, *tasks[:3])] == [None] * 3
+
+
+@pytest.mark.parametrize("name", CARRYING)
+@pytest.mark.parametrize("transfer", TRAVELLING)
+def test_a_program_that_uses_it_says_nothing_and_leaves_nothing(name, transfer, source, tmp_path):
+    program = [sys.executable, "-m", "tests.backend_faults", name, "carry", transfer, str(source), str(tmp_path)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err) == (0, "None\n" * 6, "")
+    assert blocks(running.pid) == []
+
+
+@linux
+@pytest.mark.parametrize("name", CARRYING)
+def test_a_killed_callers_blocks_are_removed(name, source, tmp_path):
+    program = [sys.executable, "-m", "tests.backend_faults", name, "carry-on", "shared", str(source), str(tmp_path)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, cwd=ROOT, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout.readline() == b"None\n"
+        until = time.monotonic() + 20
+        while not blocks(running.pid):
+            assert time.monotonic() < until
+        running.kill()
+        running.wait()
+        until = time.monotonic() + 15
+        while blocks(running.pid):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+@linux
+def test_what_a_caller_left_that_was_killed_with_its_helpers_is_removed(source, tmp_path, monkeypatch):
+    program = [sys.executable, "-m", "tests.backend_faults", "multiprocessing", "carry-on", "shared", source, tmp_path]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True) as running:
+        assert running.stdout.readline() == b"None\n"
+        shared.remove_abandoned()  # not while it lives
+        while not blocks(running.pid):
+            pass
+        family = psutil.Process(running.pid).children(recursive=True)
+        os.killpg(running.pid, signal.SIGSTOP)
+        left = blocks(running.pid)
+        os.killpg(running.pid, signal.SIGKILL)
+        psutil.wait_procs(family, timeout=10)
+    assert left and blocks(running.pid) == left
+    monkeypatch.setattr(shared, "_swept", False)
+    through(image_task(0, job(source, tmp_path), "shared"))
+    assert blocks(running.pid) == []
+
+
+# Blocks and carriers by themselves
+
+
+@pytest.mark.parametrize("transfer", TRAVELLING)
+@pytest.mark.parametrize("color", [False, True])
+def test_a_carrier_without_workers(transfer, color, source, tmp_path):
+    done, plain = job(source, tmp_path, "a", color=color), job(source, tmp_path, "b", color=color)
+    result, caller, _ = through(image_task(7, done, transfer))
+    assert (result.index, result.error) == (7, None)
+    process_image(plain, Stopwatch())
+    assert contents(done) == contents(plain)
+    assert [s.stage for s in caller.spans if s.stage != "transfer"] == ["read", "decode", *["encode", "write"] * 3]
+    assert blocks() == []
+
+
+def test_an_error_in_the_middle_leaves_no_block(source, tmp_path, monkeypatch):
+    wrong = replace(job(source, tmp_path), parameters={})
+    assert "KeyError" in through(image_task(0, wrong, "shared"))[0].error
+    with pytest.raises(OSError, match="No such file"):
+        through(image_task(0, job(source, tmp_path / "gone"), "shared"))
+    assert blocks() == []
+
+
+@linux
+def test_too_little_shared_memory_is_said_and_kills_nobody(source, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match="not enough shared memory"):
+        through(image_task(0, job(source, tmp_path), "shared"))
+    assert blocks() == []
+
+
+def test_who_attaches_does_not_own(monkeypatch):
+    told = []
+    monkeypatch.setattr(resource_tracker, "register", lambda name, kind: told.append(name))
+    monkeypatch.setattr(resource_tracker, "unregister", lambda name, kind: told.remove(name))
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    block = shared.create(image.nbytes, 2)
+    block.put(0, image)
+    other = shared.attach(block.name, image.nbytes)
+    assert len(told) == 1
+    assert np.array_equal(other.get(0, (3, 4)), image)
+    other.put(1, image.T.copy())
+    assert np.array_equal(block.get(1, (4, 3)), image.T)
+    with pytest.raises(ValueError, match="does not fit"):
+        other.put(1, np.zeros((99, 99), np.uint8))
+    other.close()
+    block.remove()
+    assert told == []
