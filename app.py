@@ -30,6 +30,7 @@ from flask.helpers import get_debug_flag
 from flask_bootstrap import Bootstrap5
 from werkzeug.wrappers import Response as AnyResponse
 
+from imgproc.cli import main
 from imgproc.errors import UserError
 from imgproc.runs import figures
 from imgproc.runs.archive import rounds_csv, stream_zip, zip_size
@@ -170,7 +171,7 @@ def run_page(run_id: str) -> str:
         context["refused"] = [image for image in record.images if image.error]
         return render_template("run_live.html", run=record, **context)
     context = pages.done(record, _settings().RESULTS_DIR / run_id, request.args)
-    if record.mode in ("parallel", "compare"):
+    if record.mode != "sequential":
         context["figures"] = figures.figures(record)
     return render_template("run.html", run=record, row=row, **context)
 
@@ -330,4 +331,4 @@ def serve(host: str = "127.0.0.1", port: int = 5000) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(serve())
+    sys.exit(main(["serve", *sys.argv[1:]]))

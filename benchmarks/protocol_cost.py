@@ -1,7 +1,7 @@
 """What measuring costs beside what is measured: where the time of whole comparisons goes.
 
-    python benchmarks/protocol_cost.py [--runs 1] [--budget 30] [--rounds 6] [--images 12] [--workers N]
-        [--technique NAME ...] [--previews] [--profile]
+    python benchmarks/protocol_cost.py [--runs 3] [--budget 30] [--rounds 6] [--images 12] [--megapixels 3]
+        [--workers N] [--technique NAME ...] [--previews] [--profile]
 
 Each run is a whole comparison of all techniques (or of those named) on drawn pictures, as the command line makes
 it. Its total, from handing over the images to the finished record, is split by what the run itself reports:
@@ -100,8 +100,8 @@ def show(name: str, parts: dict[str, float]) -> float:
     """One row of the table; returns the overhead's share of the total."""
     total = sum(parts.values())
     overhead = sum(parts[part] for part in OVERHEAD) / total
-    shares = "".join(f"{parts[part]:>8.2f} s {100 * parts[part] / total:>5.2f} %" for part in PARTS)
-    print(f"{name:<24}{total:>7.2f} s{shares}{100 * overhead:>9.2f} %", flush=True)
+    shares = "".join(f"{100 * parts[part] / total:>8.2f} %" for part in PARTS)
+    print(f"{name:<18}{total:>8.2f} s{shares}{100 * overhead:>10.2f} %", flush=True)
     return overhead
 
 
@@ -125,7 +125,7 @@ def main() -> int:
         files = sorted(draw_many(Path(folder), chosen.images, chosen.megapixels, 0, chosen.workers))
         facts = environment()
         print(f"{len(files)} images; {facts['cpu']}, {facts['cores_usable']} cores; {chosen.workers} workers")
-        print(f"{'':<24}{'total':>9}{''.join(f'{part:>18}' for part in PARTS)}{'overhead':>11}")
+        print(f"{'':<18}{'total':>10}{''.join(f'{part:>10}' for part in PARTS)}{'overhead':>12}")
         for number in range(1, chosen.runs + 1):
             with profile or nullcontext():
                 record, parts = measure(files, chosen)

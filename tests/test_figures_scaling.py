@@ -360,12 +360,12 @@ def test_words_and_table_of_a_waterfall():
     ("value", "longest", "shown"),
     [
         (0.0349, 1.7, "+35 ms"),
-        (-0.0004, 0.3, "−0.4 ms"),
+        (-0.0004, 0.15, "−0.4 ms"),
         (0.0004, 1.7, "0"),
         (-0.0004, 1.7, "0"),
         (1.35, 1.8, "+1,350 ms"),
         (1.35, 30.0, "+1.35 s"),
-        (0.0000123, 0.004, "+0.012 ms"),
+        (0.0000123, 0.0015, "+0.012 ms"),
     ],
 )
 def test_what_a_part_adds_is_as_exact_as_the_time_beside_it(value, longest, shown):

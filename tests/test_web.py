@@ -521,7 +521,7 @@ def test_a_new_operation_and_technique_appear_by_themselves(
 
 def test_the_form_offers_only_what_works(client: FlaskClient) -> None:
     page = client.get("/?technique=joblib").text
-    assert re.findall(r'name="mode" value="(\w+)"', page) == ["sequential", "parallel", "compare"]
+    assert re.findall(r'name="mode" value="(\w+)"', page) == ["sequential", "parallel", "compare", "scale"]
     assert re.search(r'value="joblib" selected', page)
     for p in PARAMETERS.values():
         assert f'name="{p.name}"' in page

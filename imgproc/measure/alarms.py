@@ -233,6 +233,10 @@ def _idle_workers(m: TechniqueMeasurement, tasks: int | None) -> Iterator[Alarm]
             f"for {_percent(min(lazy))} of it."
         )
         advice = "Use more images, larger ones or ones more equal in size, or ask for fewer workers."
+        if any(span.worker == CALLER and span.end - span.start > 0.01 * wall for span in spans):
+            advice = (
+                "They wait for the caller, which reads, encodes and writes for all: transfer paths instead of pixels."
+            )
     else:
         return
     yield Alarm("idle-workers", message, advice)

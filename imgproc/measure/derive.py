@@ -81,7 +81,8 @@ def _compare(m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: in
     m.efficiency = m.speedup / m.threads
     m.karp_flatt = karp_flatt(m.speedup, m.threads)
     m.verdict = verdict(interval)
-    m.break_even_images = break_even(m, baseline, images)
+    if m.verdict in ("faster", None):  # else there is no telling whether it ever pays
+        m.break_even_images = break_even(m, baseline, images)
 
 
 def _explain(m: TechniqueMeasurement, baseline: TechniqueMeasurement) -> None:

@@ -34,17 +34,17 @@ def own_tree(proc: Path = _PROC) -> list[int]:
         return [own, *(child.pid for child in psutil.Process().children(recursive=True))]
     tree = [own]
     for pid in tree:
-        tree += _children(proc / str(pid) / "task")
+        tree += _children(f"{proc}/{pid}/task")
     return tree
 
 
-def _children(threads: Path) -> list[int]:
+def _children(threads: str) -> list[int]:
     """The children that a process has by its threads; none once it has ended."""
     children: list[int] = []
-    with suppress(OSError):
-        for thread in threads.iterdir():
-            with suppress(OSError):  # only this thread has ended
-                children += map(int, (thread / "children").read_bytes().split())
+    with suppress(OSError), os.scandir(threads) as found:
+        for thread in found:
+            with suppress(OSError), open(f"{thread.path}/children", "rb") as file:  # only this thread has ended
+                children += map(int, file.read().split())
     return children
 
 

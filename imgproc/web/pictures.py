@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from imgproc.backends import BASELINE
+from imgproc.measure.curves import strong_curve
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.runs.figures.charts import ideal
 from imgproc.runs.record import Record
@@ -49,6 +50,13 @@ def micro(
     return Micro(width, place(1), place(ideal) if ideal > 1.05 else None, place(low), place(high), place(speedup), kind)
 
 
+def rank(t: TechniqueMeasurement, record: Record) -> tuple[object, ...]:
+    """The place of a technique among others: the run's own first and the baseline last; in between those of a scale
+    run by their numbers of workers, others the fastest first."""
+    ways = (t.copies, t.cv2_threads, t.workers) if record.mode == "scale" else ()
+    return (t is not record.technique, t.name == BASELINE, *ways, t.median_seconds or 0.0)
+
+
 @dataclass(frozen=True)
 class Mark:
     """A text or tick at ``x`` percent; ``anchor`` keeps it inside the picture."""
@@ -86,12 +94,14 @@ ROW = 38
 
 
 def speedup_bars(record: Record) -> Bars | None:
-    """A bar per technique, the fastest first; None where no speedup was measured."""
+    """A bar per technique, the fastest first, or per number of workers; None where no speedup was measured."""
     main = record.technique
     shown = [t for t in record.techniques if t.speedup is not None and t.name != BASELINE]
     if main is None or not shown:
         return None
     shown.sort(key=lambda t: -(t.speedup or 0.0))
+    if record.scaling:
+        shown = [t for t in strong_curve(record.scaling.technique, record.techniques) if t in shown] or shown
     best = max(ideal(t, record) for t in shown)
     top = max(best, 1.0, *(max(t.speedup or 0.0, *(t.speedup_ci95 or [0.0])) for t in shown)) * 1.04
 

@@ -13,7 +13,7 @@ from imgproc.measure.breakdown import CALLER
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
 from imgproc.runs.record import Record
 from imgproc.web import formats
-from imgproc.web.pictures import Mark, mark, ticks
+from imgproc.web.pictures import Mark, mark, rank, ticks
 
 #: More blocks than this would make a slow page; the timeline then shows the beginning of the round.
 MAX_BLOCKS = 2_000
@@ -134,11 +134,10 @@ def timeline(record: Record, round: str = "", techniques: str = "") -> Timeline 
     every = [t for t in (*record.techniques, *record.weak) if any(s.round == t.typical_round for s in t.spans)]
     if not every:
         return None
-    main = record.technique
-    every.sort(key=lambda t: (t is not main, t.name == BASELINE, t.median_seconds or 0.0))
+    every.sort(key=lambda t: rank(t, record))
     kept = sorted({span.round for t in every for span in t.spans})
     number = int(round) if round.isdecimal() and len(round) < 6 and int(round) in kept else 0
-    usual = _usual(every, main)
+    usual = _usual(every, record.technique)
     named = {slug(t.label): [t] for t in every}
     chosen = techniques if techniques in named or (techniques == ALL and len(usual) < len(every)) else ""
     passes = [_Pass.of(t, number) for t in {"": usual, ALL: every, **named}[chosen]]
@@ -183,7 +182,8 @@ def _drawn(
     record: Record, passes: Sequence[_Pass], number: int, rounds: list[Choice], techniques: list[Choice]
 ) -> Timeline:
     longest = max(done.wall for done in passes)
-    until = min(_cut(done.spans, MAX_BLOCKS // len(passes), longest) for done in passes)
+    ends = sorted(span.end for done in passes for span in done.spans)
+    until = ends[MAX_BLOCKS - 1] if len(ends) > MAX_BLOCKS else longest
     scale = _Scale(record, until, until * 1.06)
     used = {span.stage for done in passes for span in done.spans}
     order = ["read", "decode", *record.settings.operations, "encode", "write", "transfer", "wait"]
@@ -200,12 +200,6 @@ def _drawn(
         techniques,
         notes,
     )
-
-
-def _cut(spans: Sequence[SpanRecord], most: int, longest: float) -> float:
-    if len(spans) <= most:
-        return longest
-    return sorted(span.end for span in spans)[most - 1]
 
 
 def _worker(number: int) -> str:

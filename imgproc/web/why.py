@@ -13,7 +13,7 @@ from imgproc.measure.statistics import paired_speedup, verdict
 from imgproc.runs.record import Record
 from imgproc.runs.units import NBSP
 from imgproc.web import formats, words
-from imgproc.web.pictures import Micro, micro
+from imgproc.web.pictures import Micro, micro, rank
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def reasons(record: Record) -> list[Reason]:
             part = largest(t.breakdown)
             wall = t.rounds[t.typical_round - 1].wall_seconds
             found.append(Reason(t, t.breakdown, part, words.lost(t, part), _milliseconds(wall, wall)))
-    return sorted(found, key=lambda reason: (reason.t is not record.technique, reason.t.median_seconds or 0.0))
+    return sorted(found, key=lambda reason: rank(reason.t, record))
 
 
 def headline(found: Sequence[Reason]) -> tuple[str, str]:

@@ -30,10 +30,12 @@ _FOOT = 44
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: its name and its value in words; ``main`` is the one that the run is about."""
+    """One measurement: its name and its value in words, also where there is less room; ``main`` is the one that the
+    run is about."""
 
     label: str
     value: str
+    brief: str
     kind: Kind
     main: bool
 
@@ -128,9 +130,9 @@ def _names(sheet: Sheet, places: Places, rows: Sequence[Row]) -> None:
     for row, middle in places.of(rows):
         if places.narrow:
             above = middle - places.bar / 2 - size * 0.8
-            room = places.width - breadth(row.value, size, row.main) - 12
+            room = places.width - breadth(row.brief, size, row.main) - 12
             sheet.text(0, above, wrapped(row.label, room, 1, size, row.main)[0], bold=row.main)
-            sheet.text(places.width, above, row.value, align="right", bold=row.main)
+            sheet.text(places.width, above, row.brief, align="right", bold=row.main)
             continue
         lines = wrapped(row.label, places.left - 10, 2, size, row.main)
         for k, line in enumerate(lines):

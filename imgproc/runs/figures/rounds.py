@@ -91,7 +91,8 @@ def _row(t: TechniqueMeasurement, record: Record) -> RoundsRow:
     label, kind, main = of_row(t, record)
     interval = (t.ci95[0], t.ci95[1]) if t.ci95 else None
     walls = tuple(r.wall_seconds for r in t.rounds)
-    return RoundsRow(label, seconds(t.median_seconds), kind, main, t.median_seconds or 0.0, interval, walls)
+    value = seconds(t.median_seconds)
+    return RoundsRow(label, value, value, kind, main, t.median_seconds or 0.0, interval, walls)
 
 
 def _sentence(shown: Sequence[TechniqueMeasurement]) -> str:

@@ -76,7 +76,7 @@ def _row(t: TechniqueMeasurement, record: Record) -> SpeedupRow:
     interval = None if t.name == BASELINE or not t.speedup_ci95 else (t.speedup_ci95[0], t.speedup_ci95[1])
     value = times(t.speedup) + (f" ({times_interval(interval)})" if interval else "")
     label, kind, main = of_row(t, record)
-    return SpeedupRow(label, value, kind, main, t.speedup or 0.0, interval)
+    return SpeedupRow(label, value, value, kind, main, t.speedup or 0.0, interval)
 
 
 def _sentence(others: Sequence[TechniqueMeasurement], record: Record, best: float | None) -> str:

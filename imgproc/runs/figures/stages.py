@@ -128,7 +128,8 @@ def _row(t: TechniqueMeasurement, record: Record) -> StagesRow:
     label, kind, main = of_row(t, record)
     order = _order(record, set(t.stages))
     parts = tuple((stage, t.stages[stage]) for stage in order if t.stages.get(stage, 0.0) > 0)
-    return StagesRow(label, f"{seconds(_work(t))}, {share(_waits(t))} waiting", kind, main, parts)
+    waits = f"{share(_waits(t))} waiting"
+    return StagesRow(label, f"{seconds(_work(t))}, {waits}", waits, kind, main, parts)
 
 
 def _sentence(shown: Sequence[TechniqueMeasurement]) -> str:

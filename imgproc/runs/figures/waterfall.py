@@ -231,7 +231,7 @@ def _sentence(panels: Sequence[Panel]) -> str:
 def change(value: float, longest: float) -> str:
     """What a part adds, as exactly as ``longest``, the longest time beside it, makes sensible: +35 ms, −0.4 ms, 0."""
     unit, factor = ("s", 1.0) if longest >= 20 else ("ms", 1000.0)
-    decimals = 2 if longest >= 20 else 0 if longest >= 0.5 else 1 if longest >= 0.05 else 2 if longest >= 0.005 else 3
+    decimals = 2 if longest >= 20 else 0 if longest >= 0.2 else 1 if longest >= 0.02 else 2 if longest >= 0.002 else 3
     text = f"{abs(value) * factor:,.{decimals}f}"
     if not float(text.replace(",", "")):
         return "0"
