@@ -10,13 +10,14 @@ it. Its total, from handing over the images to the finished record, is split by 
     warm-up    everybody's first pass, timed like a round but not counted: it makes the results, or the files that
                prove the pixels
     start-up   making the workers, a figure of its own for every technique
-    proof      reading the written files back and comparing their pixels
+    hashes     reading the results back once, for the pixels_sha256 in the record
+    proof      reading back what all others wrote, and comparing it with the results
     between    what surrounds each pass: watching memory and CPU time, making and removing folders, telling progress
     rest       everything else: the environment, choosing images, statistics, the record
 
-The first three are measurements, each shown in the record. Overhead is all the others: proof, between and rest. It
-must be under 3 % of every run that takes over 10 s, else the exit status is 1. With ``--previews`` the runs make the
-small pictures for the pages as well, as the web app does; they count as proof, whose pass makes them.
+The first three are measurements, each shown in the record. Overhead is all the others: hashes, proof, between and
+rest. It must be under 3 % of every run that takes over 10 s, else the exit status is 1. With ``--previews`` the runs
+make the small pictures for the pages as well, as the web app does; they are made with the hashes and count as such.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from imgproc.measure.results import Progress
 from imgproc.runs.record import Record
 
 MOST, LEAST_SECONDS = 0.03, 10.0
-PARTS = ("rounds", "warm-up", "start-up", "proof", "between", "rest")
+PARTS = ("rounds", "warm-up", "start-up", "hashes", "proof", "between", "rest")
 OVERHEAD = PARTS[3:]
 #: The phases of a run that hold timed passes and nothing else but what surrounds them.
 PASSES = ("results", "warm-up", "rounds")
@@ -56,9 +57,12 @@ class Phases:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self._now, self._since, self._passes = "before", time.perf_counter(), 0
+        self._checked = "hashes"  # what is read back before anybody warms up are the results
 
     def __call__(self, progress: Progress) -> None:
-        self.end(progress.phase)
+        if progress.phase == "warm-up":
+            self._checked = "proof"
+        self.end(self._checked if progress.phase == "checking" else progress.phase)
         if progress.passes_done > self._passes:  # what follows is no part of a pass, until the next phase begins
             self._passes, self._now = progress.passes_done, "passed"
 
@@ -90,10 +94,9 @@ def split(record: Record, phases: dict[str, float]) -> dict[str, float]:
     rounds = sum(r.wall_seconds for m in record.techniques for r in m.rounds)
     warm_up = sum(m.first_round_seconds or 0.0 for m in record.techniques)
     start_up = sum(m.startup_seconds or 0.0 for m in record.techniques)
-    proof = phases["checking"]
     between = sum(phases[name] for name in PASSES) - rounds - warm_up
-    rest = sum(phases.values()) - rounds - warm_up - start_up - proof - between
-    return dict(zip(PARTS, (rounds, warm_up, start_up, proof, between, rest), strict=True))
+    known = (rounds, warm_up, start_up, phases["hashes"], phases["proof"], between)
+    return dict(zip(PARTS, (*known, sum(phases.values()) - sum(known)), strict=True))
 
 
 def show(name: str, parts: dict[str, float]) -> float:

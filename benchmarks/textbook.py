@@ -29,6 +29,7 @@ from imgproc.backends import TECHNIQUES
 from imgproc.runs.paths import find_images
 from imgproc.image.codecs import decode
 from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.plan import whole
 from imgproc.image.samples import draw_many
 from imgproc.image.task import ImageJob, Task, pin_threads, process_image
 from imgproc.measure.environment import environment, usable_cores
@@ -79,7 +80,7 @@ def ours(files: list[Path], contender: Contender) -> Callable[[Path], None]:
             )
             for number, file in sorted(enumerate(files), key=lambda pair: -pair[1].stat().st_size)
         ]
-        for result in contender.run(tasks, lambda _: None).results:
+        for result in contender.run(whole(tasks), lambda _: None).results:
             if result.error:
                 raise SystemExit(f"{files[result.index]}: {result.error}")
 

@@ -233,8 +233,9 @@ def _verify(chosen: argparse.Namespace) -> int:
     if wrong:
         print(f"{len(wrong)} figures do not follow from the raw samples.")
         return SOME_FAILED
-    rounds = sum(len(m.rounds) for m in (*record.techniques, *record.weak))
-    print(f"Every figure follows from the raw samples: {len(record.techniques) + len(record.weak)} techniques, {rounds} rounds.")
+    every = [*record.techniques, *record.weak]
+    rounds = sum(len(m.rounds) for m in every)
+    print(f"Every figure follows from the raw samples: {len(every)} techniques, {rounds} rounds.")
     return DONE
 
 

@@ -5,12 +5,13 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from imgproc.backends import TECHNIQUES
+from imgproc.backends import TECHNIQUES, board
 from imgproc.backends.board import begin_work
 from imgproc.errors import UserError
 from imgproc.image.operations import OPERATIONS, parse_parameters
@@ -125,6 +126,21 @@ def signal_self(number_and_times, stopwatch):
         os.kill(os.getpid(), number)
         time.sleep(30)
     return call
+
+
+def die_after(payload, stopwatch):
+    """Gives bytes back. The first worker to get here dies soon after, while these or the next task are on the way."""
+    _, size, file = payload
+    with suppress(FileExistsError), open(file, "x"):
+        threading.Thread(target=_die_when_free, args=(board._free,), daemon=True).start()
+    return bytes(size)
+
+
+def _die_when_free(before):
+    while board._free == before:
+        time.sleep(0.0005)
+    time.sleep(0.003)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 GATE = threading.Event()

@@ -105,11 +105,11 @@ def _head(image: np.ndarray, points: list[tuple[int, int]], thickness: int) -> N
 def spiral(rng: Generator, height: int, width: int) -> np.ndarray:
     """A weak line around and around, bright in the middle."""
     image = np.full((height, width), GROUND, np.uint8)
-    angle = np.linspace(0, 60, 600)
+    angle = np.linspace(0, 60, 300)
     radius = angle * rng.uniform(1, 2)
     x, y = width / 2 + radius * np.cos(angle), height / 2 + radius * np.sin(angle)
     points = np.stack([x, y], axis=1).round().astype(np.int32)
-    bright = GROUND + np.maximum(WEAK, np.geomspace(120, 1, 600))
+    bright = GROUND + np.maximum(WEAK, np.geomspace(120, 1, 300))
     for start, end, value in zip(points, points[1:], bright, strict=False):
         cv2.line(image, start.tolist(), end.tolist(), float(value), 2)
     return image
@@ -177,7 +177,7 @@ def some_strips(rng: Generator, height: int) -> tuple[Rows, ...]:
     return tuple(map(Rows, edges[:-1], edges[1:]))
 
 
-def case(rng: Generator, largest: int = 56) -> Case:
+def case(rng: Generator, largest: int) -> Case:
     """Any case; Canny most often, as it is the hardest."""
     paint = PICTURES[rng.integers(len(PICTURES))]
     name = "canny" if rng.random() < 0.6 else str(rng.choice(list(STRIPS)))

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from imgproc.backends import Technique
+from imgproc.image.plan import whole
 from imgproc.image.task import Task
 from imgproc.measure.alarms import Alarm, alarms, drift, spread
 from imgproc.measure.derive import derive
@@ -209,7 +210,7 @@ def rounds_of(payload):
     contender = Contender(technique, 1, deadline=60)
     contender.start()
     work = [Task(index, smooth, payload) for index in range(3)]
-    contender.measurement.rounds = [contender.run(work, lambda result: None).round for _ in range(6)]
+    contender.measurement.rounds = [contender.run(whole(work), lambda result: None).round for _ in range(6)]
     return contender.measurement
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ from imgproc.backends import TECHNIQUES, futures, processes, threads
 from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.joblib_loky import JoblibLoky
 from imgproc.backends.multiprocessing_pool import MultiprocessingPool
+from imgproc.backends.watcher import kill
 from imgproc.image.codecs import decode
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.task import ImageJob, Task, pixels_sha256, process_image
@@ -450,6 +451,19 @@ def test_workers_killed_from_outside_while_all_work(killable, tmp_path):
 
 
 @unix
+@pytest.mark.parametrize("moment", ["while it is given a large task", "while it gives a large result back"])
+def test_a_worker_killed_in_the_middle_of_a_large_parcel(killable, moment, tmp_path):
+    bytes_in, bytes_out = (10, 4 * 10**7) if "back" in moment else (4 * 10**7, 10)
+    tasks = [(faults.die_after, (bytes(bytes_in), bytes_out, str(tmp_path / "died"))) for _ in range(6)]
+    before = time.perf_counter()
+    results = run(killable, *tasks, deadline=20)
+    assert [(r.error, r.value) for r in results] == [(None, bytes(bytes_out))] * 6
+    assert (tmp_path / "died").exists()
+    killable.close()
+    assert time.perf_counter() - before < 15
+
+
+@unix
 def test_a_task_that_always_kills_its_worker_fails_after_two_tries(killable, tmp_path):
     results = run(
         killable,
@@ -494,7 +508,7 @@ def test_idle_workers_stopped_do_not_stop_the_run(killable, tmp_path):
 def test_workers_that_keep_dying_end_the_run():
     class Doomed(MultiprocessingPool):
         def _work_through(self, parcels):
-            self._kill_workers()
+            kill(self._workers)
             yield from super()._work_through(parcels)
 
     backend = Doomed(2)

@@ -5,6 +5,7 @@ from fakes import Clock
 
 from imgproc.backends import Technique
 from imgproc.backends.base import BackendError
+from imgproc.image.plan import whole
 from imgproc.image.task import Task
 from imgproc.measure import protocol
 from imgproc.measure.derive import break_even
@@ -37,7 +38,7 @@ def measured(clock, pairs, **options):
     both = [base, fast]
     for one in both:
         one.start()
-    interleave(both, lambda c, n: c.run(TASKS, nothing), rounds=len(pairs), budget=1e9, seed=3, clock=clock)
+    interleave(both, lambda c, n: c.run(whole(TASKS), nothing), rounds=len(pairs), budget=1e9, seed=3, clock=clock)
     conclude(both, images=3, megapixels=6.0)
     return base.measurement, fast.measurement
 
@@ -45,7 +46,7 @@ def measured(clock, pairs, **options):
 def test_startup_is_a_figure_of_its_own(clock):
     c = contender(clock)
     c.start()
-    done = c.run(TASKS, nothing)
+    done = c.run(whole(TASKS), nothing)
     assert c.measurement.startup_seconds == 0.25
     assert done.round.wall_seconds == pytest.approx(1.0)
 
@@ -79,7 +80,7 @@ def test_no_interval_and_no_verdict_below_six_rounds(clock):
 
 def test_no_speedup_for_other_pixels(clock):
     base, fast = contender(clock, "sequential"), contender(clock, times=(0.5,))
-    interleave([base, fast], lambda c, n: c.run(TASKS, nothing), rounds=6, budget=99, seed=1, clock=clock)
+    interleave([base, fast], lambda c, n: c.run(whole(TASKS), nothing), rounds=6, budget=99, seed=1, clock=clock)
     fast.measurement.identical = False
     conclude([base, fast], images=3, megapixels=1)
     assert fast.measurement.speedup is None and fast.measurement.verdict is None
@@ -93,7 +94,7 @@ def test_every_round_runs_all_in_an_order_shuffled_by_the_seed(clock):
 
         def one(c, number):
             seen.append((number, c.technique.name))
-            return c.run(TASKS, nothing)
+            return c.run(whole(TASKS), nothing)
 
         interleave(all_three, one, rounds=8, budget=1e9, seed=seed, clock=clock)
         return seen
@@ -108,10 +109,10 @@ def test_every_round_runs_all_in_an_order_shuffled_by_the_seed(clock):
 
 def test_the_budget_ends_it_before_a_round_that_would_exceed_it(clock):
     c = contender(clock, times=(3.0,))
-    interleave([c], lambda c, n: c.run(TASKS, nothing), rounds=20, budget=10.0, seed=1, clock=clock)
+    interleave([c], lambda c, n: c.run(whole(TASKS), nothing), rounds=20, budget=10.0, seed=1, clock=clock)
     assert len(c.passes) == 3
     tight = contender(clock, times=(3.0,))
-    interleave([tight], lambda c, n: c.run(TASKS, nothing), rounds=20, budget=-5.0, seed=1, clock=clock)
+    interleave([tight], lambda c, n: c.run(whole(TASKS), nothing), rounds=20, budget=-5.0, seed=1, clock=clock)
     assert len(tight.passes) == 1
 
 
@@ -128,9 +129,9 @@ def test_spans_count_from_the_rounds_start_and_waiting_is_what_is_left(clock):
 
 def test_hidden_threads_and_missing_results_fail_the_technique(clock):
     with pytest.raises(BackendError, match="4 inner OpenCV threads"):
-        contender(clock, inner_threads=4).run(TASKS, nothing)
+        contender(clock, inner_threads=4).run(whole(TASKS), nothing)
     with pytest.raises(BackendError, match="one result for each"):
-        contender(clock, drop=1).run(TASKS, nothing)
+        contender(clock, drop=1).run(whole(TASKS), nothing)
 
 
 def test_stopping_in_a_callback_ends_the_pass(clock):
@@ -141,13 +142,13 @@ def test_stopping_in_a_callback_ends_the_pass(clock):
         raise Stop
 
     with pytest.raises(Stop):
-        contender(clock).run(TASKS, stop)
+        contender(clock).run(whole(TASKS), stop)
 
 
 def test_more_rounds_until_it_is_enough(clock):
     c = contender(clock)
     answers = iter([False, False, True])
-    one = lambda c, n: c.run(TASKS, nothing)  # noqa: E731
+    one = lambda c, n: c.run(whole(TASKS), nothing)  # noqa: E731
     interleave([c], one, rounds=6, most=30, enough=lambda: next(answers), budget=1e9, seed=1, clock=clock)
     assert len(c.passes) == 8
     never = contender(clock)
@@ -160,7 +161,7 @@ def test_who_drops_out_takes_its_passes_along(clock):
     both = [base, gone]
 
     def one(c, number):
-        return None if c is gone and number == 3 else c.run(TASKS, nothing)
+        return None if c is gone and number == 3 else c.run(whole(TASKS), nothing)
 
     interleave(both, one, rounds=6, budget=1e9, seed=1, clock=clock)
     conclude([base, gone], images=3, megapixels=1)

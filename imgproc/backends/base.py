@@ -18,8 +18,8 @@ class Capabilities:
     taking the caller along. ``min_workers`` and ``max_workers``: what can be asked for, None for any number.
     ``inner_threads``: whether each worker can use several of OpenCV's threads. ``start_methods``: how its worker
     processes can be started, the default first. ``chunks``: whether it can hand out several tasks at once.
-    ``carries``: whether it can move pixels to its workers and back (``Task.carrier``). ``alone``: whether only one
-    of it can be started in a process at a time.
+    ``splits``: whether its workers can share one image, strip by strip. ``carries``: whether it can move pixels to
+    its workers and back (``Task.carrier``). ``alone``: whether only one of it can be started in a process at a time.
     """
 
     memory: Literal["shared", "copied", "device"]
@@ -29,6 +29,7 @@ class Capabilities:
     inner_threads: bool = False
     start_methods: tuple[str, ...] = ()
     chunks: bool = False
+    splits: bool = False
     carries: bool = False
     alone: bool = False
 

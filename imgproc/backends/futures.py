@@ -10,8 +10,9 @@ from typing import Any
 
 from imgproc.backends.base import DEFAULTS, BackendError, Options
 from imgproc.backends.board import Parcel, run_parcel
-from imgproc.backends.processes import ProcessBackend, in_background
+from imgproc.backends.processes import ProcessBackend, hang_up, in_background
 from imgproc.backends.threaded import Job, ThreadBackend, join_all
+from imgproc.backends.watcher import kill
 from imgproc.image.task import pin_threads
 
 
@@ -108,7 +109,8 @@ class FuturesProcesses(ProcessBackend):
         )
 
     def _discard_pool(self) -> None:
-        self._kill_workers()
+        kill(self._workers)
         executor, self._executor = self._executor, None
         if executor is not None:
+            hang_up(executor, "_call_queue._reader", "_result_queue._writer")
             in_background(executor.shutdown).join(5)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from typing import Any, ClassVar
 
 from joblib import Parallel, delayed, effective_n_jobs
@@ -15,7 +16,8 @@ from joblib.externals.loky import get_reusable_executor
 
 from imgproc.backends.base import BackendError
 from imgproc.backends.board import Parcel, run_parcel
-from imgproc.backends.processes import ProcessBackend, in_background
+from imgproc.backends.processes import ProcessBackend, hang_up, in_background
+from imgproc.backends.watcher import kill
 
 #: loky ends workers that idled for so long, in seconds; its 5 minutes would fall between two measured rounds.
 IDLE_SECONDS = 7 * 24 * 3600
@@ -74,22 +76,33 @@ class JoblibLoky(ProcessBackend):
             raise BackendError("joblib ran in the caller’s own process instead of its workers.")
 
     def _work_through(self, parcels: Iterator[Parcel]) -> Generator[Parcel, None, None]:
-        assert self._parallel is not None
-        results: Iterator[Any] = self._parallel(delayed(run_parcel)(_Outgoing(*parcel)) for parcel in parcels)
+        parallel, workers, watcher = self._parallel, self._workers, self._watcher
+        assert parallel is not None and watcher is not None
+
+        def give_up() -> None:
+            _let_go(parallel, workers)
+
+        watcher.tell(give_up)  # loky may be reading from the worker that died
+        results: Iterator[Any] = parallel(delayed(run_parcel)(_Outgoing(*parcel)) for parcel in parcels)
         try:
             # Not "yield from": that would close joblib's generator, which then warns.
             for parcel in results:  # noqa: UP028
                 yield parcel
         except GeneratorExit:
-            self._kill_workers()
+            give_up()
             with suppress(Exception):  # joblib notices, and ends
                 deque(results, maxlen=0)
             raise
 
     def _discard_pool(self) -> None:
-        self._kill_workers()
         parallel, self._parallel, self._first = self._parallel, None, iter(())
+        _let_go(parallel, self._workers)
         if parallel is not None:
             in_background(lambda: parallel.__exit__(None, None, None)).join(5)
             in_background(lambda: get_reusable_executor(reuse=True).shutdown(kill_workers=True)).join(5)
         JoblibLoky._started = None
+
+
+def _let_go(parallel: Parallel | None, workers: list[BaseProcess]) -> None:
+    kill(workers)
+    hang_up(parallel, "_backend._workers._call_queue._reader", "_backend._workers._result_queue._writer")

@@ -7,7 +7,8 @@ from contextlib import suppress
 from multiprocessing.pool import Pool
 
 from imgproc.backends.board import Parcel, run_parcel
-from imgproc.backends.processes import ProcessBackend, in_background
+from imgproc.backends.processes import ProcessBackend, hang_up, in_background
+from imgproc.backends.watcher import kill
 
 
 class MultiprocessingPool(ProcessBackend):
@@ -29,17 +30,23 @@ class MultiprocessingPool(ProcessBackend):
     def _discard_pool(self) -> None:
         pool, self._pool = self._pool, None
         if pool is None:
-            self._kill_workers()
+            kill(self._workers)
             return
         # terminate() first stops the pool from replacing workers. Then it waits for a lock that a killed
         # worker keeps for ever: an idle one always holds that of the queue in, one in a thousand that of the queue out.
         ending = in_background(pool.terminate)
-        self._kill_workers()
+        kill(self._workers)
         _unlock(pool, "_inqueue", "_rlock")
         ending.join(0.2)
+        kill(getattr(pool, "_pool", ()))  # those that it had replaced
         if ending.is_alive():
+            _unlock(pool, "_inqueue", "_rlock")
             _unlock(pool, "_outqueue", "_wlock")
+            ending.join(0.2)
+        if ending.is_alive():  # it waits for the rest of a large parcel
+            hang_up(pool, "_inqueue._writer", "_outqueue._writer")
             ending.join(5)
+        hang_up(pool, "_inqueue._reader", "_inqueue._writer", "_outqueue._writer")
 
 
 def _unlock(pool: Pool, queue: str, lock: str) -> None:

@@ -18,16 +18,16 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from operator import attrgetter
 from queue import SimpleQueue
 from typing import ClassVar
 
 from imgproc.backends.base import DEFAULTS, Backend, BackendError, Capabilities, Options
 from imgproc.backends.board import Board, Parcel, begin_work
 from imgproc.backends.desk import Desk
-from imgproc.backends.watcher import Watcher, end
+from imgproc.backends.watcher import Watcher
 from imgproc.image.task import Task, TaskResult, one_opencv_thread
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class ProcessBackend(Backend):
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         memory="copied",
+        splits=True,
         killable=True,
         max_workers=_MOST,
         inner_threads=True,
@@ -77,7 +78,7 @@ class ProcessBackend(Backend):
 
     @abstractmethod
     def _discard_pool(self) -> None:
-        """Call ``_kill_workers`` and let go of what is left of the pool, if any; must not block for long."""
+        """Kill ``_workers`` and let go of what is left of the pool, if any; must not block for long."""
 
     def _submit(self, parcel: Parcel, done: Callable[[Parcel | BaseException], None]) -> None:
         """Have a worker call ``run_parcel(parcel)``, and ``done`` be called with what comes of it."""
@@ -133,12 +134,6 @@ class ProcessBackend(Backend):
             self._discard_pool()
             board.remove()
             self._workers = []
-
-    def _kill_workers(self) -> None:
-        for worker in self._workers:
-            end(worker)
-        for worker in self._workers:
-            wait([worker.sentinel], timeout=5)
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
         """As ``Backend.run``. An early end kills the workers; the next run starts new ones.
@@ -248,3 +243,13 @@ def in_background(letting_go: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
     return thread
+
+
+def hang_up(pool: object, *ends: str) -> None:
+    """Close the caller's own copies of the workers' ends of a pool's pipes, given by attribute, when these are dead.
+
+    Who writes to a worker that is killed in the middle of a large parcel, or reads from it, waits for ever otherwise.
+    """
+    for end in ends:
+        with suppress(AttributeError, OSError):  # another Python may have other names
+            attrgetter(end)(pool).close()

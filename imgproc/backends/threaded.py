@@ -51,7 +51,9 @@ class Job:
 class ThreadBackend(Backend):
     """Runs jobs on threads and replaces threads that hang. Techniques say how a job gets to a thread."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities(memory="shared", killable=False, inner_threads=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        memory="shared", killable=False, inner_threads=True, splits=True
+    )
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -90,6 +90,15 @@ class Watcher(threading.Thread):
         if since is not None and len(idle) == len(self.workers) and now - max(since, *idle) > deadline:
             for worker in self.workers:
                 end(worker)
+
+
+def kill(workers: Iterable[BaseProcess]) -> None:
+    """Kill worker processes and wait until they are dead."""
+    workers = list(workers)
+    for worker in workers:
+        end(worker)
+    for worker in workers:
+        wait([worker.sentinel], timeout=5)
 
 
 def end(worker: BaseProcess) -> None:

@@ -50,20 +50,25 @@ class Block:
         """
         if image.nbytes > self._slot_bytes:
             raise ValueError("an image does not fit into its slot")
-        self._reserve(slot, image.nbytes)
+        self.reserve(slot, 0, image.nbytes)
         self.get(slot, image.shape)[:] = image
 
     def get(self, slot: int, shape: tuple[int, ...]) -> Image:
         """The image of that shape in a slot, not copied."""
         return np.ndarray(shape, np.uint8, self._memory.buf, slot * self._slot_bytes)
 
-    def _reserve(self, slot: int, size: int) -> None:
-        """Linux hands shared memory out as it is written to, and kills who writes when there is no more."""
+    def reserve(self, slot: int, start: int, size: int) -> None:
+        """Make sure of memory for so many bytes of a slot: Linux hands shared memory out as it is written to, and
+        kills who writes when there is no more.
+
+        Raises:
+            UserError: there is no more.
+        """
         if sys.platform != "linux":
             return
         file = os.open(FOLDER / self.name, os.O_RDWR)
         try:
-            os.posix_fallocate(file, slot * self._slot_bytes, size)
+            os.posix_fallocate(file, slot * self._slot_bytes + start, size)
         except OSError:
             raise UserError(
                 "There is not enough shared memory for this image. Use fewer workers or another transfer, or give "

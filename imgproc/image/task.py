@@ -82,12 +82,20 @@ class Task:
     With a ``carrier``, a technique that has worker processes (``Capabilities.carries``) makes one in the caller's
     process each time that it hands the task out: a worker gets what its ``send`` makes of the task, and what its
     ``receive`` makes of the worker's value is the value. All other techniques call ``work``.
+
+    ``image`` is the image it belongs to, the one of that index where not given, and ``part`` the strip of it.
     """
 
     index: int
     work: Work
     payload: Any
     carrier: Callable[[], Carrier] | None = None
+    image: int | None = None
+    part: int | None = None
+
+    @property
+    def of_image(self) -> int:
+        return self.index if self.image is None else self.image
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +254,13 @@ def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: 
     return Output(name, path, len(encoded))
 
 
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Write a file that is either there whole or not at all, whatever dies."""
+def write_whole(path: str | Path, *data: bytes | memoryview) -> None:
+    """Write a file that is either there whole or not at all, whatever dies; several pieces one after the other."""
     # A worker that was given up may wake and write the same file as the one that took its place.
     part = f"{path}.{os.getpid()}-{threading.get_ident()}.part"
     try:
         with open(part, "wb") as file:
-            file.write(data)
+            file.writelines(data)
         Path(part).replace(path)
     except OSError:
         Path(part).unlink(missing_ok=True)

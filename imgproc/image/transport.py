@@ -142,8 +142,9 @@ def _in_place(block: Block, slot: int, pixels: SharedPixels, stopwatch: Stopwatc
     return result.shape
 
 
+PATHS = "paths"
 TRANSFERS: dict[str, Transfer] = {
-    "paths": Transfer("paths", "Only file names travel: every worker reads and writes its own files."),
+    PATHS: Transfer("paths", "Only file names travel: every worker reads and writes its own files."),
     "arrays": Transfer(
         "pickled arrays",
         "The textbook way: the caller decodes, the pixels are pickled to a worker and its results back, and the "

@@ -26,7 +26,14 @@ Interval = tuple[float, float]
 
 
 def breakdown(
-    wall: float, spans: Sequence[SpanRecord], *, workers: int, inner: int, base_wall: float, base: Sequence[SpanRecord]
+    wall: float,
+    spans: Sequence[SpanRecord],
+    *,
+    workers: int,
+    inner: int,
+    base_wall: float,
+    base: Sequence[SpanRecord],
+    barriers: Sequence[float] = (),
 ) -> dict[str, float]:
     """The parts of one round's wall time, in seconds; they add up to ``wall``.
 
@@ -41,6 +48,7 @@ def breakdown(
         wall: seconds of the technique's round; ``spans`` are of that round.
         workers: of the technique, each with ``inner`` threads of its own.
         base_wall: seconds of a round of the baseline; ``base`` are its spans.
+        barriers: when phases ended, before which nobody could begin with the next: until then a worker waits.
     """
     by_worker: dict[int, list[SpanRecord]] = defaultdict(list)
     for span in spans:
@@ -49,7 +57,7 @@ def breakdown(
     lanes = max(workers, len(by_worker), 1)
     unused: list[list[SpanRecord]] = [[]] * (lanes - len(by_worker))  # those that got nothing
     working, moving = _union(caller), _union(span for span in caller if span.stage == "transfer")
-    idle = [_Idle.of(lane, wall, working, moving) for lane in (*by_worker.values(), *unused)]
+    idle = [_Idle.of(lane, wall, working, moving, barriers) for lane in (*by_worker.values(), *unused)]
     helped = _work(caller)
     work = sum(map(_work, by_worker.values())) + helped
     moved = sum(_seconds(lane) - _work(lane) for lane in by_worker.values())
@@ -87,21 +95,28 @@ class _Idle:
 
     @classmethod
     def of(
-        cls, lane: Sequence[SpanRecord], wall: float, working: Sequence[Interval], moving: Sequence[Interval]
+        cls,
+        lane: Sequence[SpanRecord],
+        wall: float,
+        working: Sequence[Interval],
+        moving: Sequence[Interval],
+        barriers: Sequence[float],
     ) -> _Idle:
-        """Args: working: when the caller did anything; moving: when that was moving data."""
+        """Args: working: when the caller did anything; moving: when that was moving data; barriers: see above."""
         stages = _union(lane)
         last = stages[-1][1] if stages else 0.0
         starts = [0.0, *(end for _, end in stages)]
         gaps = list(zip(starts, (start for start, _ in stages), strict=False))
+        held = [(a, max(ends)) for a, b in gaps if (ends := [end for end in barriers if a < end <= b])]
         after = [(last, wall)]
         transfer = _overlap(gaps, moving) + _overlap(after, moving)
         between, at_end = _overlap(gaps, working), _overlap(after, working)
+        waited = sum(b - a for a, b in held) - _overlap(held, working)
         return cls(
             transfer,
             between + at_end - transfer,
-            max(0.0, last - _seconds(lane) - between),
-            max(0.0, wall - last - at_end),
+            max(0.0, last - _seconds(lane) - between - waited),
+            max(0.0, wall - last - at_end) + waited,
         )
 
 

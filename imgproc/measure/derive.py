@@ -93,6 +93,7 @@ def _explain(m: TechniqueMeasurement, baseline: TechniqueMeasurement) -> None:
         inner=m.cv2_threads,
         base_wall=baseline.rounds[baseline.typical_round - 1].wall_seconds,
         base=typical_spans(baseline),
+        barriers=m.rounds[m.typical_round - 1].phase_ends[:-1],
     )
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgproc.backends import BASELINE, Technique
 from imgproc.backends.base import Backend, BackendError, Options
-from imgproc.image.task import Task, TaskResult
+from imgproc.image.plan import Plan, numbered
+from imgproc.image.task import Span, TaskResult
+from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import derive, derive_weak, typical_spans
 from imgproc.measure.load import tree_cpu_seconds
 from imgproc.measure.memory import PeakMemory, own_tree
@@ -29,10 +31,20 @@ MOST_SPANS = 20_000
 
 
 @dataclass(frozen=True)
+class Part:
+    """What came of one task, and of which image, and which strip of it, it was."""
+
+    result: TaskResult
+    image: int
+    part: int | None
+
+
+@dataclass(frozen=True)
 class Pass:
-    """One pass over a list of tasks, in the order the results came."""
+    """One pass over the images: a result for each, and the parts that these came of, in the order they came."""
 
     results: tuple[TaskResult, ...]
+    parts: tuple[Part, ...]
     start: float
     round: Round
 
@@ -97,37 +109,56 @@ class Contender:
         m.transfer = self.transfer if able.carries else None
         m.chunk_size = backend.chunk_size if able.chunks else None
 
-    def run(self, tasks: Sequence[Task], on_result: OnResult) -> Pass:
+    def run(self, plan: Plan, on_result: OnResult) -> Pass:
         """One timed pass.
 
         Raises:
             BackendError: the technique failed, or its workers were not what they claim to be.
         """
-        results: list[TaskResult] = []
-        with PeakMemory(lambda: self.processes) as memory:
+        parts: list[Part] = []
+        with closing(plan), PeakMemory(lambda: self.processes) as memory:
             cpu_before = tree_cpu_seconds()
             start = self.clock()
-            with closing(self.backend.run(tasks, deadline=self.deadline)) as running:  # type: ignore[type-var]
-                for result in running:
-                    results.append(result)
-                    on_result(result)
+            results, ends = self._carry_out(plan, parts, on_result)
             wall = self.clock() - start
             cpu = max(0.0, tree_cpu_seconds() - cpu_before)
-        self._check(results, tasks)
-        moved = [result.bytes_moved for result in results if result.bytes_moved is not None]
-        return Pass(tuple(results), start, Round(wall, cpu, memory.bytes, sum(moved) if moved else None))
+        for part in parts:
+            self._check(part.result)
+        moved = [part.result.bytes_moved for part in parts if part.result.bytes_moved is not None]
+        phases = [round(end - start, 6) for end in ends] if len(ends) > 1 else []
+        done = Round(wall, cpu, memory.bytes, sum(moved) if moved else None, phases)
+        return Pass(tuple(results), tuple(parts), start, done)
 
-    def _check(self, results: Sequence[TaskResult], tasks: Sequence[Task]) -> None:
-        if sorted(r.index for r in results) != sorted(t.index for t in tasks):
-            raise BackendError("The technique did not give one result for each image.")
-        for result in results:
-            if result.worker and result.worker.cv2_threads != self.backend.cv2_threads:
-                raise BackendError(
-                    f"A worker ran with {result.worker.cv2_threads} inner OpenCV threads instead of "
-                    f"{self.backend.cv2_threads}, so its times would not be comparable."
-                )
-            if result.worker and result.worker.other_threads != 1:
-                raise BackendError("A worker’s BLAS or OpenMP threads were not pinned to one.")
+    def _carry_out(self, plan: Plan, parts: list[Part], on_result: OnResult) -> tuple[list[TaskResult], list[float]]:
+        """Run phase after phase; returns the results of the images, and when each phase ended."""
+        ends: list[float] = []
+        results: list[TaskResult] | None = None
+        while True:
+            try:
+                phase = numbered(plan.send(results) if results is not None else next(plan))
+            except StopIteration as end:
+                return end.value, ends
+            found: dict[int, TaskResult] = {}
+            with closing(self.backend.run(phase, deadline=self.deadline)) as running:  # type: ignore[type-var]
+                for result in running:
+                    found[result.index] = result
+                    on_result(result)
+            if len(found) != len(phase):
+                raise BackendError("The technique did not give one result for each image.")
+            ends.append(self.clock())
+            parts.extend(Part(found[task.index], task.of_image, task.part) for task in phase)
+            results = [replace(found[task.index], index=task.of_image) for task in phase]
+
+    def _check(self, result: TaskResult) -> None:
+        if result.worker is None:
+            return
+        if result.worker.cv2_threads != self.backend.cv2_threads:
+            raise BackendError(
+                f"A worker ran with {result.worker.cv2_threads} inner OpenCV threads instead of "
+                f"{self.backend.cv2_threads}, so its times would not be comparable."
+            )
+        if result.worker.other_threads != 1:
+            raise BackendError("A worker’s BLAS or OpenMP threads were not pinned to one.")
 
     @property
     def walls(self) -> list[float]:
@@ -204,13 +235,18 @@ def spans(done: Pass, number: int) -> list[SpanRecord]:
     the caller."""
     numbers: dict[tuple[int, int], int] = {}
     records = []
+
+    def note(lane: int, found: Iterable[Span], image: int, part: int | None) -> None:
+        for span in found:
+            start, end = (round(t - done.start, 6) for t in (span.start, span.end))
+            records.append(SpanRecord(lane, image, span.stage, start, end, number, part))
+
+    for one in done.parts:
+        note(CALLER, one.result.caller_spans, one.image, one.part)
+        if one.result.worker is not None:
+            who = one.result.worker.pid, one.result.worker.thread
+            note(numbers.setdefault(who, len(numbers) + 1), one.result.spans, one.image, one.part)
     for result in done.results:
-        lanes = [(0, result.caller_spans)]
-        if result.worker is not None:
-            worker = numbers.setdefault((result.worker.pid, result.worker.thread), len(numbers) + 1)
-            lanes.append((worker, result.spans))
-        for lane, found in lanes:
-            for span in found:
-                start, end = (round(t - done.start, 6) for t in (span.start, span.end))
-                records.append(SpanRecord(lane, result.index, span.stage, start, end, number))
+        if result.worker is None:  # of several parts; what was done between them
+            note(CALLER, result.caller_spans, result.index, None)
     return sorted(records, key=lambda s: (s.worker, s.start))

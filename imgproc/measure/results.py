@@ -10,18 +10,20 @@ Verdict = Literal["faster", "slower", "no measurable difference"]
 
 @dataclass
 class Round:
-    """One pass of one technique over the measured images. ``bytes_moved``: between its processes."""
+    """One pass of one technique over the measured images. ``bytes_moved``: between its processes. ``phase_ends``:
+    where there were several phases, in which workers wait for each other, the seconds after which each ended."""
 
     wall_seconds: float
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
     bytes_moved: int | None = None
+    phase_ends: list[float] = field(default_factory=list)
 
 
 @dataclass
 class SpanRecord:
     """One stage on one worker, in seconds from the start of its round; ``worker`` and ``round`` count from 1.
-    Worker 0 is the caller's own process, where it works for the others."""
+    Worker 0 is the caller's own process, where it works for the others; ``part`` is the strip of a split image."""
 
     worker: int
     image: int
@@ -29,6 +31,7 @@ class SpanRecord:
     start: float
     end: float
     round: int = 1
+    part: int | None = None
 
 
 @dataclass
@@ -38,7 +41,7 @@ class TechniqueMeasurement:
     ``label`` is unique in a run, where one technique may run in several ways: with other numbers of ``workers`` and
     their ``cv2_threads``, another ``transfer`` of pixels (paths, arrays, shared), ``start_method`` or ``chunk_size``;
     the last three are None where the technique knows no such thing. ``copies``: how often each image was in a round,
-    more than once only in weak scaling.
+    more than once only in weak scaling. ``split``: the indexes of the images that were cut into strips.
 
     ``startup_seconds``: until every worker was ready. ``first_round_seconds``: the uncounted warm-up round,
     over ``first_round_images`` (all of them where it made the results, and the rounds went over a sample).
@@ -56,6 +59,7 @@ class TechniqueMeasurement:
     start_method: str | None = None
     chunk_size: int | None = None
     copies: int = 1
+    split: list[int] = field(default_factory=list)
     available: bool = True
     reason: str | None = None
     startup_seconds: float | None = None

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from imgproc.backends import BASELINE, TECHNIQUES, Technique, cannot_run, technique
 from imgproc.backends.base import Options
 from imgproc.errors import UserError
-from imgproc.image.transport import TRANSFERS
+from imgproc.image.transport import PATHS, TRANSFERS
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.runs.record import Record, RunSettings
 from imgproc.runs.units import counted
-
-PATHS = next(iter(TRANSFERS))
 
 
 @dataclass

@@ -11,13 +11,14 @@ from pathlib import Path
 from imgproc.backends import AUTO_REASON, BASELINE
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
+from imgproc.image.transport import PATHS
 from imgproc.measure.alarms import OF_THE_RUN, alarms
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.load import MachineLoad
 from imgproc.measure.protocol import Contender, Pass, conclude, interleave
 from imgproc.measure.statistics import LOOKS, enough
-from imgproc.runs.entrants import PATHS, entrants
+from imgproc.runs.entrants import entrants
 from imgproc.runs.passes import Hashes, Passes, Places
 from imgproc.runs.progress import Cancelled, OnProgress, Tracker
 from imgproc.runs.record import ImageRecord, Record
@@ -231,7 +232,8 @@ class _Execution:
         record, asked = self.record, self.record.settings
         images = record.good_images
         # What the workers were busy for in sum is about what one of them alone would take.
-        alone = sum(span.end - span.start for r in first.results for span in (*r.spans, *r.caller_spans))
+        every = [span for one in first.parts for span in (*one.result.spans, *one.result.caller_spans)]
+        alone = sum(span.end - span.start for span in every)
         per_round = sum(_expected(contender, alone) for contender in self.contenders)
         passes = asked.rounds + 2  # the warm-up and reading back what it wrote count as well
         share = asked.budget / (per_round * passes)
@@ -299,7 +301,7 @@ class _Execution:
         finally:
             # Each round writes new files, as a real run does; removing the old ones is not part of its time.
             shutil.rmtree(folder, ignore_errors=True)
-        if any(result.attempts > 1 for result in done.results):
+        if any(part.result.attempts > 1 for part in done.parts):
             where = f"{contender.measurement.label}, round {number}"
             self.record.warnings.append(f"{where}: a worker died or hung and was replaced, which its time includes.")
         self.tracker.pass_done(done.round.wall_seconds)

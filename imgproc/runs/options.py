@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from imgproc.backends import BASELINE, TECHNIQUES, technique
 from imgproc.backends.base import Capabilities
 from imgproc.errors import UserError
-from imgproc.image.transport import TRANSFERS
+from imgproc.image.transport import PATHS, TRANSFERS
 from imgproc.measure.environment import usable_cores
 from imgproc.runs.record import Mode, RunSettings
 
@@ -62,7 +62,7 @@ def parse_transfers(values: Iterable[str]) -> list[str]:
         if name not in TRANSFERS:
             known = ", ".join(TRANSFERS)
             raise UserError(f"There is no transfer “{name}”. Choose from {known}.", field="transfer", limit=known)
-    return list(dict.fromkeys(names)) or [next(iter(TRANSFERS))]
+    return list(dict.fromkeys(names)) or [PATHS]
 
 
 def parse_start_method(value: str) -> str | None:
@@ -116,7 +116,7 @@ def check_options(mode: Mode, asked: RunSettings) -> None:
 def _wanted(mode: Mode, asked: RunSettings) -> list[tuple[str, str, Callable[[Capabilities], bool]]]:
     """The options that are not left at their defaults: field, what a technique has to do, and whether one can."""
     wanted: list[tuple[str, str, Callable[[Capabilities], bool]]] = []
-    if asked.transfers != [next(iter(TRANSFERS))]:
+    if asked.transfers != [PATHS]:
         wanted.append(("transfer", "move pixels to worker processes", lambda able: able.carries))
     if asked.chunk_size != 1:
         wanted.append(("chunk_size", "hand out several images at once", lambda able: able.chunks))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from imgproc.backends.base import BackendError
 from imgproc.image.codecs import FORMATS
+from imgproc.image.plan import Plan, after_another, flat, together, whole
 from imgproc.image.previews import CheckJob, check_outputs
+from imgproc.image.split import split_image
 from imgproc.image.task import ImageJob, Task, TaskResult
-from imgproc.image.transport import image_task
+from imgproc.image.transport import PATHS, image_task
 from imgproc.measure.protocol import Contender, Pass
 from imgproc.runs.naming import OutputNames
 from imgproc.runs.progress import Cancelled, Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
+from imgproc.runs.splitting import groups_of, images_to_split, strips_of
 
 #: ``pixels_sha256`` by image and operation; None where an output could not be read back.
 Hashes = dict[int, dict[str, str | None]]
@@ -77,11 +81,10 @@ class Passes:
         """One pass over the images, which writes into the folder."""
         if contender.fleeting and number:
             # Its workers are new; this is what the others' had in the rounds before.
-            contender.run(
-                self._tasks(contender, images[: 2 * contender.backend.workers], folder / "before"), self._told
-            )
+            some = images[: 2 * contender.backend.workers]
+            contender.run(self._plan(contender, some, folder / "before"), self._told)
         self.tracker.phase(phase, contender, images=len(images) * contender.copies, round=number)
-        return contender.run(self._tasks(contender, images, folder), self._told)
+        return contender.run(self._plan(contender, images, folder), self._told)
 
     def read_back(self, contender: Contender, images: Sequence[ImageRecord], folder: Path, *, previews: bool) -> Hashes:
         """``pixels_sha256`` by image and operation of the files in a folder; with ``previews`` these are made too."""
@@ -109,22 +112,49 @@ class Passes:
             raise Cancelled
         self.tracker.image_done()
 
+    def _plan(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> Plan:
+        """Whole images, the largest first, for one taken last would leave the other workers waiting for it; and those
+        in strips, as many at a time as fit into memory, the first of which are decoded along with the whole ones."""
+        split: list[ImageRecord] = []
+        if contender.backend.capabilities.splits and contender.transfer == PATHS and contender.copies == 1:
+            split = images_to_split(images, contender.backend.workers, self.record.settings.split)
+        contender.measurement.split = sorted(image.index for image in split)
+        rest = [image for image in images if image not in split]
+        tasks = self._tasks(contender, sorted(rest, key=lambda image: -image.megapixels), folder)
+        groups = [[self._split(contender, image, folder) for image in group] for group in groups_of(split)]
+        if not groups:
+            return whole(tasks)
+        if not tasks:
+            return flat(after_another([together(group) for group in groups]))
+        first = together([*groups[0], whole(tasks)])
+        return flat(after_another([first, *(together(group) for group in groups[1:])]))
+
+    def _split(
+        self, contender: Contender, image: ImageRecord, folder: Path
+    ) -> Generator[list[Task], list[TaskResult], TaskResult]:
+        return split_image(
+            image.index,
+            self._job(image, folder),
+            (image.height, image.width),
+            strips_of(image, contender.backend.workers),
+            across_processes=contender.backend.capabilities.memory == "copied",
+        )
+
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
-        """The largest image first: a large one taken last would leave the other workers waiting for it."""
-        asked, every = self.record.settings, len(self.record.images)
-        ordered = sorted(images, key=lambda image: -image.megapixels)
-        tasks = []
-        for image, copy in _copies(ordered, contender.copies):
-            target = folder / str(copy) if copy else folder
-            outputs = tuple((output.operation, str(target / output.file)) for output in image.outputs)
-            job = ImageJob(str(self.places.sources[image.index]), outputs, asked.parameters, asked.format, asked.color)
-            tasks.append(image_task(image.index + copy * every, job, contender.transfer))
+        """A task for each image, and for each copy of it."""
+        every = len(self.record.images)
         for copy in range(contender.copies):
             (folder / str(copy) if copy else folder).mkdir(parents=True, exist_ok=True)
-        return tasks
+        return [
+            image_task(
+                image.index + copy * every,
+                self._job(image, folder / str(copy) if copy else folder),
+                contender.transfer,
+            )
+            for image, copy in product(images, range(contender.copies))
+        ]
 
-
-def _copies(images: Iterable[ImageRecord], copies: int) -> Iterator[tuple[ImageRecord, int]]:
-    for image in images:
-        for copy in range(copies):
-            yield image, copy
+    def _job(self, image: ImageRecord, folder: Path) -> ImageJob:
+        asked = self.record.settings
+        outputs = tuple((output.operation, str(folder / output.file)) for output in image.outputs)
+        return ImageJob(str(self.places.sources[image.index]), outputs, asked.parameters, asked.format, asked.color)

@@ -75,7 +75,7 @@ class RunSettings:
     workers: int = 1
     format: str = "png"
     color: bool = False
-    split: str = "never"
+    split: str = "auto"
     worker_counts: list[int] = field(default_factory=list)
     cv2_threads: list[int] = field(default_factory=lambda: [1])
     transfers: list[str] = field(default_factory=lambda: ["paths"])

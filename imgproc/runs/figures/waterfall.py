@@ -24,6 +24,16 @@ _GAP, _FOOT = 30, 26
 
 
 @dataclass(frozen=True)
+class Step:
+    """One bar, from ``start`` to ``end`` seconds, and how its value is written."""
+
+    name: str
+    start: float
+    end: float
+    said: str
+
+
+@dataclass(frozen=True)
 class Panel:
     """One technique: its ``parts`` in seconds, the ideal first; together they are ``wall``."""
 
@@ -38,15 +48,14 @@ class Panel:
         costs = {name: value for name, value in self.parts[1:] if value > 0}
         return max(costs, key=costs.__getitem__) if costs else None
 
-
-@dataclass(frozen=True)
-class Step:
-    """One bar, from ``start`` to ``end`` seconds, and how its value is written."""
-
-    name: str
-    start: float
-    end: float
-    said: str
+    def steps(self, longest: float) -> list[Step]:
+        """The bars from top to bottom; ``longest`` is the longest time beside them."""
+        found, at = [], 0.0
+        for name, value in self.parts:
+            said = seconds(value) if name == IDEAL else change(value, longest)
+            found.append(Step(name, at, at + value, said))
+            at += value
+        return [*found, Step(MEASURED, 0.0, self.wall, seconds(self.wall))]
 
 
 @dataclass(frozen=True)
@@ -66,14 +75,7 @@ class Waterfall(Chart):
         return min(0.0, *(step.end for panel in self.panels for step in self.steps(panel)))
 
     def steps(self, panel: Panel) -> list[Step]:
-        """The bars of a panel from top to bottom."""
-        found, at = [], 0.0
-        longest = max(panel.wall for panel in self.panels)
-        for name, value in panel.parts:
-            said = seconds(value) if name == IDEAL else change(value, longest)
-            found.append(Step(name, at, at + value, said))
-            at += value
-        return [*found, Step(MEASURED, 0.0, panel.wall, seconds(panel.wall))]
+        return panel.steps(max(panel.wall for panel in self.panels))
 
     def size(self, narrow: bool) -> tuple[int, int]:
         places = Places(self, narrow)
@@ -178,37 +180,39 @@ def chart(record: Record) -> Waterfall | None:
     shown = _chosen(record)
     if not shown:
         return None
-    walls = {id(t): t.rounds[t.typical_round - 1].wall_seconds for t in shown}
     names = [name for name in (*PARTS, *_unknown(shown)) if any(name in t.breakdown for t in shown)]
     told = [
         name
         for name in names
-        if name == IDEAL or any(abs(t.breakdown.get(name, 0.0)) > _NOTHING * walls[id(t)] for t in shown)
+        if name == IDEAL or any(abs(t.breakdown.get(name, 0.0)) > _NOTHING * _wall(t) for t in shown)
     ]
     panels = tuple(
-        Panel(t.label, t is record.technique, tuple((n, t.breakdown.get(n, 0.0)) for n in told), walls[id(t)])
+        Panel(t.label, t is record.technique, tuple((n, t.breakdown.get(n, 0.0)) for n in told), _wall(t))
         for t in shown
     )
-    empty = Waterfall("", "", panels)
-    said = "; ".join(
-        f"{panel.label}: {', '.join(f'{step.name} {step.said}' for step in empty.steps(panel))}" for panel in panels
-    )
+    longest = max(panel.wall for panel in panels)
+    values = ((panel.label, ", ".join(f"{step.name} {step.said}" for step in panel.steps(longest))) for panel in panels)
+    said = "; ".join(f"{label}: {listed}" for label, listed in values)
     return Waterfall(_sentence(panels), f"Waterfalls from the ideal to the measured time. {said}.", panels)
 
 
 def _chosen(record: Record) -> list[TechniqueMeasurement]:
-    """The technique that the run is about, one that works with processes or lies between, and the slowest."""
+    """The technique that the run is about, one that moves data or lies between, and the one that lost most."""
     able = [t for t in measured(record) if t.breakdown and t.name != BASELINE and len(t.rounds) >= t.typical_round]
     if record.mode == "scale":  # one worker has nothing to lose: its ideal is the baseline's own time
         able = [t for t in able if t.threads > 1] or able
-    able.sort(key=lambda t: (t is not record.technique, t.median_seconds or 0.0))
+    able.sort(key=lambda t: (t is not record.technique, _wall(t) - t.breakdown.get(IDEAL, 0.0)))
     if len(able) <= MOST:
         return able
-    main, *between, slowest = able
+    main, *between, worst = able
     # Those that move something between processes lose in other ways than threads.
     moving = [t for t in between if t.breakdown.get("transfer", 0.0) > 0 or t.transfer is not None]
     middle = (moving or between)[len(moving or between) // 2]
-    return [main, middle, slowest]
+    return [main, middle, worst]
+
+
+def _wall(t: TechniqueMeasurement) -> float:
+    return t.rounds[t.typical_round - 1].wall_seconds
 
 
 def _unknown(shown: Sequence[TechniqueMeasurement]) -> list[str]:

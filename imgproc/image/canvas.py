@@ -1,0 +1,122 @@
+"""Where one image and all that is made of it lie while several workers are at it: numbered slots, in this process or
+in shared memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from imgproc.errors import UserError
+from imgproc.image import shared
+from imgproc.image.operations import Image
+
+
+class Canvas(Protocol):
+    """Slots, each with room for ``slot_bytes``."""
+
+    slot_bytes: int
+
+    def hold(self, slot: int, image: Image) -> None:
+        """Put an image into a slot."""
+
+    def make(self, slot: int, shape: tuple[int, ...]) -> None:
+        """Make room in a slot, with whatever in it."""
+
+    def get(self, slot: int, shape: tuple[int, ...]) -> Image:
+        """What is in a slot, not copied."""
+
+    def reserve(self, slot: int, start: int, size: int) -> None:
+        """Make sure of memory for so many bytes of a slot before they are written.
+
+        Raises:
+            UserError: there is no more.
+        """
+
+
+class Local:
+    """A canvas for threads."""
+
+    def __init__(self, slot_bytes: int) -> None:
+        self.slot_bytes = slot_bytes
+        self._slots: dict[int, Image] = {}
+
+    def hold(self, slot: int, image: Image) -> None:
+        self._slots[slot] = image
+
+    def make(self, slot: int, shape: tuple[int, ...]) -> None:
+        self._slots[slot] = np.empty(shape, np.uint8)
+
+    def get(self, slot: int, shape: tuple[int, ...]) -> Image:
+        return self._slots[slot]
+
+    def reserve(self, slot: int, start: int, size: int) -> None:
+        """The system finds memory as it is written to."""
+
+
+class Shared:
+    """A canvas in a block of shared memory."""
+
+    def __init__(self, block: shared.Block, slot_bytes: int) -> None:
+        self.slot_bytes = slot_bytes
+        self._block = block
+
+    def hold(self, slot: int, image: Image) -> None:
+        if image.nbytes > self.slot_bytes:
+            raise UserError("This image is larger than its header says.")
+        self._block.put(slot, image)
+
+    def make(self, slot: int, shape: tuple[int, ...]) -> None:
+        """There is room already."""
+
+    def get(self, slot: int, shape: tuple[int, ...]) -> Image:
+        return self._block.get(slot, shape)
+
+    def reserve(self, slot: int, start: int, size: int) -> None:
+        self._block.reserve(slot, start, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What travels to another process in the place of a canvas."""
+
+    block: str
+    slot_bytes: int
+
+
+Handle = Local | Name
+
+
+@contextmanager
+def canvas(slot_bytes: int, slots: int, *, across_processes: bool) -> Iterator[tuple[Canvas, Handle]]:
+    """A new canvas and what tasks are given of it. It is gone afterwards, also if this process is killed.
+
+    No view of it may outlive this block.
+    """
+    if not across_processes:
+        local = Local(slot_bytes)
+        yield local, local
+        return
+    block = shared.create(slot_bytes, slots)
+    try:
+        with shared.views_end():
+            yield Shared(block, slot_bytes), Name(block.name, slot_bytes)
+    finally:
+        block.remove()
+
+
+@contextmanager
+def opened(handle: Handle) -> Iterator[Canvas]:
+    """The canvas that a task was given. No view of it may outlive this block."""
+    if isinstance(handle, Local):
+        yield handle
+        return
+    block = shared.attach(handle.block, handle.slot_bytes)
+    try:
+        with shared.views_end():
+            yield Shared(block, handle.slot_bytes)
+    finally:
+        block.close()

@@ -1,0 +1,67 @@
+"""Gaussian blur and histogram equalization of strips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from imgproc.image.operations import Image, Parameters, gaussian
+from imgproc.image.strips.plan import Rows, blocks
+
+Histogram = npt.NDArray[np.int64]
+
+# Elements (pixels times channels) worked on at a time. What is blurred or converted is then still in the processor's
+# cache when it is needed again, and a count stays far below 2^24, above which calcHist's float32 would be rounded.
+_BLOCK = 1 << 20
+# A blur repeats its border rows in every block; this many times the border keeps that below a tenth.
+_BORDERS = 20
+
+
+def blur(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> None:
+    """Blur of the strip. Rows borrowed from beside it are blurred with it and dropped; where the image itself ends,
+    the strip ends too and OpenCV mirrors as it does in the whole."""
+    height, border = source.shape[0], int(p["kernel"]) // 2
+    row_size = source[0].size
+    for block in blocks(rows, row_size, max(_BLOCK, _BORDERS * border * row_size)):
+        window = block.around(border, height)
+        first = block.start - window.start
+        block.of(out)[:] = gaussian(window.of(source), p)[first : first + block.stop - block.start]
+
+
+def histogram(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> Histogram:
+    """How many pixels of the strip have each of the 256 grays, or lumas in colour."""
+    counts = np.zeros(256, np.int64)
+    for block in blocks(rows, source[0].size, _BLOCK):
+        pixels = block.of(source)
+        levels = pixels if source.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2YCrCb)
+        counts += cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    return counts
+
+
+def table(out: Image, strips: Sequence[Rows], partials: Sequence[Histogram]) -> Image:
+    """What each gray becomes, 256 of uint8: the table of ``cv2.equalizeHist``, in its float32."""
+    counts = np.stack(partials).sum(axis=0)
+    lowest = int(np.flatnonzero(counts)[0])
+    others = int(counts.sum() - counts[lowest])
+    if others == 0:  # one gray only, and it stays
+        return np.arange(256, dtype=np.uint8)
+    counts[: lowest + 1] = 0
+    scale = np.float32(255) / np.float32(others)
+    grays: Image = np.rint(counts.cumsum().astype(np.float32) * scale).clip(0, 255).astype(np.uint8)
+    return grays
+
+
+def equalize(source: Image, out: Image, rows: Rows, p: Parameters, given: Image) -> None:
+    """The strip through the table; of a colour image its luma, the chroma kept."""
+    if source.ndim == 2:
+        cv2.LUT(rows.of(source), given, dst=rows.of(out))
+        return
+    same = np.arange(256, dtype=np.uint8)
+    luma_only = np.stack([given, same, same], axis=1)[None]
+    for block in blocks(rows, source[0].size, _BLOCK):
+        levels = cv2.cvtColor(block.of(source), cv2.COLOR_BGR2YCrCb)
+        cv2.LUT(levels, luma_only, dst=levels)
+        cv2.cvtColor(levels, cv2.COLOR_YCrCb2BGR, dst=block.of(out))

@@ -1,0 +1,83 @@
+"""What a split operation is made of: ranges of rows, and phases of work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from imgproc.image.operations import Image, Parameters
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+
+
+class Rows(NamedTuple):
+    """The rows from ``start`` up to, not including, ``stop``."""
+
+    start: int
+    stop: int
+
+    def around(self, border: int, height: int) -> Rows:
+        """These rows and up to ``border`` more on either side, as far as an image of this height has them."""
+        return Rows(max(0, self.start - border), min(height, self.stop + border))
+
+    def of(self, image: npt.NDArray[Pixel]) -> npt.NDArray[Pixel]:
+        """A view of these rows of an image."""
+        return image[self.start : self.stop]
+
+
+#: ``work(source, out, rows, parameters, given)`` reads any row of ``source``, writes no row of ``out`` but its own,
+#: and returns a small thing that can be pickled. The same call again does the same again, whatever became of the
+#: first, so that a strip whose worker died is simply run anew. ``given`` is what the phase before was merged to.
+Work = Callable[[Image, Image, Rows, Parameters, Any], Any]
+
+#: ``merge(out, strips, partials)`` joins what the strips returned, in their order; it may write anywhere in ``out``.
+Merge = Callable[[Image, Sequence[Rows], Sequence[Any]], Any]
+
+
+def nothing(out: Image, strips: Sequence[Rows], partials: Sequence[Any]) -> None:
+    """The merge of a phase whose strips need none."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """``work`` is done on every strip, in any order, at once, wherever ``source`` and ``out`` are within reach;
+    then ``merge`` once, serially. Both are functions of a module, so that they travel by name."""
+
+    work: Work
+    merge: Merge = nothing
+
+
+@dataclass(frozen=True)
+class StripOperation:
+    """The phases of one operation, one after the other; ``out`` is whole after the last merge."""
+
+    phases: tuple[Phase, ...]
+    gray: bool = False
+
+    def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of ``out``, which may be uninitialized, for a ``source`` of this shape."""
+        return shape[:2] if self.gray else shape
+
+
+def cut(height: int, count: int) -> tuple[Rows, ...]:
+    """An image of ``height`` rows in ``count`` strips as equal as can be; in fewer if it has fewer rows."""
+    count = max(1, min(count, height))
+    edges = [height * index // count for index in range(count + 1)]
+    return tuple(map(Rows, edges[:-1], edges[1:]))
+
+
+def blocks(rows: Rows, row_size: int, most: int) -> Iterator[Rows]:
+    """The rows in pieces of at most ``most`` elements (one row at least), so that buffers stay small.
+
+    Args:
+        rows: what to go through.
+        row_size: elements of one row.
+        most: elements of one piece.
+    """
+    height = rows.stop - rows.start
+    for block in cut(height, -(-height // max(1, most // row_size))):
+        yield Rows(rows.start + block.start, rows.start + block.stop)

@@ -1,0 +1,74 @@
+"""Which images of a pass are cut into strips: those that would hold up its end if they were left whole."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+from imgproc.runs.record import ImageRecord
+
+#: What ``split`` may be, and what it means.
+SPLITS = {
+    "auto": "Images that would hold up the end are cut into strips",
+    "never": "Every image is one task",
+    "always": "Every image is cut into strips",
+}
+#: Share of an image's work that strips do not shorten: reading and decoding it.
+SERIAL = 0.18
+#: What strips cost beyond that, as a share of the rest: borrowed rows, more tasks, waiting between the phases.
+OVERHEAD = 0.06
+#: Share of the time that must be gained, or whole images are simpler.
+GAIN = 0.05
+#: Megapixels below which an image, and a strip, is not worth the handing over.
+LEAST_IMAGE, LEAST_STRIP = 1.0, 0.2
+#: Megapixels in strips at the same time, unless one image alone has more.
+MOST_AT_ONCE = 200.0
+#: Strips for each worker: with one, the slowest would hold up the others.
+PER_WORKER = 2
+
+
+def images_to_split(images: Sequence[ImageRecord], workers: int, split: str) -> list[ImageRecord]:
+    """The largest images, as many as it pays to split; none with one worker.
+
+    Args:
+        split: a key of ``SPLITS``.
+    """
+    if split == "never" or workers < 2:
+        return []
+    order = sorted(images, key=lambda image: (-image.megapixels, image.index))
+    if split == "always":
+        return [image for image in order if image.height > 1]
+    costs = [image.megapixels for image in order]
+    least, count = makespan(costs, workers), 0
+    needed = least * (1 - GAIN)
+    for k in range(1, 1 + sum(cost >= LEAST_IMAGE for cost in costs[: 2 * workers])):
+        serial = [cost * SERIAL for cost in costs[:k]]
+        shared = sum(costs[:k]) * (1 - SERIAL) * (1 + OVERHEAD) / workers
+        time = makespan(serial + costs[k:], workers) + shared
+        if time < least and time < needed:
+            least, count = time, k
+    return order[:count]
+
+
+def strips_of(image: ImageRecord, workers: int) -> int:
+    """How many strips an image is cut into."""
+    return max(2, min(PER_WORKER * workers, int(image.megapixels / LEAST_STRIP)))
+
+
+def groups_of(images: Sequence[ImageRecord]) -> list[list[ImageRecord]]:
+    """The images in groups that are worked on in strips at the same time, within ``MOST_AT_ONCE``."""
+    groups: list[list[ImageRecord]] = []
+    for image in images:
+        if groups and sum(i.megapixels for i in groups[-1]) + image.megapixels <= MOST_AT_ONCE:
+            groups[-1].append(image)
+        else:
+            groups.append([image])
+    return groups
+
+
+def makespan(costs: Sequence[float], workers: int) -> float:
+    """When the last worker is done, each taking the next task as soon as it is free."""
+    free = [0.0] * workers
+    for cost in costs:
+        heapq.heapreplace(free, free[0] + cost)
+    return max(free)
