@@ -11,6 +11,7 @@ from imgproc.image.codecs import FORMATS
 from imgproc.image.operations import OPERATIONS, PARAMETERS
 from imgproc.image.transport import TRANSFERS
 from imgproc.runs.options import scale_counts, scale_threads, start_methods
+from imgproc.runs.splitting import SPLITS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,6 +105,15 @@ def _add_image_options(command: argparse.ArgumentParser, workers: str = "(defaul
     command.add_argument("--format", default="png", metavar="NAME", help=f"{', '.join(FORMATS)} (default: png)")
     command.add_argument("--color", action="store_true", help="keep colours; otherwise images are read as gray")
     command.add_argument("--rounds", type=int, default=6, metavar="N", help="measured rounds (default: %(default)s)")
+    command.add_argument(
+        "--split",
+        default="auto",
+        metavar="NAME",
+        help=f"cut images into strips that workers share: {', '.join(SPLITS)} (default: auto, where it is faster)",
+    )
+    command.add_argument(
+        "--max-megapixels", type=float, metavar="M", help="largest image (default: MAX_MEGAPIXELS, up to 1070)"
+    )
     command.add_argument(
         "--transfer",
         action="append",

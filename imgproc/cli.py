@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,11 +41,14 @@ from imgproc.runs.options import (
 from imgproc.runs.passes import Places
 from imgproc.runs.paths import find_images
 from imgproc.runs.record import ImageRecord, Mode, Record, RunSettings
+from imgproc.runs.splitting import parse_split
 from imgproc.runs.verify import verify
 from imgproc.runs.words import comparison, scale_table, summary
 from imgproc.settings import PROJECT, Settings
 from imgproc.terminal import Bar, quiet_libraries
 
+#: What OpenCV decodes at most, unless told otherwise before it is imported: 2^30 pixels.
+MOST_MEGAPIXELS = 1070.0
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
@@ -81,7 +85,7 @@ def _end(*_: object) -> None:
 
 
 def _process(chosen: argparse.Namespace) -> int:
-    settings = Settings.from_environment()
+    settings = _limits(chosen)
     mode: Mode = "sequential" if chosen.technique == "sequential" else "parallel"
     asked = _settings(chosen, settings)
     asked.technique, asked.budget = chosen.technique, _in_range("budget", chosen.budget, 0.0, 86_400.0)
@@ -96,7 +100,7 @@ def _process(chosen: argparse.Namespace) -> int:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    settings = Settings.from_environment()
+    settings = _limits(chosen)
     asked = _settings(chosen, settings)
     asked.techniques = [technique(name).name for name in chosen.techniques]
     record = _measured("compare", asked, chosen, settings)
@@ -105,7 +109,7 @@ def _compare(chosen: argparse.Namespace) -> int:
 
 
 def _scale(chosen: argparse.Namespace) -> int:
-    settings = Settings.from_environment()
+    settings = _limits(chosen)
     most = settings.MAX_WORKERS
     counts = parse_counts(chosen.workers or scale_counts(most), "workers", most)
     chosen.workers = str(max(counts))
@@ -145,9 +149,18 @@ def _settings(chosen: argparse.Namespace, settings: Settings) -> RunSettings:
         color=chosen.color,
         rounds=_in_range("rounds", chosen.rounds, 1, 100),
         transfers=parse_transfers(chosen.transfer),
+        split=parse_split(chosen.split),
         start_method=parse_start_method(chosen.start_method),
         chunk_size=_in_range("chunk-size", chosen.chunk_size, 1, MOST_IN_CHUNK),
     )
+
+
+def _limits(chosen: argparse.Namespace) -> Settings:
+    """The settings, with the largest image as the command says."""
+    settings = Settings.from_environment()
+    if chosen.max_megapixels is None:
+        return settings
+    return replace(settings, MAX_MEGAPIXELS=_in_range("max-megapixels", chosen.max_megapixels, 0.001, MOST_MEGAPIXELS))
 
 
 def _workers(value: str, most: int) -> int:

@@ -148,7 +148,7 @@ BAD_FIELDS = [
     ({"workers": "0"}, "workers"), ({"workers": "65"}, "workers"), ({"workers": "1.5"}, "workers"),
     ({"rounds": "101"}, "rounds"), ({"budget": "0"}, "budget"), ({"seed": "-1"}, "seed"), ({"color": "red"}, "color"),
     ({"samples": "101"}, "samples"), ({"samples": "2", "sample_megapixels": "25"}, "sample_megapixels"),
-    ({"split": "strips"}, "split"), ({"kernal": "7"}, "kernal"), ({"seed": "inf"}, "seed"),
+    ({"split": "strips"}, "split"), ({"split": "yes"}, "split"), ({"kernal": "7"}, "kernal"), ({"seed": "inf"}, "seed"),
 ]  # fmt: skip
 
 

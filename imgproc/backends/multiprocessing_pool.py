@@ -39,14 +39,11 @@ class MultiprocessingPool(ProcessBackend):
         _unlock(pool, "_inqueue", "_rlock")
         ending.join(0.2)
         kill(getattr(pool, "_pool", ()))  # those that it had replaced
-        if ending.is_alive():
-            _unlock(pool, "_inqueue", "_rlock")
-            _unlock(pool, "_outqueue", "_wlock")
-            ending.join(0.2)
-        if ending.is_alive():  # it waits for the rest of a large parcel
-            hang_up(pool, "_inqueue._writer", "_outqueue._writer")
-            ending.join(5)
+        # Nobody else is left, so whoever still waits here for a lock, or for the rest of a large parcel, waits in vain.
+        _unlock(pool, "_inqueue", "_rlock")
+        _unlock(pool, "_outqueue", "_wlock")
         hang_up(pool, "_inqueue._reader", "_inqueue._writer", "_outqueue._writer")
+        ending.join(5)
 
 
 def _unlock(pool: Pool, queue: str, lock: str) -> None:

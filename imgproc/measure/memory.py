@@ -51,15 +51,15 @@ def _children(threads: str) -> list[int]:
 class PeakMemory:
     """Watches the memory of some processes while the ``with`` block runs; may be entered any number of times.
 
-    Of the last block, ``bytes``: the highest sum over the processes; ``before``: the sum when it began, with what
-    former work left in them; ``kind``: what was summed. ``pss`` (Linux): pages in memory, those shared by n processes
-    counted as 1/n. ``uss``: pages that no other process shares. ``rss``: all pages, shared ones as often as shared.
+    ``bytes``: the highest sum over the processes in the last block; ``kind``: what was summed. ``pss`` (Linux): pages
+    in memory, those shared by n processes counted as 1/n. ``uss``: pages that no other process shares. ``rss``: all
+    pages, shared ones as often as shared.
 
     PSS and USS take the system milliseconds to find out, during which a process cannot get memory. So they are
-    read before and after the first block, and then once in a second or more of watching. In between, resident
-    memory is sampled, at a fortieth of the cost; its highest sum, less what the full readings around it find to be
-    counted twice, is the estimate of the peak. Against PSS read every 4 ms it was 0 to 3 % too low. Memory that is
-    shared between two full readings only counts once for each process that has it.
+    read after the first block of the same processes, and then once in a second or more of watching. Otherwise
+    resident memory is sampled, at a fortieth of the cost; its highest sum, less what the full readings around it find
+    to be counted twice, is the estimate of the peak. Against PSS read every 4 ms it was 0 to 3 % too low. Memory
+    that is shared between two full readings only counts once for each process that has it.
 
     Entering and leaving can take some milliseconds, so only what is inside should be timed.
 
@@ -69,27 +69,25 @@ class PeakMemory:
     """
 
     def __init__(self, processes: Callable[[], Iterable[int]] = own_tree, *, proc: Path = _PROC) -> None:
-        self.bytes = self.before = 0
+        self.bytes = 0
         self.kind: Kind = "rss"
         #: CPU seconds that sampling took inside the blocks, and how often each kind of reading was made.
         self.cost_seconds = 0.0
         self.samples = self.full_readings = 0
         self._processes, self._proc = processes, proc
-        self._pids: list[int] | None = None
-        self._highest = self._twice = 0
+        self._pids: list[int] = []
+        #: What the last full reading found to be counted twice; None where there was none of these processes.
+        self._twice: int | None = None
+        self._highest = 0
         #: Seconds of watching since the last full reading, and how many there must be before the next.
         self._watched, self._pause = 0.0, FULL_SECONDS
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
         self.bytes = 0
-        self._first = self._pids is None
-        if list(self._processes()) == self._pids:
-            self._sample()
-            self._settle()
-        else:
-            self._full()
-        self.before = self.bytes
+        if (pids := list(self._processes())) != self._pids:
+            self._pids, self._twice = pids, None
+        self._sample()
         self._stop.clear()
         self._thread = threading.Thread(target=self._watch, name="memory watch", daemon=True)
         self._thread.start()
@@ -100,11 +98,11 @@ class PeakMemory:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if self._first or self._watched >= self._pause:
+        if self._twice is None or self._watched >= self._pause:
             self._full()
         else:
             self._sample()
-            self._settle()
+            self._settle(self._twice)
 
     def _watch(self) -> None:
         pause, here, now = SAMPLE_SECONDS, 0.0, time.perf_counter()
@@ -124,11 +122,11 @@ class PeakMemory:
 
     def _sample(self) -> None:
         self.samples += 1
-        self._highest = max(self._highest, sum(resident(pid, self._proc) for pid in self._pids or ()))
+        self._highest = max(self._highest, sum(resident(pid, self._proc) for pid in self._pids))
 
-    def _settle(self) -> None:
-        """The peak as far as it was sampled."""
-        self.bytes = max(self.bytes, self._highest - self._twice)
+    def _settle(self, twice: int) -> None:
+        """Take what was sampled so far, of which so many bytes are counted twice."""
+        self.bytes = max(self.bytes, self._highest - twice)
         self._highest = 0
 
     def _full(self) -> None:
@@ -139,9 +137,9 @@ class PeakMemory:
         rss, own = sum(reading[0] for reading in found), sum(reading[1] for reading in found)
         kinds = {reading[2] for reading in found}
         self.kind = "rss" if "rss" in kinds or not kinds else "uss" if "uss" in kinds else "pss"
-        before, self._twice = self._twice, rss - own
-        self.bytes = max(self.bytes, own, self._highest - max(before, self._twice))
-        self._highest = 0
+        before, self._twice = self._twice or 0, rss - own
+        self._settle(max(before, self._twice))
+        self.bytes = max(self.bytes, own)
         self._watched, self._pause = 0.0, max(FULL_SECONDS, (time.thread_time() - start) / (COST / 2))
 
 

@@ -11,6 +11,7 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.runs import findings
 from imgproc.runs.laws import laws
 from imgproc.runs.record import Record
+from imgproc.runs.splitting import explain
 from imgproc.runs.units import NBSP, counted
 
 
@@ -32,6 +33,7 @@ def summary(record: Record) -> str:
         every = technique is not None and record.seconds == technique.first_round_seconds
         both = "speedup was" if every else "time and the speedup were"
         lines.append(f"Note: the {both} measured on a sample of {sample}.")
+    lines += [f"Note: {sentence}" for sentence in explain(record)]
     lines += [f"Failed: {image.name}: {image.error}" for image in record.images if image.error]
     lines += [f"Warning: {warning}" for warning in record.warnings]
     return "\n".join(lines) + "\n"

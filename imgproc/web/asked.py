@@ -22,6 +22,7 @@ from imgproc.runs.options import (
     scale_threads,
 )
 from imgproc.runs.record import Mode, RunSettings
+from imgproc.runs.splitting import parse_split
 from imgproc.settings import Settings
 from imgproc.web.multipart import FILES_FIELD
 
@@ -54,9 +55,6 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
     # The last one counts: a form sends "off" in a hidden field before each box that can be ticked.
     given = {name: values[-1].strip() for name, values in fields.lists() if name not in (FILES_FIELD, "operations")}
     mode = parse_mode(given.get("mode", DEFAULT_MODE))
-    if given.get("split", "auto") not in ("auto", "never", ""):
-        known = "auto or never"
-        raise UserError(f"Images are processed whole here: split must be {known}.", field="split", limit=known)
     samples, megapixels = _samples(given)
     cores = min(usable_cores(), settings.MAX_WORKERS)
     counts = _counts(given, mode, settings)
@@ -77,6 +75,7 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
         seed=_whole(given, "seed", "The seed", 0, 0, _MAX_SEED),
         samples=samples,
         sample_megapixels=megapixels,
+        split=parse_split(given.get("split") or "auto"),
         worker_counts=counts,
         cv2_threads=_cv2_threads(given, mode, settings),
         transfers=parse_transfers(fields.getlist("transfer")),

@@ -8,6 +8,7 @@ from typing import Any
 from imgproc.image.operations import OPERATIONS
 from imgproc.runs.findings import listed
 from imgproc.runs.record import Record, RunSettings
+from imgproc.runs.splitting import SPLITS
 from imgproc.web import formats
 
 Facts = list[tuple[str, str]]
@@ -95,6 +96,7 @@ def _settings(record: Record) -> Facts:
         ("Rounds and seed", f"{least}{asked.rounds}, within {asked.budget:g}{formats.NBSP}s, seed {asked.seed}"),
         ("Processes started", f"by {listed(started)}" if started else ""),
         ("Pixels moved", f"as {listed(asked.transfers)}" if asked.transfers != ["paths"] else ""),
+        ("Strips", SPLITS.get(asked.split, asked.split) if asked.split != "auto" else ""),
         ("Chunk size", formats.counted(asked.chunk_size, "image") if asked.chunk_size > 1 else ""),
     ]
 

@@ -20,8 +20,9 @@ from imgproc.image.previews import PREVIEW_SIDE
 from imgproc.image.transport import TRANSFERS
 from imgproc.measure import environment
 from imgproc.measure.results import Progress, TechniqueMeasurement
-from imgproc.runs import options
+from imgproc.runs import options, splitting
 from imgproc.runs.record import FINAL_STATES, ImageRecord, Record
+from imgproc.runs.splitting import SPLITS
 from imgproc.runs.store import RunRow
 from imgproc.runs.words import summary
 from imgproc.settings import Settings
@@ -76,6 +77,7 @@ def form(settings: Settings, fields: MultiDict[str, str], problem: UserError | N
         "auto_reason": AUTO_REASON,
         "formats": FORMATS.values(),
         "transfers": _transfers(),
+        "splits": [(name, f"{name}: {what}", True) for name, what in SPLITS.items()],
         "start_methods": [("default", "the usual one", True), *((m, m, True) for m in options.start_methods())],
         "most_in_chunk": options.MOST_IN_CHUNK,
         "cores": cores,
@@ -262,6 +264,7 @@ def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, A
         "parts": why.parts(found),
         "transfers": why.transfers(record),
         "scaling": scaling.section(record),
+        "split": splitting.explain(record),
         "facts": conditions.conditions(record),
         "summary": summary(record).rstrip("\n"),
         "doubts": doubts.doubts(record),

@@ -259,8 +259,8 @@ class _Scale:
                 span.stage,
                 self.place(span.start),
                 max(0.05, self.place(span.end - span.start)),
-                f"{self._name(span.image)}, {span.stage}, {formats.start_up(span.end - span.start)}, "
-                f"{_worker(span.worker)}",
+                f"{self._name(span.image)}{_strip(span.part)}, {span.stage}, "
+                f"{formats.start_up(span.end - span.start)}, {_worker(span.worker)}",
             )
             for span in seen
         ]
@@ -282,3 +282,7 @@ class _Scale:
     def _name(self, image: int) -> str:
         number = image % self.every
         return self.names.get(number, f"image {number + 1}")
+
+
+def _strip(part: int | None) -> str:
+    return "" if part is None else f", strip {part + 1}"

@@ -1,0 +1,317 @@
+"""Which images are cut into strips, and the plans that do it, on every technique that can."""
+
+import hashlib
+import os
+import signal
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgproc.backends import TECHNIQUES
+from imgproc.errors import UserError
+from imgproc.image.codecs import decode, encode
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.plan import after_another, flat, numbered, together, whole
+from imgproc.image.split import split_image
+from imgproc.image.task import ImageJob, Task, TaskResult
+from imgproc.measure.protocol import Contender
+from imgproc.runs.record import ImageRecord
+from imgproc.runs.splitting import GAIN, OVERHEAD, SERIAL, groups_of, images_to_split, makespan, parse_split, strips_of
+
+CAN = [name for name, t in TECHNIQUES.items() if t.load().capabilities.splits]
+SHM = Path("/dev/shm")
+
+
+def image(index, megapixels, height=1000):
+    return ImageRecord(index, f"{index}.jpg", int(megapixels * 1e6 / height), height)
+
+
+# ---------------------------------------------------------------- which
+
+
+def indexes(found):
+    return [i.index for i in found]
+
+
+def test_fewer_images_than_workers_are_all_split():
+    assert indexes(images_to_split([image(0, 12)], 2, "auto")) == [0]
+    assert indexes(images_to_split([image(0, 12), image(1, 9)], 8, "auto")) == [0, 1]
+
+
+def test_even_batches_stay_whole():
+    assert images_to_split([image(k, 8) for k in range(8)], 2, "auto") == []
+    assert images_to_split([image(k, 8) for k in range(1000)], 16, "auto") == []
+
+
+def test_one_giant_that_would_hold_up_the_end_is_split():
+    batch = [image(0, 48), *(image(k, 3) for k in range(1, 6))]
+    assert indexes(images_to_split(batch, 2, "auto")) == [0]
+    assert indexes(images_to_split(batch, 4, "auto")) == [0]
+
+
+def test_small_images_and_single_workers_are_not_worth_it():
+    assert images_to_split([image(0, 0.5)], 4, "auto") == []
+    assert images_to_split([image(0, 50)], 1, "always") == []
+
+
+def test_never_and_always():
+    batch = [image(0, 12), image(1, 0.01), ImageRecord(2, "line.png", 500, 1)]
+    assert images_to_split(batch, 4, "never") == []
+    assert indexes(images_to_split(batch, 4, "always")) == [0, 1]  # a single row cannot be cut
+    assert [parse_split(name) for name in ("auto", "never", "always")] == ["auto", "never", "always"]
+    with pytest.raises(UserError, match="split must be one of auto, never, always"):
+        parse_split("strips")
+
+
+@given(st.lists(st.floats(0.1, 60), min_size=1, max_size=40), st.integers(2, 16))
+def test_splitting_is_expected_to_gain_or_not_done(sizes, workers):
+    batch = [image(k, size) for k, size in enumerate(sizes)]
+    split = images_to_split(batch, workers, "auto")
+    if not split:
+        return
+    costs = {i.index: i.megapixels for i in batch}
+    cut = [costs[i.index] for i in split]
+    rest = sorted((costs[i.index] for i in batch if i not in split), reverse=True)
+    expected = makespan([c * SERIAL for c in cut] + rest, workers)
+    expected += sum(cut) * (1 - SERIAL) * (1 + OVERHEAD) / workers
+    assert expected < (1 - GAIN) * makespan(sorted(costs.values(), reverse=True), workers) + 1e-9
+    assert min(cut) >= max(rest, default=0)  # the largest ones
+
+
+@given(st.lists(st.floats(0.1, 60), max_size=40), st.integers(1, 16))
+def test_makespan_is_between_its_bounds(costs, workers):
+    span = makespan(costs, workers)
+    assert max([*costs, sum(costs) / workers]) - 1e-9 <= span <= sum(costs) / workers + max(costs, default=0) + 1e-9
+
+
+def test_strips_are_about_two_per_worker_but_not_tiny():
+    assert strips_of(image(0, 24), 2) == 4
+    assert strips_of(image(0, 1.0), 16) == 5
+    assert strips_of(image(0, 0.01), 16) == 2
+
+
+def test_groups_keep_within_memory():
+    groups = groups_of([image(k, size) for k, size in enumerate([500, 90, 90, 90, 5])])
+    assert [[round(i.megapixels) for i in group] for group in groups] == [[500], [90, 90], [90, 5]]
+
+
+# ---------------------------------------------------------------- plans
+
+
+def done(task):
+    return TaskResult(task.index, (task.of_image, task.part))
+
+
+def carry_out(plan):
+    """The phases of a plan as lists of (image, part), and what it returned."""
+    phases, results = [], None
+    while True:
+        try:
+            phase = numbered(plan.send(results))
+        except StopIteration as end:
+            return phases, end.value
+        assert [task.index for task in phase] == list(range(len(phase)))
+        phases.append([(task.of_image, task.part) for task in phase])
+        results = [done(task) for task in phase]
+
+
+def steps(name, count):
+    seen = []
+    for k in range(count):
+        results = yield [Task(name, print, None, part=k), Task(name, print, None, part=k + 10)]
+        seen += [r.value for r in results]
+    return seen
+
+
+def test_plans_at_once_share_their_phases():
+    phases, returned = carry_out(together([steps(1, 2), steps(2, 1)]))
+    assert phases == [[(1, 0), (1, 10), (2, 0), (2, 10)], [(1, 1), (1, 11)]]
+    assert returned == [[(1, 0), (1, 10), (1, 1), (1, 11)], [(2, 0), (2, 10)]]
+
+
+def test_plans_after_another():
+    phases, _ = carry_out(after_another([steps(1, 1), steps(2, 2)]))
+    assert [phase[0][0] for phase in phases] == [1, 2, 2]
+
+
+def test_nested_plans_become_one_list_of_results():
+    tasks = [Task(k, print, None) for k in (4, 2)]
+    phases, results = carry_out(flat(after_another([together([whole(tasks)]), together([whole(tasks[:1])])])))
+    assert phases == [[(4, None), (2, None)], [(4, None)]]
+    assert [r.value for r in results] == [(4, None), (2, None), (4, None)]
+
+
+def test_an_empty_plan_has_no_phase():
+    assert carry_out(together([])) == ([], [])
+
+
+def test_a_plan_that_raises_ends_the_others():
+    closed = []
+
+    def careful():
+        try:
+            yield [Task(1, print, None)]
+        finally:
+            closed.append(True)
+
+    def failing():
+        yield [Task(2, print, None)]
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        carry_out(together([failing(), careful()]))
+    assert closed == [True]
+
+
+# ---------------------------------------------------------------- one image on every technique
+
+
+@pytest.fixture(scope="module", params=CAN)
+def contender(request):
+    made = Contender(TECHNIQUES[request.param], 2, deadline=60)
+    made.start()
+    yield made
+    made.close()
+
+
+def job(folder, pixels, color=False, format="png", **parameters):
+    source = folder / "in.png"
+    source.write_bytes(encode(pixels, "png"))
+    outputs = tuple((name, str(folder / f"{name}.out")) for name in OPERATIONS)
+    return ImageJob(str(source), outputs, parse_parameters(parameters), format, color)
+
+
+def split(contender, work, size, strips, on_result=lambda _: None):
+    across = contender.backend.capabilities.memory == "copied"
+    return contender.run(flat(together([split_image(0, work, size, strips, across_processes=across)])), on_result)
+
+
+def noise(height, width, color):
+    rng = np.random.default_rng(height * 7 + width)
+    return cv2.blur(rng.integers(0, 256, (height, width, 3) if color else (height, width), np.uint8), (3, 3))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "strips"), [(1, 1, 2), (2, 300, 2), (97, 61, 7), (640, 480, 4), (31, 5, 31)]
+)
+@pytest.mark.parametrize("color", [False, True])
+def test_the_files_hold_whole_opencvs_pixels(contender, height, width, strips, color, tmp_path):
+    pixels = noise(height, width, color).reshape((height, width, 3) if color else (height, width))
+    work = job(tmp_path, pixels, color, canny_low=20, canny_high=60, kernel=9)
+    result = split(contender, work, (height, width), strips).results
+    assert [r.error for r in result] == [None]
+    assert (result[0].value.height, result[0].value.width) == (height, width)
+    for output in result[0].value.outputs:
+        data = Path(output.path).read_bytes()
+        assert len(data) == output.bytes
+        bilevel = OPERATIONS[output.operation].bilevel
+        found = decode(data, color=color and not bilevel)
+        assert np.array_equal(found, OPERATIONS[output.operation].apply(pixels, work.parameters)), output.operation
+    assert not list(tmp_path.glob("*.part"))
+    assert not list(SHM.glob(f"imgproc-*-{os.getpid()}-*"))
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp"])
+def test_other_formats_are_the_same_files_as_of_whole_images(contender, format, tmp_path):
+    pixels = noise(200, 300, False)
+    work = job(tmp_path, pixels, format=format)
+    split(contender, work, pixels.shape, 4)
+    for name, path in work.outputs:
+        result = OPERATIONS[name].apply(pixels, work.parameters)
+        expected = encode(result, format, bilevel=OPERATIONS[name].bilevel)
+        assert hashlib.sha256(Path(path).read_bytes()).digest() == hashlib.sha256(expected).digest()
+
+
+def test_spans_say_which_strip_and_what_the_caller_did(contender, tmp_path):
+    pixels = noise(300, 200, False)
+    found = split(contender, job(tmp_path, pixels), pixels.shape, 4)
+    canny = {part.part for part in found.parts if any(s.stage == "canny" for s in part.result.spans)}
+    assert canny == {0, 1, 2, 3}
+    assert any(span.stage == "merge" for span in found.results[0].caller_spans)
+    assert len(found.round.phase_ends) == 5 and found.round.phase_ends == sorted(found.round.phase_ends)
+    assert found.round.phase_ends[-1] <= found.round.wall_seconds
+
+
+def test_a_damaged_image_and_a_full_folder_are_that_images_error(contender, tmp_path):
+    pixels = noise(120, 90, False)
+    work = job(tmp_path, pixels)
+    Path(work.source).write_bytes(Path(work.source).read_bytes()[:300])
+    assert split(contender, work, (120, 90), 2).results[0].error
+    work = job(tmp_path, pixels)
+    nowhere = tuple((name, str(tmp_path / "no" / "such" / name)) for name in OPERATIONS)
+    broken = ImageJob(work.source, nowhere, work.parameters)
+    assert "could not be read or written" in split(contender, broken, (120, 90), 2).results[0].error
+    assert not list(SHM.glob(f"imgproc-*-{os.getpid()}-*"))
+
+
+def test_a_header_that_lies_about_the_size_is_no_crash(contender, tmp_path):
+    pixels = noise(400, 300, False)
+    result = split(contender, job(tmp_path, pixels), (20, 15), 2).results[0]
+    assert result.error is None or "larger than its header says" in result.error
+
+
+def test_ending_early_leaves_no_shared_memory(contender, tmp_path):
+    pixels = noise(900, 900, False)
+
+    def stop(_):
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        split(contender, job(tmp_path, pixels), pixels.shape, 4, stop)
+    assert not list(SHM.glob(f"imgproc-*-{os.getpid()}-*"))
+
+
+KILLABLE = [name for name in CAN if TECHNIQUES[name].load().capabilities.killable]
+
+
+@pytest.mark.parametrize("contender", KILLABLE, indirect=True)
+def test_a_worker_killed_in_a_strip_costs_that_strip_only(contender, tmp_path):
+    pixels = noise(2000, 3000, False)
+    work = job(tmp_path, pixels)
+    killed = []
+
+    def kill(result):
+        if not killed and result.worker and any(s.stage == "gaussian" for s in result.spans):
+            killed.append(result.worker.pid)
+            os.kill(result.worker.pid, signal.SIGKILL)
+
+    found = split(contender, work, pixels.shape, 4, kill)
+    assert killed and found.results[0].error is None
+    assert sum(part.result.attempts > 1 for part in found.parts) <= 2  # what it was at, and what it had just begun
+    for output in found.results[0].value.outputs:
+        expected = OPERATIONS[output.operation].apply(pixels, work.parameters)
+        assert np.array_equal(decode(Path(output.path).read_bytes()), expected)
+    assert not list(SHM.glob(f"imgproc-*-{os.getpid()}-*"))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 90), st.integers(1, 90), st.integers(2, 12), st.integers(0, 255), st.integers(1, 15), st.booleans()
+)
+def test_any_size_any_strips_any_parameters(height, width, strips, low, kernel, color):
+    with tempfile.TemporaryDirectory() as folder, closing(Contender(TECHNIQUES["threading"], 2, deadline=60)) as c:
+        pixels = noise(height, width, color).reshape((height, width, 3) if color else (height, width))
+        work = job(Path(folder), pixels, color, canny_low=low, canny_high=min(255, low + 40), kernel=kernel | 1)
+        found = split(c, work, (height, width), strips).results[0]
+        assert found.error is None
+        for output in found.value.outputs:
+            result = decode(Path(output.path).read_bytes(), color=color and not OPERATIONS[output.operation].bilevel)
+            assert np.array_equal(result, OPERATIONS[output.operation].apply(pixels, work.parameters))
+
+
+def test_threads_may_be_many(tmp_path):
+    """Several split images at once, from several threads."""
+    jobs = []
+    for k in range(3):
+        (tmp_path / str(k)).mkdir()
+        jobs.append(job(tmp_path / str(k), noise(150 + k, 160, False)))
+    with closing(Contender(TECHNIQUES["threading"], 4, deadline=60)) as c:
+        plans = [split_image(k, work, (150 + k, 160), 5, across_processes=False) for k, work in enumerate(jobs)]
+        found = c.run(flat(together(plans)), lambda _: None)
+    assert [r.index for r in found.results] == [0, 1, 2] and all(r.error is None for r in found.results)
