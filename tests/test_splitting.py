@@ -3,7 +3,10 @@
 import hashlib
 import os
 import signal
+import subprocess
+import sys
 import tempfile
+import textwrap
 from contextlib import closing
 from pathlib import Path
 
@@ -26,6 +29,7 @@ from imgproc.runs.splitting import GAIN, OVERHEAD, SERIAL, groups_of, images_to_
 
 CAN = [name for name, t in TECHNIQUES.items() if t.load().capabilities.splits]
 SHM = Path("/dev/shm")
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 def image(index, megapixels, height=1000):
@@ -315,3 +319,33 @@ def test_threads_may_be_many(tmp_path):
         plans = [split_image(k, work, (150 + k, 160), 5, across_processes=False) for k, work in enumerate(jobs)]
         found = c.run(flat(together(plans)), lambda _: None)
     assert [r.index for r in found.results] == [0, 1, 2] and all(r.error is None for r in found.results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("technique", ["threading", "multiprocessing"])
+def test_a_huge_image_takes_little_memory(technique, tmp_path):
+    """At most 3 bytes for each pixel of a gray image, and 300 MB for the rest."""
+    side = 13_000
+    tile = noise(1000, 1000, False)
+    done, data = cv2.imencode(".jpg", np.tile(tile, (side // 1000, side // 1000)))
+    assert done
+    source = tmp_path / "huge.jpg"
+    source.write_bytes(data.tobytes())
+    del data
+    watched = (
+        "import sys, threading, time, psutil\n"
+        "from imgproc.cli import main\n"
+        "from imgproc.measure.memory import PeakMemory, own_tree\n"
+        "with PeakMemory(own_tree) as memory:\n"
+        "    status = main(sys.argv[1:])\n"
+        "print(status, memory.bytes)\n"
+    )
+    options = ["process", source, "--out", tmp_path / "out", "--technique", technique, "--workers", "2"]
+    limits = ["--budget", "0", "--max-megapixels", "200"]
+    ran = subprocess.run(
+        [sys.executable, "-c", f"if __name__ == '__main__':\n{textwrap.indent(watched, '    ')}", *options, *limits],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(PROJECT)}, timeout=170,
+    )  # fmt: skip
+    assert "was cut into strips" in ran.stdout
+    status, peak = ran.stdout.splitlines()[-1].split()
+    assert status == "0" and int(peak) <= 3 * side * side + 300e6

@@ -3,6 +3,7 @@ in shared memory."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 
-from imgproc.errors import UserError
 from imgproc.image import shared
 from imgproc.image.operations import Image
 
@@ -23,8 +23,8 @@ class Canvas(Protocol):
     def hold(self, slot: int, image: Image) -> None:
         """Put an image into a slot."""
 
-    def make(self, slot: int, shape: tuple[int, ...]) -> None:
-        """Make room in a slot, with whatever in it."""
+    def make(self, slot: int) -> None:
+        """Make room in a slot, with whatever in it. Memory is taken only as it is written to."""
 
     def get(self, slot: int, shape: tuple[int, ...]) -> Image:
         """What is in a slot, not copied."""
@@ -45,13 +45,13 @@ class Local:
         self._slots: dict[int, Image] = {}
 
     def hold(self, slot: int, image: Image) -> None:
-        self._slots[slot] = image
+        self._slots[slot] = image.reshape(-1)
 
-    def make(self, slot: int, shape: tuple[int, ...]) -> None:
-        self._slots[slot] = np.empty(shape, np.uint8)
+    def make(self, slot: int) -> None:
+        self._slots[slot] = np.empty(self.slot_bytes, np.uint8)
 
     def get(self, slot: int, shape: tuple[int, ...]) -> Image:
-        return self._slots[slot]
+        return self._slots[slot][: math.prod(shape)].reshape(shape)
 
     def reserve(self, slot: int, start: int, size: int) -> None:
         """The system finds memory as it is written to."""
@@ -65,11 +65,9 @@ class Shared:
         self._block = block
 
     def hold(self, slot: int, image: Image) -> None:
-        if image.nbytes > self.slot_bytes:
-            raise UserError("This image is larger than its header says.")
         self._block.put(slot, image)
 
-    def make(self, slot: int, shape: tuple[int, ...]) -> None:
+    def make(self, slot: int) -> None:
         """There is room already."""
 
     def get(self, slot: int, shape: tuple[int, ...]) -> Image:

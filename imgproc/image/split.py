@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from imgproc.errors import UserError
 from imgproc.image import png
 from imgproc.image.canvas import Canvas, Handle, canvas, opened
 from imgproc.image.operations import OPERATIONS, Parameters
@@ -30,7 +31,8 @@ from imgproc.image.task import (
     write_whole,
 )
 
-#: Above so many pixels the operations are done one after the other, so that one result at a time is in memory.
+#: Above so many pixels the operations are done one after the other, so that one result at a time is in memory: what
+#: is needed is then a byte for each byte of the image, one for those of a result, and the encoded result.
 LEAN_PIXELS = 100_000_000
 MERGE = "merge"
 
@@ -57,14 +59,16 @@ def split_image(
     pixels = math.prod(size) * (3 if job.color else 1)
     slot_bytes = int(pixels * _SPARE[0]) + size[0] + _SPARE[1]
     try:
-        with canvas(slot_bytes, 1 + 2 * len(job.outputs), across_processes=across_processes) as (own, handle):
+        lean = math.prod(size) > LEAN_PIXELS
+        slots = 1 + 2 * (1 if lean else len(job.outputs))
+        with canvas(slot_bytes, slots, across_processes=across_processes) as (own, handle):
             rows = cut(size[0], strips)
-            decoded = yield [Task(index, decode_onto, _Decoding(job, handle))]
+            decoded = yield [Task(index, decode_onto, _Decoding(job, handle, slots))]
             shape = _values(decoded)[0]
             if shape[0] != size[0]:
                 rows = cut(shape[0], strips)
-            split = _Split(index, job, own, handle, shape, rows, caller)
-            run = after_another if math.prod(shape[:2]) > LEAN_PIXELS else together
+            split = _Split(index, job, own, handle, shape, rows, lean, caller)
+            run = after_another if lean else together
             with closing(run([split.steps(k) for k in range(len(job.outputs))])) as steps:
                 outputs = yield from steps
         done = Processed(shape[1], shape[0], tuple(outputs))
@@ -90,12 +94,13 @@ class _Split:
     handle: Handle
     shape: tuple[int, ...]
     rows: tuple[Rows, ...]
+    lean: bool  # all results go through the same two slots
     caller: Stopwatch
 
     def steps(self, number: int) -> Steps:
         """The phases of one output, the number-th; returns its ``Output``."""
         name, path = self.job.outputs[number]
-        operation, slot = STRIPS[name], 1 + number
+        operation, slot = STRIPS[name], 1 + (0 if self.lean else 2 * number)
         given = None
         for k, phase in enumerate(operation.phases):
             one = StripJob(self.handle, self.shape, slot, name, k, Rows(0, 0), self.job.parameters, given)
@@ -111,7 +116,7 @@ class _Split:
         return (yield from self._png(name, path, shape, slot))
 
     def _png(self, name: str, path: str, shape: tuple[int, ...], slot: int) -> Steps:
-        box, bilevel = slot + len(self.job.outputs), OPERATIONS[name].bilevel
+        box, bilevel = slot + 1, OPERATIONS[name].bilevel
         places = [self.canvas.slot_bytes * rows.start // self.shape[0] for rows in self.rows]
         ends = [*places[1:], self.canvas.slot_bytes]
         jobs = [
@@ -130,16 +135,18 @@ class _Split:
 class _Decoding:
     job: ImageJob
     handle: Handle
+    slots: int
 
 
 def decode_onto(payload: _Decoding, stopwatch: Stopwatch) -> tuple[int, ...]:
     """Decode the image onto its canvas and make room for its results; returns its shape."""
     image = read_image(payload.job, stopwatch)
     with opened(payload.handle) as canvas, stopwatch.stage("decode"):
+        if image.nbytes > canvas.slot_bytes:
+            raise UserError("This image is larger than its header says.")
         canvas.hold(_SOURCE, image)
-        for slot, (name, _) in enumerate(payload.job.outputs, 1):
-            canvas.make(slot, STRIPS[name].result_shape(image.shape))
-            canvas.make(slot + len(payload.job.outputs), (canvas.slot_bytes,))
+        for slot in range(1, payload.slots):
+            canvas.make(slot)
     return image.shape
 
 
