@@ -23,6 +23,10 @@ from imgproc.image.task import TRANSFER, Span, TaskResult, current_worker, in_wo
 
 _ENTRY = struct.Struct("<?qdi")  # an Entry: always the same length, so one write replaces it
 
+_CLOSED = "closed"
+#: How long a worker rests that is given nothing, because the caller has enough to do.
+PAUSE_SECONDS = 0.02
+
 
 class Entry(NamedTuple):
     """What a worker is at since ``time`` (``time.perf_counter()`` seconds): the task of that index, or nothing.
@@ -46,9 +50,14 @@ class Board:
         #: Called at the end of the program at the latest.
         self.remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
+    def close(self) -> None:
+        """From now on no other worker is wanted: a pool may replace one that died, and nobody would watch that."""
+        Path(self.folder, _CLOSED).touch()
+
     def ready(self) -> dict[int, int]:
         """The workers that have reported: process id -> OpenCV's own threads."""
-        entries = {int(file.name): self.read(int(file.name)) for file in Path(self.folder).iterdir()}
+        pids = [int(file.name) for file in Path(self.folder).iterdir()]
+        entries = {pid: self.read(pid) for pid in pids}
         return {pid: entry.cv2_threads for pid, entry in entries.items() if entry}
 
     def read(self, pid: int) -> Entry | None:
@@ -85,6 +94,8 @@ def begin_work(folder: str, cv2_threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has the parent's way of ending
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
+    if Path(folder, _CLOSED).exists():
+        threading.Event().wait()  # until it is killed with the pool
     _cv2_threads = pin_threads(cv2_threads)
     try:
         _file = open(Path(folder, str(os.getpid())), "wb", buffering=0)  # noqa: SIM115  for the worker's lifetime
@@ -97,6 +108,8 @@ def begin_work(folder: str, cv2_threads: int) -> None:
 def run_parcel(parcel: Parcel) -> Parcel:
     """``run_task`` for each, on the board and in bytes. Never raises."""
     global _free
+    if not parcel.items:
+        time.sleep(PAUSE_SECONDS)
     # Between two parcels the first one's results are pushed back and the second one is fetched.
     since, results = max(_free, parcel.submitted), []
     for item in parcel.items:

@@ -27,24 +27,38 @@ class Desk:
     """Packs the tasks of one attempt and unpacks what workers made of them, one at a time, whatever thread asks.
 
     ``close`` lets go of what is still held for workers, which may be alive.
+
+    Args:
+        most: so many tasks with carriers at most are out, or back and not unpacked.
     """
 
-    def __init__(self, tasks: Sequence[Task], chunk_size: int, watcher: Watcher) -> None:
+    def __init__(self, tasks: Sequence[Task], chunk_size: int, most: int, watcher: Watcher) -> None:
         self._tasks = tasks
         self._chunk_size = chunk_size
+        self._most = most
         self._watcher = watcher
         self._sent: dict[int, _Sent] = {}
         self._lock = threading.Lock()
         self._closed = False
 
     def parcels(self) -> Iterator[Parcel]:
-        """The tasks, packed when they are asked for; no more of them once the desk is closed."""
+        """The tasks, packed when they are asked for; no more of them once the desk is closed.
+
+        Empty ones as long as too many are held: a library that asks as soon as a worker is done, and not when its
+        result was taken, would have all images in memory.
+        """
         for start in range(0, len(self._tasks), self._chunk_size):
+            while self._held() >= self._most:
+                yield Parcel(())
             with self._watcher.not_waiting():
                 parcel = Parcel(tuple(map(self._pack, self._tasks[start : start + self._chunk_size])))
             if self._closed:
                 return
             yield parcel
+
+    def _held(self) -> int:
+        with self._lock:
+            return sum(sent.carrier is not None for sent in self._sent.values())
 
     def _pack(self, task: Task) -> Item:
         with self._lock:

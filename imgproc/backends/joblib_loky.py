@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import Any, ClassVar
 
@@ -36,13 +37,13 @@ class JoblibLoky(ProcessBackend):
     joblib has one set of loky workers per process, so only one of these can be started at a time. It runs
     everything in the caller's own process when it has a reason to, as with one job; here that is an error.
 
-    It asks for tasks in a thread of its own, and for as many as there are workers at a time: fewer than that many
-    beyond ``ahead`` are packed when it submits them.
+    It asks for tasks in a thread of its own, and for as many as there are workers at a time.
     """
 
     name = "joblib"
     capabilities = replace(ProcessBackend.capabilities, min_workers=2, start_methods=("loky",), alone=True)
     _parallel: Parallel | None = None
+    _executor: object = None
     _started: ClassVar[JoblibLoky | None] = None
 
     def start(self) -> None:
@@ -69,6 +70,7 @@ class JoblibLoky(ProcessBackend):
             idle_worker_timeout=IDLE_SECONDS,
         )
         self._parallel.__enter__()
+        self._executor = getattr(self._parallel._backend, "_workers", None)  # joblib makes another one when it breaks
         self._first = self._parallel(delayed(os.getpid)() for _ in range(self.workers))
 
     def _opened(self) -> None:
@@ -76,14 +78,10 @@ class JoblibLoky(ProcessBackend):
             raise BackendError("joblib ran in the caller’s own process instead of its workers.")
 
     def _work_through(self, parcels: Iterator[Parcel]) -> Generator[Parcel, None, None]:
-        parallel, workers, watcher = self._parallel, self._workers, self._watcher
-        assert parallel is not None and watcher is not None
-
-        def give_up() -> None:
-            _let_go(parallel, workers)
-
-        watcher.tell(give_up)  # loky may be reading from the worker that died
-        results: Iterator[Any] = parallel(delayed(run_parcel)(_Outgoing(*parcel)) for parcel in parcels)
+        assert self._parallel is not None and self._watcher is not None
+        give_up = partial(_let_go, self._executor, self._workers)
+        self._watcher.tell(give_up)  # loky itself would go on reading from a worker that died at its answer
+        results: Iterator[Any] = self._parallel(delayed(run_parcel)(_Outgoing(*parcel)) for parcel in parcels)
         try:
             # Not "yield from": that would close joblib's generator, which then warns.
             for parcel in results:  # noqa: UP028
@@ -95,14 +93,14 @@ class JoblibLoky(ProcessBackend):
             raise
 
     def _discard_pool(self) -> None:
-        parallel, self._parallel, self._first = self._parallel, None, iter(())
-        _let_go(parallel, self._workers)
+        _let_go(self._executor, self._workers)
+        parallel, self._parallel, self._executor, self._first = self._parallel, None, None, iter(())
         if parallel is not None:
             in_background(lambda: parallel.__exit__(None, None, None)).join(5)
             in_background(lambda: get_reusable_executor(reuse=True).shutdown(kill_workers=True)).join(5)
         JoblibLoky._started = None
 
 
-def _let_go(parallel: Parallel | None, workers: list[BaseProcess]) -> None:
+def _let_go(executor: object, workers: list[BaseProcess]) -> None:
     kill(workers)
-    hang_up(parallel, "_backend._workers._call_queue._reader", "_backend._workers._result_queue._writer")
+    hang_up(executor, "_call_queue._reader", "_result_queue._writer")

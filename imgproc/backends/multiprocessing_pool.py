@@ -11,6 +11,15 @@ from imgproc.backends.processes import ProcessBackend, hang_up, in_background
 from imgproc.backends.watcher import kill
 
 
+class _Pool(Pool):
+    """A pool that can be ended at any moment."""
+
+    @staticmethod
+    def _help_stuff_finish(*_: object) -> None:
+        """The pool itself unpickles here what is left of the workers' tasks. But half a task is no pickle any more,
+        and to get at it takes a lock that an idle worker holds."""
+
+
 class MultiprocessingPool(ProcessBackend):
     """A ``Pool`` that is given one parcel at a time by ``apply_async``.
 
@@ -21,7 +30,7 @@ class MultiprocessingPool(ProcessBackend):
     _pool: Pool | None = None
 
     def _open_pool(self, initializer: Callable[[], None]) -> None:
-        self._pool = self.context().Pool(self.workers, initializer)
+        self._pool = _Pool(self.workers, initializer, context=self.context())
 
     def _submit(self, parcel: Parcel, done: Callable[[Parcel | BaseException], None]) -> None:
         assert self._pool is not None
@@ -32,23 +41,20 @@ class MultiprocessingPool(ProcessBackend):
         if pool is None:
             kill(self._workers)
             return
-        # terminate() first stops the pool from replacing workers. Then it waits for a lock that a killed
-        # worker keeps for ever: an idle one always holds that of the queue in, one in a thousand that of the queue out.
         ending = in_background(pool.terminate)
         kill(self._workers)
-        _unlock(pool, "_inqueue", "_rlock")
         ending.join(0.2)
-        kill(getattr(pool, "_pool", ()))  # those that it had replaced
-        # Nobody else is left, so whoever still waits here for a lock, or for the rest of a large parcel, waits in vain.
-        _unlock(pool, "_inqueue", "_rlock")
-        _unlock(pool, "_outqueue", "_wlock")
-        hang_up(pool, "_inqueue._reader", "_inqueue._writer", "_outqueue._writer")
-        ending.join(5)
+        if ending.is_alive():
+            # A killed worker keeps its locks for ever, and who waits here for the rest of its parcel waits in vain.
+            kill(getattr(pool, "_pool", ()))
+            _unlock(pool, "_outqueue", "_wlock")
+            hang_up(pool, "_inqueue._reader", "_inqueue._writer", "_outqueue._writer")
+            ending.join(5)
 
 
 def _unlock(pool: Pool, queue: str, lock: str) -> None:
     with suppress(AttributeError, ValueError):  # another Python may have other names
         semaphore = getattr(getattr(pool, queue), lock)
-        # Taken first where it is free: terminate() may have slept through a release that woke a dying worker.
-        semaphore.acquire(block=False)
+        # Taken first where it is free, or will be in a moment.
+        semaphore.acquire(timeout=0.05)
         semaphore.release()

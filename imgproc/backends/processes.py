@@ -122,6 +122,7 @@ class ProcessBackend(Backend):
                 self._workers = [process for process in multiprocessing.active_children() if process.pid in ready]
                 if len(self._workers) >= self.workers:
                     self.cv2_threads = min(ready.values())
+                    board.close()
                     return
             time.sleep(0.003)
         advice = " Choose forkserver or spawn to start them." if self.start_method == "fork" else ""
@@ -191,8 +192,9 @@ class ProcessBackend(Backend):
         """Results of the batch until it is done or the pool is broken."""
         watcher.deadline = deadline
         try:
+            most = (self.ahead + self.workers) * self.chunk_size
             with (
-                closing(Desk(batch, self.chunk_size, watcher)) as desk,
+                closing(Desk(batch, self.chunk_size, most, watcher)) as desk,
                 closing(self._work_through(desk.parcels())) as parcels,
             ):
                 watcher.waiting_since = time.perf_counter()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from imgproc.runs.figures.drawing import Sheet
 
 #: The stages before and after the operations, in the order of the work.
-BEFORE, AFTER = ("read", "decode"), ("encode", "write", "transfer", "wait")
+BEFORE, AFTER = ("read", "decode"), ("merge", "encode", "write", "transfer", "wait")
 #: What a stage is called in a figure, where not by its name.
 SAID = {"wait": "waiting"}
 #: Colour (none: only an outline) and hatching of a stage.
@@ -30,6 +30,7 @@ LOOKS: dict[str, tuple[str, str]] = {
     "encode": ("encode", ""),
     "write": ("io", ""),
     "transfer": ("paper", "//////"),
+    "merge": ("ink", ""),
     "wait": ("", ""),
 }
 _SWATCH = 11
