@@ -84,6 +84,8 @@ class Contender:
         self.started = False
         self.passes: list[Pass] = []
         self.processes = [os.getpid()]
+        #: One for all passes: what it finds out about shared memory, which takes long, serves several of them.
+        self._memory = PeakMemory(lambda: self.processes)
         self.measurement = TechniqueMeasurement(technique.name, label or technique.label, copies=copies)
         self._describe()
 
@@ -116,7 +118,7 @@ class Contender:
             BackendError: the technique failed, or its workers were not what they claim to be.
         """
         parts: list[Part] = []
-        with closing(plan), PeakMemory(lambda: self.processes) as memory:
+        with closing(plan), self._memory as memory:
             cpu_before = tree_cpu_seconds()
             start = self.clock()
             results, ends = self._carry_out(plan, parts, on_result)

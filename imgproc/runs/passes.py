@@ -87,18 +87,23 @@ class Passes:
         return contender.run(self._plan(contender, images, folder), self._told)
 
     def read_back(self, contender: Contender, images: Sequence[ImageRecord], folder: Path, *, previews: bool) -> Hashes:
-        """``pixels_sha256`` by image and operation of the files in a folder; with ``previews`` these are made too."""
+        """``pixels_sha256`` by image and operation of the files in a folder; with ``previews`` these are made too.
+
+        Files that equal the run's results, whose hashes are known, byte by byte are not decoded again.
+        """
         self.tracker.phase("checking", contender, images=len(images))
         tasks = []
         for image in images:
-            files = []
+            files, known = [], {}
             for output in image.outputs:
                 preview = None
+                if output.pixels_sha256 and folder != self.places.outputs:
+                    known[output.operation] = str(self.places.outputs / output.file), output.pixels_sha256
                 if previews and self.places.previews:
                     output.preview = f"{image.index:04d}_{output.operation}.jpg"
                     preview = str(self.places.previews / output.preview)
                 files.append((output.operation, str(folder / output.file), preview))
-            tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color)))
+            tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known)))
         hashes: Hashes = {}
         for result in contender.backend.run(tasks, deadline=self.deadline):
             self._told(result)
