@@ -117,7 +117,7 @@ def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photo
     page.get_by_label("Kernel").blur()
     assert page.locator("#kernel-h").inner_text() == "odd, 1 to 99"
     page.get_by_label("Low threshold").fill("300")  # only the server knows that this is above the high one
-    page.get_by_label("Workers").fill("900")  # and this does not matter to a sequential run
+    page.get_by_label("Workers", exact=True).fill("900")  # and this does not matter to a sequential run
     page.get_by_label("Sequential").check()
     page.locator("[data-run]").click()
     page.locator("#canny_low.is-invalid").wait_for()
