@@ -26,7 +26,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from imgproc.backends import TECHNIQUES
-from imgproc.runs.paths import find_images
 from imgproc.image.codecs import decode
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.plan import whole
@@ -34,6 +33,7 @@ from imgproc.image.samples import draw_many
 from imgproc.image.task import ImageJob, Task, pin_threads, process_image
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender
+from imgproc.runs.paths import find_images
 
 Row = tuple[str, Callable[[Path], None]]
 

@@ -11,8 +11,8 @@ from imgproc.backends import TECHNIQUES
 from imgproc.image.codecs import decode
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.runs.execute import process
-from imgproc.runs.passes import Places
 from imgproc.runs.intake import vet
+from imgproc.runs.passes import Places
 from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 

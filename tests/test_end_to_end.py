@@ -355,7 +355,7 @@ def test_a_comparison_from_upload_to_numbers_that_equal_the_record(browser, live
         assert rows.count() == len(TECHNIQUES)
         shown = rows.all_inner_texts()
         for t in record["techniques"]:
-            row = next(text for text in shown if f"{t['name']}, {t['workers']} worker" in text)
+            row = next(text for text in shown if f"{t['name']}, {t['workers']}\u00a0worker" in text)
             assert t["identical"] and f"{t['speedup']:.2f}×" in row
             if t["name"] != "sequential":
                 low, high = t["speedup_ci95"]

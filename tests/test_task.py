@@ -86,6 +86,17 @@ def test_a_failing_task_is_a_result_in_plain_words(error, said):
     assert result.worker is not None
 
 
+def test_opencv_works_on_one_thread_until_the_block_ends():
+    assert tasks.pin_threads(3) == 3
+    try:
+        with pytest.raises(KeyError), tasks.one_opencv_thread():
+            assert cv2.getNumThreads() == 1
+            raise KeyError
+        assert cv2.getNumThreads() == 3
+    finally:
+        assert tasks.pin_threads() == 1
+
+
 def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
     target = tmp_path / "out.png"
     write_whole(target, b"old")
