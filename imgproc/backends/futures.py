@@ -102,15 +102,14 @@ class FuturesProcesses(ProcessBackend):
         for _ in range(self.workers):  # it starts one process per task until it has all
             self._executor.submit(int)
 
-    def _submit(self, parcel: Parcel, done: Callable[[Parcel | BaseException], None]) -> None:
+    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
         assert self._executor is not None
         self._executor.submit(run_parcel, parcel).add_done_callback(
-            lambda future: done(future.exception() or future.result())
+            lambda future: done(None if future.exception() else future.result())
         )
 
     def _discard_pool(self) -> None:
         kill(self._workers)
         executor, self._executor = self._executor, None
         if executor is not None:
-            hang_up(executor, "_call_queue._reader", "_result_queue._writer")
-            in_background(executor.shutdown).join(5)
+            hang_up(in_background(executor.shutdown), executor, "_call_queue._reader", "_result_queue._writer")

@@ -79,21 +79,20 @@ class JoblibLoky(ProcessBackend):
 
     def _work_through(self, parcels: Iterator[Parcel]) -> Generator[Parcel, None, None]:
         assert self._parallel is not None and self._watcher is not None
-        give_up = partial(_let_go, self._executor, self._workers)
-        self._watcher.tell(give_up)  # loky itself would go on reading from a worker that died at its answer
+        self._watcher.tell(partial(_break, self._executor, self._workers))
         results: Iterator[Any] = self._parallel(delayed(run_parcel)(_Outgoing(*parcel)) for parcel in parcels)
         try:
             # Not "yield from": that would close joblib's generator, which then warns.
             for parcel in results:  # noqa: UP028
                 yield parcel
         except GeneratorExit:
-            give_up()
+            kill(self._workers)
             with suppress(Exception):  # joblib notices, and ends
                 deque(results, maxlen=0)
             raise
 
     def _discard_pool(self) -> None:
-        _let_go(self._executor, self._workers)
+        kill(self._workers)
         parallel, self._parallel, self._executor, self._first = self._parallel, None, None, iter(())
         if parallel is not None:
             in_background(lambda: parallel.__exit__(None, None, None)).join(5)
@@ -101,6 +100,12 @@ class JoblibLoky(ProcessBackend):
         JoblibLoky._started = None
 
 
-def _let_go(executor: object, workers: list[BaseProcess]) -> None:
+def _break(executor: object, workers: list[BaseProcess]) -> None:
+    """Make loky notice that a worker died: it would read on where it is at that one's result, and write on where it
+    is at its task."""
+    queue = getattr(executor, "_call_queue", None)
+    threads = getattr(executor, "_executor_manager_thread", None), getattr(queue, "_thread", None)
     kill(workers)
-    hang_up(executor, "_call_queue._reader", "_result_queue._writer")
+    for thread, pool, end in zip(threads, (executor, queue), ("_result_queue._writer", "_reader"), strict=True):
+        if thread is not None:
+            hang_up(thread, pool, end)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.pool import Pool
+from operator import attrgetter
+from typing import Any
 
 from imgproc.backends.board import Parcel, run_parcel
-from imgproc.backends.processes import ProcessBackend, hang_up, in_background
+from imgproc.backends.processes import MOMENT, ProcessBackend, hang_up, in_background
 from imgproc.backends.watcher import kill
 
 
@@ -32,9 +34,9 @@ class MultiprocessingPool(ProcessBackend):
     def _open_pool(self, initializer: Callable[[], None]) -> None:
         self._pool = _Pool(self.workers, initializer, context=self.context())
 
-    def _submit(self, parcel: Parcel, done: Callable[[Parcel | BaseException], None]) -> None:
+    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
         assert self._pool is not None
-        self._pool.apply_async(run_parcel, (parcel,), callback=done, error_callback=done)
+        self._pool.apply_async(run_parcel, (parcel,), callback=done, error_callback=lambda _: done(None))
 
     def _discard_pool(self) -> None:
         pool, self._pool = self._pool, None
@@ -43,18 +45,16 @@ class MultiprocessingPool(ProcessBackend):
             return
         ending = in_background(pool.terminate)
         kill(self._workers)
-        ending.join(0.2)
+        ending.join(MOMENT)
         if ending.is_alive():
-            # A killed worker keeps its locks for ever, and who waits here for the rest of its parcel waits in vain.
             kill(getattr(pool, "_pool", ()))
-            _unlock(pool, "_outqueue", "_wlock")
-            hang_up(pool, "_inqueue._reader", "_inqueue._writer", "_outqueue._writer")
-            ending.join(5)
+            _unlock(pool)
+            hang_up(ending, pool, "_inqueue._reader", "_inqueue._writer", "_outqueue._writer")
 
 
-def _unlock(pool: Pool, queue: str, lock: str) -> None:
+def _unlock(pool: Pool) -> None:
+    """A worker that was killed at its result keeps the lock of the queue out for ever."""
     with suppress(AttributeError, ValueError):  # another Python may have other names
-        semaphore = getattr(getattr(pool, queue), lock)
-        # Taken first where it is free, or will be in a moment.
-        semaphore.acquire(timeout=0.05)
-        semaphore.release()
+        lock: Any = attrgetter("_outqueue._wlock")(pool)
+        lock.acquire(timeout=0.05)  # where it is free, or will be in a moment
+        lock.release()

@@ -37,12 +37,10 @@ START_SECONDS = 60.0
 FORK_SECONDS = 10.0
 #: So often in a row may a pool break without a result or a task to blame, or not start.
 TRIES = 3
+#: Seconds in which what is not stuck is done.
+MOMENT = 0.2
 # Windows cannot wait for more at once.
 _MOST = 60 if sys.platform == "win32" else None
-
-
-class WorkerLost(Exception):
-    """A worker died."""
 
 
 class ProcessBackend(Backend):
@@ -80,8 +78,9 @@ class ProcessBackend(Backend):
     def _discard_pool(self) -> None:
         """Kill ``_workers`` and let go of what is left of the pool, if any; must not block for long."""
 
-    def _submit(self, parcel: Parcel, done: Callable[[Parcel | BaseException], None]) -> None:
-        """Have a worker call ``run_parcel(parcel)``, and ``done`` be called with what comes of it."""
+    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+        """Have a worker call ``run_parcel(parcel)``, and ``done`` be called with what comes of it; None, should the
+        pool break. Not with the library's exception, whose traceback would keep the parcel in memory."""
         raise NotImplementedError
 
     def context(self) -> BaseContext:
@@ -192,11 +191,9 @@ class ProcessBackend(Backend):
         """Results of the batch until it is done or the pool is broken."""
         watcher.deadline = deadline
         try:
-            most = (self.ahead + self.workers) * self.chunk_size
-            with (
-                closing(Desk(batch, self.chunk_size, most, watcher)) as desk,
-                closing(self._work_through(desk.parcels())) as parcels,
-            ):
+            desk = Desk(batch, self.chunk_size, (self.ahead + self.workers) * self.chunk_size, watcher)
+            # The desk is closed first, for a library may still ask for more while it ends.
+            with closing(self._work_through(desk.parcels())) as parcels, closing(desk):
                 watcher.waiting_since = time.perf_counter()
                 for parcel in parcels:
                     with watcher.not_waiting():
@@ -213,8 +210,8 @@ class ProcessBackend(Backend):
             Exception: the pool is broken.
         """
         assert self._watcher is not None
-        done: SimpleQueue[Parcel | BaseException] = SimpleQueue()
-        self._watcher.tell(lambda: done.put(WorkerLost()))
+        done: SimpleQueue[Parcel | None] = SimpleQueue()
+        self._watcher.tell(lambda: done.put(None))
 
         def submit(most: int) -> int:
             count = 0
@@ -225,14 +222,14 @@ class ProcessBackend(Backend):
 
         in_flight = submit(self.ahead)
         while in_flight:
-            outcome = done.get()
-            if isinstance(outcome, BaseException):
+            result = done.get()
+            if result is None:
                 break
             in_flight += submit(1) - 1
-            yield outcome
+            yield result
         while not done.empty():  # what was finished before the death is not lost
-            if isinstance(outcome := done.get(), Parcel):
-                yield outcome
+            if result := done.get():
+                yield result
 
 
 def in_background(letting_go: Callable[[], object]) -> threading.Thread:
@@ -247,11 +244,15 @@ def in_background(letting_go: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def hang_up(pool: object, *ends: str) -> None:
-    """Close the caller's own copies of the workers' ends of a pool's pipes, given by attribute, when these are dead.
+def hang_up(waiting: threading.Thread, pool: object, *ends: str) -> None:
+    """Let a thread end that lets go of a pool's dead workers, and may be waiting for more from them.
 
-    Who writes to a worker that is killed in the middle of a large parcel, or reads from it, waits for ever otherwise.
+    Who reads from a worker that was killed in the middle of a large parcel, or writes to it, waits as long as the
+    caller's own copies of the workers' ``ends`` of the pipes, given by attribute, are open.
     """
-    for end in ends:
-        with suppress(AttributeError, OSError):  # another Python may have other names
-            attrgetter(end)(pool).close()
+    waiting.join(MOMENT)
+    if waiting.is_alive():
+        for end in ends:
+            with suppress(AttributeError, OSError):  # another Python may have other names
+                attrgetter(end)(pool).close()
+        waiting.join(5)

@@ -103,6 +103,6 @@ def kill(workers: Iterable[BaseProcess]) -> None:
 
 def end(worker: BaseProcess) -> None:
     """Kill a worker process, stopped or not."""
-    if not wait([worker.sentinel], timeout=0):
+    if worker.pid and not wait([worker.sentinel], timeout=0):  # 0 would be all of us
         with suppress(OSError):
-            os.kill(worker.pid or 0, getattr(signal, "SIGKILL", signal.SIGTERM))
+            os.kill(worker.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
