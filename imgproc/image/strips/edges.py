@@ -40,16 +40,28 @@ def edges(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> 
     # Given gradients, OpenCV does not scale the thresholds of aperture 7 itself.
     unit = 16 if aperture == 7 else 1
     options = _Options(float(p["canny_low"]) / unit, float(p["canny_high"]) / unit, aperture, bool(p["l2gradient"]))
+    parts = list(blocks(rows, source[0].size, _BLOCK))
+    buffers = _Buffers(max(block.stop - block.start for block in parts), source.shape, aperture)
     with _without_ipp():
-        return [_edges_of_block(source, out, block, options) for block in blocks(rows, source[0].size, _BLOCK)]
+        return [_edges_of_block(source, out, block, options, buffers) for block in parts]
 
 
-def _edges_of_block(source: Image, out: Image, rows: Rows, options: _Options) -> Undecided:
-    dx, dy = _gradient(source, rows, options)
+class _Buffers:
+    """Memory for one block after another; to get it anew for each would take a quarter of the time."""
+
+    def __init__(self, rows: int, shape: tuple[int, ...], aperture: int) -> None:
+        rows += 2 * (aperture // 2 + 1) + 2  # those that are borrowed for Sobel and besides, and two guards
+        self.dx, self.dy = (np.empty((rows, *shape[1:]), np.int16) for _ in range(2))
+        self.found = np.empty((rows, shape[1]), np.uint8)
+
+
+def _edges_of_block(source: Image, out: Image, rows: Rows, options: _Options, buffers: _Buffers) -> Undecided:
+    dx, dy = _gradient(source, rows, options, buffers)
     height, width = source.shape[:2]
     above = 2 if rows.start > 0 else 0  # the guard and the borrowed row
-    own = rows.of(out)
-    own[:] = cv2.Canny(dx, dy, options.low, options.high, L2gradient=options.l2)[above : above + len(own)]
+    own, found = rows.of(out), buffers.found[: len(dx)]
+    cv2.Canny(dx, dy, options.low, options.high, edges=found, L2gradient=options.l2)
+    own[:] = found[above : above + len(own)]
 
     def weak(part: Part) -> Image:
         inside = Rows(part.rows.start + above, part.rows.stop + above)
@@ -58,13 +70,13 @@ def _edges_of_block(source: Image, out: Image, rows: Rows, options: _Options) ->
         # With one threshold for both, Canny marks the candidates.
         candidates = cv2.Canny(dx[some], dy[some], options.low, options.low, L2gradient=options.l2)
         top, left = inside.start - y.start, part.columns.start - x.start
-        found = candidates[top : top + inside.stop - inside.start, left : left + part.columns.stop - part.columns.start]
-        return np.bitwise_xor(found, own[slice(*part.rows), slice(*part.columns)])
+        edges = own[slice(*part.rows), slice(*part.columns)]
+        return np.bitwise_xor(candidates[top : top + edges.shape[0], left : left + edges.shape[1]], edges)
 
     return undecided(rows, height, width, weak)
 
 
-def _gradient(source: Image, rows: Rows, options: _Options) -> tuple[Gradient, Gradient]:
+def _gradient(source: Image, rows: Rows, options: _Options, buffers: _Buffers) -> tuple[Gradient, Gradient]:
     """Sobel's dx and dy of the rows, and at a cut of two more: the borrowed row beside it and a guard.
 
     Of the borrowed row only the lengths matter, against which Canny compares those of the row inside. It must have
@@ -74,7 +86,7 @@ def _gradient(source: Image, rows: Rows, options: _Options) -> tuple[Gradient, G
     needed = rows.around(1, height)
     window = needed.around(border, height)
     pixels = window.of(source)
-    dx, dy = (np.empty((len(pixels) + 2, *pixels.shape[1:]), np.int16) for _ in range(2))
+    dx, dy = buffers.dx[: len(pixels) + 2], buffers.dy[: len(pixels) + 2]
     _sobel(pixels, dx[1:-1], dy[1:-1], options.aperture)
     first, last = needed.start - window.start + 1, needed.stop - window.start
     if needed.start < rows.start:
