@@ -45,7 +45,7 @@ from imgproc.image.codecs import decode
 from imgproc.image.operations import OPERATIONS, Image, _without_ipp, parse_parameters
 from imgproc.image.samples import JPEG_QUALITY, KINDS
 from imgproc.image.samples.fields import Canvas
-from imgproc.image.split import StripJob, work_on_strip
+from imgproc.image.split_tasks import StripJob, work_on_strip
 from imgproc.image.strips import STRIPS, Rows, apply, cut
 from imgproc.image.task import Task, pin_threads
 from imgproc.measure.environment import environment, usable_cores
@@ -205,8 +205,10 @@ def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack
             done = passes.over(contender, record.images, out, "measured")
             if error := done.results[0].error:
                 raise SystemExit(f"{contender.technique.label}: {error}")
-            return done.round.wall_seconds, None  # without what it takes to watch over memory
+            return done.round.wall_seconds / contender.copies, None  # without what it takes to watch over memory
 
+        if contender.copies > 1:
+            return Row(FILES, f"{contender.copies} times the file at once, each", run, read_back)
         alone = contender.technique.name == BASELINE
         name = BASELINE if alone else f"{contender.technique.name}, {workers} workers, split={split}"
         targets = FILE_TARGETS if split == "always" else ()
@@ -220,6 +222,11 @@ def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack
         contender.start()
         for split in ("never",) if technique == BASELINE else ("never", "always"):
             yield ours(contender, split)
+    # What these cores can do together when nothing has to be shared or waited for.
+    contender = Contender(TECHNIQUES["multiprocessing"], workers, deadline=DEADLINE, copies=workers)
+    stack.callback(contender.close, kill=True)
+    contender.start()
+    yield ours(contender, "never")
 
 
 def measure(rows: Sequence[Row], rounds: int) -> None:

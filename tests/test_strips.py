@@ -202,7 +202,7 @@ def test_a_strip_writes_its_own_rows_and_only_these(name, color, small_steps):
         out, partials = np.full(STRIPS[name].result_shape(image.shape), 77, np.uint8), []
         for rows in parts:
             outside = np.delete(out, range(*rows), axis=0)
-            partials.append(phase.work(image, out, rows, values, given))
+            partials.append(phase.work(image, rows.of(out), rows, values, given))
             assert np.array_equal(np.delete(out, range(*rows), axis=0), outside)
         given = phase.merge(out, parts, partials)
     assert np.array_equal(out, OPERATIONS[name].apply(before, values))
@@ -217,9 +217,9 @@ def test_a_strip_done_again_changes_nothing(name):
     values, parts, given = parameters(rng), cut(50, 4), None
     out = rng.integers(0, 256, STRIPS[name].result_shape(image.shape), np.uint8)
     for phase in STRIPS[name].phases:
-        phase.work(image, out, parts[1], values, given)
+        phase.work(image, parts[1].of(out), parts[1], values, given)
         out[parts[1].start : parts[1].stop - 3] = 9
-        given = phase.merge(out, parts, [phase.work(image, out, rows, values, given) for rows in parts])
+        given = phase.merge(out, parts, [phase.work(image, rows.of(out), rows, values, given) for rows in parts])
     assert np.array_equal(out, OPERATIONS[name].apply(image, values))
 
 
@@ -229,7 +229,7 @@ def test_what_crosses_a_process_border_is_small(name):
     out, parts, given = np.empty(image.shape, np.uint8), cut(len(image), 4), None
     for phase in STRIPS[name].phases:
         phase = pickle.loads(pickle.dumps(phase))
-        sent = pickle.dumps([phase.work(image, out, rows, DEFAULTS, given) for rows in parts])
+        sent = pickle.dumps([phase.work(image, rows.of(out), rows, DEFAULTS, given) for rows in parts])
         assert len(sent) < image.size // 20
         given = pickle.loads(pickle.dumps(phase.merge(out, parts, pickle.loads(sent))))
     assert np.array_equal(out, OPERATIONS[name].apply(image, DEFAULTS))

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,6 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Options
-from imgproc.errors import UserError
 from imgproc.image import shared
 from imgproc.image.codecs import FORMATS, encode
 from imgproc.image.operations import OPERATIONS, parse_parameters
@@ -31,6 +31,7 @@ LONG = 60.0
 CARRYING = [name for name, t in TECHNIQUES.items() if t.load().capabilities.carries]
 TRAVELLING = [name for name, transfer in TRANSFERS.items() if transfer.carrier]
 WIDTH, HEIGHT = 611, 403
+PROJECT = Path(__file__).resolve().parent.parent
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its shared memory")
 
 
@@ -344,15 +345,39 @@ def test_an_error_in_the_middle_leaves_no_block(source, tmp_path, monkeypatch):
     assert blocks() == []
 
 
-@linux
-def test_too_little_shared_memory_is_said_and_kills_nobody(source, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+LITTLE = """
+import sys
+import numpy as np
+from imgproc.errors import UserError
+from imgproc.image import shared
 
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(UserError, match="not enough shared memory"):
-        through(image_task(0, job(source, tmp_path), "shared"))
-    assert blocks() == []
+block = shared.create(1_500_000, 3)
+block.put(0, np.ones(800_000, np.uint8))
+for more in (lambda: block.put(1, np.ones(1_000_000, np.uint8)), lambda: block.reserve(2, 0, 1_000_000)):
+    try:
+        more()
+    except UserError as problem:
+        print(problem.message)
+print(block.get(0, (800_000,)).sum())
+block.remove()
+"""
+
+
+@linux
+def test_too_little_shared_memory_is_said_and_kills_nobody():
+    """With 1 MB of it, really."""
+    little = 'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", little, "sh"]
+    if not shutil.which("unshare") or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a file system of its own")
+    ran = subprocess.run(
+        [*command, sys.executable, "-c", LITTLE], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)}, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    *told, intact = ran.stdout.splitlines()
+    assert len(told) == 2 and all("not enough shared memory" in words for words in told)
+    assert intact == "800000"
 
 
 def test_who_attaches_does_not_own(monkeypatch):
@@ -367,7 +392,7 @@ def test_who_attaches_does_not_own(monkeypatch):
     assert np.array_equal(other.get(0, (3, 4)), image)
     other.put(1, image.T.copy())
     assert np.array_equal(block.get(1, (4, 3)), image.T)
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match="do not fit"):
         other.put(1, np.zeros((99, 99), np.uint8))
     other.close()
     block.remove()

@@ -29,8 +29,15 @@ class Canvas(Protocol):
     def get(self, slot: int, shape: tuple[int, ...]) -> Image:
         """What is in a slot, not copied."""
 
+    def write(self, slot: int, start: int, data: bytes | memoryview) -> None:
+        """Copy bytes into a slot, from ``start`` on.
+
+        Raises:
+            UserError: there is no more memory.
+        """
+
     def reserve(self, slot: int, start: int, size: int) -> None:
-        """Make sure of memory for so many bytes of a slot before they are written.
+        """Make sure of memory for so many bytes of a slot before they are written through ``get``.
 
         Raises:
             UserError: there is no more.
@@ -53,6 +60,9 @@ class Local:
     def get(self, slot: int, shape: tuple[int, ...]) -> Image:
         return self._slots[slot][: math.prod(shape)].reshape(shape)
 
+    def write(self, slot: int, start: int, data: bytes | memoryview) -> None:
+        self._slots[slot][start : start + len(data)] = np.frombuffer(data, np.uint8)
+
     def reserve(self, slot: int, start: int, size: int) -> None:
         """The system finds memory as it is written to."""
 
@@ -72,6 +82,9 @@ class Shared:
 
     def get(self, slot: int, shape: tuple[int, ...]) -> Image:
         return self._block.get(slot, shape)
+
+    def write(self, slot: int, start: int, data: bytes | memoryview) -> None:
+        self._block.write(slot, start, data)
 
     def reserve(self, slot: int, start: int, size: int) -> None:
         self._block.reserve(slot, start, size)

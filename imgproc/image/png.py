@@ -51,9 +51,21 @@ def encode_piece(image: Image, rows: Rows, *, bilevel: bool = False) -> Piece:
         rows: for less than 2^31 bytes.
         bilevel: the image holds only 0 and 255, and takes one bit per pixel.
     """
+    above = image[rows.start - 1 : rows.start] if rows.start > 0 else None
+    return encode_flow([rows.of(image)], above, bilevel=bilevel)
+
+
+def encode_flow(parts: Iterable[Image], above: Image | None, *, bilevel: bool = False) -> Piece:
+    """Encode the rows of an image in parts that come one after the other.
+
+    Args:
+        parts: as of ``encode_piece``; each may be gone when the next is asked for.
+        above: the row above the first, of shape (1, ...); None for the first row of the image.
+        bilevel: the image holds only 0 and 255, and takes one bit per pixel.
+    """
     stream = deflate.compressobj(1, deflate.DEFLATED, -15)
-    body, adler, length = [_STREAM_HEADER] if rows.start == 0 else [], 1, 0
-    for filtered in _filtered(image, rows, bilevel):
+    body, adler, length = [_STREAM_HEADER] if above is None else [], 1, 0
+    for filtered in _filtered(parts, above, bilevel):
         adler = deflate.adler32(filtered, adler)
         length += filtered.size
         body.append(stream.compress(filtered))
@@ -89,17 +101,18 @@ def adler32_combine(first: int, second: int, length: int) -> int:
     return high % prime << 16 | low % prime
 
 
-def _filtered(image: Image, rows: Rows, bilevel: bool) -> Iterator[Image]:
+def _filtered(parts: Iterable[Image], above: Image | None, bilevel: bool) -> Iterator[Image]:
     """The rows as PNG stores them, each behind the number of its filter, a few at a time."""
-    above = _bytes(image[rows.start - 1 : rows.start], bilevel) if rows.start > 0 else np.uint8(0)
-    for block in blocks(rows, image[0].size, _BLOCK):
-        own = _bytes(block.of(image), bilevel)
-        filtered = np.empty((len(own), own.shape[1] + 1), np.uint8)
-        filtered[:, 0] = _UP
-        filtered[:1, 1:] = own[:1] - above
-        np.subtract(own[1:], own[:-1], out=filtered[1:, 1:])
-        yield filtered
-        above = own[-1:]
+    last = np.uint8(0) if above is None else _bytes(above, bilevel)
+    for part in parts:
+        for block in blocks(Rows(0, len(part)), part[0].size, _BLOCK):
+            own = _bytes(block.of(part), bilevel)
+            filtered = np.empty((len(own), own.shape[1] + 1), np.uint8)
+            filtered[:, 0] = _UP
+            filtered[:1, 1:] = own[:1] - last
+            np.subtract(own[1:], own[:-1], out=filtered[1:, 1:])
+            yield filtered
+            last = own[-1:].copy()
 
 
 def _bytes(pixels: Image, bilevel: bool) -> Image:

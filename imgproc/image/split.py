@@ -1,6 +1,7 @@
 """The plan of one image in strips: decode it, work on its strips, join them, encode them in pieces, write the files.
 
-Decoding is serial; so is the joining, which takes next to no time, and which the caller does itself.
+Decoding is serial; so is the joining, which takes next to no time, and which the caller does itself. A result that
+needs no joining is encoded while it is made, and never whole in memory.
 """
 
 from __future__ import annotations
@@ -13,30 +14,32 @@ from typing import Any
 
 import numpy as np
 
-from imgproc.errors import UserError
-from imgproc.image import png
-from imgproc.image.canvas import Canvas, Handle, canvas, opened
-from imgproc.image.operations import OPERATIONS, Parameters
+from imgproc.image.canvas import Canvas, Handle, canvas
+from imgproc.image.operations import OPERATIONS
 from imgproc.image.plan import after_another, together
-from imgproc.image.strips import STRIPS, Rows, cut
-from imgproc.image.task import (
-    ImageJob,
-    Output,
-    Processed,
-    Stopwatch,
-    Task,
-    TaskResult,
-    read_image,
-    write_output,
-    write_whole,
+from imgproc.image.split_tasks import (
+    SOURCE,
+    Decoding,
+    PieceJob,
+    Room,
+    StripJob,
+    Whole,
+    Writing,
+    decode_onto,
+    encode_strip,
+    encode_whole,
+    make_room,
+    work_on_strip,
+    write_pieces,
 )
+from imgproc.image.strips import STRIPS, Rows, cut
+from imgproc.image.task import ImageJob, Processed, Stopwatch, Task, TaskResult
 
 #: Above so many pixels the operations are done one after the other, so that one result at a time is in memory: what
 #: is needed is then a byte for each byte of the image, one for those of a result, and the encoded result.
 LEAN_PIXELS = 100_000_000
 MERGE = "merge"
 
-_SOURCE = 0
 _SPARE = 1.01, 1 << 16  # what deflating may add to what it cannot shrink
 Steps = Generator[list[Task], list[TaskResult], Any]
 
@@ -60,21 +63,47 @@ def split_image(
     slot_bytes = int(pixels * _SPARE[0]) + size[0] + _SPARE[1]
     try:
         lean = math.prod(size) > LEAN_PIXELS
-        slots = 1 + 2 * (1 if lean else len(job.outputs))
-        with canvas(slot_bytes, slots, across_processes=across_processes) as (own, handle):
+        slots = _slots(job, lean)
+        used = 1 + max(box for _, box in slots)
+        with canvas(slot_bytes, used, across_processes=across_processes) as (own, handle):
             rows = cut(size[0], strips)
-            decoded = yield [Task(index, decode_onto, _Decoding(job, handle, slots))]
-            shape = _values(decoded)[0]
+            first = [Task(index, decode_onto, Decoding(job, handle, used))]
+            if across_processes and not lean:
+                first.append(Task(index, make_room, Room(handle, _rooms(job, size, slots))))
+            shape = _values((yield first))[0]
             if shape[0] != size[0]:
                 rows = cut(shape[0], strips)
-            split = _Split(index, job, own, handle, shape, rows, lean, caller)
+            split = _Split(index, job, own, handle, shape, rows, caller)
             run = after_another if lean else together
-            with closing(run([split.steps(k) for k in range(len(job.outputs))])) as steps:
+            each = [split.steps(*output, *slot) for output, slot in zip(job.outputs, slots, strict=True)]
+            with closing(run(each)) as steps:
                 outputs = yield from steps
         done = Processed(shape[1], shape[0], tuple(outputs))
         return TaskResult(index, done, caller_spans=tuple(caller.spans))
     except _Failed as failure:
         return TaskResult(index, error=str(failure), caller_spans=tuple(caller.spans))
+
+
+def _slots(job: ImageJob, lean: bool) -> list[tuple[int, int]]:
+    """For each output the slot of its pixels, 0 where they are never whole, and that of its file's pieces."""
+    slots, free = [], SOURCE + 1
+    for name, _ in job.outputs:
+        pixels = 0 if _flows(job, name) else free
+        slots.append((pixels, max(free, pixels + 1)))
+        if not lean:
+            free = slots[-1][1] + 1
+    return slots
+
+
+def _rooms(job: ImageJob, size: tuple[int, int], slots: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The slots of pixels, and how many bytes will be in each."""
+    shape = (*size, 3) if job.color else size
+    sizes = [math.prod(STRIPS[name].result_shape(shape)) for name, _ in job.outputs]
+    return tuple((slot, size) for (slot, _), size in zip(slots, sizes, strict=True) if slot)
+
+
+def _flows(job: ImageJob, operation: str) -> bool:
+    return STRIPS[operation].flows and job.format == "png"
 
 
 def _values(results: Sequence[TaskResult]) -> list[Any]:
@@ -94,166 +123,36 @@ class _Split:
     handle: Handle
     shape: tuple[int, ...]
     rows: tuple[Rows, ...]
-    lean: bool  # all results go through the same two slots
     caller: Stopwatch
 
-    def steps(self, number: int) -> Steps:
-        """The phases of one output, the number-th; returns its ``Output``."""
-        name, path = self.job.outputs[number]
-        operation, slot = STRIPS[name], 1 + (0 if self.lean else 2 * number)
-        given = None
-        for k, phase in enumerate(operation.phases):
+    def steps(self, name: str, path: str, slot: int, box: int) -> Steps:
+        """The phases of one output; returns its ``Output``."""
+        operation = STRIPS[name]
+        shape, given = operation.result_shape(self.shape), None
+        flows = _flows(self.job, name)
+        for k, phase in enumerate(operation.phases[:-1] if flows else operation.phases):
             one = StripJob(self.handle, self.shape, slot, name, k, Rows(0, 0), self.job.parameters, given)
             results = yield self._per_strip(work_on_strip, [replace(one, rows=rows) for rows in self.rows])
             with self.caller.stage(MERGE):
-                out = self.canvas.get(slot, operation.result_shape(self.shape))
+                out = self.canvas.get(slot, shape) if phase.writes else np.empty(0, np.uint8)
                 given = phase.merge(out, self.rows, _values(results))
                 del out
-        shape = operation.result_shape(self.shape)
         if self.job.format != "png":
-            whole = _Whole(self.handle, shape, slot, self.job, name, path)
+            whole = Whole(self.handle, shape, slot, self.job, name, path)
             return _values((yield [Task(self.index, encode_whole, whole)]))[0]
-        return (yield from self._png(name, path, shape, slot))
+        pieces = [
+            PieceJob(self.handle, self.shape, slot, name, rows, self.job.parameters, given, box, *room)
+            for rows, room in zip(self.rows, self._rooms(), strict=True)
+        ]
+        placed = _values((yield self._per_strip(encode_strip, pieces)))
+        writing = Writing(self.handle, box, shape, OPERATIONS[name].bilevel, name, path, placed)
+        return _values((yield [Task(self.index, write_pieces, writing)]))[0]
 
-    def _png(self, name: str, path: str, shape: tuple[int, ...], slot: int) -> Steps:
-        box, bilevel = slot + 1, OPERATIONS[name].bilevel
+    def _rooms(self) -> list[tuple[int, int]]:
+        """Where in its box the piece of each strip begins, and the bytes it has there."""
         places = [self.canvas.slot_bytes * rows.start // self.shape[0] for rows in self.rows]
         ends = [*places[1:], self.canvas.slot_bytes]
-        jobs = [
-            PieceJob(self.handle, shape, slot, box, rows, bilevel, place, end - place)
-            for rows, place, end in zip(self.rows, places, ends, strict=True)
-        ]
-        pieces = _values((yield self._per_strip(encode_strip, jobs)))
-        written = yield [Task(self.index, write_pieces, _Writing(self.handle, box, shape, bilevel, name, path, pieces))]
-        return _values(written)[0]
+        return [(place, end - place) for place, end in zip(places, ends, strict=True)]
 
     def _per_strip(self, work: Any, payloads: Sequence[Any]) -> list[Task]:
         return [Task(self.index, work, payload, part=k) for k, payload in enumerate(payloads)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoding:
-    job: ImageJob
-    handle: Handle
-    slots: int
-
-
-def decode_onto(payload: _Decoding, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode the image onto its canvas and make room for its results; returns its shape."""
-    image = read_image(payload.job, stopwatch)
-    with opened(payload.handle) as canvas, stopwatch.stage("decode"):
-        if image.nbytes > canvas.slot_bytes:
-            raise UserError("This image is larger than its header says.")
-        canvas.hold(_SOURCE, image)
-        for slot in range(1, payload.slots):
-            canvas.make(slot)
-    return image.shape
-
-
-@dataclass(frozen=True, slots=True)
-class StripJob:
-    """One phase of an operation on one strip; ``given`` is what the phase before was merged to."""
-
-    handle: Handle
-    shape: tuple[int, ...]
-    slot: int
-    operation: str
-    phase: int
-    rows: Rows
-    parameters: Parameters
-    given: Any
-
-
-def work_on_strip(job: StripJob, stopwatch: Stopwatch) -> Any:
-    """Returns the strip's part of what the phase is merged to."""
-    operation = STRIPS[job.operation]
-    shape = operation.result_shape(job.shape)
-    row = math.prod(shape[1:])
-    with opened(job.handle) as canvas, stopwatch.stage(job.operation):
-        canvas.reserve(job.slot, job.rows.start * row, (job.rows.stop - job.rows.start) * row)
-        source, out = canvas.get(_SOURCE, job.shape), canvas.get(job.slot, shape)
-        found = operation.phases[job.phase].work(source, out, job.rows, job.parameters, job.given)
-        del source, out
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class PieceJob:
-    """One strip of a result to be encoded into ``room`` bytes of the slot ``box`` from ``place`` on."""
-
-    handle: Handle
-    shape: tuple[int, ...]
-    slot: int
-    box: int
-    rows: Rows
-    bilevel: bool
-    place: int
-    room: int
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An encoded piece: where it lies in its box, or itself where it did not fit; see ``png.Piece``."""
-
-    place: int
-    size: int
-    adler: int
-    length: int
-    chunk: bytes | memoryview | None = None
-
-
-def encode_strip(job: PieceJob, stopwatch: Stopwatch) -> Placed:
-    """Encode a strip and leave it in the box."""
-    with opened(job.handle) as canvas, stopwatch.stage("encode"):
-        piece = png.encode_piece(canvas.get(job.slot, job.shape), job.rows, bilevel=job.bilevel)
-        size = len(piece.chunk)
-        if size > job.room:
-            return Placed(0, size, piece.adler, piece.length, piece.chunk)
-        canvas.reserve(job.box, job.place, size)
-        canvas.get(job.box, (canvas.slot_bytes,))[job.place : job.place + size] = np.frombuffer(piece.chunk, np.uint8)
-    return Placed(job.place, size, piece.adler, piece.length)
-
-
-@dataclass(frozen=True, slots=True)
-class _Writing:
-    handle: Handle
-    box: int
-    shape: tuple[int, ...]
-    bilevel: bool
-    operation: str
-    path: str
-    pieces: list[Placed]
-
-
-def write_pieces(job: _Writing, stopwatch: Stopwatch) -> Output:
-    """Write the file of encoded pieces."""
-    with opened(job.handle) as canvas, stopwatch.stage("write"):
-        return Output(job.operation, job.path, _write(job, canvas))
-
-
-def _write(job: _Writing, canvas: Canvas) -> int:
-    """Returns the size of the file; on return no view of the canvas is left."""
-    box = canvas.get(job.box, (canvas.slot_bytes,)).data
-    found = [
-        png.Piece(p.chunk if p.chunk is not None else box[p.place : p.place + p.size], p.adler, p.length)
-        for p in job.pieces
-    ]
-    parts = png.join(job.shape, found, bilevel=job.bilevel)
-    write_whole(job.path, *parts)
-    return sum(map(len, parts))
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    handle: Handle
-    shape: tuple[int, ...]
-    slot: int
-    job: ImageJob
-    operation: str
-    path: str
-
-
-def encode_whole(job: _Whole, stopwatch: Stopwatch) -> Output:
-    """Encode a whole result in a format that knows no pieces, and write it."""
-    with opened(job.handle) as canvas:
-        return write_output(job.job, job.operation, job.path, canvas.get(job.slot, job.shape), stopwatch)

@@ -42,16 +42,25 @@ class Span:
 
 
 class Stopwatch:
-    """Collects the spans of one task."""
+    """Collects the spans of one task. A stage within another interrupts it: no two spans are at the same time."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
+        self._stage: str | None = None
+        self._since = 0.0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
+        outer = self._stage
+        self._turn_to(name)
         yield
-        self.spans.append(Span(name, start, time.perf_counter()))
+        self._turn_to(outer)
+
+    def _turn_to(self, stage: str | None) -> None:
+        now = time.perf_counter()
+        if self._stage is not None:
+            self.spans.append(Span(self._stage, self._since, now))
+        self._stage, self._since = stage, now
 
 
 Work = Callable[[Any, Stopwatch], Any]

@@ -7,7 +7,7 @@ found is merged before the next. Who runs the strips, and how they reach the pix
     out = numpy.empty(STRIPS[name].result_shape(source.shape), numpy.uint8)
     given = None
     for phase in STRIPS[name].phases:
-        partials = [phase.work(source, out, rows, parameters, given) for rows in strips]   # in parallel
+        partials = [phase.work(source, rows.of(out), rows, parameters, given) for rows in strips]   # in parallel
         given = phase.merge(out, strips, partials)
 """
 
@@ -28,7 +28,7 @@ __all__ = ["STRIPS", "Phase", "Rows", "StripOperation", "apply", "cut"]
 STRIPS: dict[str, StripOperation] = {
     "canny": StripOperation((Phase(edges.edges, edges.finish),), gray=True),
     "gaussian": StripOperation((Phase(filters.blur),)),
-    "equalize": StripOperation((Phase(filters.histogram, filters.table), Phase(filters.equalize))),
+    "equalize": StripOperation((Phase(filters.histogram, filters.table, writes=False), Phase(filters.equalize))),
 }
 
 Map = Callable[[Callable[[Rows], Any], Sequence[Rows]], Iterable[Any]]
@@ -57,4 +57,4 @@ def apply(name: str, source: Image, parameters: Parameters, strips: Sequence[Row
 
 
 def _work(phase: Phase, source: Image, out: Image, parameters: Parameters, given: Any, rows: Rows) -> Any:
-    return phase.work(source, out, rows, parameters, given)
+    return phase.work(source, rows.of(out), rows, parameters, given)

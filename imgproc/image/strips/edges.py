@@ -43,7 +43,10 @@ def edges(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> 
     parts = list(blocks(rows, source[0].size, _BLOCK))
     buffers = _Buffers(max(block.stop - block.start for block in parts), source.shape, aperture)
     with _without_ipp():
-        return [_edges_of_block(source, out, block, options, buffers) for block in parts]
+        return [
+            _edges_of_block(source, out[block.start - rows.start : block.stop - rows.start], block, options, buffers)
+            for block in parts
+        ]
 
 
 class _Buffers:
@@ -59,9 +62,9 @@ def _edges_of_block(source: Image, out: Image, rows: Rows, options: _Options, bu
     dx, dy = _gradient(source, rows, options, buffers)
     height, width = source.shape[:2]
     above = 2 if rows.start > 0 else 0  # the guard and the borrowed row
-    own, found = rows.of(out), buffers.found[: len(dx)]
+    found = buffers.found[: len(dx)]
     cv2.Canny(dx, dy, options.low, options.high, edges=found, L2gradient=options.l2)
-    own[:] = found[above : above + len(own)]
+    out[:] = found[above : above + len(out)]
 
     def weak(part: Part) -> Image:
         inside = Rows(part.rows.start + above, part.rows.stop + above)
@@ -70,7 +73,7 @@ def _edges_of_block(source: Image, out: Image, rows: Rows, options: _Options, bu
         # With one threshold for both, Canny marks the candidates.
         candidates = cv2.Canny(dx[some], dy[some], options.low, options.low, L2gradient=options.l2)
         top, left = inside.start - y.start, part.columns.start - x.start
-        edges = own[slice(*part.rows), slice(*part.columns)]
+        edges = out[slice(*part.rows), slice(*part.columns)]
         return np.bitwise_xor(candidates[top : top + edges.shape[0], left : left + edges.shape[1]], edges)
 
     return undecided(rows, height, width, weak)

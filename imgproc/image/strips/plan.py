@@ -13,6 +13,10 @@ from imgproc.image.operations import Image, Parameters
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
+# Elements (pixels times channels) of a result worked on at a time where it need not be whole: few enough to stay in
+# the processor's cache, and enough for the rows that a blur borrows not to matter.
+_BLOCK = 1 << 22
+
 
 class Rows(NamedTuple):
     """The rows from ``start`` up to, not including, ``stop``."""
@@ -29,9 +33,10 @@ class Rows(NamedTuple):
         return image[self.start : self.stop]
 
 
-#: ``work(source, out, rows, parameters, given)`` reads any row of ``source``, writes no row of ``out`` but its own,
-#: and returns a small thing that can be pickled. The same call again does the same again, whatever became of the
-#: first, so that a strip whose worker died is simply run anew. ``given`` is what the phase before was merged to.
+#: ``work(source, out, rows, parameters, given)`` reads any row of ``source``, writes to ``out``, which is these rows
+#: of the result, and returns a small thing that can be pickled. The same call again does the same again, whatever
+#: became of the first, so that a strip whose worker died is simply run anew. ``given`` is what the phase before was
+#: merged to.
 Work = Callable[[Image, Image, Rows, Parameters, Any], Any]
 
 #: ``merge(out, strips, partials)`` joins what the strips returned, in their order; it may write anywhere in ``out``.
@@ -45,10 +50,12 @@ def nothing(out: Image, strips: Sequence[Rows], partials: Sequence[Any]) -> None
 @dataclass(frozen=True)
 class Phase:
     """``work`` is done on every strip, in any order, at once, wherever ``source`` and ``out`` are within reach;
-    then ``merge`` once, serially. Both are functions of a module, so that they travel by name."""
+    then ``merge`` once, serially. Both are functions of a module, so that they travel by name. A phase that does not
+    ``write`` needs no ``out``."""
 
     work: Work
     merge: Merge = nothing
+    writes: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,23 @@ class StripOperation:
 
     phases: tuple[Phase, ...]
     gray: bool = False
+
+    @property
+    def flows(self) -> bool:
+        """Whether rows are final once the last phase has worked on them; so they can be used block by block, and the
+        result need never be whole in memory."""
+        return self.phases[-1].merge is nothing
+
+    def flow(self, source: Image, rows: Rows, parameters: Parameters, given: Any) -> Iterator[Image]:
+        """These rows of the result, a block at a time; each is gone when the next is asked for. ``given`` is what the
+        phase before the last was merged to."""
+        shape = self.result_shape(source.shape)
+        parts = list(blocks(rows, source[0].size, _BLOCK))
+        memory = np.empty((max(part.stop - part.start for part in parts), *shape[1:]), np.uint8)
+        for part in parts:
+            out = memory[: part.stop - part.start]
+            self.phases[-1].work(source, out, part, parameters, given)
+            yield out
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of ``out``, which may be uninitialized, for a ``source`` of this shape."""
