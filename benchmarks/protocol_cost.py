@@ -1,10 +1,10 @@
 """What measuring costs beside what is measured: where the time of whole comparisons goes.
 
-    python benchmarks/protocol_cost.py [--runs 3] [--budget 30] [--rounds 6] [--images 12] [--megapixels 3]
+    python benchmarks/protocol_cost.py [--runs 3] [--budget 60] [--rounds 6] [--images 12] [--megapixels 3]
         [--workers N] [--technique NAME ...] [--previews] [--profile]
 
 Each run is a whole comparison of all techniques (or of those named) on drawn pictures, as the command line makes
-it. Its total, from handing over the images to the finished record, is split by what the run itself reports:
+it. Its total, from the first start of workers to the finished record, is split by what the run itself reports:
 
     rounds     the timed passes
     warm-up    everybody's first pass, timed like a round but not counted: it makes the results, or the files that
@@ -56,7 +56,7 @@ class Phases:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._now, self._since, self._passes = "before", time.perf_counter(), 0
+        self._now, self._since, self._passes = "before", 0.0, 0
         self._checked = "hashes"  # what is read back before anybody warms up are the results
 
     def __call__(self, progress: Progress) -> None:
@@ -68,7 +68,7 @@ class Phases:
 
     def end(self, phase: str = "after") -> None:
         now = time.perf_counter()
-        self.seconds[self._now] += now - self._since
+        self.seconds[self._now] += now - (self._since or now)
         self._now, self._since = phase, now
 
 
@@ -111,7 +111,7 @@ def show(name: str, parts: dict[str, float]) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--budget", type=float, default=30.0)
+    parser.add_argument("--budget", type=float, default=60.0)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--megapixels", type=float, default=3.0)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from imgproc.measure import memory
-from imgproc.measure.memory import PeakMemory, full, own_tree, resident
+from imgproc.measure.memory import PeakMemory, full, own_tree, resident, started_since
 
 MB = 1_000_000
 SIZE = 60 * MB
@@ -73,6 +73,19 @@ def test_what_this_process_takes_and_gives_back_is_seen():
         del held
         time.sleep(0.1)
     assert peak.bytes - before == pytest.approx(SIZE, rel=0.1)
+
+
+def test_processes_are_known_by_when_they_began():
+    old = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    time.sleep(1.2)
+    moment = time.time()
+    new = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        found = started_since(moment)
+        assert new.pid in found and old.pid not in found and os.getpid() not in found
+    finally:
+        for process in (old, new):
+            process.communicate(b"\n")
 
 
 def test_workers_are_summed():

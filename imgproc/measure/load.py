@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,7 +27,12 @@ def busy_seconds() -> float:
 def tree_cpu_seconds() -> float:
     """CPU time that this process and its descendants used so far, with those that have ended (where the system
     keeps account of them)."""
-    return sum(map(_cpu_seconds, own_tree()))
+    return cpu_seconds(own_tree())
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """CPU time that these processes used so far, with their children that have ended."""
+    return sum(map(_cpu_seconds, pids))
 
 
 def _cpu_seconds(pid: int) -> float:

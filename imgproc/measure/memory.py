@@ -21,6 +21,7 @@ COST = 0.005
 SAMPLE_SECONDS, FULL_SECONDS = 0.02, 1.0
 
 _PROC = Path("/proc")
+_INEXACT = 1.0  # seconds; psutil knows when a process began no better, as Linux tells when it was booted in these
 
 
 def own_tree(proc: Path = _PROC) -> list[int]:
@@ -36,6 +37,16 @@ def own_tree(proc: Path = _PROC) -> list[int]:
     for pid in tree:
         tree += _children(f"{proc}/{pid}/task")
     return tree
+
+
+def started_since(moment: float) -> list[int]:
+    """Those of this process's descendants that began at this ``time.time()`` or later, or a second before."""
+    new = []
+    for pid in own_tree():
+        with suppress(psutil.Error):
+            if psutil.Process(pid).create_time() >= moment - _INEXACT:
+                new.append(pid)
+    return new
 
 
 def _children(threads: str) -> list[int]:

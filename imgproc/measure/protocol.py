@@ -19,8 +19,8 @@ from imgproc.image.plan import Plan, numbered
 from imgproc.image.task import Span, TaskResult
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import derive, derive_weak, typical_spans
-from imgproc.measure.load import tree_cpu_seconds
-from imgproc.measure.memory import PeakMemory, own_tree
+from imgproc.measure.load import cpu_seconds
+from imgproc.measure.memory import PeakMemory, own_tree, started_since
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 
 OnResult = Callable[[TaskResult], None]
@@ -119,11 +119,13 @@ class Contender:
         """
         parts: list[Part] = []
         with closing(plan), self._memory as memory:
-            cpu_before = tree_cpu_seconds()
+            began, cpu_before = time.time(), cpu_seconds(self.processes)
             start = self.clock()
             results, ends = self._carry_out(plan, parts, on_result)
             wall = self.clock() - start
-            cpu = max(0.0, tree_cpu_seconds() - cpu_before)
+            if any(part.result.attempts > 1 for part in parts):  # workers were replaced
+                self.processes += [pid for pid in started_since(began) if pid not in self.processes]
+            cpu = max(0.0, cpu_seconds(self.processes) - cpu_before)
         for part in parts:
             self._check(part.result)
         moved = [part.result.bytes_moved for part in parts if part.result.bytes_moved is not None]

@@ -190,8 +190,7 @@ class _Execution:
         begin = time.perf_counter()
         images = self._sample(first)
         if not self.places.previews:
-            with self.passes.ready(self.main):
-                self._check_results(images)
+            self._check_results(images)
         self._warm_up(images)
         load = MachineLoad()
         load.start()

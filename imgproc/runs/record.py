@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -146,7 +146,7 @@ class Record:
         return technique.first_round_seconds if made else technique.median_seconds
 
     def to_dict(self) -> dict[str, Any]:
-        record = asdict(self)
+        record = _plain(self)
         settings = record["settings"]
         # The parameters stand beside the other settings, as DESIGN's schema has them.
         record["settings"] = {**settings.pop("parameters"), **settings}
@@ -195,6 +195,19 @@ class Record:
 
 
 T = TypeVar("T")
+
+
+def _plain(value: Any) -> Any:
+    """As ``dataclasses.asdict``, but what cannot be changed is not copied: a record may hold 100,000 spans."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if is_dataclass(value):
+        return {name: _plain(one) for name, one in vars(value).items()}
+    return value
 
 
 def _names(kind: type) -> list[str]:
