@@ -1,7 +1,8 @@
 """The plan of one image in strips: decode it, work on its strips, join them, encode them in pieces, write the files.
 
-Decoding is serial; so is the joining, which takes next to no time, and which the caller does itself. A result that
-needs no joining is encoded while it is made, and never whole in memory.
+Decoding is serial, but for files that are stored in strips themselves; so is the joining, which takes next to no
+time, and which the caller does itself. A result that needs no joining is encoded while it is made, and never whole in
+memory.
 """
 
 from __future__ import annotations
@@ -14,18 +15,21 @@ from typing import Any
 
 import numpy as np
 
+from imgproc.image import tiff
 from imgproc.image.canvas import Canvas, Handle, canvas
 from imgproc.image.operations import OPERATIONS
 from imgproc.image.plan import after_another, together
 from imgproc.image.split_tasks import (
     SOURCE,
     Decoding,
+    PartDecoding,
     PieceJob,
     Room,
     StripJob,
     Whole,
     Writing,
     decode_onto,
+    decode_part,
     encode_strip,
     encode_whole,
     make_room,
@@ -67,7 +71,9 @@ def split_image(
         used = 1 + max(box for _, box in slots)
         with canvas(slot_bytes, used, across_processes=across_processes) as (own, handle):
             rows = cut(size[0], strips)
-            first = [Task(index, decode_onto, Decoding(job, handle, used))]
+            for slot in range(used):
+                own.make(slot)
+            first = _decoding(index, job, size, strips, handle)
             if across_processes and not lean:
                 first.append(Task(index, make_room, Room(handle, _rooms(job, size, slots))))
             shape = _values((yield first))[0]
@@ -82,6 +88,15 @@ def split_image(
         return TaskResult(index, done, caller_spans=tuple(caller.spans))
     except _Failed as failure:
         return TaskResult(index, error=str(failure), caller_spans=tuple(caller.spans))
+
+
+def _decoding(index: int, job: ImageJob, size: tuple[int, int], strips: int, handle: Handle) -> list[Task]:
+    """Tasks that decode the image, each a part of it where the file allows that; all return its shape."""
+    parts = tiff.pieces(job.source, strips)
+    if not parts or parts[-1].rows.stop != size[0]:
+        return [Task(index, decode_onto, Decoding(job, handle))]
+    shape = (*size, 3) if job.color else size
+    return [Task(index, decode_part, PartDecoding(job, handle, shape, part), part=k) for k, part in enumerate(parts)]
 
 
 def _slots(job: ImageJob, lean: bool) -> list[tuple[int, int]]:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from imgproc.errors import UserError
-from imgproc.image import png
+from imgproc.image import png, tiff
 from imgproc.image.canvas import Canvas, Handle, opened
+from imgproc.image.codecs import decode
 from imgproc.image.operations import OPERATIONS, Image, Parameters
 from imgproc.image.strips import STRIPS, Rows
 from imgproc.image.task import ImageJob, Output, Stopwatch, read_image, write_output, write_whole
@@ -24,19 +25,39 @@ SOURCE = 0
 class Decoding:
     job: ImageJob
     handle: Handle
-    slots: int
 
 
 def decode_onto(payload: Decoding, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode the image onto its canvas and make room for its results; returns its shape."""
+    """Decode the image onto its canvas; returns its shape."""
     image = read_image(payload.job, stopwatch)
     with opened(payload.handle) as canvas, stopwatch.stage("decode"):
         if image.nbytes > canvas.slot_bytes:
             raise UserError("This image is larger than its header says.")
         canvas.hold(SOURCE, image)
-        for slot in range(1, payload.slots):
-            canvas.make(slot)
     return image.shape
+
+
+@dataclass(frozen=True, slots=True)
+class PartDecoding:
+    """Some rows of an image of this shape."""
+
+    job: ImageJob
+    handle: Handle
+    shape: tuple[int, ...]
+    piece: tiff.Piece
+
+
+def decode_part(part: PartDecoding, stopwatch: Stopwatch) -> tuple[int, ...]:
+    """Decode some rows of the image onto its canvas; returns the shape of the whole."""
+    rows = part.piece.rows
+    with stopwatch.stage("read"):
+        data = part.piece.read(part.job.source)
+    with opened(part.handle) as canvas, stopwatch.stage("decode"):
+        image = decode(data, color=part.job.color)
+        if image.shape != (rows.stop - rows.start, *part.shape[1:]):
+            raise UserError("This image is not of the size that its header says.")
+        canvas.write(SOURCE, rows.start * math.prod(part.shape[1:]), image.data.cast("B"))
+    return part.shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from imgproc.backends import BASELINE
 from imgproc.errors import UserError
 from imgproc.measure.derive import typical_spans
+from imgproc.measure.results import TechniqueMeasurement
 from imgproc.runs.findings import listed
 from imgproc.runs.record import ImageRecord, Record
 from imgproc.runs.units import counted, seconds
@@ -108,20 +109,21 @@ def explain(record: Record) -> list[str]:
             if len(cut) == 1
             else ("because left whole they would have held up the end")
         )
-    return [f"{who} {were} cut into strips, {why}.", *_limit(record, main.split)]
+    return [f"{who} {were} cut into strips, {why}.", *_limit(record, main)]
 
 
-def _limit(record: Record, split: Sequence[int]) -> list[str]:
+def _limit(record: Record, main: TechniqueMeasurement) -> list[str]:
     """The most that strips can gain by Amdahl's law, from the stages of the baseline."""
     baseline = next((t for t in record.techniques if t.name == BASELINE and t.spans), None)
     if baseline is None:
         return []
-    spans = [span for span in typical_spans(baseline) if span.image in split]
+    spans = [span for span in typical_spans(baseline) if span.image in main.split]
     whole = sum(span.end - span.start for span in spans)
-    serial = sum(span.end - span.start for span in spans if span.stage in SERIAL_STAGES)
+    in_parts = {span.image for span in main.spans if span.stage in SERIAL_STAGES and span.part is not None}
+    serial = sum(s.end - s.start for s in spans if s.stage in SERIAL_STAGES and s.image not in in_parts)
     if not 0 < serial < whole:
         return []
-    of = "it" if len(split) == 1 else "them"
+    of = "it" if len(main.split) == 1 else "them"
     return [
         f"Of the {seconds(whole)} that one worker needs for {of}, {seconds(serial)} of reading and decoding cannot be "
         f"split: no more than {whole / serial:.1f} times as fast, however many workers."
