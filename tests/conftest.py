@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,12 @@ from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
 from imgproc.web.serving import listen, wsgi_server
+
+
+def pytest_configure() -> None:
+    # A shell that starts the tests in the background makes them, and all that they start, deaf to Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -108,8 +108,8 @@ class Passes:
             tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known)))
         hashes: Hashes = {}
         # By threads of our own, on every core, whatever the technique: this is no part of what it is measured by.
-        with ThreadPoolExecutor(usable_cores()) as threads:
-            for result in threads.map(run_task, tasks):
+        with ThreadPoolExecutor(usable_cores()) as threads, closing(threads.map(run_task, tasks)) as results:  # type: ignore[type-var]
+            for result in results:
                 self._told(result)
                 if result.value is None:
                     raise BackendError(f"what it wrote could not be read back: {result.error}")
