@@ -266,6 +266,7 @@ def test_only_hostile_files_make_no_run(live):
     assert only_type.status_code == 415
 
 
+@pytest.mark.slow
 def test_a_thousand_files_in_one_post(live):
     data = [jpeg(64, 48, n) for n in range(10)]
     answer = live.post([(f"same name {n % 7}.jpg", data[n % 10]) for n in range(1000)], mode="parallel", rounds="1")
@@ -304,6 +305,7 @@ def test_cancel_again_and_delete_by_the_owner_only(live):
 VICTIMS = ["worker", "runner", "app"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is a Unix thing")
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_kill_9_in_the_middle_of_fifty_images_loses_nothing(victim, tmp_path):

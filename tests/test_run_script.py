@@ -225,6 +225,7 @@ def test_missing_ensurepip_gets_the_command_that_mends_it(tmp_path: Path) -> Non
     assert not (project.root / ".venv").exists()
 
 
+@pytest.mark.slow
 def test_what_pip_said_is_shown_and_the_next_start_repairs(tmp_path: Path) -> None:
     project = Tiny(tmp_path / "lab")
     project.lock("tiny==1.0 --hash=sha256:" + "0" * 64 + "\n")
@@ -240,6 +241,7 @@ def test_what_pip_said_is_shown_and_the_next_start_repairs(tmp_path: Path) -> No
     assert project.installed == {"tiny-1.0"}
 
 
+@pytest.mark.slow
 @posix
 def test_ctrl_c_and_two_set_ups_at_once(tmp_path: Path) -> None:
     """An index that never answers holds pip, while Ctrl-C comes and while a second set-up starts."""

@@ -94,8 +94,8 @@ def test_makespan_is_between_its_bounds(costs, workers):
     assert max([*costs, sum(costs) / workers]) - 1e-9 <= span <= sum(costs) / workers + max(costs, default=0) + 1e-9
 
 
-def test_strips_are_a_few_per_worker_but_not_tiny():
-    assert strips_of(image(0, 24), 2) == 6
+def test_strips_are_two_per_worker_but_not_tiny():
+    assert strips_of(image(0, 24), 2) == 4
     assert strips_of(image(0, 1.0), 16) == 5
     assert strips_of(image(0, 0.01), 16) == 2
 
