@@ -1,0 +1,100 @@
+"""What the programs ask of a device, how they cut the work for it, and what they keep on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+#: A flat array on a device; what it is only its adapter knows.
+Array = Any
+#: A flat array on the host.
+Host = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How work is cut into blocks. No pixel depends on it; the defaults suit every GPU since Turing."""
+
+    copies: int = 32  #: of the histogram in every block
+    blur_words: int = 32  #: width of a tile of blur, in words
+    edge_pixels: int = 64  #: width of a tile of edges, a multiple of 32
+    blur_rows: int = 64  #: rows of a tile of blur, with those it borrows unless these are many
+    staged: int = 8  #: pairs of rows that a block of blur fetches at a time, an even number
+    edge_rows: int = 32  #: rows of a tile of edges, an even number; fewer where shared memory is too small
+    threads: int = 256  #: of a block
+    counting_threads: int = 512  #: of a block that counts, as it has much to clear and to add
+    shared_bytes: int = 48 << 10  #: what every GPU gives a block without being asked in a special way
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """Those that the kernels are compiled with, by their names there."""
+        return {"COPIES": self.copies, "BLUR_WORDS": self.blur_words, "EDGE_PIXELS": self.edge_pixels}
+
+
+@dataclass
+class Kept:
+    """Buffers that stay on a device from image to image, by name: each with its size and what it was filled with."""
+
+    arrays: dict[str, Array] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    contents: dict[str, object] = field(default_factory=dict)
+
+
+class Device(Protocol):
+    """One stream of work on a GPU. What it is asked for is done in order, but maybe not before the call returns.
+
+    Two streams share no buffers. Raises what its library raises, above all when device memory is used up; after an
+    error in a kernel, what is kept may be wrong, and the device must not be used again.
+    """
+
+    sizes: Sizes
+    processors: int  #: multiprocessors of the GPU
+    kept: Kept  #: for the functions below
+
+    def empty(self, count: int, dtype: npt.DTypeLike) -> Array:
+        """An array of ``count`` elements, not initialized."""
+
+    def upload(self, host: Host, array: Array) -> None:
+        """Copy ``host`` to the beginning of ``array``; it must not change until that is done (see ``wait``)."""
+
+    def download(self, array: Array, host: Host) -> None:
+        """Fill ``host`` from the beginning of ``array``; it is there after ``wait``."""
+
+    def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
+        """Run a kernel in ``grid`` blocks of ``block`` threads, each block with so many bytes of shared memory."""
+
+    def wait(self) -> None:
+        """Return when all that was asked for is done."""
+
+
+def buffer(device: Device, name: str, count: int, dtype: npt.DTypeLike) -> Array:
+    """The buffer of this name, with at least ``count`` elements; its content stays unless it must grow."""
+    kept = device.kept
+    if kept.counts.get(name, -1) < count:
+        for known in (kept.arrays, kept.counts, kept.contents):
+            known.pop(name, None)  # the old one is free before the new one is asked for
+        kept.arrays[name] = device.empty(count, dtype)
+        kept.counts[name] = count
+    return kept.arrays[name]
+
+
+def filled(device: Device, name: str, key: object, make: Callable[[], Host]) -> Array:
+    """The buffer of this name with what ``make`` gives, which is asked only if ``key`` is not what it was last."""
+    kept = device.kept
+    if kept.contents.get(name) != key:
+        host = make()
+        array = buffer(device, name, host.size, host.dtype)
+        device.upload(host, array)
+        device.wait()  # as ``host`` ends here
+        kept.contents[name] = key
+    return kept.arrays[name]
+
+
+def cuda_source(sizes: Sizes) -> str:
+    """The kernels in CUDA C, for NVRTC or nvcc, with these sizes."""
+    lines = [f"#define {name} {value}" for name, value in sizes.fixed.items()]
+    return "\n".join([*lines, Path(__file__).with_name("kernels.cu").read_text("utf-8")])
