@@ -190,7 +190,8 @@ class _Execution:
         begin = time.perf_counter()
         images = self._sample(first)
         if not self.places.previews:
-            self._check_results(images)
+            with self.passes.ready(self.main):
+                self._check_results(images)
         self._warm_up(images)
         load = MachineLoad()
         load.start()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,9 +13,8 @@ from imgproc.image.codecs import FORMATS
 from imgproc.image.plan import Plan, after_another, flat, together, whole
 from imgproc.image.previews import CheckJob, check_outputs
 from imgproc.image.split import split_image
-from imgproc.image.task import ImageJob, Task, TaskResult, run_task
+from imgproc.image.task import ImageJob, Task, TaskResult
 from imgproc.image.transport import PATHS, image_task
-from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
 from imgproc.runs.naming import OutputNames
 from imgproc.runs.progress import Cancelled, Tracker
@@ -107,13 +105,11 @@ class Passes:
                 files.append((output.operation, str(folder / output.file), preview))
             tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known)))
         hashes: Hashes = {}
-        # By threads of our own, on every core, whatever the technique: this is no part of what it is measured by.
-        with ThreadPoolExecutor(usable_cores()) as threads, closing(threads.map(run_task, tasks)) as results:  # type: ignore[type-var]
-            for result in results:
-                self._told(result)
-                if result.value is None:
-                    raise BackendError(f"what it wrote could not be read back: {result.error}")
-                hashes[result.index] = result.value
+        for result in contender.backend.run(tasks, deadline=self.deadline):
+            self._told(result)
+            if result.value is None:
+                raise BackendError(f"what it wrote could not be read back: {result.error}")
+            hashes[result.index] = result.value
         return hashes
 
     def _told(self, result: TaskResult) -> None:
