@@ -2,6 +2,8 @@
 
 import hashlib
 import pickle
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -84,6 +86,18 @@ def test_a_failing_task_is_a_result_in_plain_words(error, said):
     assert said in result.error
     assert "secret" not in result.error
     assert result.worker is not None
+
+
+def test_a_stage_within_another_interrupts_it():
+    stopwatch = Stopwatch()
+    with stopwatch.stage("encode"):
+        for _ in range(2):
+            with stopwatch.stage("gaussian"):
+                time.sleep(0.001)
+    spans = stopwatch.spans
+    assert [s.stage for s in spans] == ["encode", "gaussian", "encode", "gaussian", "encode"]
+    assert all(one.end == other.start for one, other in pairwise(spans))
+    assert all(s.end - s.start >= 0.001 for s in spans if s.stage == "gaussian")
 
 
 def test_opencv_works_on_one_thread_until_the_block_ends():

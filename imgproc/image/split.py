@@ -75,7 +75,7 @@ def split_image(
                 own.make(slot)
             first = _decoding(index, job, size, strips, handle)
             if across_processes and not lean:
-                first.append(Task(index, make_room, Room(handle, _rooms(job, size, slots))))
+                first.append(Task(index, make_room, Room(handle, _whole(job, size, slots))))
             shape = _values((yield first))[0]
             if shape[0] != size[0]:
                 rows = cut(shape[0], strips)
@@ -110,7 +110,7 @@ def _slots(job: ImageJob, lean: bool) -> list[tuple[int, int]]:
     return slots
 
 
-def _rooms(job: ImageJob, size: tuple[int, int], slots: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _whole(job: ImageJob, size: tuple[int, int], slots: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """The slots of pixels, and how many bytes will be in each."""
     shape = (*size, 3) if job.color else size
     sizes = [math.prod(STRIPS[name].result_shape(shape)) for name, _ in job.outputs]
@@ -157,13 +157,13 @@ class _Split:
             return _values((yield [Task(self.index, encode_whole, whole)]))[0]
         pieces = [
             PieceJob(self.handle, self.shape, slot, name, rows, self.job.parameters, given, box, *room)
-            for rows, room in zip(self.rows, self._rooms(), strict=True)
+            for rows, room in zip(self.rows, self._places(), strict=True)
         ]
         placed = _values((yield self._per_strip(encode_strip, pieces)))
         writing = Writing(self.handle, box, shape, OPERATIONS[name].bilevel, name, path, placed)
         return _values((yield [Task(self.index, write_pieces, writing)]))[0]
 
-    def _rooms(self) -> list[tuple[int, int]]:
+    def _places(self) -> list[tuple[int, int]]:
         """Where in its box the piece of each strip begins, and the bytes it has there."""
         places = [self.canvas.slot_bytes * rows.start // self.shape[0] for rows in self.rows]
         ends = [*places[1:], self.canvas.slot_bytes]

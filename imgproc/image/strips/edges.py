@@ -41,12 +41,9 @@ def edges(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> 
     unit = 16 if aperture == 7 else 1
     options = _Options(float(p["canny_low"]) / unit, float(p["canny_high"]) / unit, aperture, bool(p["l2gradient"]))
     parts = list(blocks(rows, source[0].size, _BLOCK))
-    buffers = _Buffers(max(block.stop - block.start for block in parts), source.shape, aperture)
+    buffers = _Buffers(max(part.stop - part.start for part in parts), source.shape, aperture)
     with _without_ipp():
-        return [
-            _edges_of_block(source, out[block.start - rows.start : block.stop - rows.start], block, options, buffers)
-            for block in parts
-        ]
+        return [_edges_of_block(source, part.of(out, rows.start), part, options, buffers) for part in parts]
 
 
 class _Buffers:

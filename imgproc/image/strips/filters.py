@@ -28,8 +28,7 @@ def blur(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> N
     for block in blocks(rows, row_size, max(_BLOCK, _BORDERS * border * row_size)):
         window = block.around(border, height)
         first = block.start - window.start
-        own = out[block.start - rows.start : block.stop - rows.start]
-        own[:] = gaussian(window.of(source), p)[first : first + block.stop - block.start]
+        block.of(out, rows.start)[:] = gaussian(window.of(source), p)[first : first + block.stop - block.start]
 
 
 def histogram(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> Histogram:
@@ -65,8 +64,7 @@ def equalize(source: Image, out: Image, rows: Rows, p: Parameters, given: Image)
     for block in blocks(rows, source[0].size, _BLOCK):
         levels = cv2.cvtColor(block.of(source), cv2.COLOR_BGR2YCrCb)
         cv2.LUT(levels, luma_only, dst=levels)
-        own = out[block.start - rows.start : block.stop - rows.start]
-        cv2.cvtColor(levels, cv2.COLOR_YCrCb2BGR, dst=own)
+        cv2.cvtColor(levels, cv2.COLOR_YCrCb2BGR, dst=block.of(out, rows.start))
 
 
 def _look_up(grays: Image, table: Image, out: Image) -> None:

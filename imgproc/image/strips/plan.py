@@ -28,9 +28,9 @@ class Rows(NamedTuple):
         """These rows and up to ``border`` more on either side, as far as an image of this height has them."""
         return Rows(max(0, self.start - border), min(height, self.stop + border))
 
-    def of(self, image: npt.NDArray[Pixel]) -> npt.NDArray[Pixel]:
-        """A view of these rows of an image."""
-        return image[self.start : self.stop]
+    def of(self, image: npt.NDArray[Pixel], first: int = 0) -> npt.NDArray[Pixel]:
+        """A view of these rows of an image, of which ``image`` has those from ``first`` on."""
+        return image[self.start - first : self.stop - first]
 
 
 #: ``work(source, out, rows, parameters, given)`` reads any row of ``source``, writes to ``out``, which is these rows
