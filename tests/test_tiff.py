@@ -26,6 +26,11 @@ from imgproc.runs.splitting import explain
 HEIGHT, WIDTH = 300, 211
 KINDS = ["L", "RGB", "P", "1", "I;16", "RGBA", "LA", "YCbCr", "CMYK"]
 COMPRESSIONS = [None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "group4"]
+#: Kinds of pixels that are never compressed like that.
+NEVER = {"jpeg": {"P", "1", "I;16"}, "group4": {*KINDS} - {"1"}}
+STORED = [
+    (kind, compression) for compression in COMPRESSIONS for kind in KINDS if kind not in NEVER.get(compression, ())
+]
 
 
 def picture(kind: str) -> Pillow.Image:
@@ -36,14 +41,9 @@ def picture(kind: str) -> Pillow.Image:
 
 
 def write(path, kind="L", compression="tiff_lzw", **options):
-    """False where this kind of pixels is never compressed like that."""
     if compression:
         options.setdefault("strip_size", 2_000)
-    try:
-        picture(kind).save(path, "TIFF", compression=compression, **options)
-    except (OSError, RuntimeError, ValueError):
-        return False
-    return True
+    picture(kind).save(path, "TIFF", compression=compression, **options)
 
 
 def put_together(path, count, color):
@@ -54,12 +54,10 @@ def put_together(path, count, color):
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's mode argument
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize(("kind", "compression"), STORED)
 def test_parts_have_the_pixels_of_the_whole(kind, compression, tmp_path):
     path = tmp_path / "a.tif"
-    if not write(path, kind, compression):
-        return
+    write(path, kind, compression)
     for color in (False, True):
         assert np.array_equal(put_together(path, 5, color), decode(path.read_bytes(), color=color))
 
@@ -91,8 +89,10 @@ def test_any_number_of_parts(tmp_path_factory, count, width, strip_size, big_end
 
 def test_what_is_stored_otherwise_is_left_whole(tmp_path):
     path = tmp_path / "a.tif"
-    assert write(path, strip_size=10**9) and tiff.pieces(str(path), 4) == []  # one compressed strip
-    assert write(path, tiffinfo={274: 6}) and tiff.pieces(str(path), 4) == []  # turned
+    write(path, strip_size=10**9)  # one compressed strip
+    assert tiff.pieces(str(path), 4) == []
+    write(path, tiffinfo={274: 6})  # turned
+    assert tiff.pieces(str(path), 4) == []
     path.write_bytes(b"II*\0\x08\0\0\0\xff\xff")
     assert tiff.pieces(str(path), 4) == []
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -114,7 +114,7 @@ def carried_out(technique, source, folder, color=False):
 @pytest.mark.parametrize("technique", ["threading", "multiprocessing"])
 def test_workers_decode_it_together(technique, color, tmp_path):
     source = tmp_path / "a.tif"
-    assert write(source, "RGB")
+    write(source, "RGB")
     found = carried_out(technique, source, tmp_path, color)
     decoded = [p.part for p in found.parts if any(s.stage == "decode" for s in p.result.spans)]
     assert decoded == [0, 1, 2, 3]
@@ -130,7 +130,7 @@ def test_workers_decode_it_together(technique, color, tmp_path):
 def test_of_a_damaged_file_comes_what_comes_of_the_whole(compression, cut, tmp_path):
     """OpenCV gives some of them up, and of others what can be read."""
     source = tmp_path / "a.tif"
-    assert write(source, compression=compression)
+    write(source, compression=compression)
     data = bytearray(source.read_bytes())
     with Pillow.open(io.BytesIO(data)) as image:
         first = image.tag_v2[273][int(cut * len(image.tag_v2[273]))]
