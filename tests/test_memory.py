@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
+from imgproc.image import shared
 from imgproc.measure import memory
 from imgproc.measure.memory import PeakMemory, full, own_tree, resident, started_since
 
@@ -61,7 +62,7 @@ class Workers:
 
 def in_use(*pids):
     """What these processes have, as the best reading tells."""
-    return sum(reading[1] for pid in pids if (reading := full(pid)))
+    return sum(reading.own for pid in pids if (reading := full(pid)))
 
 
 def test_what_this_process_takes_and_gives_back_is_seen():
@@ -154,9 +155,9 @@ def test_memory_that_ended_before_the_end_is_not_forgotten():
 
 @linux
 def test_shared_memory_counts_once():
-    shared = shared_memory.SharedMemory(create=True, size=SIZE)
-    np.frombuffer(shared.buf, np.uint8)[:] = 1
-    workers = Workers(2, shared.name)
+    block = shared_memory.SharedMemory(create=True, size=SIZE)
+    np.frombuffer(block.buf, np.uint8)[:] = 1
+    workers = Workers(2, block.name)
     try:
         before = in_use(*own_tree())
         assert before > SIZE
@@ -166,11 +167,37 @@ def test_shared_memory_counts_once():
         assert peak.kind == "pss"
         assert peak.bytes - before < 0.2 * SIZE
         # The way that counts it for everyone.
-        assert sum(resident(pid) for pid in (os.getpid(), *workers.pids)) > peak.bytes + 1.8 * SIZE
+        everyone = sum(psutil.Process(pid).memory_info().rss for pid in (os.getpid(), *workers.pids))
+        assert everyone > peak.bytes + 1.8 * SIZE
     finally:
         workers.end()
-        shared.close()
-        shared.unlink()
+        block.close()
+        block.unlink()
+
+
+@linux
+def test_blocks_of_images_count_once_whoever_maps_them_and_when():
+    """They were there for a part of the time only, and a full reading in between met one that was mapped twice."""
+    image = np.ones(SIZE, np.uint8)
+    with PeakMemory() as peak:
+        pass
+    before = peak.bytes
+    with peak:
+        block = shared.create(SIZE, 2)
+        block.put(0, image)  # as a file: it is in memory, but nobody has mapped it
+        time.sleep(0.2)
+        others = [shared.attach(block.name, SIZE) for _ in range(2)]
+        for other in others:
+            assert other.get(0, (SIZE,))[::1024].sum() > 0
+        peak._full()
+        block.reserve(1, 0, SIZE // 2)
+        time.sleep(0.2)
+        for other in others:
+            other.close()
+        block.remove()
+        time.sleep(0.1)
+    assert peak.kind == "pss"
+    assert peak.bytes - before == pytest.approx(1.5 * SIZE, rel=0.1)
 
 
 def test_sampling_is_cheap_and_goes_on_to_the_end():
@@ -258,9 +285,10 @@ class Process:
         self.set(rss, pss)
 
     def set(self, rss, pss):
-        self.folder.joinpath("statm").write_text(f"99999 {rss // memory._PAGE} 12 3 0 4 0\n")
+        status = {"VmRSS": rss // 1024 + 9, "RssAnon": rss // 1024 - 5, "RssFile": 5, "RssShmem": 9}
+        self.folder.joinpath("status").write_text("".join(f"{name}:\t  {kb} kB\n" for name, kb in status.items()))
         header = "55d0-7fff ---p 00000000 00:00 0    [rollup]\n"
-        text = f"{header}Rss:   {rss // 1024} kB\nPss:    {pss // 1024} kB\nPss_Anon:  1 kB\nSwap:  0 kB\n"
+        text = f"{header}Rss:   {rss // 1024} kB\nPss:    {pss // 1024} kB\nPss_Shmem:  3 kB\nSwap:  0 kB\n"
         self.folder.joinpath("smaps_rollup").write_text(text)
 
 
@@ -281,7 +309,7 @@ def test_the_peak_is_resident_memory_less_what_is_counted_twice(tmp_path):
 
 def test_what_linux_shows_of_a_process(tmp_path):
     Process(tmp_path, 10, 8192 * 1024, 3000 * 1024)
-    assert full(10, tmp_path) == (8192 * 1024, 3000 * 1024, "pss")
+    assert full(10, tmp_path) == (8192 * 1024, 3000 * 1024, 3 * 1024, "pss")
     assert resident(10, tmp_path) == 8192 * 1024
 
 
@@ -301,7 +329,7 @@ def test_other_systems_give_what_they_can_and_say_what_it_is(tmp_path, text):
     with PeakMemory(lambda: [os.getpid()], proc=tmp_path) as peak:
         held = np.ones(SIZE, np.uint8)
         time.sleep(0.2)
-        now = full(os.getpid(), tmp_path)[1]  # not before: what other tests left may go in the meantime
+        now = full(os.getpid(), tmp_path).own  # not before: what other tests left may go in the meantime
         del held
     assert peak.kind == "uss"
     assert now > SIZE and abs(peak.bytes - now) < 0.1 * SIZE

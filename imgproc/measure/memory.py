@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import psutil
+
+from imgproc.image import shared
 
 Kind = Literal["pss", "uss", "rss"]
 
@@ -69,8 +72,10 @@ class PeakMemory:
     PSS and USS take the system milliseconds to find out, during which a process cannot get memory. So they are
     read after the first block of the same processes, and then once in a second or more of watching. Otherwise
     resident memory is sampled, at a fortieth of the cost; its highest sum, less what the full readings around it find
-    to be counted twice, is the estimate of the peak. Against PSS read every 4 ms it was 0 to 3 % too low. Memory
-    that is shared between two full readings only counts once for each process that has it.
+    to be counted twice, is the estimate of the peak. Against PSS read every 4 ms it was 0 to 3 % too low.
+
+    The blocks of shared memory that these processes made come and go with every image, so on Linux they are no part
+    of resident memory here; the memory that they have is added to each sample, mapped by somebody or not.
 
     Entering and leaving can take some milliseconds, so only what is inside should be timed.
 
@@ -133,7 +138,8 @@ class PeakMemory:
 
     def _sample(self) -> None:
         self.samples += 1
-        self._highest = max(self._highest, sum(resident(pid, self._proc) for pid in self._pids))
+        in_memory = sum(resident(pid, self._proc) for pid in self._pids) + shared.allocated(self._pids)
+        self._highest = max(self._highest, in_memory)
 
     def _settle(self, twice: int) -> None:
         """Take what was sampled so far, of which so many bytes are counted twice."""
@@ -145,32 +151,46 @@ class PeakMemory:
         self.full_readings += 1
         self._pids = list(self._processes())
         found = [reading for pid in self._pids if (reading := full(pid, self._proc))]
-        rss, own = sum(reading[0] for reading in found), sum(reading[1] for reading in found)
-        kinds = {reading[2] for reading in found}
+        blocks = shared.allocated(self._pids)
+        own = sum(reading.own for reading in found) - min(blocks, sum(reading.shared for reading in found))
+        kinds = {reading.kind for reading in found}
         self.kind = "rss" if "rss" in kinds or not kinds else "uss" if "uss" in kinds else "pss"
-        before, self._twice = self._twice or 0, rss - own
+        before, self._twice = self._twice or 0, sum(reading.resident for reading in found) - own
         self._settle(max(before, self._twice))
-        self.bytes = max(self.bytes, own)
+        self.bytes = max(self.bytes, own + blocks)
         self._watched, self._pause = 0.0, max(FULL_SECONDS, (time.thread_time() - start) / (COST / 2))
 
 
+_NOT_SHARED = re.compile(rb"^Rss(?:Anon|File):\s+(\d+) kB$", re.MULTILINE)
+
+
 def resident(pid: int, proc: Path = _PROC) -> int:
-    """Bytes of a process that are in memory; 0 where it has ended."""
-    try:
-        return int((proc / str(pid) / "statm").read_bytes().split()[1]) * _PAGE
-    except (OSError, IndexError):
-        with suppress(psutil.Error):
-            return int(psutil.Process(pid).memory_info().rss)
+    """Bytes of a process that are in memory, where Linux tells them apart without shared memory; 0 where it has
+    ended."""
+    with suppress(OSError):
+        if sizes := _NOT_SHARED.findall((proc / str(pid) / "status").read_bytes()):
+            return 1024 * sum(map(int, sizes))
+    with suppress(psutil.Error):
+        return int(psutil.Process(pid).memory_info().rss)
     return 0
 
 
-def full(pid: int, proc: Path = _PROC) -> tuple[int, int, Kind] | None:
-    """Of one process the bytes in memory, and the best there is of what it has to itself with its share of what it
-    shares; None where it has ended."""
+class Reading(NamedTuple):
+    """A full reading of one process: its ``resident`` memory, as that function tells it, and the best there is of
+    what it has to itself with its share of what it shares, in which so much is of ``shared`` memory."""
+
+    resident: int
+    own: int
+    shared: int
+    kind: Kind
+
+
+def full(pid: int, proc: Path = _PROC) -> Reading | None:
+    """What one process has; None where it has ended."""
     try:
         lines = (proc / str(pid) / "smaps_rollup").read_bytes().splitlines()[1:]
         sizes = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(b":") for line in lines)}
-        return sizes[b"Rss"], sizes[b"Pss"], "pss"
+        return Reading(resident(pid, proc), sizes[b"Pss"], sizes[b"Pss_Shmem"], "pss")
     except (OSError, KeyError, ValueError, IndexError):
         pass  # no Linux, an old one, or not ours to read
     try:
@@ -182,7 +202,5 @@ def full(pid: int, proc: Path = _PROC) -> tuple[int, int, Kind] | None:
     except psutil.Error:
         return None
     uss = getattr(info, "uss", None)
-    return (info.rss, info.rss, "rss") if uss is None else (info.rss, uss, "uss")
-
-
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+    seen = resident(pid, proc)
+    return Reading(seen, seen, 0, "rss") if uss is None else Reading(seen, uss, 0, "uss")
