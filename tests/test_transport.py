@@ -141,6 +141,9 @@ def test_the_bytes_that_are_moved(backend, transfer, color, source, tmp_path):
         assert result.error is None
         if transfer == "paths":
             assert 100 < result.bytes_moved < 10_000
+        elif transfer == "bytes":
+            files = source.stat().st_size + sum(output.bytes for output in result.value.outputs)
+            assert files <= result.bytes_moved < files + 10_000
         else:
             assert payload <= result.bytes_moved < payload + 10_000
 
@@ -176,6 +179,9 @@ def assert_stages(result, transfer):
     files = ["encode", "write"] * len(OPERATIONS)
     if transfer == "paths":
         assert caller == [] and sorted(worker) == sorted(["read", "decode", *OPERATIONS, *files])
+    elif transfer == "bytes":
+        assert caller == ["read", *["write"] * len(OPERATIONS)]
+        assert worker == ["decode", *(stage for name in OPERATIONS for stage in (name, "encode"))]
     else:
         assert caller == ["read", "decode", *files] and worker == list(OPERATIONS)
     for spans in (result.spans, result.caller_spans):
@@ -333,8 +339,19 @@ def test_a_carrier_without_workers(transfer, color, source, tmp_path):
     assert (result.index, result.error) == (7, None)
     process_image(plain, Stopwatch())
     assert contents(done) == contents(plain)
-    assert [s.stage for s in caller.spans if s.stage != "transfer"] == ["read", "decode", *["encode", "write"] * 3]
+    own = ["read", *["write"] * 3] if transfer == "bytes" else ["read", "decode", *["encode", "write"] * 3]
+    assert [s.stage for s in caller.spans if s.stage != "transfer"] == own
     assert blocks() == []
+
+
+def test_a_file_that_changed_on_its_way_is_not_decoded(source, tmp_path):
+    task = image_task(0, job(source, tmp_path), "bytes")
+    sent = task.carrier().send(task, Stopwatch())
+    data = bytearray(sent.payload.data)
+    data[len(data) // 2] ^= 1
+    result = run_task(replace(sent, payload=replace(sent.payload, data=bytes(data))))
+    assert result.error == "The file was damaged on its way to the worker."
+    assert run_task(sent).error is None
 
 
 def test_an_error_in_the_middle_leaves_no_block(source, tmp_path, monkeypatch):

@@ -1,22 +1,27 @@
-"""How pixels reach worker processes and come back: not at all, pickled, or through shared memory.
+"""How images reach worker processes and come back: not at all, as encoded files, pickled, or through shared memory.
 
-Where they travel, the caller reads and decodes, a worker only runs the operations, and the caller encodes and writes.
-What crashes the decoder then takes the caller along.
+Where pixels travel, the caller reads and decodes, a worker only runs the operations, and the caller encodes and
+writes. What crashes the decoder then takes the caller along.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from imgproc.image.operations import Image, Value
+from imgproc.errors import UserError
+from imgproc.image.codecs import decode, encode
+from imgproc.image.operations import OPERATIONS, Image, Value
 from imgproc.image.shared import Block, attach, create, views_end
 from imgproc.image.task import (
     TRANSFER,
     Carrier,
     ImageJob,
+    Output,
     Processed,
     Stopwatch,
     Task,
@@ -24,16 +29,82 @@ from imgproc.image.task import (
     process_image,
     read_image,
     write_output,
+    write_whole,
 )
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """One way of moving pixels: what people see of it, and what carries them, None where none travel."""
+    """One way of moving images: what people see of it, and what carries them, None where nothing but names travels.
+    ``alone``: whether most of the work is then the caller's, which it does one image at a time."""
 
     label: str
     help: str
     carrier: Callable[[], Carrier] | None = None
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFile:
+    """What a worker is given of a job whose files travel: the file as it is, with its SHA-256."""
+
+    data: bytes
+    sha256: bytes
+    job: ImageJob
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedResults:
+    """What it gives back: the image's size, and the files in the order of the job's outputs."""
+
+    width: int
+    height: int
+    files: tuple[bytes, ...]
+
+
+class Files:
+    """Carries the file to the worker and the finished files back, so that it needs no disk of the caller's."""
+
+    moved = 0
+    _job: ImageJob
+
+    def send(self, task: Task, stopwatch: Stopwatch) -> Task:
+        """A task with the file in it."""
+        self._job = task.payload
+        with stopwatch.stage("read"):
+            data = Path(self._job.source).read_bytes()
+        with stopwatch.stage(TRANSFER):
+            file = EncodedFile(data, hashlib.sha256(data).digest(), self._job)
+        return replace(task, work=process_file, payload=file, carrier=None)
+
+    def receive(self, value: EncodedResults, stopwatch: Stopwatch) -> Processed:
+        """Write the files."""
+        outputs = []
+        for (name, path), data in zip(self._job.outputs, value.files, strict=True):
+            with stopwatch.stage("write"):
+                write_whole(path, data)
+            outputs.append(Output(name, path, len(data)))
+        return Processed(value.width, value.height, tuple(outputs))
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+
+def process_file(file: EncodedFile, stopwatch: Stopwatch) -> EncodedResults:
+    """The worker's part where files travel: all but reading and writing."""
+    with stopwatch.stage(TRANSFER):
+        intact = hashlib.sha256(file.data).digest() == file.sha256
+    if not intact:
+        raise UserError("The file was damaged on its way to the worker.")
+    with stopwatch.stage("decode"):
+        image = decode(file.data, color=file.job.color)
+    made = []
+    for name, _ in file.job.outputs:
+        result = operate(name, image, file.job.parameters, stopwatch)
+        with stopwatch.stage("encode"):
+            made.append(encode(result, file.job.format, bilevel=OPERATIONS[name].bilevel))
+    height, width = image.shape[:2]
+    return EncodedResults(width, height, tuple(made))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +216,29 @@ def _in_place(block: Block, slot: int, pixels: SharedPixels, stopwatch: Stopwatc
 PATHS = "paths"
 TRANSFERS: dict[str, Transfer] = {
     PATHS: Transfer("paths", "Only file names travel: every worker reads and writes its own files."),
+    "bytes": Transfer(
+        "encoded files",
+        "The files travel to a worker as they are, and the results come back as files, which the caller writes: for "
+        "workers that do not share a file system with it.",
+        Files,
+    ),
     "arrays": Transfer(
         "pickled arrays",
         "The textbook way: the caller decodes, the pixels are pickled to a worker and its results back, and the "
         "caller encodes and writes them.",
         Arrays,
+        alone=True,
     ),
     "shared": Transfer(
         "shared memory",
         "The caller decodes, encodes and writes as with pickled arrays, but the pixels lie in memory that it shares "
         "with the worker: each is copied once on either way.",
         Shared,
+        alone=True,
     ),
 }
 
 
 def image_task(index: int, job: ImageJob, transfer: str = "paths") -> Task:
-    """The task of one image, whose pixels travel as a key of ``TRANSFERS`` says."""
+    """The task of one image, which travels as a key of ``TRANSFERS`` says."""
     return Task(index, process_image, job, TRANSFERS[transfer].carrier)

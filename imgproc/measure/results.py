@@ -39,7 +39,7 @@ class TechniqueMeasurement:
     """One entry of ``techniques`` in run.json.
 
     ``label`` is unique in a run, where one technique may run in several ways: with other numbers of ``workers`` and
-    their ``cv2_threads``, another ``transfer`` of pixels (paths, arrays, shared), ``start_method`` or ``chunk_size``;
+    their ``cv2_threads``, another ``transfer`` of images (see ``TRANSFERS``), ``start_method`` or ``chunk_size``;
     the last three are None where the technique knows no such thing. ``copies``: how often each image was in a round,
     more than once only in weak scaling. ``split``: the indexes of the images that were cut into strips.
 

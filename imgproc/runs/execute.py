@@ -11,7 +11,7 @@ from pathlib import Path
 from imgproc.backends import AUTO_REASON, BASELINE
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
-from imgproc.image.transport import PATHS
+from imgproc.image.transport import TRANSFERS
 from imgproc.measure.alarms import OF_THE_RUN, alarms
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
@@ -311,5 +311,5 @@ class _Execution:
 def _expected(contender: Contender, alone: float) -> float:
     """About how many seconds a pass takes of images that one worker alone needs ``alone`` seconds for."""
     # Where pixels travel, the caller's part is done by nobody else meanwhile.
-    shared = 1 if contender.transfer != PATHS else min(contender.measurement.threads, usable_cores())
+    shared = 1 if TRANSFERS[contender.transfer].alone else min(contender.measurement.threads, usable_cores())
     return contender.copies * alone / shared

@@ -71,12 +71,14 @@ def _milliseconds(seconds: float, wall: float) -> str:
 #: The ways of moving pixels in the order of the table, and what each means.
 WAYS = {
     "paths": "Paths only, workers write",
+    "bytes": "Encoded files, caller writes",
     "shared": "Shared memory",
     "arrays": "Pickled arrays, caller writes",
 }
 
 #: What is done with pixels in the ways that move them.
 WHAT = {
+    "bytes": "Files travel to the workers as they are, and results come back as files.",
     "shared": "Pixels in shared memory are copied, but not pickled.",
     "arrays": "The textbook pool sends pixels to its workers, gets them back and writes them itself.",
 }
