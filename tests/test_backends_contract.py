@@ -17,6 +17,7 @@ import pytest
 from imgproc.backends import TECHNIQUES, futures, processes, threads
 from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.joblib_loky import JoblibLoky
+from imgproc.backends.mpi import launch
 from imgproc.backends.multiprocessing_pool import MultiprocessingPool
 from imgproc.backends.watcher import kill
 from imgproc.image.codecs import decode
@@ -199,7 +200,7 @@ def test_capabilities_are_class_attributes():
         kind = technique.load()
         assert issubclass(kind, Backend) and kind.name == name and kind.availability().ok
         assert kind.capabilities.killable == (kind.capabilities.memory == "copied") == (name in KILLABLE)
-    assert KILLABLE == ["multiprocessing", "futures-processes", "joblib"]
+    assert KILLABLE == ["multiprocessing", "futures-processes", "joblib", "mpi"]
 
 
 def test_capabilities_say_which_options_there_are():
@@ -226,6 +227,7 @@ def test_what_a_technique_cannot_do_stays_at_the_default():
         "multiprocessing": (3, "spawn", 5),
         "futures-processes": (3, "spawn", 5),
         "joblib": (3, "loky", 5),
+        "mpi": (3, None, 5),
     }
 
 
@@ -324,6 +326,7 @@ def test_fewer_inner_threads_than_were_asked_for_are_said(name, monkeypatch):
     for module in (threads, futures):
         monkeypatch.setattr(module, "pin_threads", faults.pin_one_thread)
     monkeypatch.setattr(processes, "begin_work", faults.begin_with_one_thread)
+    monkeypatch.setattr(launch, "RANK", ("-m", "mpi4py", "-m", "tests.backend_faults", "rank"))
     with started(name, cv2_threads=3) as backend:
         assert backend.cv2_threads == 1
         assert run(backend, (faults.double, 1))[0].worker.cv2_threads == 1
