@@ -55,13 +55,14 @@ class Mail:
             self._receiving.append(_Receiving(message, found.Irecv([data, MPI.BYTE])))
         if self._sending:
             self._push()
-        done: list[_Receiving] = []
-        if self._receiving:
-            waiting: list[_Receiving] = []
-            for one in self._receiving:
-                (done if self._over(one.message.rank, one.request) else waiting).append(one)
-            self._receiving = waiting
-        return [one.message for one in done]
+        receiving, self._receiving, done = self._receiving, [], []
+        for one in receiving:
+            match self._over(one.message.rank, one.request):
+                case True:
+                    done.append(one.message)
+                case False:
+                    self._receiving.append(one)
+        return done
 
     @property
     def moving(self) -> bool:
@@ -71,17 +72,20 @@ class Mail:
     def _push(self) -> None:
         sending, self._sending = self._sending, []
         for one in sending:
-            if self._over(one.rank, one.request):
-                one.then()
-            else:
-                self._sending.append(one)
+            match self._over(one.rank, one.request):
+                case True:
+                    one.then()
+                case False:
+                    self._sending.append(one)
 
-    def _over(self, rank: int, request: MPI.Request) -> bool:
+    def _over(self, rank: int, request: MPI.Request) -> bool | None:
+        """Whether it is done; None where it never will be, and then it must not be tested again: MPI would call it
+        done."""
         try:
             return request.Test()
         except MPI.Exception:
             self.failed.add(rank)
-            return False
+            return None
 
 
 class Pause:
