@@ -50,8 +50,12 @@ class Mpi(Crew):
         assert self._gang is not None
         self._gang.hand_over(parcel, done)
 
+    @property
+    def local(self) -> bool:
+        return self._gang is None or self._gang.local
+
     def sees(self, folder: Path) -> bool:
-        return self._gang is not None and self._gang.sees(folder)
+        return self.local or (self._gang is not None and self._gang.sees(folder))
 
     def close(self, *, kill: bool = False) -> None:
         """End the ranks. They have nothing to finish or to save, so ``kill`` makes no difference."""

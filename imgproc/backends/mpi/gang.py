@@ -63,6 +63,7 @@ class Gang(Watch):
         self._mpiexec: subprocess.Popen[bytes] | None = None
         self._processes: list[psutil.Process] = []  # ranks on this machine
         self._busy: dict[int, tuple[int, float]] = {}  # rank -> task and since when
+        self._out: set[int] = set()  # tasks that are with the gang
         self._heard = time.perf_counter()
         self._done: Callable[[Parcel | None], None] = lambda _: None
         self._probed: set[int] = set()
@@ -87,6 +88,7 @@ class Gang(Watch):
             OSError: the gang is gone.
         """
         self._done = done
+        self._out.update(item.task for item in parcel.items)
         self._send(Message(Kind.PARCEL, 0, pickle.dumps(parcel, pickle.HIGHEST_PROTOCOL)))
 
     def sees(self, folder: Path) -> bool:
@@ -179,8 +181,8 @@ class Gang(Watch):
                     looked = now
                     self._look(now)
         except (EOFError, OSError):
-            if not self._blames and not self.over.is_set():  # any one of them may be to blame
-                self.victims = {task: DIED for task, _ in self._busy.values()}
+            if not self._blames and not self.over.is_set():  # any one of them may have ended a rank, and so all
+                self.victims = dict.fromkeys(self._out, DIED)
         finally:
             self._kill()  # whoever writes to it now must not wait
             self.over.set()
@@ -195,7 +197,9 @@ class Gang(Watch):
                 self._busy[message.rank] = number_in(message), self._heard
             case Kind.RESULT:
                 self._busy.pop(message.rank, None)
-                self._done(pickle.loads(message.data))  # noqa: S301  our own worker sent it
+                parcel: Parcel = pickle.loads(message.data)  # noqa: S301  our own worker sent it
+                self._out.difference_update(item.task for item in parcel.items)
+                self._done(parcel)
             case Kind.LOST:
                 if message.rank in self._busy:
                     self.victims[self._busy[message.rank][0]] = DIED

@@ -66,11 +66,11 @@ class Ready:
 
 @cache
 def machine() -> str:
-    """The same for two processes only if they can kill each other: a host's name alone may be another's as well."""
+    """The same for two processes only if they see each other and the same files: a name alone may be of two hosts."""
     known = [HOST]
     with suppress(OSError):
         known.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        known.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+        known += [str(Path("/proc/self/ns", kind).stat().st_ino) for kind in ("pid", "mnt")]
     return " ".join(known)
 
 
