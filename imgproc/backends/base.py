@@ -75,6 +75,8 @@ class Backend(ABC):
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    #: Processes on this machine that work for it without being the caller's descendants; known from ``start`` on.
+    helpers: tuple[int, ...] = ()
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         able, limit = self.capabilities, self.capabilities.max_workers

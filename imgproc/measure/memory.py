@@ -27,16 +27,20 @@ _PROC = Path("/proc")
 _INEXACT = 1.0  # seconds; psutil knows when a process began no better, as Linux tells when it was booted in these
 
 
+#: Processes that work for this one although another one started them, such as the other ranks of an MPI program.
+helpers: set[int] = set()
+
+
 def own_tree(proc: Path = _PROC) -> list[int]:
-    """The ids of this process and its descendants.
+    """The ids of this process, its descendants and its ``helpers``.
 
     Args:
         proc: where Linux shows its processes.
     """
     own = os.getpid()
     if not (proc / f"{own}/task/{own}/children").exists():  # to look at every process takes 20 times as long
-        return [own, *(child.pid for child in psutil.Process().children(recursive=True))]
-    tree = [own]
+        return [own, *helpers, *(child.pid for child in psutil.Process().children(recursive=True))]
+    tree = [own, *helpers]
     for pid in tree:
         tree += _children(f"{proc}/{pid}/task")
     return tree

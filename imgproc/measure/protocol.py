@@ -20,7 +20,7 @@ from imgproc.image.task import Span, TaskResult
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import derive, derive_weak, typical_spans
 from imgproc.measure.load import cpu_seconds
-from imgproc.measure.memory import PeakMemory, own_tree, started_since
+from imgproc.measure.memory import PeakMemory, helpers, own_tree, started_since
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 
 OnResult = Callable[[TaskResult], None]
@@ -95,11 +95,13 @@ class Contender:
         start = self.clock()
         self.backend.start()
         seconds = self.clock() - start
+        helpers.update(self.backend.helpers)
         if self.twin:
             self.processes = self.twin.processes
             self.measurement.startup_seconds = self.twin.measurement.startup_seconds
         else:
-            self.processes = [os.getpid(), *(pid for pid in own_tree() if pid not in before)]
+            self.processes = [os.getpid(), *self.backend.helpers]
+            self.processes += [pid for pid in own_tree() if pid not in {*before, *self.processes}]
             if self.measurement.startup_seconds is None:  # the first time counts, if it is closed in between
                 self.measurement.startup_seconds = seconds
         self.started = True

@@ -90,6 +90,8 @@ class Passes:
             what = "are on other machines, with which no memory can be shared"
         else:
             return
+        if not backend.capabilities.carries:
+            raise BackendError(f"Its workers {what}. Put images and results where all of them see them.")
         contender.carry("bytes")
         self.record.warnings.append(
             f"{contender.measurement.label}: its workers {what}, so the files travelled to them and the results back."

@@ -1,0 +1,147 @@
+"""The technique ``mpi`` inside ranks that are there already: ``mpiexec -n N python -m imgproc.backends.mpi process …``.
+
+Nobody manages: rank 0 deals all tasks out at once, every rank works on its share, itself included, and rank 0 gathers
+what came of it. Who dies takes all along, as is usual with MPI.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mpi4py import MPI
+
+from imgproc.backends.base import Backend, Capabilities
+from imgproc.backends.board import Parcel, report_by, run_parcel
+from imgproc.backends.desk import Desk
+from imgproc.backends.mpi.protocol import machine, probed_file
+from imgproc.backends.watcher import Watch
+from imgproc.image.task import Task, TaskResult, pin_threads
+
+#: Seconds between two looks whether all are there. MPI itself would spin.
+REST = 0.001
+_COMM = MPI.COMM_WORLD
+
+
+@dataclass(frozen=True)
+class _Call:
+    """``function(share)`` is to be called by a rank with its share."""
+
+    function: Callable[[Any], Any]
+    share: Any
+
+
+class Direct(Backend):
+    """Rank 0's side. What is too slow cannot be interrupted, so ``deadline`` is not kept here."""
+
+    name = "mpi"
+    capabilities = Capabilities(memory="copied", killable=False, splits=True, alone=True)
+    _local = True
+
+    @property
+    def local(self) -> bool:
+        return self._local
+
+    def start(self) -> None:
+        self.workers = _COMM.size
+        places = _all_call(_say_place, [None] * self.workers)
+        self._local = len({there for there, _ in places}) == 1
+        self.helpers = tuple(pid for there, pid in places if there == machine() and pid != os.getpid())
+
+    def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
+        with closing(Desk(tasks, 1, len(tasks) + 1, Watch())) as desk:
+            for share in _all_call(_run_all, dealt(list(desk.parcels()), self.workers)):
+                for parcel in share:
+                    yield from desk.results(parcel)
+
+    def sees(self, folder: Path) -> bool:
+        probe = folder / f".imgproc-{secrets.token_hex(8)}.probe"
+        secret = secrets.token_bytes(16)
+        copies = [Path(probed_file(str(probe), rank)) for rank in range(self.workers)]
+        try:
+            probe.write_bytes(secret)
+            _all_call(_copy, [(str(probe), str(copy)) for copy in copies])
+            return all(copy.read_bytes() == secret for copy in copies)
+        except OSError:
+            return False
+        finally:
+            for file in (probe, *copies):
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
+
+    def close(self, *, kill: bool = False) -> None:
+        """The ranks stay until the program ends."""
+
+
+def begin() -> None:
+    """Every rank's first act."""
+    report_by(str, pin_threads(1))  # to nobody
+
+
+def serve() -> None:
+    """Do what rank 0 asks for, until it dismisses this rank."""
+    while (call := _take_call(None)) is not None:
+        _give_answer(call)
+
+
+def dismiss() -> None:
+    """Rank 0 needs the others no more."""
+    _take_call([None] * _COMM.size)
+
+
+def dealt(parcels: Sequence[Parcel], ranks: int) -> list[list[Parcel]]:
+    """The parcels of every rank, which are sorted by what they cost: to and fro, so that nobody always gets the
+    larger one."""
+    shares: list[list[Parcel]] = [[] for _ in range(ranks)]
+    for number, parcel in enumerate(parcels):
+        turn, place = divmod(number, ranks)
+        shares[place if turn % 2 == 0 else ranks - 1 - place].append(parcel)
+    return shares
+
+
+def _all_call(function: Callable[[Any], Any], shares: Sequence[Any]) -> list[Any]:
+    """From rank 0: what each rank answers."""
+    call = _take_call([_Call(function, share) for share in shares])
+    assert call is not None
+    answers = _give_answer(call)
+    assert answers is not None
+    return answers
+
+
+def _take_call(calls: Sequence[_Call | None] | None) -> _Call | None:
+    _meet()
+    call: _Call | None = _COMM.scatter(calls)
+    return call
+
+
+def _give_answer(call: _Call) -> list[Any] | None:
+    answer = call.function(call.share)
+    _meet()
+    return _COMM.gather(answer)
+
+
+def _meet() -> None:
+    """Wait for all ranks."""
+    request = _COMM.Ibarrier()
+    while not request.Test():
+        time.sleep(REST)
+
+
+def _run_all(parcels: Sequence[Parcel]) -> list[Parcel]:
+    return [run_parcel(parcel) for parcel in parcels]
+
+
+def _say_place(_: None) -> tuple[str, int]:
+    return machine(), os.getpid()
+
+
+def _copy(probe_and_copy: tuple[str, str]) -> None:
+    probe, copy = map(Path, probe_and_copy)
+    with suppress(OSError):
+        copy.write_bytes(probe.read_bytes())
