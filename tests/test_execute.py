@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from imgproc.backends import TECHNIQUES, Technique
@@ -225,6 +226,22 @@ def test_a_technique_whose_rounds_fail_keeps_its_results_and_shows_no_speedup(ru
     assert record.technique is not None and len(list(places.outputs.iterdir())) == 9
     unlucky = record.techniques[0]
     assert unlucky.speedup is None and "2 of 3 images failed" in unlucky.reason
+
+
+@pytest.mark.parametrize("name", ["multiprocessing", "futures-processes", "joblib", "mpi"])
+def test_the_record_says_that_workers_were_replaced(name, run):
+    killed = []
+
+    def kill_one(progress):
+        if progress.phase == "results" and progress.images_done == 2 and not killed:
+            killed.append(psutil.Process().children(recursive=True)[-1])
+            killed[0].kill()
+
+    record, places = run(name, sizes=[(900, 1200)] * 8, progress=kill_one, budget=0.0, split="never")
+    assert len(killed) == 1 and all(image.error is None for image in record.images)
+    label = TECHNIQUES[name].label
+    said = f"{label}, making the results: a worker died or hung and was replaced, which its time includes."
+    assert record.warnings == [said] and len(list(places.outputs.iterdir())) == 24
 
 
 def stages(measurement):

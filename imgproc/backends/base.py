@@ -77,6 +77,8 @@ class Backend(ABC):
     capabilities: ClassVar[Capabilities]
     #: Processes on this machine that work for it without being the caller's descendants; known from ``start`` on.
     helpers: tuple[int, ...] = ()
+    #: How often all its workers were replaced in the middle of a run.
+    replacements = 0
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         able, limit = self.capabilities, self.capabilities.max_workers

@@ -74,6 +74,7 @@ class Crew(Backend):
                     return
                 victims = watch.victims_now()
                 self.close(kill=True)
+                self.replacements += 1
                 for index in victims.keys() & waiting.keys():
                     if index in again:
                         del waiting[index]

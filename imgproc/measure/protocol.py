@@ -41,12 +41,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over the images: a result for each, and the parts that these came of, in the order they came."""
+    """One pass over the images: a result for each, and the parts that these came of, in the order they came.
+    ``replaced``: whether workers died or hung meanwhile."""
 
     results: tuple[TaskResult, ...]
     parts: tuple[Part, ...]
     start: float
     round: Round
+    replaced: bool = False
 
 
 class Contender:
@@ -127,10 +129,12 @@ class Contender:
         parts: list[Part] = []
         with closing(plan), self._memory as memory:
             began, cpu_before = time.time(), cpu_seconds(self.processes)
+            replacements = self.backend.replacements
             start = self.clock()
             results, ends = self._carry_out(plan, parts, on_result)
             wall = self.clock() - start
-            if any(part.result.attempts > 1 for part in parts):  # workers were replaced
+            again = any(part.result.attempts > 1 for part in parts)
+            if replaced := again or self.backend.replacements > replacements:
                 self.processes += [pid for pid in started_since(began) if pid not in self.processes]
             cpu = max(0.0, cpu_seconds(self.processes) - cpu_before)
         for part in parts:
@@ -138,7 +142,7 @@ class Contender:
         moved = [part.result.bytes_moved for part in parts if part.result.bytes_moved is not None]
         phases = [round(end - start, 6) for end in ends] if len(ends) > 1 else []
         done = Round(wall, cpu, memory.bytes, sum(moved) if moved else None, phases)
-        return Pass(tuple(results), tuple(parts), start, done)
+        return Pass(tuple(results), tuple(parts), start, done, replaced)
 
     def _carry_out(self, plan: Plan, parts: list[Part], on_result: OnResult) -> tuple[list[TaskResult], list[float]]:
         """Run phase after phase; returns the results of the images, and when each phase ended."""

@@ -148,11 +148,16 @@ class _Execution:
             first = self.passes.over(main, images, outputs, "results")
             main.measurement.first_round_seconds = first.round.wall_seconds
             main.measurement.first_round_images = len(images)
+            self._note_deaths(first, f"{main.measurement.label}, making the results")
             self.tracker.pass_done()
             self._take(first, images)
             if self.places.previews:
                 self._check_results(self.record.good_images)
         return first
+
+    def _note_deaths(self, done: Pass, where: str) -> None:
+        if done.replaced:
+            self.record.warnings.append(f"{where}: a worker died or hung and was replaced, which its time includes.")
 
     def _take(self, first: Pass, images: Sequence[ImageRecord]) -> None:
         """Note what became of each image.
@@ -301,9 +306,7 @@ class _Execution:
         finally:
             # Each round writes new files, as a real run does; removing the old ones is not part of its time.
             shutil.rmtree(folder, ignore_errors=True)
-        if any(part.result.attempts > 1 for part in done.parts):
-            where = f"{contender.measurement.label}, round {number}"
-            self.record.warnings.append(f"{where}: a worker died or hung and was replaced, which its time includes.")
+        self._note_deaths(done, f"{contender.measurement.label}, round {number}")
         self.tracker.pass_done(done.round.wall_seconds)
         return done
 

@@ -20,6 +20,7 @@ from mpi4py import MPI
 from imgproc.backends.base import Backend, Capabilities
 from imgproc.backends.board import Parcel, report_by, run_parcel
 from imgproc.backends.desk import Desk
+from imgproc.backends.mpi.mail import leave_no_shared_memory
 from imgproc.backends.mpi.protocol import machine, probed_file
 from imgproc.backends.watcher import Watch
 from imgproc.image.task import Task, TaskResult, pin_threads
@@ -81,6 +82,7 @@ class Direct(Backend):
 
 def begin() -> None:
     """Every rank's first act."""
+    leave_no_shared_memory(_COMM)
     report_by(str, pin_threads(1))  # to nobody
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from mpi4py import MPI
@@ -13,6 +14,21 @@ from imgproc.backends.mpi.protocol import Kind, Message
 
 #: Seconds between two looks at what came in: at first, growing by this factor up to the longest.
 SHORTEST, GROWTH, LONGEST = 0.00005, 1.5, 0.003
+
+
+_SHARED_MEMORY = "/dev/shm/mpich_shm"  # noqa: S108  nothing is made there
+
+
+def leave_no_shared_memory(comm: MPI.Intracomm) -> None:
+    """Every rank's first act. MPICH removes its file at an orderly end only; unlinked now, it is gone with the last
+    rank, however that ends."""
+    comm.Barrier()  # now every rank has what it shares with the others on its host
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        for line in maps.read_text().splitlines():
+            file = "".join(line.partition("/")[1:])
+            if file.startswith(_SHARED_MEMORY):
+                Path(file).unlink(missing_ok=True)
 
 
 class _Sending(NamedTuple):
