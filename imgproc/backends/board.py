@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from imgproc.image.task import TRANSFER, Span, TaskResult, current_worker, in_words, pin_threads, run_task
+from imgproc.image.task import TRANSFER, Span, TaskResult, clock, current_worker, in_words, pin_threads, run_task
 
 _ENTRY = struct.Struct("<?qdi")  # an Entry: always the same length, so one write replaces it
 
@@ -31,7 +31,7 @@ PAUSE_SECONDS = 0.02
 
 
 class Entry(NamedTuple):
-    """What a worker is at since ``time`` (``time.perf_counter()`` seconds): the task of that index, or nothing.
+    """What a worker is at since ``time`` (``clock()`` seconds): the task of that index, or nothing.
     ``cv2_threads``: as many as OpenCV took of its own threads."""
 
     busy: bool
@@ -79,7 +79,7 @@ class Item(NamedTuple):
 
 
 class Parcel(NamedTuple):
-    """What is handed over at once; ``submitted`` on the way to a worker (``time.perf_counter()`` seconds)."""
+    """What is handed over at once; ``submitted`` on the way to a worker (``clock()`` seconds)."""
 
     items: tuple[Item, ...]
     submitted: float = 0.0
@@ -110,7 +110,7 @@ def report_by(report: Callable[[Entry], object], cv2_threads: int) -> None:
     global _report, _cv2_threads, _free
     _report, _cv2_threads = report, cv2_threads
     _mark(busy=False)
-    _free = time.perf_counter()
+    _free = clock()
 
 
 def _write(file: BinaryIO, entry: Entry) -> None:
@@ -128,9 +128,9 @@ def run_parcel(parcel: Parcel) -> Parcel:
     for item in parcel.items:
         _mark(busy=True, task=item.task)
         results.append(_run_item(item, since))
-        since = time.perf_counter()
+        since = clock()
     _mark(busy=False)
-    _free = time.perf_counter()
+    _free = clock()
     return Parcel(tuple(results))
 
 
@@ -138,11 +138,11 @@ def _run_item(item: Item, since: float) -> Item:
     spans = []
     try:
         task = pickle.loads(item.data)  # noqa: S301  our own parent sent it
-        spans.append(Span(TRANSFER, since, time.perf_counter()))
+        spans.append(Span(TRANSFER, since, clock()))
         result = run_task(task)
-        done = time.perf_counter()
+        done = clock()
         data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
-        spans.append(Span(TRANSFER, done, time.perf_counter()))
+        spans.append(Span(TRANSFER, done, clock()))
     except BaseException as problem:  # the task or its value cannot be pickled
         data = pickle.dumps(TaskResult(item.task, error=in_words(problem), worker=current_worker()))
     return Item(item.task, data, tuple(spans))
@@ -150,7 +150,7 @@ def _run_item(item: Item, since: float) -> Item:
 
 def _mark(*, busy: bool, task: int = 0) -> None:
     assert _report is not None
-    _report(Entry(busy, task, time.perf_counter(), _cv2_threads))
+    _report(Entry(busy, task, clock(), _cv2_threads))
 
 
 def _end_with_parent(folder: str) -> None:

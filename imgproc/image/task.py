@@ -29,12 +29,24 @@ from imgproc.image.operations import OPERATIONS, Image, Value
 TRANSFER = "transfer"
 HOST = socket.gethostname()
 _other_threads = 0  # not pinned yet
+_ahead = 0.0
+
+
+def clock() -> float:
+    """``time.perf_counter()`` seconds, which are the same in every process of a machine; on another one than the
+    caller's with ``set_clock``'s correction."""
+    return time.perf_counter() + _ahead
+
+
+def set_clock(ahead: float) -> None:
+    """The caller's clock is so many seconds ahead of this machine's."""
+    global _ahead
+    _ahead = ahead
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One stage of one task on one worker. Times are ``time.perf_counter()`` seconds, the same clock in
-    every process of a machine."""
+    """One stage of one task on one worker. Times are seconds of the caller's ``clock``."""
 
     stage: str
     start: float
@@ -57,7 +69,7 @@ class Stopwatch:
         self._turn_to(outer)
 
     def _turn_to(self, stage: str | None) -> None:
-        now = time.perf_counter()
+        now = clock()
         if self._stage is not None:
             self.spans.append(Span(self._stage, self._since, now))
         self._stage, self._since = stage, now

@@ -21,9 +21,9 @@ from imgproc.backends.base import Backend, Capabilities
 from imgproc.backends.board import Parcel, report_by, run_parcel
 from imgproc.backends.desk import Desk
 from imgproc.backends.mpi.mail import leave_no_shared_memory
-from imgproc.backends.mpi.protocol import machine, probed_file
+from imgproc.backends.mpi.protocol import EXCHANGES, Clock, Exchange, ahead, machine, probed_file
 from imgproc.backends.watcher import Watch
-from imgproc.image.task import Task, TaskResult, pin_threads
+from imgproc.image.task import Task, TaskResult, pin_threads, set_clock
 
 #: Seconds between two looks whether all are there. MPI itself would spin.
 REST = 0.001
@@ -83,7 +83,26 @@ class Direct(Backend):
 def begin() -> None:
     """Every rank's first act."""
     leave_no_shared_memory(_COMM)
+    for rank in range(1, _COMM.size):
+        _compare_clocks(rank)
     report_by(str, pin_threads(1))  # to nobody
+
+
+def _compare_clocks(rank: int) -> None:
+    """Let a rank learn rank 0's time."""
+    if _COMM.rank == 0:
+        for _ in range(EXCHANGES):
+            _COMM.recv(source=rank)
+            _COMM.send(Clock(machine(), time.perf_counter()), rank)
+    elif _COMM.rank == rank:
+        exchanges, there = [], ""
+        for _ in range(EXCHANGES):
+            asked = time.perf_counter()
+            _COMM.send(None, 0)
+            answer: Clock = _COMM.recv(source=0)
+            exchanges.append(Exchange(asked, answer.seconds, time.perf_counter()))
+            there = answer.machine
+        set_clock(0.0 if there == machine() else ahead(exchanges))
 
 
 def serve() -> None:

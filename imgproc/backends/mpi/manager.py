@@ -18,7 +18,19 @@ from typing import NoReturn
 from mpi4py import MPI
 
 from imgproc.backends.mpi.mail import Mail, Pause
-from imgproc.backends.mpi.protocol import BEAT, DEPTH, SILENT, Hello, Kind, Message, Ready, machine, receive, send
+from imgproc.backends.mpi.protocol import (
+    BEAT,
+    DEPTH,
+    SILENT,
+    Clock,
+    Hello,
+    Kind,
+    Message,
+    Ready,
+    machine,
+    receive,
+    send,
+)
 
 #: Longest that workers on other hosts are told to stop, in seconds, before they are left to their own silence.
 STOP_SECONDS = 0.5
@@ -79,6 +91,9 @@ class Manager:
             worker = self._workers[message.rank]
             worker.heard = time.monotonic()
             if worker.lost or message.kind == Kind.BEAT:
+                continue
+            if message.kind == Kind.CLOCK:
+                self._mail.post(message._replace(data=pickle.dumps(Clock(machine(), time.perf_counter()))))
                 continue
             if message.kind == Kind.READY:
                 worker.ready = pickle.loads(message.data)  # noqa: S301  our own worker sent it

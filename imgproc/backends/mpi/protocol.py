@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -37,6 +38,7 @@ class Kind(IntEnum):
     PROBED = 8  # a worker: it has done so, if it could
     BEAT = 9  # rank 0 to every worker and back: a sign of life
     STOP = 10  # to a worker: end at once
+    CLOCK = 11  # a worker that asks for the time, and rank 0's ``Clock``, pickled
 
 
 class Message(NamedTuple):
@@ -62,6 +64,32 @@ class Ready:
     pid: int
     machine: str
     cv2_threads: int
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time on a machine, in ``time.perf_counter()`` seconds."""
+
+    machine: str
+    seconds: float
+
+
+class Exchange(NamedTuple):
+    """A question for the time: when it was asked, the answer, and when that was there."""
+
+    asked: float
+    answer: float
+    there: float
+
+
+#: So often the time is asked for: the fastest answer is the most exact one.
+EXCHANGES = 10
+
+
+def ahead(exchanges: Sequence[Exchange]) -> float:
+    """By how many seconds the other clock is ahead, give or take half of the fastest exchange."""
+    best = min(exchanges, key=lambda one: one.there - one.asked)
+    return best.answer - (best.asked + best.there) / 2
 
 
 @cache

@@ -16,8 +16,21 @@ from mpi4py import MPI
 
 from imgproc.backends.board import Entry, report_by, run_parcel
 from imgproc.backends.mpi.mail import Mail, Pause
-from imgproc.backends.mpi.protocol import BEAT, SILENT, Kind, Message, Ready, machine, number, probed_file
-from imgproc.image.task import pin_threads
+from imgproc.backends.mpi.protocol import (
+    BEAT,
+    EXCHANGES,
+    SILENT,
+    Clock,
+    Exchange,
+    Kind,
+    Message,
+    Ready,
+    ahead,
+    machine,
+    number,
+    probed_file,
+)
+from imgproc.image.task import pin_threads, set_clock
 
 MANAGER = 0
 _Letter = tuple[Message, Callable[[], object]]
@@ -26,6 +39,7 @@ _Letter = tuple[Message, Callable[[], object]]
 def work(comm: MPI.Intracomm, cv2_threads: int) -> NoReturn:
     """Do what rank 0 sends, until it says stop or is not heard of any more."""
     mail, pause = Mail(comm), Pause()
+    set_clock(_ahead(mail, pause))
     inbox: SimpleQueue[Message] = SimpleQueue()
     outbox: SimpleQueue[_Letter] = SimpleQueue()
     computing = _Computing(comm.rank, inbox, outbox, pause.wake, cv2_threads)
@@ -49,6 +63,32 @@ def work(comm: MPI.Intracomm, cv2_threads: int) -> NoReturn:
         if now - heard > 2 * SILENT or mail.failed:
             os._exit(1)  # nobody could use what is done here
         pause(moved=moved)
+
+
+def _ahead(mail: Mail, pause: Pause) -> float:
+    """By how many seconds rank 0's clock is ahead of this machine's."""
+    exchanges = []
+    for _ in range(EXCHANGES):
+        asked = time.perf_counter()
+        mail.post(Message(Kind.CLOCK, MANAGER))
+        answer = _answer(mail, pause)
+        exchanges.append(Exchange(asked, answer.seconds, time.perf_counter()))
+        if answer.machine == machine():
+            return 0.0
+    return ahead(exchanges)
+
+
+def _answer(mail: Mail, pause: Pause) -> Clock:
+    until = time.monotonic() + 2 * SILENT
+    while time.monotonic() < until:
+        for message in mail.collect():
+            if message.kind == Kind.CLOCK:
+                answer: Clock = pickle.loads(message.data)  # noqa: S301  our own rank 0 sent it
+                return answer
+            if message.kind == Kind.STOP:
+                os._exit(0)
+        pause(moved=False)
+    os._exit(1)
 
 
 class _Computing:
