@@ -69,7 +69,8 @@ class Backend(ABC):
 
     ``workers`` is the number obtained, which a technique may make smaller than what was requested;
     ``cv2_threads`` is how many of OpenCV's own threads each worker uses, from ``start`` on those that it took;
-    ``start_method`` is None where no process is started.
+    ``start_method`` is None where no process is started. ``notes``: sentences about how it went that belong into the
+    record; whoever puts them there takes them away.
     """
 
     name: ClassVar[str]
@@ -80,6 +81,7 @@ class Backend(ABC):
         self.workers = workers if limit is None else min(workers, limit)
         self.cv2_threads = options.cv2_threads if able.inner_threads else 1
         self.chunk_size = options.chunk_size if able.chunks else 1
+        self.notes: list[str] = []
         wanted = options.start_method if options.start_method in able.start_methods else None
         self.start_method = wanted or next(iter(able.start_methods), None)
 

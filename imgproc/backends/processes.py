@@ -191,7 +191,7 @@ class ProcessBackend(Backend):
         """Results of the batch until it is done or the pool is broken."""
         watcher.deadline = deadline
         try:
-            desk = Desk(batch, self.chunk_size, (self.ahead + self.workers) * self.chunk_size, watcher)
+            desk = Desk(batch, self.chunk_size, (self.ahead + self.workers) * self.chunk_size, watcher.not_waiting)
             # The desk is closed first, for a library may still ask for more while it ends.
             with closing(self._work_through(desk.parcels())) as parcels, closing(desk):
                 watcher.waiting_since = time.perf_counter()

@@ -126,6 +126,11 @@ class Contender:
             if any(part.result.attempts > 1 for part in parts):  # workers were replaced
                 self.processes += [pid for pid in started_since(began) if pid not in self.processes]
             cpu = max(0.0, cpu_seconds(self.processes) - cpu_before)
+        for note in self.backend.notes:
+            said = f"{self.measurement.label}: {note}"
+            if said not in self.measurement.warnings:
+                self.measurement.warnings.append(said)
+        self.backend.notes.clear()
         for part in parts:
             self._check(part.result)
         moved = [part.result.bytes_moved for part in parts if part.result.bytes_moved is not None]

@@ -148,6 +148,7 @@ class Passes:
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
         """A task for each image, and for each copy of it."""
         every = len(self.record.images)
+        on_device = contender.backend.capabilities.memory == "device"
         for copy in range(contender.copies):
             (folder / str(copy) if copy else folder).mkdir(parents=True, exist_ok=True)
         return [
@@ -155,6 +156,7 @@ class Passes:
                 image.index + copy * every,
                 self._job(image, folder / str(copy) if copy else folder),
                 contender.transfer,
+                on_device=on_device,
             )
             for image, copy in product(images, range(contender.copies))
         ]
