@@ -136,6 +136,12 @@ class _Child:
             raise _Ended from None
         return message
 
+    def silent(self) -> bool:
+        """Whether all that it said was heard."""
+        with suppress(OSError):
+            return not self.connection.poll()
+        return False
+
     def tell(self, parcel: Parcel) -> None:
         with suppress(ConnectionError):  # that it has ended is noticed when it is heard
             self.connection.send(parcel)
@@ -158,6 +164,7 @@ class _Attempt:
     suspects: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _running: dict[int, float] = field(default_factory=dict)
+    _heard: float = 0.0
 
     def results(self) -> Generator[TaskResult, None, None]:
         """Results as they come.
@@ -165,6 +172,7 @@ class _Attempt:
         Raises:
             BackendError: the GPU was lost.
         """
+        self._heard = time.perf_counter()
         with closing(Desk(self.tasks, 1, self.ahead)) as desk:
             parcels = desk.parcels()
             in_flight = 0
@@ -185,28 +193,31 @@ class _Attempt:
         """The next result, if there is one before it is time to look for tasks that hang."""
         try:
             kind, said = self.child.hear(TICK)
+            self._heard = time.perf_counter()
         except _Ended:
             self.ended, self.suspects = True, dict.fromkeys(self._running, DIED)
             return None
         except TimeoutError:
             kind, said = "", None
-        if kind == gpu_child.LOST:
-            raise BackendError(f"The GPU failed in the middle of the work ({said}).")
-        if kind == gpu_child.NOTE:
-            self.notes.append(said)
-        if kind == gpu_child.BEGUN:
-            self._running[said] = time.perf_counter()
-        self._look()
-        if kind != gpu_child.DONE:
-            return None
-        parcel: Parcel = said
-        for item in parcel.items:
-            self._running.pop(item.task, None)
+        parcel: Parcel | None = None
+        match kind:
+            case gpu_child.LOST:
+                raise BackendError(f"The GPU failed in the middle of the work ({said}).")
+            case gpu_child.NOTE:
+                self.notes.append(said)
+            case gpu_child.BEGUN:
+                self._running[said] = time.perf_counter()
+            case gpu_child.DONE:
+                parcel = said
+                for item in said.items:
+                    self._running.pop(item.task, None)
+        if parcel is None and self.child.silent():
+            self._look()
         return parcel
 
     def _look(self) -> None:
-        """A task that takes too long costs the child."""
+        """A task that takes too long costs the child, and so does a child that begins none."""
         now = time.perf_counter()
         late = [index for index, since in self._running.items() if now - since > self.deadline]
-        if late:
+        if late or (not self._running and now - self._heard > self.deadline):
             self.ended, self.suspects = True, dict.fromkeys(late, hung(self.deadline))

@@ -27,7 +27,6 @@ from imgproc.image.task import TRANSFER, ImageJob, Processed, Stopwatch, read_im
 
 #: Stages that the GPU's own clock times: copying to it, its kernels, and copying back.
 TO_DEVICE, KERNEL, FROM_DEVICE = "h2d", "kernel", "d2h"
-WAIT = "wait"
 Found = TypeVar("Found")
 #: Images on the GPU at a time: one that comes, two that are worked on, one that goes.
 LANES = 4
@@ -224,11 +223,10 @@ class _Trip:
         return words
 
     def _note(self, marks: Sequence[object], stopwatch: Stopwatch) -> None:
-        """The stages as the GPU timed them, up to now; what it did not need of the time was waiting for it."""
+        """The stages as the GPU timed them, up to now; what it did not need of the time was waiting for its turn."""
         end = time.perf_counter()
         took = [self.lane.seconds(*pair) for pair in pairwise(marks)]
         at = max(self.since, end - sum(took))
-        stopwatch.note(WAIT, self.since, at)
         for stage, seconds in zip((TO_DEVICE, KERNEL, FROM_DEVICE), took, strict=True):
             until = min(end, at + seconds)
             stopwatch.note(stage, at, until)

@@ -49,6 +49,9 @@ class TechniqueMeasurement:
     ``break_even_images``: from how many images like these starting it pays against the baseline; None: never.
     ``breakdown``: that round's wall time in parts (see ``breakdown.PARTS``). ``identical``: every output had the
     baseline's pixels; None where they could not be compared. Speedups are T1/Tp from paired rounds.
+
+    ``operations_seconds``: where a GPU takes part, what each operation alone takes, with the pixels where it works,
+    summed over the images ``operations_images``; ``operations_speedup``: of their sum, over the baseline's.
     """
 
     name: str
@@ -77,6 +80,9 @@ class TechniqueMeasurement:
     identical: bool | None = None
     verdict: Verdict | None = None
     break_even_images: int | None = None
+    operations_seconds: dict[str, float] = field(default_factory=dict)
+    operations_images: list[int] = field(default_factory=list)
+    operations_speedup: float | None = None
     typical_round: int = 1
     stages: dict[str, float] = field(default_factory=dict)
     breakdown: dict[str, float] = field(default_factory=dict)

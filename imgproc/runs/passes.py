@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from itertools import product
 from pathlib import Path
 
 from imgproc.backends.base import BackendError
+from imgproc.image import operations_alone
 from imgproc.image.codecs import FORMATS
+from imgproc.image.operations_alone import Timing
 from imgproc.image.plan import Plan, after_another, flat, together, whole
 from imgproc.image.previews import CheckJob, check_outputs
 from imgproc.image.split import split_image
@@ -20,6 +23,9 @@ from imgproc.runs.naming import OutputNames
 from imgproc.runs.progress import Cancelled, Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
 from imgproc.runs.splitting import groups_of, images_to_split, strips_of
+
+#: How often each operation is timed alone, after a first time that does not count.
+ALONE_REPEATS = 3
 
 #: ``pixels_sha256`` by image and operation; None where an output could not be read back.
 Hashes = dict[int, dict[str, str | None]]
@@ -34,6 +40,11 @@ class Places:
     outputs: Path
     previews: Path | None
     work: Path
+
+
+def on_gpu(contender: Contender) -> bool:
+    """Whether its workers do the operations on a GPU."""
+    return contender.backend.capabilities.memory == "device"
 
 
 class Passes:
@@ -112,6 +123,23 @@ class Passes:
             hashes[result.index] = result.value
         return hashes
 
+    def alone(self, contender: Contender, images: Sequence[ImageRecord]) -> dict[str, float]:
+        """Seconds that each operation alone takes over the images, each image timed by itself.
+
+        Raises:
+            BackendError: an image failed.
+        """
+        work = operations_alone.on_device if on_gpu(contender) else operations_alone.on_cpu
+        total: dict[str, float] = defaultdict(float)
+        for image in images:
+            task = Task(image.index, work, Timing(self._job(image, self.places.work), ALONE_REPEATS))
+            for result in contender.backend.run([task], deadline=self.deadline):
+                if result.error is not None:
+                    raise BackendError(f"its operations could not be timed alone: {result.error}")
+                for name, seconds in result.value.items():
+                    total[name] += seconds
+        return {name: round(seconds, 9) for name, seconds in total.items()}
+
     def _told(self, result: TaskResult) -> None:
         if self.cancelled():
             raise Cancelled
@@ -148,7 +176,6 @@ class Passes:
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
         """A task for each image, and for each copy of it."""
         every = len(self.record.images)
-        on_device = contender.backend.capabilities.memory == "device"
         for copy in range(contender.copies):
             (folder / str(copy) if copy else folder).mkdir(parents=True, exist_ok=True)
         return [
@@ -156,7 +183,7 @@ class Passes:
                 image.index + copy * every,
                 self._job(image, folder / str(copy) if copy else folder),
                 contender.transfer,
-                on_device=on_device,
+                on_device=on_gpu(contender),
             )
             for image, copy in product(images, range(contender.copies))
         ]
