@@ -188,9 +188,9 @@ def scopes(record: Record) -> Scopes | None:
         sentence = f"With {who} even the operations alone take longer: images this small do not fill a GPU."
     else:
         sentence = (
-            f"With the pixels on the GPU, {who} does the operations alone {_times(alone)} as fast as one thread of the CPU. But in the baseline "
-            f"they are only {share} of the time: reading, decoding, encoding and writing stay on the CPU, and pixels "
-            "have to travel."
+            f"With the pixels on the GPU, {who} does the operations alone {_times(alone)} as fast as one thread of the "
+            f"CPU. But in the baseline they are only {share} of the time: reading, decoding, encoding and writing stay "
+            "on the CPU, and pixels have to travel."
         )
     return Scopes(title, sentence, len(base.operations_images), sorted(rows, key=lambda row: row.t is base))
 
