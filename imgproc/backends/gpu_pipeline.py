@@ -75,7 +75,7 @@ class GpuPipeline(Backend):
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
         """As ``Backend.run``. All that the child was at when it died may have killed it, so each of these is tried
         once more, alone. An early end kills the child; the next run starts a new one."""
-        waiting = {task.index: task for task in tasks}
+        waiting = {task.index: replace(task, carrier=None) for task in tasks}  # it carries nothing
         again: set[int] = set()
         fruitless = 0
         try:

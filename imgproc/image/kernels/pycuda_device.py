@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pycuda import driver
-from pycuda.compiler import CompileError, SourceModule
+from pycuda.compiler import SourceModule
 
 from imgproc.image.kernels.device import Array, Host, Kept, Mark, Sizes, cuda_source
 
@@ -95,8 +95,8 @@ def out_of_memory(problem: BaseException) -> bool:
 
 
 def trouble(problem: BaseException) -> str | None:
-    if isinstance(problem, driver.Error):
+    if isinstance(problem, driver.Error):  # CompileError is one of these
         return "a CUDA call failed"
-    if isinstance(problem, (CompileError, OSError, ImportError, RuntimeError)):
+    if isinstance(problem, (OSError, ImportError, RuntimeError)):
         return "PyCUDA could not compile or load its kernels"
     return None
