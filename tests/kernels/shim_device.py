@@ -97,6 +97,9 @@ class ShimDevice:
     def download(self, array: Array, host: Host) -> None:
         host[:] = array[: host.size]
 
+    def copy(self, source: Array, target: Array, words: int) -> None:
+        target[:words] = source[:words]
+
     def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
         self.seed += 1
         self.launched[kernel] = self.launched.get(kernel, 0) + 1

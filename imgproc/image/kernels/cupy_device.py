@@ -38,6 +38,10 @@ class CupyDevice:
     def download(self, array: Array, host: Host) -> None:
         array[: host.size].get(stream=self.stream, out=host, blocking=False)
 
+    def copy(self, source: Array, target: Array, words: int) -> None:
+        with self.stream:
+            cupy.copyto(target[:words], source[:words])
+
     def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
         passed = tuple(np.int32(value) if isinstance(value, int) else value for value in arguments)
         with self.stream:

@@ -67,6 +67,9 @@ class Device(Protocol):
     def download(self, array: Array, host: Host) -> None:
         """Fill ``host`` from the beginning of ``array``; it is there after ``wait``."""
 
+    def copy(self, source: Array, target: Array, words: int) -> None:
+        """Copy the first words of an array of uint32 to another; what kernels are measured against."""
+
     def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
         """Run a kernel in ``grid`` blocks of ``block`` threads, each block with so many bytes of shared memory."""
 

@@ -38,6 +38,9 @@ class NumbaDevice:
     def download(self, array: Array, host: Host) -> None:
         array[: host.size].copy_to_host(host, stream=self.stream)
 
+    def copy(self, source: Array, target: Array, words: int) -> None:
+        target[:words].copy_to_device(source[:words], stream=self.stream)
+
     def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
         # Compiled for numbers of one type only; the simulator, which reckons in Python, is given Python's.
         number = int if numba_kernels.SIMULATED else np.int32

@@ -41,6 +41,9 @@ class PycudaDevice:
     def download(self, array: Array, host: Host) -> None:
         driver.memcpy_dtoh_async(host, array, self.stream)
 
+    def copy(self, source: Array, target: Array, words: int) -> None:
+        driver.memcpy_dtod_async(target, source, 4 * words, self.stream)
+
     def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
         passed = [np.int32(value) if isinstance(value, int) else value for value in arguments]
         function = self._module.get_function(kernel)
