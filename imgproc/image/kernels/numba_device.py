@@ -100,5 +100,4 @@ def _code(problem: BaseException) -> int | None:
     """What CUDA gave back; Numba's exceptions are told by this alone, as each of its packages has its own."""
     if type(problem).__name__ not in ("CudaAPIError", "CudaRuntimeAPIError"):
         return None
-    code = getattr(problem, "code", None)
-    return int(code) if isinstance(code, int) else 0
+    return int(getattr(problem, "code", 0))
