@@ -34,6 +34,8 @@ class Settings:
     TASK_SECONDS: float = _setting(120.0, "Longest that one image may take before its worker is replaced", 0.1)
     DISK_RESERVE_MB: int = _setting(200, "Free disk space below which no new run is taken", 0)
     TRUSTED_HOSTS: str = _setting("", "Extra host names the app answers to, separated by commas")
+    MPI_HOSTFILE: str = _setting("", "File with the hosts for MPI, as mpiexec -f takes it; empty: this machine")
+    MPI_ARGUMENTS: str = _setting("", "More arguments for mpiexec, as in a shell")
     SECRET_KEY: str = _setting("", "Signs the cookie that says who owns a run; empty: made once and kept")
 
     @classmethod

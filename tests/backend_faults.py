@@ -61,6 +61,12 @@ def pin_one_thread(wanted):
     return pin_threads(1)
 
 
+def rank_with_one_thread(socket):
+    from imgproc.backends.mpi.rank import main  # loads MPI
+
+    main(socket, 1)
+
+
 def begin_with_one_thread(folder, wanted):
     begin_work(folder, 1)
 
@@ -194,6 +200,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case [name]:
             backend_faults.main(name)
+        case ["rank", socket, _]:
+            backend_faults.rank_with_one_thread(socket)
         case [name, "hang"]:
             backend_faults.exit_with_hung_thread(name)
         case [name, ("carry" | "carry-on") as how, transfer, source, folder]:

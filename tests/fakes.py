@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from imgproc.backends.base import DEFAULTS, Backend, BackendError, Capabilities
+from imgproc.backends.multiprocessing_pool import MultiprocessingPool
 from imgproc.backends.sequential import Sequential
 from imgproc.image.task import ImageJob, Span, TaskResult, Worker
 
@@ -105,3 +106,23 @@ class Sprawling(Sequential):
     def run(self, tasks, *, deadline):
         for result in super().run(tasks, deadline=deadline):
             yield replace(result, worker=replace(result.worker, other_threads=8))
+
+
+class Elsewhere(MultiprocessingPool):
+    """As if its workers were on other machines, on a file system that all share."""
+
+    local = False
+
+
+class Blind(Elsewhere):
+    """As if its workers were on other machines, with files of their own."""
+
+    asked = ()
+
+    def sees(self, folder):
+        self.asked = (*self.asked, folder)
+        return False
+
+    def run(self, tasks, *, deadline):
+        assert all(task.carrier for task in tasks)
+        return super().run(tasks, deadline=deadline)

@@ -18,6 +18,7 @@ import pytest
 from imgproc.backends import TECHNIQUES, futures, processes, threads
 from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.joblib_loky import JoblibLoky
+from imgproc.backends.mpi import launch
 from imgproc.backends.multiprocessing_pool import MultiprocessingPool
 from imgproc.backends.watcher import kill
 from imgproc.image.codecs import decode
@@ -211,7 +212,7 @@ def test_capabilities_are_class_attributes():
         assert issubclass(found, Backend) and found.name == name
         assert found.availability().ok or name in ON_GPU
         assert found.capabilities.killable == (found.capabilities.memory != "shared")
-    assert PROCESSES == ["multiprocessing", "futures-processes", "joblib"]
+    assert PROCESSES == ["multiprocessing", "futures-processes", "joblib", "mpi"]
     assert ON_GPU == ["numba", "cupy", "pycuda", "gpu-shim"]
 
 
@@ -240,6 +241,7 @@ def test_what_a_technique_cannot_do_stays_at_the_default():
         "futures-processes": (3, "spawn", 5),
         "joblib": (3, "loky", 5),
         **{name: (1, None, 1) for name in ON_GPU if name in TECHNIQUES},
+        "mpi": (3, None, 5),
     }
 
 
@@ -338,6 +340,7 @@ def test_fewer_inner_threads_than_were_asked_for_are_said(name, monkeypatch):
     for module in (threads, futures):
         monkeypatch.setattr(module, "pin_threads", faults.pin_one_thread)
     monkeypatch.setattr(processes, "begin_work", faults.begin_with_one_thread)
+    monkeypatch.setattr(launch, "RANK", ("-m", "mpi4py", "-m", "tests.backend_faults", "rank"))
     with started(name, cv2_threads=3) as backend:
         assert backend.cv2_threads == 1
         assert run(backend, (faults.double, 1))[0].worker.cv2_threads == 1

@@ -231,6 +231,36 @@ def test_a_technique_whose_rounds_fail_keeps_its_results_and_shows_no_speedup(ru
     assert unlucky.speedup is None and "2 of 3 images failed" in unlucky.reason
 
 
+def stages(measurement):
+    return {span.stage for span in measurement.spans if span.worker}
+
+
+def test_files_travel_to_workers_that_do_not_see_them_and_the_record_says_so(run, monkeypatch):
+    add_technique(monkeypatch, "blind", "fakes:Blind")
+    record, places = run("blind", split="always")
+    blind = record.techniques[0]
+    assert blind.transfer == "bytes" and blind.identical and blind.split == []
+    assert stages(blind) == {"transfer", "decode", *OPERATIONS, "encode"}
+    assert len(list(places.outputs.iterdir())) == len(list(places.previews.iterdir())) == 9
+    assert sum("Blind: its workers do not see this machine’s files" in one for one in record.warnings) == 1
+    assert all(output.pixels_sha256 for image in record.images for output in image.outputs)
+
+
+def test_workers_elsewhere_that_see_the_files_use_them_but_share_no_image(run, monkeypatch):
+    add_technique(monkeypatch, "elsewhere", "fakes:Elsewhere")
+    record, _ = run("elsewhere", split="always")
+    elsewhere = record.techniques[0]
+    assert elsewhere.transfer == "paths" and elsewhere.split == [] and elsewhere.identical
+    assert {"read", "write"} <= stages(elsewhere) and not any("travel" in one for one in record.warnings)
+
+
+def test_no_memory_is_shared_with_workers_elsewhere(run, monkeypatch):
+    add_technique(monkeypatch, "elsewhere", "fakes:Elsewhere")
+    record, _ = run("elsewhere", transfers=["shared"])
+    assert record.techniques[0].transfer == "bytes" and record.techniques[0].identical
+    assert any("on other machines" in one for one in record.warnings)
+
+
 def test_joblib_says_that_it_needs_two_workers(run):
     with pytest.raises(UserError, match="at least 2 workers"):
         run("joblib", workers=1)

@@ -117,6 +117,16 @@ TECHNIQUES: dict[str, Technique] = {
             "For small batches: usually the slowest start.",
         ),
         Technique(
+            "mpi",
+            "MPI",
+            "imgproc.backends.mpi.backend:Mpi",
+            "pip install mpi4py mpich",
+            "A gang of MPI ranks under mpiexec, fed by one that hands out the work; on one machine or on many.",
+            "When one machine is too small, and where a cluster speaks MPI already.",
+            "On one machine the process pool does the same with less; a dead rank ends all of them.",
+            "rank",
+        ),
+        Technique(
             "numba",
             "CUDA with Numba",
             "imgproc.backends.numba_cuda:NumbaCuda",

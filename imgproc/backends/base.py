@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from imgproc.image.task import Task, TaskResult
@@ -110,6 +111,15 @@ class Backend(ABC):
         which is retried once on a fresh worker; others that it was handed with it are run again. Closing the
         iterator early ends the run.
         """
+
+    @property
+    def local(self) -> bool:
+        """Whether all workers are on the caller's machine, and can share its memory; known from ``start`` on."""
+        return True
+
+    def sees(self, folder: Path) -> bool:
+        """Whether every worker reads and writes the same files there as the caller; to be asked after ``start``."""
+        return True
 
     @abstractmethod
     def close(self, *, kill: bool = False) -> None:

@@ -16,6 +16,8 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -83,26 +85,37 @@ class Parcel(NamedTuple):
     submitted: float = 0.0
 
 
-_file: BinaryIO | None = None
+_report: Callable[[Entry], object] | None = None
 _cv2_threads = 1
 _free = 0.0  # since when this worker has nothing to do
 
 
 def begin_work(folder: str, cv2_threads: int) -> None:
     """Every worker's first act: pin the inner threads, see to it that it ends with its parent, report on the board."""
-    global _file, _cv2_threads, _free
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has the parent's way of ending
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     if Path(folder, _CLOSED).exists():
         threading.Event().wait()  # until it is killed with the pool
-    _cv2_threads = pin_threads(cv2_threads)
+    taken = pin_threads(cv2_threads)
     try:
-        _file = open(Path(folder, str(os.getpid())), "wb", buffering=0)  # noqa: SIM115  for the worker's lifetime
+        file = open(Path(folder, str(os.getpid())), "wb", buffering=0)  # noqa: SIM115  for the worker's lifetime
     except OSError:  # the pool was given up in the meantime
         os._exit(1)
+    report_by(partial(_write, file), taken)
+
+
+def report_by(report: Callable[[Entry], object], cv2_threads: int) -> None:
+    """From now on this process says in that way what it is at, beginning with nothing."""
+    global _report, _cv2_threads, _free
+    _report, _cv2_threads = report, cv2_threads
     _mark(busy=False)
     _free = time.perf_counter()
+
+
+def _write(file: BinaryIO, entry: Entry) -> None:
+    file.seek(0)
+    file.write(_ENTRY.pack(*entry))
 
 
 def run_parcel(parcel: Parcel) -> Parcel:
@@ -137,9 +150,8 @@ def run_item(item: Item, since: float) -> Item:
 
 
 def _mark(*, busy: bool, task: int = 0) -> None:
-    assert _file is not None
-    _file.seek(0)
-    _file.write(_ENTRY.pack(busy, task, time.perf_counter(), _cv2_threads))
+    assert _report is not None
+    _report(Entry(busy, task, time.perf_counter(), _cv2_threads))
 
 
 def _end_with_parent(folder: str) -> None:

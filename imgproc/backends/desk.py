@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imgproc.backends.board import Item, Parcel
+from imgproc.backends.watcher import Watch
 from imgproc.errors import UserError
 from imgproc.image.task import TRANSFER, Carrier, Stopwatch, Task, TaskResult, in_words
 
@@ -30,20 +30,13 @@ class Desk:
 
     Args:
         most: so many tasks with carriers at most are out, or back and not unpacked.
-        busy: entered while the caller itself works for a task, for which no worker is to blame.
     """
 
-    def __init__(
-        self,
-        tasks: Sequence[Task],
-        chunk_size: int,
-        most: int,
-        busy: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
+    def __init__(self, tasks: Sequence[Task], chunk_size: int, most: int, watch: Watch) -> None:
         self._tasks = tasks
         self._chunk_size = chunk_size
         self._most = most
-        self._busy = busy
+        self._watch = watch
         self._sent: dict[int, _Sent] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -57,7 +50,7 @@ class Desk:
         for start in range(0, len(self._tasks), self._chunk_size):
             while self._held() >= self._most:
                 yield Parcel(())
-            with self._busy():
+            with self._watch.not_waiting():
                 parcel = Parcel(tuple(map(self._pack, self._tasks[start : start + self._chunk_size])))
             if self._closed:
                 return
@@ -85,7 +78,7 @@ class Desk:
     def results(self, parcel: Parcel) -> Iterator[TaskResult]:
         """What came back. Never raises."""
         for item in parcel.items:
-            with self._busy(), self._lock:
+            with self._watch.not_waiting(), self._lock:
                 result = self._unpack(item)
             yield result
 

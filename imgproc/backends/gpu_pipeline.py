@@ -7,30 +7,24 @@ the GPU that they share (``imgproc.image.on_device``), and encode what comes bac
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from imgproc.backends import gpu_child, nvidia
-from imgproc.backends.base import DEFAULTS, DIED, Availability, Backend, BackendError, Capabilities, Options, hung
+from imgproc.backends.base import DEFAULTS, DIED, Availability, BackendError, Capabilities, Options, hung
 from imgproc.backends.board import Parcel
-from imgproc.backends.desk import Desk
-from imgproc.backends.watcher import kill
+from imgproc.backends.crew import Crew
+from imgproc.backends.watcher import TICK, Watch, kill
 from imgproc.image.task import Task, TaskResult
 
 #: Longest that it may take to make the context and to compile the kernels, in seconds.
 START_SECONDS = 180.0
-#: Seconds between two looks for tasks that hang.
-TICK = 0.1
-#: So often in a row may the child end with no task to blame.
-TRIES = 3
 
 
-class GpuPipeline(Backend):
+class GpuPipeline(Crew):
     """``workers`` threads of a child process around one GPU. Techniques name the module of their adapter, the packages
     that it needs, and what installs them."""
 
@@ -48,176 +42,119 @@ class GpuPipeline(Backend):
         return nvidia.availability(cls.packages, cls.install)
 
     def start(self) -> None:
-        if self._child is not None and self._child.process.is_alive():
+        if self._child is not None and not self._child.over.is_set():
             return
         self.close(kill=True)
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=gpu_child.serve, args=(theirs, self.adapter, self.workers), name="GPU", daemon=True
-        )
-        process.start()
-        theirs.close()
-        self._child = _Child(process, ours)
-        try:
-            kind, said = self._child.hear(START_SECONDS)
-        except TimeoutError:
-            kind, said = gpu_child.FAILED, f"it was not ready within {START_SECONDS:g} seconds"
-        except _Ended:
-            kind, said = gpu_child.FAILED, "its process ended without a word"
-        except BaseException:
-            self.close(kill=True)
-            raise
-        if kind != gpu_child.READY:
-            self.close(kill=True)
-            raise BackendError(f"The GPU could not be started: {said}.")
+        self._watch = self._child = _Child(self.adapter, self.workers, self.notes.append)
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
         """As ``Backend.run``. All that the child was at when it died may have killed it, so each of these is tried
         once more, alone. An early end kills the child; the next run starts a new one."""
-        waiting = {task.index: replace(task, carrier=None) for task in tasks}  # it carries nothing
-        again: set[int] = set()
-        fruitless = 0
-        try:
-            while waiting:
-                batch = [t for t in waiting.values() if t.index not in again] or list(waiting.values())[:1]
-                before = len(waiting)
-                self.start()
-                assert self._child is not None
-                attempt = _Attempt(self._child, batch, 2 * self.workers, deadline)
-                with closing(attempt.results()) as results:
-                    for result in results:
-                        del waiting[result.index]
-                        yield replace(result, attempts=2 if result.index in again else 1)
-                self.notes += attempt.notes
-                if not attempt.ended:
-                    continue
-                self.close(kill=True)
-                for index, why in attempt.suspects.items():
-                    if index in again:
-                        del waiting[index]
-                        yield TaskResult(index, error=why, attempts=2)
-                    again.add(index)
-                fruitless = 0 if attempt.suspects or len(waiting) < before else fruitless + 1
-                if fruitless == TRIES:
-                    raise BackendError("The process with the GPU kept ending, whatever it was given.")
-        finally:
-            if waiting:
-                self.close(kill=True)
+        yield from super().run([replace(task, carrier=None) for task in tasks], deadline=deadline)
+
+    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+        assert self._child is not None
+        self._child.hand_over(parcel, done)
 
     def close(self, *, kill: bool = False) -> None:
         """End the child. It has nothing to finish or to save, so ``kill`` makes no difference."""
-        child, self._child = self._child, None
+        child, self._child, self._watch = self._child, None, None
         if child is not None:
-            child.end()
+            child.close()
 
 
-class _Ended(Exception):
-    """The child has ended."""
+class _Child(Watch):
+    """The child as its parent sees it, made when it is ready; ``note`` is called with sentences for the record.
 
+    Raises:
+        BackendError: it could not be started.
+    """
 
-@dataclass(frozen=True)
-class _Child:
-    process: BaseProcess
-    connection: Connection
-
-    def hear(self, seconds: float) -> gpu_child.Message:
-        """The next thing that it says.
-
-        Raises:
-            TimeoutError: it said nothing for so long.
-            _Ended: it has ended.
-        """
+    def __init__(self, adapter: str, threads: int, note: Callable[[str], None]) -> None:
+        super().__init__()
+        self._note = note
+        self._busy: dict[int, float] = {}  # task -> since when
+        self._heard = 0.0
+        self._done: Callable[[Parcel | None], None] = lambda _: None
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=gpu_child.serve, args=(theirs, adapter, threads), daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="GPU", daemon=True)
+        self._process.start()
+        theirs.close()
         try:
-            if not self.connection.poll(seconds):
-                raise TimeoutError
-            message: gpu_child.Message = self.connection.recv()
-        except (EOFError, ConnectionError):
-            raise _Ended from None
-        return message
+            self._await_ready()
+        except BaseException:
+            self.close()
+            raise
+        self._listener.start()
 
-    def silent(self) -> bool:
-        """Whether all that it said was heard."""
-        with suppress(OSError):
-            return not self.connection.poll()
-        return False
+    def _await_ready(self) -> None:
+        why = f"it was not ready within {START_SECONDS:g} seconds"
+        try:
+            if self._connection.poll(START_SECONDS):
+                kind, said = self._connection.recv()
+                if kind == gpu_child.READY:
+                    return
+                why = said
+        except (EOFError, OSError):
+            why = "its process ended without a word"
+        raise BackendError(f"The GPU could not be started: {why}.")
 
-    def tell(self, parcel: Parcel) -> None:
-        with suppress(ConnectionError):  # that it has ended is noticed when it is heard
-            self.connection.send(parcel)
-
-    def end(self) -> None:
-        kill([self.process])
-        self.connection.close()
-
-
-@dataclass
-class _Attempt:
-    """Tasks given to a child, until all are done or it has ended; ``suspects`` is then what it was at: task index ->
-    why that failed."""
-
-    child: _Child
-    tasks: list[Task]
-    ahead: int
-    deadline: float
-    ended: bool = False
-    suspects: dict[int, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    _running: dict[int, float] = field(default_factory=dict)
-    _heard: float = 0.0
-
-    def results(self) -> Generator[TaskResult, None, None]:
-        """Results as they come.
+    def hand_over(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+        """Have a thread work on a parcel, and ``done`` be called with what comes of it.
 
         Raises:
-            BackendError: the GPU was lost.
+            OSError: the child is gone.
         """
+        self._done = done
+        self._connection.send(parcel)
+
+    def close(self) -> None:
+        """End the child at once. Safe to call twice."""
+        self.over.set()
+        kill([self._process])
+        if self._listener.is_alive() and self._listener is not threading.current_thread():
+            self._listener.join()
+        self._connection.close()
+
+    def _listen(self) -> None:
+        try:
+            while not self.over.is_set():
+                if self._connection.poll(TICK):
+                    self._hear(*self._connection.recv())
+                else:
+                    self._look(time.perf_counter())
+        except (EOFError, OSError):
+            if not self.over.is_set():  # any of these may have ended it
+                self.victims = dict.fromkeys(self._busy, DIED)
+        finally:
+            kill([self._process])
+            self.over.set()
+            self._on_death()
+
+    def _hear(self, kind: str, said: Any) -> None:
         self._heard = time.perf_counter()
-        with closing(Desk(self.tasks, 1, self.ahead)) as desk:
-            parcels = desk.parcels()
-            in_flight = 0
-            while True:
-                while in_flight < self.ahead and (parcel := next(parcels, None)):
-                    self.child.tell(parcel._replace(submitted=time.perf_counter()))
-                    in_flight += 1
-                if not in_flight:
-                    return
-                parcel = self._wait()
-                if self.ended:
-                    return
-                if parcel is not None:
-                    in_flight -= 1
-                    yield from desk.results(parcel)
-
-    def _wait(self) -> Parcel | None:
-        """The next result, if there is one before it is time to look for tasks that hang."""
-        try:
-            kind, said = self.child.hear(TICK)
-            self._heard = time.perf_counter()
-        except _Ended:
-            self.ended, self.suspects = True, dict.fromkeys(self._running, DIED)
-            return None
-        except TimeoutError:
-            kind, said = "", None
-        parcel: Parcel | None = None
         match kind:
-            case gpu_child.LOST:
-                raise BackendError(f"The GPU failed in the middle of the work ({said}).")
-            case gpu_child.NOTE:
-                self.notes.append(said)
             case gpu_child.BEGUN:
-                self._running[said] = time.perf_counter()
+                self._busy[said] = self._heard
             case gpu_child.DONE:
-                parcel = said
                 for item in said.items:
-                    self._running.pop(item.task, None)
-        if parcel is None and self.child.silent():
-            self._look()
-        return parcel
+                    self._busy.pop(item.task, None)
+                self._done(said)
+            case gpu_child.NOTE:
+                self._note(said)
+            case gpu_child.LOST:
+                self.fatal = f"The GPU failed in the middle of the work ({said})."
+                self.over.set()
 
-    def _look(self) -> None:
-        """A task that takes too long costs the child, and so does a child that begins none."""
-        now = time.perf_counter()
-        late = [index for index, since in self._running.items() if now - since > self.deadline]
-        if late or (not self._running and now - self._heard > self.deadline):
-            self.ended, self.suspects = True, dict.fromkeys(late, hung(self.deadline))
+    def _look(self, now: float) -> None:
+        """Whether a task takes too long, or the child does not begin what the caller waits for."""
+        deadline, waiting_since = self.deadline, self.waiting_since
+        if deadline is None:
+            return
+        late = {task: hung(deadline) for task, since in self._busy.items() if now - since > deadline}
+        idle = not self._busy and waiting_since is not None and now - max(waiting_since, self._heard) > deadline
+        if late or idle:
+            self.victims = late
+            self.over.set()

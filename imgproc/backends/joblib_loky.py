@@ -78,8 +78,8 @@ class JoblibLoky(ProcessBackend):
             raise BackendError("joblib ran in the caller’s own process instead of its workers.")
 
     def _work_through(self, parcels: Iterator[Parcel]) -> Generator[Parcel, None, None]:
-        assert self._parallel is not None and self._watcher is not None
-        self._watcher.tell(partial(_break, self._executor, self._workers))
+        assert self._parallel is not None and self._watch is not None
+        self._watch.tell(partial(_break, self._executor, self._workers))
         results: Iterator[Any] = self._parallel(delayed(run_parcel)(_Outgoing(*parcel)) for parcel in parcels)
         try:
             # Not "yield from": that would close joblib's generator, which then warns.

@@ -1,49 +1,40 @@
-"""What all pools of processes have in common: workers that die or hang cost one task, and the run always ends.
+"""What all pools of processes have in common: how their workers are started and watched.
 
-The libraries do the work, each in its own file. None of them survives the death of a worker unharmed, so here
-a death costs the pool: its workers are killed, a new one is made, and unfinished tasks are handed out again.
+The libraries do the work, each in its own file.
 """
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import sys
 import threading
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, nullcontext, suppress
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from itertools import islice
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from operator import attrgetter
-from queue import SimpleQueue
 from typing import ClassVar
 
-from imgproc.backends.base import DEFAULTS, Backend, BackendError, Capabilities, Options
-from imgproc.backends.board import Board, Parcel, begin_work
-from imgproc.backends.desk import Desk
+from imgproc.backends.base import DEFAULTS, BackendError, Capabilities, Options
+from imgproc.backends.board import Board, begin_work
+from imgproc.backends.crew import Crew
 from imgproc.backends.watcher import Watcher
-from imgproc.image.task import Task, TaskResult, one_opencv_thread
-
-LOG = logging.getLogger(__name__)
+from imgproc.image.task import one_opencv_thread
 
 #: Longest that all workers together may take to get ready, in seconds; forked ones have nothing to load.
 START_SECONDS = 60.0
 FORK_SECONDS = 10.0
-#: So often in a row may a pool break without a result or a task to blame, or not start.
-TRIES = 3
 #: Seconds in which what is not stuck is done.
 MOMENT = 0.2
 # Windows cannot wait for more at once.
 _MOST = 60 if sys.platform == "win32" else None
 
 
-class ProcessBackend(Backend):
+class ProcessBackend(Crew):
     """Tasks on worker processes. Techniques say how their library makes, feeds and discards its pool."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -61,10 +52,7 @@ class ProcessBackend(Backend):
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
-        #: Parcels handed out ahead: none of the workers ever waits for one, and few images are held.
-        self.ahead = max(self.workers + 1, 2 * self.workers // self.chunk_size)
         self._board: Board | None = None
-        self._watcher: Watcher | None = None
         self._workers: list[BaseProcess] = []
 
     @abstractmethod
@@ -78,11 +66,6 @@ class ProcessBackend(Backend):
     def _discard_pool(self) -> None:
         """Kill ``_workers`` and let go of what is left of the pool, if any; must not block for long."""
 
-    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
-        """Have a worker call ``run_parcel(parcel)``, and ``done`` be called with what comes of it; None, should the
-        pool break. Not with the library's exception, whose traceback would keep the parcel in memory."""
-        raise NotImplementedError
-
     def context(self) -> BaseContext:
         """The multiprocessing context for the pool."""
         context = multiprocessing.get_context(self.start_method)
@@ -93,7 +76,7 @@ class ProcessBackend(Backend):
         return context
 
     def start(self) -> None:
-        if self._watcher is not None and not self._watcher.over.is_set():
+        if self._watch is not None and not self._watch.over.is_set():
             return
         self.close(kill=True)
         self._board = board = Board()
@@ -110,8 +93,8 @@ class ProcessBackend(Backend):
             if isinstance(problem, Exception) and not isinstance(problem, BackendError):
                 raise BackendError("The worker processes could not be started.") from problem
             raise
-        self._watcher = Watcher(board, self._workers)
-        self._watcher.start()
+        self._watch = watcher = Watcher(board, self._workers)
+        watcher.start()
 
     def _await_workers(self, board: Board) -> None:
         seconds = FORK_SECONDS if self.start_method == "fork" else START_SECONDS
@@ -129,107 +112,11 @@ class ProcessBackend(Backend):
 
     def close(self, *, kill: bool = False) -> None:
         """End the workers. They have nothing to finish or to save, so ``kill`` makes no difference."""
-        board, self._board, self._watcher = self._board, None, None
+        board, self._board, self._watch = self._board, None, None
         if board is not None:
             self._discard_pool()
             board.remove()
             self._workers = []
-
-    def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
-        """As ``Backend.run``. An early end kills the workers; the next run starts new ones.
-
-        With carriers the caller's process works too, on one thread; what it hangs at cannot be interrupted.
-        """
-        with one_opencv_thread() if any(task.carrier for task in tasks) else nullcontext():
-            yield from self._run(tasks, deadline)
-
-    def _run(self, tasks: Sequence[Task], deadline: float) -> Iterator[TaskResult]:
-        waiting = {task.index: task for task in tasks}
-        again: set[int] = set()
-        fruitless = 0
-        try:
-            while waiting:
-                # Tasks that had a worker die come last and alone: a second death then is certainly theirs.
-                batch = [t for t in waiting.values() if t.index not in again] or list(waiting.values())[:1]
-                expected = len(waiting) - len(batch)
-                before = len(waiting)
-                watcher = self._ready_watcher()
-                with closing(self._attempt(batch, watcher, deadline)) as results:
-                    for result in results:
-                        del waiting[result.index]
-                        yield replace(result, attempts=2 if result.index in again else 1)
-                if len(waiting) == expected:
-                    continue
-                if self._watcher is not watcher:  # another thread closed this backend
-                    return
-                victims = watcher.victims_now()
-                self.close(kill=True)
-                for index in victims.keys() & waiting.keys():
-                    if index in again:
-                        del waiting[index]
-                        yield TaskResult(index, error=victims[index], attempts=2)
-                    again.add(index)
-                fruitless = 0 if victims or len(waiting) < before else fruitless + 1
-                if fruitless == TRIES:
-                    raise BackendError("The worker processes kept ending, whatever they were given.")
-        finally:
-            if waiting:
-                self.close(kill=True)
-
-    def _ready_watcher(self) -> Watcher:
-        for tries_left in reversed(range(TRIES)):
-            try:
-                self.start()
-                break
-            except BackendError:
-                if not tries_left:
-                    raise
-        assert self._watcher is not None
-        return self._watcher
-
-    def _attempt(self, batch: list[Task], watcher: Watcher, deadline: float) -> Generator[TaskResult, None, None]:
-        """Results of the batch until it is done or the pool is broken."""
-        watcher.deadline = deadline
-        try:
-            desk = Desk(batch, self.chunk_size, (self.ahead + self.workers) * self.chunk_size, watcher.not_waiting)
-            # The desk is closed first, for a library may still ask for more while it ends.
-            with closing(self._work_through(desk.parcels())) as parcels, closing(desk):
-                watcher.waiting_since = time.perf_counter()
-                for parcel in parcels:
-                    with watcher.not_waiting():
-                        yield from desk.results(parcel)
-        except Exception:  # each library has its own words for a dead worker
-            LOG.info("%s: the pool broke", self.name, exc_info=True)
-        finally:
-            watcher.deadline = watcher.waiting_since = None
-
-    def _work_through(self, parcels: Iterator[Parcel]) -> Generator[Parcel, None, None]:
-        """Have every parcel worked on, ``ahead`` at a time, by ``_submit``; results as they come.
-
-        Raises:
-            Exception: the pool is broken.
-        """
-        assert self._watcher is not None
-        done: SimpleQueue[Parcel | None] = SimpleQueue()
-        self._watcher.tell(lambda: done.put(None))
-
-        def submit(most: int) -> int:
-            count = 0
-            for parcel in islice(parcels, most):
-                self._submit(parcel._replace(submitted=time.perf_counter()), done.put)
-                count += 1
-            return count
-
-        in_flight = submit(self.ahead)
-        while in_flight:
-            result = done.get()
-            if result is None:
-                break
-            in_flight += submit(1) - 1
-            yield result
-        while not done.empty():  # what was finished before the death is not lost
-            if result := done.get():
-                yield result
 
 
 def in_background(letting_go: Callable[[], object]) -> threading.Thread:

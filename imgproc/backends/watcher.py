@@ -18,25 +18,22 @@ from imgproc.backends.board import Board, Entry
 TICK = 0.25
 
 
-class Watcher(threading.Thread):
-    """Watches the workers of one pool from when they are ready until one dies; kills those that hang.
+class Watch:
+    """What the caller knows of a set of workers, of which one's death ends all.
 
-    ``over`` is set then, and ``victims`` says what each dead worker was at: task index -> why it failed.
+    ``over`` is set then, and ``victims`` says what those to blame were at: task index -> why it failed.
     """
 
-    def __init__(self, board: Board, workers: list[BaseProcess]) -> None:
-        super().__init__(name="worker watch", daemon=True)
-        self.board = board
-        self.workers = workers
+    def __init__(self) -> None:
         self.over = threading.Event()
         self.victims: dict[int, str] = {}
+        #: Why other workers would be of no use; empty where they may be.
+        self.fatal = ""
         #: Seconds that a task may take; None while nothing runs.
         self.deadline: float | None = None
         #: Since when the caller waits for a result; None while it does not.
         self.waiting_since: float | None = None
         self._on_death: Callable[[], None] = lambda: None
-        self._seen: dict[BaseProcess, Entry | None] = {}
-        self._hung: dict[BaseProcess, str] = {}
 
     def tell(self, on_death: Callable[[], None]) -> None:
         """Have ``on_death`` called when a worker dies, at once if one has."""
@@ -45,7 +42,7 @@ class Watcher(threading.Thread):
             on_death()
 
     def victims_now(self) -> dict[int, str]:
-        """``victims``, for a caller that knows that the pool is broken, perhaps before this thread does."""
+        """``victims``, for a caller that knows that a worker died, perhaps before this object does."""
         self.over.wait(1)
         return self.victims
 
@@ -58,6 +55,18 @@ class Watcher(threading.Thread):
         finally:
             if since is not None:
                 self.waiting_since = time.perf_counter()
+
+
+class Watcher(Watch, threading.Thread):
+    """Watches the processes of one pool from when they are ready until one dies; kills those that hang."""
+
+    def __init__(self, board: Board, workers: list[BaseProcess]) -> None:
+        Watch.__init__(self)
+        threading.Thread.__init__(self, name="worker watch", daemon=True)
+        self.board = board
+        self.workers = workers
+        self._seen: dict[BaseProcess, Entry | None] = {}
+        self._hung: dict[BaseProcess, str] = {}
 
     def run(self) -> None:
         sentinels = {worker.sentinel: worker for worker in self.workers}

@@ -111,6 +111,11 @@ class Contender:
         m.transfer = self.transfer if able.carries else None
         m.chunk_size = backend.chunk_size if able.chunks else None
 
+    def carry(self, transfer: str) -> None:
+        """From now on pixels reach its workers in that way."""
+        self.transfer = transfer
+        self._describe()
+
     def run(self, plan: Plan, on_result: OnResult) -> Pass:
         """One timed pass.
 

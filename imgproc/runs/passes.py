@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from imgproc.backends.base import BackendError
+from imgproc.backends import AUTO, technique
+from imgproc.backends.base import Backend, BackendError
 from imgproc.image import operations_alone
 from imgproc.image.codecs import FORMATS
 from imgproc.image.operations_alone import Timing
@@ -18,6 +19,7 @@ from imgproc.image.previews import CheckJob, check_outputs
 from imgproc.image.split import split_image
 from imgproc.image.task import ImageJob, Task, TaskResult
 from imgproc.image.transport import PATHS, image_task
+from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
 from imgproc.runs.naming import OutputNames
 from imgproc.runs.progress import Cancelled, Tracker
@@ -80,11 +82,29 @@ class Passes:
         if not contender.started:
             self.tracker.phase("starting", contender)
             contender.start()
+            self._reach(contender)
         try:
             yield
         finally:
             if contender.fleeting:
                 contender.close()
+
+    def _reach(self, contender: Contender) -> None:
+        """Let files travel to workers that see no files or no memory of this machine."""
+        backend = contender.backend
+        if contender.transfer == PATHS:
+            folders = {path.parent for path in self.places.sources.values()} | {self.places.outputs}
+            if all(map(backend.sees, sorted(folders))):
+                return
+            what = "do not see this machine’s files"
+        elif contender.transfer == "shared" and not backend.local:
+            what = "are on other machines, with which no memory can be shared"
+        else:
+            return
+        contender.carry("bytes")
+        self.record.warnings.append(
+            f"{contender.measurement.label}: its workers {what}, so the files travelled to them and the results back."
+        )
 
     def over(
         self, contender: Contender, images: Sequence[ImageRecord], folder: Path, phase: str, number: int = 0
@@ -116,11 +136,12 @@ class Passes:
                 files.append((output.operation, str(folder / output.file), preview))
             tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known)))
         hashes: Hashes = {}
-        for result in contender.backend.run(tasks, deadline=self.deadline):
-            self._told(result)
-            if result.value is None:
-                raise BackendError(f"what it wrote could not be read back: {result.error}")
-            hashes[result.index] = result.value
+        with self._readers(contender) as readers:
+            for result in readers.run(tasks, deadline=self.deadline):
+                self._told(result)
+                if result.value is None:
+                    raise BackendError(f"what it wrote could not be read back: {result.error}")
+                hashes[result.index] = result.value
         return hashes
 
     def alone(self, contender: Contender, images: Sequence[ImageRecord]) -> dict[str, float]:
@@ -140,6 +161,19 @@ class Passes:
                     total[name] += seconds
         return {name: round(seconds, 9) for name, seconds in total.items()}
 
+    @contextmanager
+    def _readers(self, contender: Contender) -> Iterator[Backend]:
+        """Workers that see this machine's files: the contender's own, where they do."""
+        if contender.backend.local or contender.backend.sees(self.places.outputs):
+            yield contender.backend
+            return
+        readers = technique(AUTO).load()(usable_cores())
+        readers.start()
+        try:
+            yield readers
+        finally:
+            readers.close()
+
     def _told(self, result: TaskResult) -> None:
         if self.cancelled():
             raise Cancelled
@@ -149,8 +183,9 @@ class Passes:
         """Whole images, the largest first, for one taken last would leave the other workers waiting for it; and those
         in strips, as many at a time as fit into memory, the first of which are decoded along with the whole ones."""
         split: list[ImageRecord] = []
-        if contender.backend.capabilities.splits and contender.transfer == PATHS and contender.copies == 1:
-            split = images_to_split(images, contender.backend.workers, self.record.settings.split)
+        backend = contender.backend
+        if backend.capabilities.splits and backend.local and contender.transfer == PATHS and contender.copies == 1:
+            split = images_to_split(images, backend.workers, self.record.settings.split)
         contender.measurement.split = sorted(image.index for image in split)
         rest = [image for image in images if image not in split]
         tasks = self._tasks(contender, sorted(rest, key=lambda image: -image.megapixels), folder)

@@ -1,0 +1,243 @@
+"""A gang of ranks as the caller sees it: started, fed through a socket to rank 0, watched, ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+from imgproc.backends.base import DIED, BackendError, hung
+from imgproc.backends.board import Parcel
+from imgproc.backends.mpi.launch import prepare
+from imgproc.backends.mpi.protocol import (
+    Hello,
+    Kind,
+    Message,
+    Ready,
+    machine,
+    number_in,
+    probed_file,
+    receive,
+    send,
+)
+from imgproc.backends.watcher import TICK, Watch
+
+LOG = logging.getLogger(__name__)
+
+#: Longest that all ranks together may take to get ready, in seconds.
+START_SECONDS = 60.0
+#: Longest that ranks may take to read and write a file of a few bytes, in seconds.
+PROBE_SECONDS = 10.0
+#: Longest that mpiexec may take to end once its ranks are dead, in seconds.
+END_SECONDS = 1.0
+
+
+class Gang(Watch):
+    """``workers``: how many there are; ``cv2_threads``: as many as OpenCV took in each; ``local``: whether all are on
+    this machine.
+
+    Made when every rank is ready; ``close`` ends it. Should this process die, the socket's end ends it as well.
+
+    Raises:
+        BackendError: it could not be started.
+    """
+
+    def __init__(self, workers: int, cv2_threads: int) -> None:
+        super().__init__()
+        self.workers = workers
+        self._ready: dict[int, Ready] = {}
+        self._mpiexec: subprocess.Popen[bytes] | None = None
+        self._processes: list[psutil.Process] = []  # ranks on this machine
+        self._busy: dict[int, tuple[int, float]] = {}  # rank -> task and since when
+        self._out: set[int] = set()  # tasks that are with the gang
+        self._heard = time.perf_counter()
+        self._done: Callable[[Parcel | None], None] = lambda _: None
+        self._probed: set[int] = set()
+        self._news = threading.Condition()
+        self._connection: Connection | None = None
+        self._listener = threading.Thread(target=self._listen, name="MPI gang", daemon=True)
+        folder = Path(tempfile.mkdtemp(prefix="imgproc-mpi-"))  # nobody else may look into it
+        try:
+            self._start(folder, cv2_threads)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.cv2_threads = min(one.cv2_threads for one in self._ready.values())
+        self.local = all(one.machine == machine() for one in self._ready.values())
+
+    def hand_over(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+        """Have a worker run a parcel, and ``done`` be called with what comes of it.
+
+        Raises:
+            OSError: the gang is gone.
+        """
+        self._done = done
+        self._out.update(item.task for item in parcel.items)
+        self._send(Message(Kind.PARCEL, 0, pickle.dumps(parcel, pickle.HIGHEST_PROTOCOL)))
+
+    def sees(self, folder: Path) -> bool:
+        """Whether every worker reads and writes the same files there as this process."""
+        probe = folder / f".imgproc-{secrets.token_hex(8)}.probe"
+        secret = secrets.token_bytes(16)
+        copies = [Path(probed_file(str(probe), rank)) for rank in self._ready]
+        try:
+            probe.write_bytes(secret)
+            self._probed = set()
+            self._send(Message(Kind.PROBE, 0, os.fsencode(probe)))
+            self._await(lambda: len(self._probed) == self.workers, PROBE_SECONDS)
+            return all(copy.read_bytes() == secret for copy in copies)
+        except OSError:
+            return False
+        finally:
+            for file in (probe, *copies):
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End every rank at once. Safe to call twice."""
+        self.over.set()
+        self._kill()
+        if self._listener.is_alive() and self._listener is not threading.current_thread():
+            self._listener.join()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _start(self, folder: Path, cv2_threads: int) -> None:
+        until = time.monotonic() + START_SECONDS
+        path = folder / "socket"
+        launch = prepare(self.workers, folder, [str(path), str(cv2_threads)])
+        self._blames = launch.blames
+        with socket.socket(socket.AF_UNIX) as listener, open(folder / "log", "w+b") as log:
+            listener.bind(str(path))
+            listener.listen()
+            self._mpiexec = subprocess.Popen(
+                launch.command,
+                env=launch.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                self._connection = self._accept(listener, until)
+                self._listener.start()
+                self._await(lambda: len(self._ready) == self.workers, until - time.monotonic())
+                if len(self._ready) != self.workers or self.over.is_set():
+                    raise BackendError(f"The MPI ranks were not ready within {START_SECONDS:g} seconds.")
+            except BackendError:
+                log.seek(0)
+                LOG.info("mpiexec said: %s", log.read().decode(errors="replace"))
+                raise
+
+    def _accept(self, listener: socket.socket, until: float) -> Connection:
+        listener.settimeout(TICK)
+        assert self._mpiexec is not None
+        while time.monotonic() < until and self._mpiexec.poll() is None:
+            with suppress(TimeoutError):
+                connection = Connection(listener.accept()[0].detach())
+                self._greet(connection)
+                return connection
+        raise BackendError("The MPI ranks could not be started.")
+
+    def _greet(self, connection: Connection) -> None:
+        hello: Hello = pickle.loads(receive(connection).data)  # noqa: S301  our own rank sent it
+        if not hello.workers:
+            raise BackendError("The MPI ranks did not find each other: mpiexec is of another MPI than mpi4py’s.")
+        self.workers = hello.workers
+        self._processes.append(psutil.Process(hello.pid))
+
+    def _send(self, message: Message) -> None:
+        assert self._connection is not None
+        send(self._connection, message)
+
+    def _await(self, condition: Callable[[], bool], seconds: float) -> None:
+        with self._news:
+            self._news.wait_for(lambda: condition() or self.over.is_set(), seconds)
+
+    def _listen(self) -> None:
+        assert self._connection is not None
+        looked = 0.0
+        try:
+            while not self.over.is_set():
+                if self._connection.poll(TICK):
+                    self._hear(receive(self._connection))
+                if (now := time.perf_counter()) - looked > TICK:
+                    looked = now
+                    self._look(now)
+        except (EOFError, OSError):
+            if not self._blames and not self.over.is_set():  # any one of them may have ended a rank, and so all
+                self.victims = dict.fromkeys(self._out, DIED)
+        finally:
+            self._kill()  # whoever writes to it now must not wait
+            self.over.set()
+            self._on_death()
+            with self._news:
+                self._news.notify_all()
+
+    def _hear(self, message: Message) -> None:
+        self._heard = time.perf_counter()
+        match message.kind:
+            case Kind.BEGUN:
+                self._busy[message.rank] = number_in(message), self._heard
+            case Kind.RESULT:
+                self._busy.pop(message.rank, None)
+                parcel: Parcel = pickle.loads(message.data)  # noqa: S301  our own worker sent it
+                self._out.difference_update(item.task for item in parcel.items)
+                self._done(parcel)
+            case Kind.LOST:
+                if message.rank in self._busy:
+                    self.victims[self._busy[message.rank][0]] = DIED
+                self.over.set()
+            case Kind.READY:
+                ready: Ready = pickle.loads(message.data)  # noqa: S301
+                if ready.machine == machine():
+                    with suppress(psutil.Error):
+                        self._processes.append(psutil.Process(ready.pid))
+                with self._news:
+                    self._ready[message.rank] = ready
+                    self._news.notify_all()
+            case Kind.PROBED:
+                with self._news:
+                    self._probed.add(message.rank)
+                    self._news.notify_all()
+
+    def _look(self, now: float) -> None:
+        """Whether a worker hangs, or none does what the caller waits for."""
+        deadline, waiting_since = self.deadline, self.waiting_since
+        if deadline is None:
+            return
+        late = {task: hung(deadline) for task, since in self._busy.values() if now - since > deadline}
+        idle = not self._busy and waiting_since is not None and now - max(waiting_since, self._heard) > deadline
+        if late or idle:
+            self.victims = late
+            self.over.set()
+
+    def _kill(self) -> None:
+        for process in self._processes:
+            with suppress(psutil.Error):
+                process.kill()
+        if self._mpiexec is None:
+            return
+        try:
+            # The one that starts ranks on this machine only takes a second to notice, and has nothing to clean up.
+            self._mpiexec.wait(0 if self._blames else END_SECONDS)
+        except subprocess.TimeoutExpired:
+            with suppress(OSError):
+                os.killpg(self._mpiexec.pid, signal.SIGKILL)
+            self._mpiexec.wait()

@@ -1,0 +1,107 @@
+"""Messages between ranks. Nothing here blocks: sends and receives are requests that are tested, never waited for, for a
+request to a host that was cut off may never end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mpi4py import MPI
+
+from imgproc.backends.mpi.protocol import Kind, Message
+
+#: Seconds between two looks at what came in: at first, growing by this factor up to the longest.
+SHORTEST, GROWTH, LONGEST = 0.00005, 1.5, 0.003
+
+
+class _Sending(NamedTuple):
+    rank: int
+    request: MPI.Request
+    data: bytes | bytearray  # must stay until it is sent
+    then: Callable[[], object]
+
+
+class _Receiving(NamedTuple):
+    message: Message
+    request: MPI.Request
+
+
+class Mail:
+    """``failed``: ranks to or from which a message could not be moved; the others' go on."""
+
+    def __init__(self, comm: MPI.Intracomm) -> None:
+        self.failed: set[int] = set()
+        self._comm = comm
+        self._sending: list[_Sending] = []
+        self._receiving: list[_Receiving] = []
+
+    def post(self, message: Message, then: Callable[[], object] = lambda: None) -> None:
+        """Begin to send a message to a rank; ``then`` is called when it is on its way for certain."""
+        try:
+            request = self._comm.Isend([message.data, MPI.BYTE], message.rank, message.kind)
+        except MPI.Exception:
+            self.failed.add(message.rank)
+            return
+        self._sending.append(_Sending(message.rank, request, message.data, then))
+        self._push()
+
+    def collect(self) -> list[Message]:
+        """What has come in whole since the last time; also moves on what is being sent."""
+        status = MPI.Status()
+        while (found := self._comm.Improbe(MPI.ANY_SOURCE, MPI.ANY_TAG, status)) is not None:
+            data = bytearray(status.Get_count(MPI.BYTE))
+            message = Message(Kind(status.Get_tag()), status.Get_source(), data)
+            self._receiving.append(_Receiving(message, found.Irecv([data, MPI.BYTE])))
+        if self._sending:
+            self._push()
+        receiving, self._receiving, done = self._receiving, [], []
+        for one in receiving:
+            match self._over(one.message.rank, one.request):
+                case True:
+                    done.append(one.message)
+                case False:
+                    self._receiving.append(one)
+        return done
+
+    @property
+    def moving(self) -> bool:
+        """Whether something is on its way."""
+        return bool(self._sending or self._receiving)
+
+    def _push(self) -> None:
+        sending, self._sending = self._sending, []
+        for one in sending:
+            match self._over(one.rank, one.request):
+                case True:
+                    one.then()
+                case False:
+                    self._sending.append(one)
+
+    def _over(self, rank: int, request: MPI.Request) -> bool | None:
+        """Whether it is done; None where it never will be, and then it must not be tested again: MPI would call it
+        done."""
+        try:
+            return request.Test()
+        except MPI.Exception:
+            self.failed.add(rank)
+            return None
+
+
+class Pause:
+    """Short rests between two looks, longer and longer while nothing happens. MPI itself would spin. ``wake`` ends one
+    early."""
+
+    def __init__(self) -> None:
+        self.wake = threading.Event()
+        self._rest = SHORTEST
+
+    def __call__(self, *, moved: bool) -> None:
+        if moved:
+            self._rest = SHORTEST
+            return
+        if self.wake.wait(self._rest):
+            self.wake.clear()
+            self._rest = SHORTEST
+        else:
+            self._rest = min(self._rest * GROWTH, LONGEST)

@@ -1,0 +1,172 @@
+"""Rank 0: hands parcels from the caller to workers and their results back, and never waits for any of them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
+from typing import NoReturn
+
+from mpi4py import MPI
+
+from imgproc.backends.mpi.mail import Mail, Pause
+from imgproc.backends.mpi.protocol import BEAT, DEPTH, SILENT, Hello, Kind, Message, Ready, machine, receive, send
+
+#: Longest that workers on other hosts are told to stop, in seconds, before they are left to their own silence.
+STOP_SECONDS = 0.5
+
+
+@dataclass
+class _Worker:
+    heard: float
+    ready: Ready | None = None
+    holds: int = 0  # parcels
+    lost: bool = False
+
+
+class Manager:
+    """``serve`` returns never: the gang ends with the caller."""
+
+    def __init__(self, comm: MPI.Intracomm, caller: Connection) -> None:
+        self._comm, self._caller = comm, caller
+        self._mail, self._pause = Mail(comm), Pause()
+        now = time.monotonic()
+        self._workers = {rank: _Worker(now) for rank in range(1, comm.size)}
+        self._waiting: deque[Message] = deque()
+        #: From the caller; None: it is gone.
+        self._asked: SimpleQueue[Message | None] = SimpleQueue()
+        #: Ranks on this host that died.
+        self._died: SimpleQueue[int] = SimpleQueue()
+        self._said = now
+
+    def serve(self) -> NoReturn:
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._tell(Message(Kind.HELLO, 0, pickle.dumps(Hello(os.getpid(), len(self._workers)))))
+        while True:
+            moved = self._pass_on()
+            self._take_orders()
+            self._hand_out()
+            self._look()
+            self._pause(moved=moved)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self._asked.put(receive(self._caller))
+                self._pause.wake.set()
+        except (EOFError, OSError):
+            self._asked.put(None)
+            self._pause.wake.set()
+
+    def _tell(self, message: Message) -> None:
+        try:
+            send(self._caller, message)
+        except OSError:
+            self._end()
+
+    def _pass_on(self) -> bool:
+        """What workers say goes to the caller; returns whether there was something."""
+        messages = self._mail.collect()
+        for message in messages:
+            worker = self._workers[message.rank]
+            worker.heard = time.monotonic()
+            if worker.lost or message.kind == Kind.BEAT:
+                continue
+            if message.kind == Kind.READY:
+                worker.ready = pickle.loads(message.data)  # noqa: S301  our own worker sent it
+                if all(one.ready for one in self._workers.values()):
+                    self._watch()
+            elif message.kind == Kind.RESULT:
+                worker.holds -= 1
+            self._tell(message)
+        return bool(messages)
+
+    def _take_orders(self) -> None:
+        while not self._asked.empty():
+            message = self._asked.get()
+            if message is None:
+                self._end()
+            if message.kind == Kind.PARCEL:
+                self._waiting.append(message)
+            else:
+                for rank in self._living():
+                    self._mail.post(message._replace(rank=rank))
+
+    def _hand_out(self) -> None:
+        """To whoever holds least, so that nobody gets a second parcel as long as another one has none."""
+        while self._waiting and (living := self._living()):
+            rank = min(living, key=lambda one: self._workers[one].holds)
+            if self._workers[rank].holds >= DEPTH:
+                return
+            self._workers[rank].holds += 1
+            self._mail.post(self._waiting.popleft()._replace(rank=rank))
+
+    def _look(self) -> None:
+        """Who is lost, and a sign of life to all others."""
+        if not self._died.empty():
+            self._pass_on()  # what they said before comes first
+            while not self._died.empty():
+                self._lose(self._died.get())
+        now = time.monotonic()
+        if now - self._said > BEAT:
+            self._said = now
+            for rank in self._living():
+                self._mail.post(Message(Kind.BEAT, rank))
+                if now - self._workers[rank].heard > SILENT:
+                    self._lose(rank)
+        for rank in self._mail.failed:
+            self._lose(rank)
+
+    def _lose(self, rank: int) -> None:
+        if not self._workers[rank].lost:
+            self._workers[rank].lost = True
+            self._tell(Message(Kind.LOST, rank))
+
+    def _living(self) -> list[int]:
+        return [rank for rank, worker in self._workers.items() if not worker.lost]
+
+    def _here(self) -> dict[int, int]:
+        """The workers on this host: process id -> rank."""
+        return {w.ready.pid: rank for rank, w in self._workers.items() if w.ready and w.ready.machine == machine()}
+
+    def _watch(self) -> None:
+        """Learn at once of a death on this host, where the system can tell."""
+        if sys.platform == "linux":
+            watched = {}
+            for pid, rank in self._here().items():
+                with suppress(OSError):
+                    watched[os.pidfd_open(pid)] = rank
+            threading.Thread(target=self._mourn, args=(watched,), daemon=True).start()
+
+    def _mourn(self, watched: dict[int, int]) -> None:
+        while watched:
+            for pidfd in wait(watched):
+                assert isinstance(pidfd, int)
+                self._died.put(watched.pop(pidfd))
+                os.close(pidfd)
+            self._pause.wake.set()
+
+    def _end(self) -> NoReturn:
+        """End all workers, stopped or not, and this process."""
+        here = self._here()
+        for pid in here:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        elsewhere = [rank for rank in self._living() if rank not in here.values()]
+        for rank in elsewhere:
+            self._mail.post(Message(Kind.STOP, rank))
+        until = time.monotonic() + STOP_SECONDS
+        while elsewhere and self._mail.moving and time.monotonic() < until:
+            self._mail.collect()
+            time.sleep(0.001)
+        if elsewhere:
+            self._comm.Abort(0)
+        os._exit(0)

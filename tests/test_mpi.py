@@ -1,0 +1,333 @@
+"""What is MPI's own: the gang's processes, its faults, other launchers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from imgproc.backends.base import BackendError
+from imgproc.backends.mpi import backend as backend_module
+from imgproc.backends.mpi import launch
+from imgproc.backends.mpi.backend import Mpi
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.samples import draw_many
+from imgproc.image.task import ImageJob, Task, process_image
+from tests import backend_faults as faults
+
+ROOT = Path(__file__).resolve().parents[1]
+LONG = 60.0
+pytestmark = pytest.mark.skipif(not Mpi.availability().ok, reason=Mpi.availability().reason)
+linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc and /dev/shm are Linux’s")
+
+
+@pytest.fixture
+def mpi():
+    backend = Mpi(2)
+    backend.start()
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def hydra(monkeypatch, tmp_path):
+    """Started by the launcher for many hosts, with this one in its file."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{socket.gethostname()}:4\n")
+    monkeypatch.setenv("MPI_HOSTFILE", str(hosts))
+    backend = Mpi(2)
+    backend.start()
+    yield backend
+    backend.close()
+
+
+def doubles(backend, count=20, deadline=LONG):
+    results = list(backend.run([Task(i, faults.double, i) for i in range(count)], deadline=deadline))
+    assert sorted(r.index for r in results) == list(range(count))
+    return sorted((r.value, r.attempts) for r in results)
+
+
+def gang():
+    """``mpiexec`` and its ranks, below this process."""
+    return [p for p in psutil.Process().children(recursive=True) if "imgproc.backends.mpi.rank" in p.cmdline()]
+
+
+def shared_memory():
+    return {file.name for file in Path("/dev/shm").glob("*") if "mpich" in file.name or "ucx" in file.name}
+
+
+def folders():
+    return set(Path("/tmp").glob("imgproc-mpi-*"))
+
+
+# The gang
+
+
+def test_the_caller_never_loads_mpi():
+    program = (
+        "import sys\n"
+        "from imgproc.backends.mpi.backend import Mpi\n"
+        "from imgproc.image.task import Task\n"
+        "from tests.backend_faults import double\n"
+        "mpi = Mpi(2)\n"
+        "mpi.start()\n"
+        "print([r.value for r in mpi.run([Task(0, double, 4)], deadline=60)])\n"
+        "mpi.close()\n"
+        "print(sorted(name for name in sys.modules if name.startswith('mpi4py')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[8]\n[]\n", "")
+
+
+def test_it_listens_nowhere(mpi):
+    doubles(mpi)
+    processes = gang()
+    assert len(processes) == 4
+    assert [connection for process in processes for connection in process.net_connections(kind="inet")] == []
+
+
+def test_the_gang_has_a_session_of_its_own(mpi):
+    assert {os.getsid(process.pid) for process in gang()} != {os.getsid(0)}
+
+
+def test_idle_ranks_take_less_than_3_percent_of_a_core(mpi):
+    doubles(mpi)
+    processes = gang()
+    time.sleep(0.5)
+    before = [sum(process.cpu_times()[:2]) for process in processes]
+    time.sleep(3)
+    used = [sum(process.cpu_times()[:2]) - b for process, b in zip(processes, before, strict=True)]
+    assert max(used) / 3 < 0.03
+
+
+@linux
+def test_nothing_is_left_in_shared_memory_or_in_the_temporary_folder():
+    before = shared_memory(), folders()
+    mpi = Mpi(2)
+    mpi.start()
+    processes = gang()
+    assert (shared_memory(), folders()) == before  # not even while it runs
+    for process in processes:
+        process.kill()
+    doubles(mpi)
+    mpi.close()
+    assert (shared_memory(), folders()) == before
+
+
+def kill_caller(count, *, stop=False):
+    """Kill a program that has a gang at work; nothing of the gang, of so many processes, may be left."""
+    program = [sys.executable, "-m", "tests.backend_faults", "mpi"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, cwd=ROOT) as caller:
+        assert caller.stdout.readline() == b"ready\n"
+        gang = psutil.Process(caller.pid).children(recursive=True)
+        assert len(gang) == count
+        if stop:
+            gang[-1].suspend()  # a worker
+        caller.kill()
+    assert not psutil.wait_procs(gang, timeout=8)[1]
+
+
+@linux
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_killed_caller_leaves_nothing(stop):
+    before = shared_memory(), folders()
+    kill_caller(4, stop=stop)
+    assert (shared_memory(), folders()) == before
+
+
+def test_more_workers_than_cores():
+    mpi = Mpi(9)
+    mpi.start()
+    try:
+        assert mpi.workers == 9
+        assert len({r.worker.pid for r in mpi.run([Task(i, faults.nap, 0.2) for i in range(9)], deadline=LONG)}) == 9
+    finally:
+        mpi.close()
+
+
+def test_every_rank_reads_and_writes_the_probe(mpi, tmp_path):
+    assert mpi.local and mpi.sees(tmp_path)
+    assert mpi._gang.sees(tmp_path)
+    assert not mpi._gang.sees(tmp_path / "gone")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_rank_that_sees_other_files_is_found_out(mpi, tmp_path, monkeypatch):
+    wrong = "imgproc.backends.mpi.gang.probed_file"
+    monkeypatch.setattr(wrong, lambda path, rank: f"{path}.{rank if rank == 1 else 'x'}")
+    assert not mpi._gang.sees(tmp_path)
+
+
+# Faults
+
+
+@pytest.mark.parametrize("act", ["kill", "suspend"])
+def test_rank_0_dies_or_hangs(mpi, act):
+    manager = psutil.Process(mpi._gang._processes[0].pid)
+    seen = []
+    for result in mpi.run([Task(i, faults.nap, 0.1) for i in range(12)], deadline=2):
+        seen.append((result.index, result.error))
+        if len(seen) == 3:
+            getattr(manager, act)()
+    assert sorted(seen) == [(i, None) for i in range(12)]
+
+
+def test_mpiexec_dies(mpi):
+    next(p for p in gang() if "gforker" in p.cmdline()[0]).kill()
+    assert doubles(mpi) == [(2 * n, 1) for n in range(20)]
+
+
+def _images(folder, count, side):
+    folder.mkdir()
+    pictures = sorted(draw_many(folder, 4, side * side / 1e6, 1, 1))
+    jobs = []
+    for n in range(count):
+        outputs = tuple((name, str(folder.parent / f"{n}_{name}.png")) for name in OPERATIONS)
+        jobs.append(ImageJob(str(pictures[n % len(pictures)]), outputs, parse_parameters({})))
+    return jobs
+
+
+def _kill_now_and_then(mpi, jobs, kills):
+    """Run the jobs while a rank, each in turn, is killed; the longest time without a result after a kill."""
+    every, waits, killed, results = len(jobs) // (kills + 1), [], None, []
+    for result in mpi.run([Task(n, process_image, job) for n, job in enumerate(jobs)], deadline=LONG):
+        now = time.perf_counter()
+        if killed is not None and now - killed > 0.1:  # else it was finished before
+            waits.append(now - killed)
+            killed = None
+        results.append(result)
+        if len(results) % every == 0 and kills:
+            kills -= 1
+            victims = mpi._gang._processes
+            victims[kills % len(victims)].kill()
+            killed = time.perf_counter()
+    assert sorted(r.index for r in results) == list(range(len(jobs)))
+    assert [r.error for r in results if r.error] == []
+    assert all(Path(path).exists() for job in jobs for _, path in job.outputs)
+    return max(waits)
+
+
+def test_three_kills_in_a_run_lose_no_image(mpi, tmp_path):
+    assert _kill_now_and_then(mpi, _images(tmp_path / "in", 40, 400), 3) < 5
+
+
+@pytest.mark.slow
+def test_twenty_kills_in_a_run_of_200_images_lose_none(mpi, tmp_path):
+    longest = _kill_now_and_then(mpi, _images(tmp_path / "in", 200, 1000), 20)
+    print(f"longest recovery: {longest:.2f} s")
+    assert longest < 5
+
+
+@pytest.mark.slow
+def test_a_stopped_rank_is_noticed_long_before_the_deadline(mpi, tmp_path):
+    stop = Task(0, faults.signal_self, (signal.SIGSTOP, str(tmp_path), 1))
+    before = time.perf_counter()
+    result = next(iter(mpi.run([stop], deadline=300)))
+    assert (result.value, result.attempts) == (2, 2)
+    assert time.perf_counter() - before < 30
+
+
+# Other launchers
+
+
+def test_a_file_of_hosts(hydra, tmp_path):
+    assert (hydra.workers, hydra.local) == (2, True)
+    assert doubles(hydra) == [(2 * n, 1) for n in range(20)]
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    kill = Task(0, faults.signal_self, (signal.SIGKILL, str(calls), 1))
+    tasks = [kill, *(Task(n, faults.nap, 0.05) for n in range(1, 10))]
+    results = sorted(hydra.run(tasks, deadline=LONG), key=lambda r: r.index)
+    assert [r.error for r in results] == [None] * 10
+    assert (results[0].value, results[0].attempts) == (2, 2)
+
+
+def test_under_hydra_the_one_to_blame_is_found_out(hydra, tmp_path):
+    """It ends all ranks at once, before anybody can say which died."""
+    kill = (faults.signal_self, (signal.SIGKILL, str(tmp_path), 9))
+    tasks = [Task(0, *kill), *(Task(n, faults.nap, 0.05) for n in range(1, 10))]
+    results = sorted(hydra.run(tasks, deadline=LONG), key=lambda r: r.index)
+    assert "ended without an answer, twice" in results[0].error
+    assert [r.error for r in results[1:]] == [None] * 9
+
+
+def test_a_killed_caller_leaves_nothing_of_hydra(monkeypatch, tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{socket.gethostname()}\n")
+    monkeypatch.setenv("MPI_HOSTFILE", str(hosts))
+    kill_caller(5)
+
+
+def test_as_many_workers_as_the_arguments_say(monkeypatch):
+    monkeypatch.setenv("MPI_ARGUMENTS", "-n 4")
+    mpi = Mpi(2)
+    mpi.start()
+    try:
+        assert mpi.workers == 3 and doubles(mpi) == [(2 * n, 1) for n in range(20)]
+    finally:
+        mpi.close()
+
+
+def test_in_an_allocation_mpiexec_finds_the_hosts(monkeypatch, tmp_path):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    command = launch.prepare(3, tmp_path, ["socket", "1"]).command
+    assert Path(command[0]).name == "mpiexec" and command[1:3] == ["-n", "4"]
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert "gforker" in launch.prepare(3, tmp_path, []).command[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [("MPI_HOSTFILE", "/nowhere/hosts", "MPI_HOSTFILE"), ("MPI_ARGUMENTS", "-n '4", "quotation mark")],
+)
+def test_wrong_settings_are_said_in_plain_words(name, value, says, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BackendError, match=says) as problem:
+        Mpi(2).start()
+    assert "/nowhere" not in str(problem.value)
+
+
+def test_an_mpiexec_that_fails_is_said_at_once(monkeypatch):
+    monkeypatch.setenv("MPI_ARGUMENTS", "-no-such-argument")
+    before = time.perf_counter()
+    with pytest.raises(BackendError, match="could not be started"):
+        Mpi(2).start()
+    assert time.perf_counter() - before < 10
+    assert gang() == []
+
+
+def test_an_mpiexec_of_another_mpi_is_found_out(monkeypatch, tmp_path):
+    """It starts programs, but mpi4py's MPI does not learn from it of the others."""
+    program = tmp_path / "mpiexec"
+    program.write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(launch, "mpiexec", lambda name="mpiexec": str(program))
+    with pytest.raises(BackendError, match="another MPI"):
+        Mpi(2).start()
+
+
+def test_what_is_missing_is_said_with_what_mends_it(monkeypatch):
+    assert Mpi.availability().ok
+    monkeypatch.setattr(backend_module, "mpiexec", lambda: None)
+    assert (Mpi.availability().ok, Mpi.availability().command) == (False, "pip install mpich")
+    monkeypatch.setattr(backend_module, "find_spec", lambda name: None)
+    assert (Mpi.availability().ok, Mpi.availability().command) == (False, "pip install mpi4py mpich")
+    monkeypatch.delattr(socket, "AF_UNIX")
+    assert "Linux and macOS" in Mpi.availability().reason
+
+
+def test_mpiexec_is_looked_for_beside_python_and_on_the_path(monkeypatch, tmp_path):
+    program = tmp_path / "mpiexec"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Path(launch.mpiexec()).parent == Path(sys.executable).parent
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "elsewhere" / "python"))
+    assert launch.mpiexec() == str(program)
+    monkeypatch.setenv("PATH", "")
+    assert launch.mpiexec() is None
