@@ -115,6 +115,15 @@ TECHNIQUES: dict[str, Technique] = {
             "When your program uses joblib already.",
             "For small batches: usually the slowest start.",
         ),
+        Technique(
+            "dask",
+            "Dask",
+            "imgproc.backends.dask_cluster:DaskCluster",
+            "pip install distributed",
+            "Dask’s scheduler with worker processes: on this machine, or those of a cluster (DASK_SCHEDULER).",
+            "When one machine is too small, or you have a Dask cluster already.",
+            "On one machine: each image passes through the scheduler, which the process pool does without.",
+        ),
     )
 }
 

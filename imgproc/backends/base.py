@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from imgproc.image.task import Task, TaskResult
@@ -69,7 +70,8 @@ class Backend(ABC):
 
     ``workers`` is the number obtained, which a technique may make smaller than what was requested;
     ``cv2_threads`` is how many of OpenCV's own threads each worker uses, from ``start`` on those that it took;
-    ``start_method`` is None where no process is started.
+    ``start_method`` is None where no process is started. ``here``: whether all workers are on this machine, and can
+    share its memory. ``dashboard``: the address of a page on which the technique shows itself, if it has one.
     """
 
     name: ClassVar[str]
@@ -82,6 +84,8 @@ class Backend(ABC):
         self.chunk_size = options.chunk_size if able.chunks else 1
         wanted = options.start_method if options.start_method in able.start_methods else None
         self.start_method = wanted or next(iter(able.start_methods), None)
+        self.here = True
+        self.dashboard: str | None = None
 
     @classmethod
     def availability(cls) -> Availability:
@@ -95,6 +99,10 @@ class Backend(ABC):
         Raises:
             BackendError: they could not be started.
         """
+
+    def sees(self, folder: Path) -> bool:
+        """Whether every worker reads and writes the same files there as the caller; only once started."""
+        return True
 
     @abstractmethod
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:

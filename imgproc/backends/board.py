@@ -1,4 +1,4 @@
-"""The worker's side of all pools of processes, and the board on which workers write what they are at.
+"""The worker's side of all techniques with worker processes, and the board on which workers write what they are at.
 
 Tasks and results travel as bytes that are pickled by us: what cannot be pickled then is one task's error,
 where a ``Pool`` would wait for ever and an executor would break. And so it can be timed.
@@ -89,20 +89,33 @@ _free = 0.0  # since when this worker has nothing to do
 
 
 def begin_work(folder: str, cv2_threads: int) -> None:
-    """Every worker's first act: pin the inner threads, see to it that it ends with its parent, report on the board."""
-    global _file, _cv2_threads, _free
+    """First act of a pool's worker: see to it that it ends with its parent, pin the inner threads, report on the
+    board."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has the parent's way of ending
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     if Path(folder, _CLOSED).exists():
         threading.Event().wait()  # until it is killed with the pool
-    _cv2_threads = pin_threads(cv2_threads)
     try:
-        _file = open(Path(folder, str(os.getpid())), "wb", buffering=0)  # noqa: SIM115  for the worker's lifetime
+        take_place(folder, cv2_threads)
     except OSError:  # the pool was given up in the meantime
         os._exit(1)
+
+
+def take_place(folder: str | None, cv2_threads: int) -> int:
+    """Pin the inner threads and report on the board, where the worker can reach it; returns OpenCV's threads.
+
+    Raises:
+        OSError: the board is gone.
+    """
+    global _file, _cv2_threads, _free
+    _cv2_threads = pin_threads(cv2_threads)
+    if _file is not None:
+        _file.close()
+    _file = open(Path(folder, str(os.getpid())), "wb", buffering=0) if folder else None  # noqa: SIM115  for long
     _mark(busy=False)
     _free = time.perf_counter()
+    return _cv2_threads
 
 
 def run_parcel(parcel: Parcel) -> Parcel:
@@ -136,9 +149,9 @@ def _run_item(item: Item, since: float) -> Item:
 
 
 def _mark(*, busy: bool, task: int = 0) -> None:
-    assert _file is not None
-    _file.seek(0)
-    _file.write(_ENTRY.pack(busy, task, time.perf_counter(), _cv2_threads))
+    if _file is not None:
+        _file.seek(0)
+        _file.write(_ENTRY.pack(busy, task, time.perf_counter(), _cv2_threads))
 
 
 def _end_with_parent(folder: str) -> None:

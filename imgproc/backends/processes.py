@@ -191,9 +191,10 @@ class ProcessBackend(Backend):
         """Results of the batch until it is done or the pool is broken."""
         watcher.deadline = deadline
         try:
-            desk = Desk(batch, self.chunk_size, (self.ahead + self.workers) * self.chunk_size, watcher)
+            desk, most = Desk(watcher.not_waiting), (self.ahead + self.workers) * self.chunk_size
             # The desk is closed first, for a library may still ask for more while it ends.
-            with closing(self._work_through(desk.parcels())) as parcels, closing(desk):
+            ready = desk.parcels(batch, self.chunk_size, most)
+            with closing(self._work_through(ready)) as parcels, closing(desk):
                 watcher.waiting_since = time.perf_counter()
                 for parcel in parcels:
                     with watcher.not_waiting():
