@@ -7,8 +7,9 @@ import logging
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 import dask
@@ -21,6 +22,7 @@ from imgproc.backends.board import Board
 from imgproc.backends.dask_crew import DaskCrew
 from imgproc.backends.desk import Desk
 from imgproc.backends.dispatch import Dispatcher
+from imgproc.backends.processes import in_background
 from imgproc.errors import UserError
 from imgproc.image.task import Task, TaskResult, one_opencv_thread
 from imgproc.settings import Settings
@@ -38,6 +40,13 @@ _LOCAL = {
     "distributed.scheduler.work-stealing": False,
     "distributed.worker.multiprocessing-method": START_METHOD,
     "distributed.worker.profile.enabled": False,  # it would interrupt the work every 10 ms
+}
+#: What Dask asks its configuration for as long as it runs.
+_LASTING = {
+    # Images travel with their tasks, which Dask takes for a mistake.
+    "distributed.admin.large-graph-warning-threshold": "1 TB",
+    # A cluster looks whether a worker that died is back after so long, and if it just died again, does without it.
+    "distributed.deploy.lost-worker-timeout": "30000000s",
 }
 #: Dask listens for browsers in any case; without a dashboard there is nothing to be had there.
 _NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
@@ -88,8 +97,7 @@ class DaskCluster(Backend):
     def _open(self) -> None:
         settings = Settings.from_environment()
         self._held.enter_context(silence_logging_cmgr(_QUIET))
-        # Images travel with their tasks; Dask takes that for a mistake.
-        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"})
+        dask.config.set(_LASTING)
         if settings.DASK_SCHEDULER:
             self.start_method, self.here = None, False
             self._crew = DaskCrew(_connect(settings), self._wanted, self._wanted_threads)
@@ -156,16 +164,15 @@ class DaskCluster(Backend):
 
 def _local(workers: int, folder: str, dashboard: str) -> LocalCluster:
     """A cluster of this machine, that only this machine can reach."""
-    with dask.config.set(_LOCAL if dashboard else _LOCAL | _NO_PAGES):
+    with dask.config.set({**_LOCAL, **({} if dashboard else _NO_PAGES), "temporary-directory": folder}):
         return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
             memory_limit=0,  # Dask would stop giving work, and kill, by its own idea of how much there is
-            dashboard_address=dashboard or "127.0.0.1:0",
+            scheduler_kwargs={"dashboard": bool(dashboard), "dashboard_address": dashboard or "127.0.0.1:0"},
             silence_logs=_QUIET,
-            local_directory=folder,
         )
 
 
@@ -182,10 +189,20 @@ def _connect(settings: Settings) -> Client:
         tls_client_key=settings.DASK_TLS_KEY or None,
         require_encryption=address.startswith("tls:"),
     )
-    try:
-        return Client(address, security=security, timeout=ANSWER_SECONDS, set_as_default=False)
-    except Exception as problem:  # of Dask's, of ssl's and of the system's
-        raise BackendError(f"DASK_SCHEDULER: {address} did not take the connection.") from problem
+    made: SimpleQueue[Client | None] = SimpleQueue()
+
+    def connect() -> None:
+        try:
+            made.put(Client(address, security=security, timeout=ANSWER_SECONDS, set_as_default=False))
+        except Exception:  # of Dask's, of ssl's and of the system's
+            made.put(None)
+
+    # Dask keeps its time limit only where the other side is silent from the beginning.
+    in_background(connect)
+    with suppress(Empty):
+        if client := made.get(timeout=2 * ANSWER_SECONDS):
+            return client
+    raise BackendError(f"DASK_SCHEDULER: {address} did not take the connection.")
 
 
 def _unreachable(address: str) -> str:
