@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from imgproc.backends import TECHNIQUES, futures, processes, threads
+from imgproc.backends import TECHNIQUES, dask_crew, futures, processes, threads
 from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.joblib_loky import JoblibLoky
 from imgproc.backends.mpi import launch
@@ -212,7 +212,7 @@ def test_capabilities_are_class_attributes():
         assert issubclass(found, Backend) and found.name == name
         assert found.availability().ok or name in ON_GPU
         assert found.capabilities.killable == (found.capabilities.memory != "shared")
-    assert PROCESSES == ["multiprocessing", "futures-processes", "joblib", "mpi"]
+    assert PROCESSES == ["multiprocessing", "futures-processes", "joblib", "mpi", "dask"]
     assert ON_GPU == ["numba", "cupy", "pycuda", "gpu-shim"]
 
 
@@ -226,6 +226,7 @@ def test_capabilities_say_which_options_there_are():
         assert sorted(able[name].start_methods) == sorted(multiprocessing.get_all_start_methods())
         assert able[name].start_methods[0] != "fork"
     assert able["joblib"].start_methods == ("loky",) and able["threading"].start_methods == ()
+    assert able["dask"].start_methods == ("spawn",)
 
 
 def test_what_a_technique_cannot_do_stays_at_the_default():
@@ -242,6 +243,7 @@ def test_what_a_technique_cannot_do_stays_at_the_default():
         "joblib": (3, "loky", 5),
         **{name: (1, None, 1) for name in ON_GPU if name in TECHNIQUES},
         "mpi": (3, None, 5),
+        "dask": (3, "spawn", 5),
     }
 
 
@@ -341,6 +343,7 @@ def test_fewer_inner_threads_than_were_asked_for_are_said(name, monkeypatch):
         monkeypatch.setattr(module, "pin_threads", faults.pin_one_thread)
     monkeypatch.setattr(processes, "begin_work", faults.begin_with_one_thread)
     monkeypatch.setattr(launch, "RANK", ("-m", "mpi4py", "-m", "tests.backend_faults", "rank"))
+    monkeypatch.setattr(dask_crew, "join", faults.join_with_one_thread)
     with started(name, cv2_threads=3) as backend:
         assert backend.cv2_threads == 1
         assert run(backend, (faults.double, 1))[0].worker.cv2_threads == 1
@@ -440,7 +443,7 @@ def test_a_worker_that_dies_or_hangs_in_the_middle_of_a_chunk_costs_one_task(nam
 
 @unix
 def test_each_worker_is_killed_in_the_middle_of_a_task(killable, tmp_path):
-    for number, victim in enumerate(meet(killable, tmp_path / "meeting")):
+    for number in range(len(meet(killable, tmp_path / "meeting"))):
         folder = tmp_path / str(number)
         folder.mkdir()
         kill = (faults.signal_self, (signal.SIGKILL, str(folder), 1))
@@ -448,7 +451,7 @@ def test_each_worker_is_killed_in_the_middle_of_a_task(killable, tmp_path):
         assert_doubled(killable, results[:5])
         assert [r.value for r in results[6:]] == [2 * n for n in range(5)]
         assert (results[5].value, results[5].attempts, results[5].error) == (2, 2, None)
-        assert results[5].worker.pid != victim.pid
+        assert results[5].worker.pid != int((folder / "1").read_text())  # who died
         assert len(meet(killable, tmp_path / f"again{number}")) == killable.workers
 
 

@@ -127,6 +127,15 @@ TECHNIQUES: dict[str, Technique] = {
             "rank",
         ),
         Technique(
+            "dask",
+            "Dask",
+            "imgproc.backends.dask_cluster:DaskCluster",
+            "pip install distributed",
+            "Dask’s scheduler with worker processes: on this machine, or those of a cluster (DASK_SCHEDULER).",
+            "When one machine is too small, or you have a Dask cluster already.",
+            "On one machine: each image passes through the scheduler, which the process pool does without.",
+        ),
+        Technique(
             "numba",
             "CUDA with Numba",
             "imgproc.backends.numba_cuda:NumbaCuda",

@@ -108,6 +108,7 @@ class Contender:
     def _describe(self) -> None:
         backend, able, m = self.backend, self.backend.capabilities, self.measurement
         m.workers, m.cv2_threads, m.start_method = backend.workers, backend.cv2_threads, backend.start_method
+        m.dashboard = backend.dashboard
         m.transfer = self.transfer if able.carries else None
         m.chunk_size = backend.chunk_size if able.chunks else None
 

@@ -40,7 +40,8 @@ class TechniqueMeasurement:
 
     ``label`` is unique in a run, where one technique may run in several ways: with other numbers of ``workers`` and
     their ``cv2_threads``, another ``transfer`` of images (see ``TRANSFERS``), ``start_method`` or ``chunk_size``;
-    the last three are None where the technique knows no such thing. ``copies``: how often each image was in a round,
+    the last three are None where the technique knows no such thing. ``dashboard``: the address of a page on which it
+    shows itself, while it runs. ``copies``: how often each image was in a round,
     more than once only in weak scaling. ``split``: the indexes of the images that were cut into strips.
 
     ``startup_seconds``: until every worker was ready. ``first_round_seconds``: the uncounted warm-up round,
@@ -61,6 +62,7 @@ class TechniqueMeasurement:
     transfer: str | None = None
     start_method: str | None = None
     chunk_size: int | None = None
+    dashboard: str | None = None
     copies: int = 1
     split: list[int] = field(default_factory=list)
     available: bool = True
