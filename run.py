@@ -6,6 +6,7 @@ syntax that an old Python can read, so that it can say that it is too old.
 """
 
 import argparse
+import ctypes
 import errno
 import hashlib
 import importlib
@@ -36,15 +37,19 @@ if sys.version_info < OLDEST:
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-#: What .venv holds: {"place", "python", "locks": {name: sha256}}.
+#: What .venv holds: {"place", "python", "locks": {name: sha256}}; "failed" like "locks" for what is not needed.
 STAMP = VENV / "speedup-lab.json"
 #: There while .venv is being changed: after a power cut or kill -9 nobody knows what is missing from it.
 UNFINISHED = VENV / "speedup-lab-unfinished"
 INSTALL_LOG = VENV / "speedup-lab-install.log"
 
-APP_LOCK, TEST_LOCK = "requirements.lock", "requirements-test.lock"
+APP_LOCK, TEST_LOCK, GPU_LOCK = "requirements.lock", "requirements-test.lock", "requirements-cuda.lock"
 #: What else each lock file brings along: the test set holds everything of the app's.
 INCLUDES = {APP_LOCK: [APP_LOCK], TEST_LOCK: [APP_LOCK, TEST_LOCK]}
+#: NVIDIA's driver, and the oldest CUDA that the GPU set is for, as the driver numbers it.
+DRIVER, OLDEST_CUDA = ("nvcuda.dll" if os.name == "nt" else "libcuda.so.1"), 12000
+#: Where the packages of the GPU set are made for.
+GPU_MACHINES = {"linux": {"x86_64", "aarch64"}, "win32": {"AMD64"}}
 
 HOST, PORT = "127.0.0.1", 5000
 WINDOWS = os.name == "nt"
@@ -64,14 +69,17 @@ def main(arguments: Sequence[str]) -> int:
     """Do one command; returns its exit status (starting the app does not return on POSIX)."""
     if arguments and arguments[0] == "test":
         set_up(TEST_LOCK)
+        add_gpu_set()
         return run_checks(arguments[1:])
     options = parse(arguments)
     if options.command == "setup":
         set_up(APP_LOCK)
+        add_gpu_set(again=True)
         say("Ready. Start it with: " + command_line())
         return 0
     check_port(options.host, options.port)
     set_up(APP_LOCK)
+    add_gpu_set()
     return start_app(options.host, options.port)
 
 
@@ -220,6 +228,39 @@ def set_up(lock: str) -> None:
         install(ROOT / lock, held)
         STAMP.write_text(json.dumps({"place": str(VENV), "python": this_python(), "locks": wanted}, indent=1))
         UNFINISHED.unlink()
+
+
+def add_gpu_set(again: bool = False) -> None:
+    """Add the packages of the GPU techniques, where NVIDIA's driver is. All else works without them, so where they
+    cannot be installed that is said, and they are left out until the lock changes or ``again`` is asked for."""
+    lock = ROOT / GPU_LOCK
+    if not lock.exists() or not has_gpu_driver():
+        return
+    with only_one_at_a_time() as held:
+        stamp, digest = read_stamp(whole=True), sha256(lock)
+        locks, failed = stamp.get("locks", {}), stamp.get("failed", {})
+        if locks.get(GPU_LOCK) == digest or (failed.get(GPU_LOCK) == digest and not again):
+            return
+        say("NVIDIA’s driver is here, so the GPU techniques are added; that is half a gigabyte.")
+        try:
+            install(lock, held)
+            locks[GPU_LOCK], stamp["failed"] = digest, {}
+        except Problem as problem:
+            say(f"{problem}\nSpeedup Lab goes on without the GPU techniques. To try once more: {command_line('setup')}")
+            stamp["failed"] = {GPU_LOCK: digest}
+        STAMP.write_text(json.dumps({**stamp, "locks": locks}, indent=1))
+
+
+def has_gpu_driver() -> bool:
+    """Whether NVIDIA's driver is installed, is new enough, and is on a machine that the GPU set is made for."""
+    if platform.machine() not in GPU_MACHINES.get(sys.platform, ()):
+        return False
+    version = ctypes.c_int(0)
+    try:
+        answer = ctypes.CDLL(DRIVER).cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return False
+    return answer == 0 and version.value >= OLDEST_CUDA
 
 
 def sha256(path: Path) -> str:

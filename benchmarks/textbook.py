@@ -30,9 +30,11 @@ from imgproc.image.codecs import decode
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.plan import whole
 from imgproc.image.samples import draw_many
-from imgproc.image.task import ImageJob, Task, pin_threads, process_image
+from imgproc.image.task import ImageJob, pin_threads
+from imgproc.image.transport import image_task
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender
+from imgproc.runs.passes import on_gpu
 from imgproc.runs.paths import find_images
 
 Row = tuple[str, Callable[[Path], None]]
@@ -73,10 +75,10 @@ def ours(files: list[Path], contender: Contender) -> Callable[[Path], None]:
 
     def program(out: Path) -> None:
         tasks = [
-            Task(
+            image_task(
                 number,
-                process_image,
                 ImageJob(str(file), tuple((n, str(out / f"{number:04d}_{n}.png")) for n in OPERATIONS), parameters),
+                on_device=on_gpu(contender),
             )
             for number, file in sorted(enumerate(files), key=lambda pair: -pair[1].stat().st_size)
         ]

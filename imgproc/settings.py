@@ -38,6 +38,14 @@ class Settings:
     MPI_ARGUMENTS: str = _setting("", "More arguments for mpiexec, as in a shell")
     SECRET_KEY: str = _setting("", "Signs the cookie that says who owns a run; empty: made once and kept")
 
+    DASK_SCHEDULER: str = _setting(
+        "", "Address of a Dask scheduler, as tcp://host:8786 or tls://host:8786; empty: a cluster on this machine"
+    )
+    DASK_TLS_CA: str = _setting("", "File with the certificates that the Dask scheduler’s is checked by")
+    DASK_TLS_CERT: str = _setting("", "File with our certificate for the Dask scheduler")
+    DASK_TLS_KEY: str = _setting("", "File with the key of that certificate")
+    DASK_DASHBOARD: str = _setting("", "Where Dask’s dashboard is, as 127.0.0.1:8787; needs bokeh; empty: none")
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings strictly.

@@ -11,12 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from imgproc.backends import TECHNIQUES, board
+from imgproc.backends import board, dask_worker
 from imgproc.backends.board import begin_work
 from imgproc.errors import UserError
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.task import ImageJob, Task, inner_threads, pin_threads
 from imgproc.image.transport import image_task
+from tests.backend_kinds import kind
 
 
 def double(number, stopwatch):
@@ -68,6 +69,10 @@ def rank_with_one_thread(socket):
 
 def begin_with_one_thread(folder, wanted):
     begin_work(folder, 1)
+
+
+def join_with_one_thread(name, folder, wanted):
+    return dask_worker.join(name, folder, 1)
 
 
 def never_begin(folder, wanted):
@@ -128,7 +133,7 @@ def signal_self(number_and_times, stopwatch):
     number, folder, times = number_and_times
     call = len(list(Path(folder).iterdir())) + 1
     if call <= times:
-        Path(folder, str(call)).touch()
+        Path(folder, str(call)).write_text(str(os.getpid()))
         os.kill(os.getpid(), number)
         time.sleep(30)
     return call
@@ -162,7 +167,7 @@ def hang(times, stopwatch):
 
 
 def main(name):
-    backend = TECHNIQUES[name].load()(2)
+    backend = kind(name)(2)
     backend.start()
     for result in backend.run([Task(0, double, 1), *(Task(i, nap, 60) for i in range(1, 9))], deadline=100):
         assert result.value == 2, result
@@ -171,7 +176,7 @@ def main(name):
 
 def exit_with_hung_thread(name):
     """A program that ends by itself although a worker hangs in it."""
-    backend = TECHNIQUES[name].load()(2)
+    backend = kind(name)(2)
     backend.start()
     results = list(backend.run([Task(0, hang, 2), Task(1, double, 4)], deadline=0.3))
     print(sorted((r.index, r.value, r.attempts) for r in results), flush=True)
@@ -183,7 +188,7 @@ def carry(name, transfer, source, folder, *, again):
         ImageJob(source, tuple((op, str(Path(folder, f"{n}_{op}.png"))) for op in OPERATIONS), parse_parameters({}))
         for n in range(6)
     ]
-    backend = TECHNIQUES[name].load()(2)
+    backend = kind(name)(2)
     while True:
         for result in backend.run([image_task(n, job, transfer) for n, job in enumerate(jobs)], deadline=100):
             print(result.error, flush=True)

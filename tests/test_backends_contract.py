@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,22 +15,21 @@ import numpy as np
 import psutil
 import pytest
 
-from imgproc.backends import TECHNIQUES, futures, processes, threads
+from imgproc.backends import TECHNIQUES, dask_crew, futures, processes, threads
 from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.joblib_loky import JoblibLoky
 from imgproc.backends.mpi import launch
 from imgproc.backends.multiprocessing_pool import MultiprocessingPool
 from imgproc.backends.watcher import kill
 from imgproc.image.codecs import decode
+from imgproc.image.on_device import process_image_on_device
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.task import ImageJob, Task, pixels_sha256, process_image
 from tests import backend_faults as faults
+from tests.backend_kinds import INLINE, KILLABLE, NAMES, ON_GPU, PROCESSES, THREADED, each, kind
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = 60.0
-KILLABLE = [name for name, t in TECHNIQUES.items() if t.load().capabilities.killable]
-INLINE = ["sequential", "opencv"]
-THREADED = [name for name in TECHNIQUES if name not in KILLABLE and name not in INLINE]
 unix = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL or SIGSTOP")
 
 
@@ -40,7 +40,7 @@ def running():
 
     def start(name):
         if name not in backends:
-            backends[name] = TECHNIQUES[name].load()(2)
+            backends[name] = kind(name)(2)
         backends[name].start()
         return backends[name]
 
@@ -49,13 +49,18 @@ def running():
         backend.close()
 
 
-@pytest.fixture(params=TECHNIQUES)
+@pytest.fixture(params=each(NAMES))
 def backend(request, running):
     return running(request.param)
 
 
-@pytest.fixture(params=KILLABLE)
+@pytest.fixture(params=each(KILLABLE))
 def killable(request, running):
+    return running(request.param)
+
+
+@pytest.fixture(params=each(ON_GPU))
+def on_gpu(request, running):
     return running(request.param)
 
 
@@ -90,6 +95,13 @@ def values(results):
 
 def doubled(count):
     return [(2 * n, None, 1) for n in range(count)]
+
+
+def assert_doubled(backend, results):
+    """As ``doubled``; but what one that died had at the same time as another it did twice."""
+    if backend.name in ON_GPU:
+        results = [replace(result, attempts=1) for result in results]
+    assert values(results) == doubled(len(results))
 
 
 # Results
@@ -165,13 +177,14 @@ def test_every_technique_makes_the_same_pixels_as_plain_opencv(backend, tmp_path
     for n in range(4):
         outputs = tuple((name, str(tmp_path / f"{n}_{name}.png")) for name in OPERATIONS)
         jobs.append(ImageJob(str(tmp_path / "in.png"), outputs, parse_parameters({})))
+    work = process_image_on_device if backend.name in ON_GPU else process_image
     expected = {
         "canny": cv2.Canny(image, 100, 200),
         "gaussian": cv2.GaussianBlur(image, (5, 5), 0),
         "equalize": cv2.equalizeHist(image),
     }
     hashes = {name: pixels_sha256(pixels) for name, pixels in expected.items()}
-    assert [r.error for r in run(backend, *((process_image, job) for job in jobs))] == [None] * 4
+    assert [r.error for r in run(backend, *((work, job) for job in jobs))] == [None] * 4
     for job in jobs:
         assert {name: pixels_sha256(decode(Path(path).read_bytes())) for name, path in job.outputs} == hashes
 
@@ -190,29 +203,30 @@ def test_all_workers_are_ready_and_pinned(backend, tmp_path):
 
 
 def test_workers_are_those_obtained():
-    assert {name: t.load()(3).workers for name, t in TECHNIQUES.items()} == {
-        name: 1 if name in INLINE else 3 for name in TECHNIQUES
-    }
+    assert {name: kind(name)(3).workers for name in NAMES} == {name: 1 if name in INLINE else 3 for name in NAMES}
 
 
 def test_capabilities_are_class_attributes():
-    for name, technique in TECHNIQUES.items():
-        kind = technique.load()
-        assert issubclass(kind, Backend) and kind.name == name and kind.availability().ok
-        assert kind.capabilities.killable == (kind.capabilities.memory == "copied") == (name in KILLABLE)
-    assert KILLABLE == ["multiprocessing", "futures-processes", "joblib", "mpi"]
+    for name in NAMES:
+        found = kind(name)
+        assert issubclass(found, Backend) and found.name == name
+        assert found.availability().ok or name in ON_GPU
+        assert found.capabilities.killable == (found.capabilities.memory != "shared")
+    assert PROCESSES == ["multiprocessing", "futures-processes", "joblib", "mpi", "dask"]
+    assert ON_GPU == ["numba", "cupy", "pycuda", "gpu-shim"]
 
 
 def test_capabilities_say_which_options_there_are():
     able = {name: t.load().capabilities for name, t in TECHNIQUES.items()}
-    assert {name for name, a in able.items() if a.inner_threads} == {*THREADED, *KILLABLE}
+    assert {name for name, a in able.items() if a.inner_threads} == {*THREADED, *PROCESSES}
     assert {name for name, a in able.items() if a.chunks} == {name for name, a in able.items() if a.carries}
-    assert [name for name, a in able.items() if a.carries] == KILLABLE
+    assert [name for name, a in able.items() if a.carries] == PROCESSES
     assert [name for name, a in able.items() if a.alone] == ["joblib"]
     for name in ("multiprocessing", "futures-processes"):
         assert sorted(able[name].start_methods) == sorted(multiprocessing.get_all_start_methods())
         assert able[name].start_methods[0] != "fork"
     assert able["joblib"].start_methods == ("loky",) and able["threading"].start_methods == ()
+    assert able["dask"].start_methods == ("spawn",)
 
 
 def test_what_a_technique_cannot_do_stays_at_the_default():
@@ -227,7 +241,9 @@ def test_what_a_technique_cannot_do_stays_at_the_default():
         "multiprocessing": (3, "spawn", 5),
         "futures-processes": (3, "spawn", 5),
         "joblib": (3, "loky", 5),
+        **{name: (1, None, 1) for name in ON_GPU if name in TECHNIQUES},
         "mpi": (3, None, 5),
+        "dask": (3, "spawn", 5),
     }
 
 
@@ -267,8 +283,8 @@ def test_start_and_close_twice_and_again(backend):
 
 
 def test_close_before_start():
-    for technique in TECHNIQUES.values():
-        technique.load()(2).close()
+    for name in NAMES:
+        kind(name)(2).close()
 
 
 def test_an_early_end_stops_the_dispatch_and_another_run_works(backend, tmp_path):
@@ -311,7 +327,7 @@ def started(name, **options):
         backend.close()
 
 
-@pytest.mark.parametrize("name", [*THREADED, *KILLABLE])
+@pytest.mark.parametrize("name", [*THREADED, *PROCESSES])
 def test_every_worker_has_the_inner_threads_that_were_asked_for(name):
     with started(name, cv2_threads=3) as backend:
         for result in run(backend, *[(faults.report_threads, None)] * 4):
@@ -320,19 +336,20 @@ def test_every_worker_has_the_inner_threads_that_were_asked_for(name):
     cv2.setNumThreads(1)
 
 
-@pytest.mark.parametrize("name", [*THREADED, *KILLABLE])
+@pytest.mark.parametrize("name", [*THREADED, *PROCESSES])
 def test_fewer_inner_threads_than_were_asked_for_are_said(name, monkeypatch):
     """As by a build of OpenCV without threads."""
     for module in (threads, futures):
         monkeypatch.setattr(module, "pin_threads", faults.pin_one_thread)
     monkeypatch.setattr(processes, "begin_work", faults.begin_with_one_thread)
     monkeypatch.setattr(launch, "RANK", ("-m", "mpi4py", "-m", "tests.backend_faults", "rank"))
+    monkeypatch.setattr(dask_crew, "join", faults.join_with_one_thread)
     with started(name, cv2_threads=3) as backend:
         assert backend.cv2_threads == 1
         assert run(backend, (faults.double, 1))[0].worker.cv2_threads == 1
 
 
-METHODS = [(name, method) for name in KILLABLE for method in TECHNIQUES[name].load().capabilities.start_methods]
+METHODS = [(name, method) for name in PROCESSES for method in TECHNIQUES[name].load().capabilities.start_methods]
 FORKING = [name for name, method in METHODS if method == "fork"]
 
 
@@ -382,7 +399,7 @@ def test_forked_workers_that_hang_at_the_start_are_refused_in_plain_words(name, 
     assert set(multiprocessing.active_children()) <= others
 
 
-@pytest.mark.parametrize("name", KILLABLE)
+@pytest.mark.parametrize("name", PROCESSES)
 @pytest.mark.parametrize("size", [1, 3, 50])
 def test_chunks_of_any_size_give_one_result_per_task(name, size, tmp_path):
     with started(name, chunk_size=size) as backend:
@@ -396,7 +413,7 @@ def test_chunks_of_any_size_give_one_result_per_task(name, size, tmp_path):
         assert values(run(backend, (faults.double, 0))) == doubled(1)
 
 
-@pytest.mark.parametrize("name", KILLABLE)
+@pytest.mark.parametrize("name", PROCESSES)
 def test_a_chunk_goes_to_one_worker_and_comes_back_at_once(name):
     with started(name, chunk_size=3) as backend:
         results = list(backend.run([Task(i, faults.nap, 0.02) for i in range(12)], deadline=LONG))
@@ -407,7 +424,7 @@ def test_a_chunk_goes_to_one_worker_and_comes_back_at_once(name):
 
 
 @unix
-@pytest.mark.parametrize("name", KILLABLE)
+@pytest.mark.parametrize("name", PROCESSES)
 def test_a_worker_that_dies_or_hangs_in_the_middle_of_a_chunk_costs_one_task(name, tmp_path):
     kill = (faults.signal_self, (signal.SIGKILL, str(tmp_path), 1))
     with started(name, chunk_size=3) as backend:
@@ -426,14 +443,15 @@ def test_a_worker_that_dies_or_hangs_in_the_middle_of_a_chunk_costs_one_task(nam
 
 @unix
 def test_each_worker_is_killed_in_the_middle_of_a_task(killable, tmp_path):
-    for number, victim in enumerate(meet(killable, tmp_path / "meeting")):
+    for number in range(len(meet(killable, tmp_path / "meeting"))):
         folder = tmp_path / str(number)
         folder.mkdir()
         kill = (faults.signal_self, (signal.SIGKILL, str(folder), 1))
         results = run(killable, *((faults.double, n) for n in range(5)), kill, *((faults.double, n) for n in range(5)))
-        assert values(results[:5]) == doubled(5) and [r.value for r in results[6:]] == [2 * n for n in range(5)]
+        assert_doubled(killable, results[:5])
+        assert [r.value for r in results[6:]] == [2 * n for n in range(5)]
         assert (results[5].value, results[5].attempts, results[5].error) == (2, 2, None)
-        assert results[5].worker.pid != victim.pid
+        assert results[5].worker.pid != int((folder / "1").read_text())  # who died
         assert len(meet(killable, tmp_path / f"again{number}")) == killable.workers
 
 
@@ -474,7 +492,7 @@ def test_a_task_that_always_kills_its_worker_fails_after_two_tries(killable, tmp
         (faults.signal_self, (signal.SIGKILL, str(tmp_path), 9)),
         *((faults.nap, 0.05) for _ in range(4)),
     )
-    assert values(results[:4]) == doubled(4)
+    assert_doubled(killable, results[:4])
     assert results[4].attempts == 2 and "ended without an answer, twice" in results[4].error
     assert [r.error for r in results[5:]] == [None] * 4
 
@@ -490,7 +508,7 @@ def test_an_idle_workers_death_costs_nothing(killable, tmp_path):
 def test_a_worker_stopped_at_a_task_is_replaced_at_the_deadline(killable, tmp_path):
     stop = (faults.signal_self, (signal.SIGSTOP, str(tmp_path), 1))
     results = run(killable, *((faults.double, n) for n in range(5)), stop, deadline=1)
-    assert values(results[:5]) == doubled(5)
+    assert_doubled(killable, results[:5])
     assert (results[5].value, results[5].attempts) == (2, 2)
 
 
@@ -522,14 +540,14 @@ def test_workers_that_keep_dying_end_the_run():
 
 
 @unix
-@pytest.mark.parametrize("name", TECHNIQUES)
+@pytest.mark.parametrize("name", each(NAMES))
 def test_no_process_outlives_a_killed_parent(name):
     with subprocess.Popen(
         [sys.executable, "-m", "tests.backend_faults", name], stdout=subprocess.PIPE, cwd=ROOT
     ) as parent:
         assert parent.stdout.readline() == b"ready\n"
         family = psutil.Process(parent.pid).children(recursive=True)
-        assert len(family) >= (2 if name in KILLABLE else 0)
+        assert len(family) >= (2 if name in PROCESSES else 1 if name in ON_GPU else 0)
         parent.kill()
     _, left = psutil.wait_procs(family, timeout=8)
     for process in left:

@@ -8,6 +8,7 @@ from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.runs import entrants as module
 from imgproc.runs.entrants import entrants
 from imgproc.runs.record import Record, RunSettings
+from tests.backend_kinds import AVAILABLE
 
 
 def of(mode, **asked):
@@ -29,7 +30,7 @@ def test_sequential_alone_and_one_technique_with_its_baseline():
 def test_a_comparison_has_everybody_the_likely_fastest_first():
     found = of("compare")
     assert labels(found.same)[0] == "Threads"
-    assert {c.technique.name for c in found.same} == set(TECHNIQUES) and not found.weak
+    assert {c.technique.name for c in found.same} == set(AVAILABLE) and not found.weak
     assert labels(of("compare", techniques=["joblib", "opencv"]).same) == [
         "joblib", "OpenCV’s own threads", "Sequential"
     ]  # fmt: skip
@@ -37,7 +38,9 @@ def test_a_comparison_has_everybody_the_likely_fastest_first():
 
 def test_who_cannot_run_is_listed_with_the_reason():
     found = of("compare", workers=1)
-    assert [m.name for m in found.missing] == ["joblib"] and "at least 2 workers" in found.missing[0].reason
+    missing = {m.name: m.reason for m in found.missing}
+    assert set(missing) == {"joblib", *TECHNIQUES} - set(AVAILABLE) | {"joblib"}
+    assert "at least 2 workers" in missing["joblib"]
     with pytest.raises(UserError, match="joblib cannot run here"):
         of("parallel", technique="joblib", workers=1)
 

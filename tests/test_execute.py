@@ -19,6 +19,7 @@ from imgproc.runs.passes import Places
 from imgproc.runs.progress import Cancelled
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.settings import Settings
+from tests.backend_kinds import AVAILABLE, each
 
 SETTINGS = Settings()
 
@@ -55,7 +56,7 @@ def reference(path, operation, record):
     return OPERATIONS[operation].apply(image, record.settings.parameters)
 
 
-@pytest.mark.parametrize("name", TECHNIQUES)
+@pytest.mark.parametrize("name", each(TECHNIQUES))
 @pytest.mark.parametrize("color", [False, True])
 def test_every_technique_writes_the_same_pixels_and_says_so(name, color, run):
     record, places = run(name, rounds=6, color=color)
@@ -161,14 +162,17 @@ def test_an_unknown_technique_is_refused(bad, run):
 def test_a_comparison_measures_everything_that_can_run_in_the_same_rounds(run):
     record, places = run(mode="compare", budget=60.0)
     assert {m.name for m in record.techniques} == set(TECHNIQUES)
-    rounds = {len(m.rounds) for m in record.techniques}
+    measured = [m for m in record.techniques if m.available]
+    assert {m.name for m in measured} == set(AVAILABLE)
+    assert all(m.reason for m in record.techniques if not m.available)
+    rounds = {len(m.rounds) for m in measured}
     assert len(rounds) == 1 and rounds.pop() >= 6
-    for m in record.techniques:
+    for m in measured:
         assert m.identical and m.startup_seconds is not None and m.first_round_seconds > 0
         assert m.speedup_ci95 or m.name == "sequential"
         assert {s.round for s in m.spans} == set(range(1, len(m.rounds) + 1))
         assert 1 <= m.typical_round <= len(m.rounds)
-    assert record.best == min(record.techniques, key=lambda m: m.median_seconds).name
+    assert record.best == min(measured, key=lambda m: m.median_seconds).name
     assert all(output.pixels_sha256 for image in record.images for output in image.outputs)
     assert len(list(places.outputs.iterdir())) == 9
 

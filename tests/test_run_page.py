@@ -203,6 +203,15 @@ def progress(**walls: list[float]) -> Progress:
     return Progress("rounds", "threading", "Threads", 2, 3, 1, 4, walls=walls)
 
 
+def test_a_technique_s_dashboard_is_linked(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:
+    record = make_run()
+    assert "Dashboard of" not in client.get(f"/runs/{record.id}", headers=HTML).text
+    record.techniques[0].dashboard = "http://127.0.0.1:8787/status"
+    record.save(settings.RESULTS_DIR / record.id)
+    page = client.get(f"/runs/{record.id}", headers=HTML).text
+    assert '<a href="http://127.0.0.1:8787/status">Dashboard of Threads</a>' in page
+
+
 def test_the_grid_of_rounds() -> None:
     found = grid.rounds(progress(Sequential=[0.9, 0.6], Threads=[0.3], joblib=[]), "compare")
     assert found and found.rounds == [1, 2, 3]

@@ -316,6 +316,55 @@ def test_what_makes_a_venv_unusable(tmp_path: Path, script: ModuleType, monkeypa
 
 
 @pytest.fixture
+def driver(tmp_path: Path) -> Callable[[int], dict[str, str]]:
+    """Environment in which NVIDIA's driver is a library that knows CUDA up to this version."""
+
+    def make(version: int) -> dict[str, str]:
+        source = tmp_path / "driver.cpp"
+        source.write_text(f'extern "C" int cuDriverGetVersion(int *version) {{ *version = {version}; return 0; }}')
+        subprocess.run(["g++", "-shared", "-fPIC", str(source), "-o", str(tmp_path / "libcuda.so.1")], check=True)
+        return {"LD_LIBRARY_PATH": str(tmp_path)}
+
+    return make
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("g++"), reason="a driver is faked on Linux, by g++")
+def test_the_gpu_set_is_added_where_a_driver_is_new_enough_and_only_there(
+    tiny: Tiny, driver: Callable[[int], dict[str, str]]
+) -> None:
+    lock = tiny.root / "requirements-cuda.lock"
+    try:
+        lock.write_text(tiny.app + wheel(tiny.wheels, "cupy", "14.0"))
+        found = tiny.root / ".venv"
+        for environment in ({}, driver(11080)):
+            code, _, err = tiny.run("setup", **environment)
+            assert code == 0 and "GPU" not in err and not list(found.glob("**/cupy-14.0.dist-info"))
+        here = driver(12020)
+        code, _, err = tiny.run("setup", **here)
+        assert code == 0 and "the GPU techniques are added" in err and list(found.glob("**/cupy-14.0.dist-info"))
+        code, _, err = tiny.run("setup", PIP_FIND_LINKS="/nowhere", **here)
+        assert code == 0 and "GPU" not in err  # it is there
+    finally:
+        lock.unlink()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("g++"), reason="a driver is faked on Linux, by g++")
+def test_the_app_starts_without_a_gpu_set_that_cannot_be_installed(
+    tiny: Tiny, driver: Callable[[int], dict[str, str]]
+) -> None:
+    lock, here = tiny.root / "requirements-cuda.lock", driver(12080)
+    try:
+        lock.write_text(tiny.app + wheel(tiny.wheels, "later", "1.0").replace("1.0", "9.9"))
+        port = str(free_port())
+        code, out, err = tiny.run("--port", port, **here)
+        assert code == 7 and out.startswith("serving") and "goes on without the GPU techniques" in err
+        assert tiny.run("--port", port, **here)[2] == ""  # not tried at every start
+        assert "goes on without" in tiny.run("setup", **here)[2]
+    finally:
+        lock.unlink()
+
+
+@pytest.fixture
 def calls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Run the checks with programs that only say which they are; those named in ``failing`` fail."""
 
@@ -328,6 +377,7 @@ def calls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
         monkeypatch.setattr(script, "call", call)
         monkeypatch.setattr(script, "set_up", seen.append)
+        monkeypatch.setattr(script, "add_gpu_set", lambda: None)
         status = script.main(["test", *arguments])
         return [*seen, f"exit {int(status)}"]
 
@@ -374,7 +424,12 @@ def test_the_locks_fit_each_other_and_what_they_are_made_from() -> None:
     app, test = pins("requirements.lock"), pins("requirements-test.lock")
     assert app.items() <= test.items(), "an app lock newer than the test lock: make both again"
     assert all("--hash=sha256:" in line for line in test.values())
-    for source, lock in (("requirements.txt", app), ("requirements-test.txt", test)):
+    gpu = pins("requirements-cuda.lock")
+    assert app.items() <= gpu.items(), "an app lock newer than the GPU lock: make both again"
+    assert all("--hash=sha256:" in line for line in gpu.values())
+    for source, lock in (
+        ("requirements.txt", app), ("requirements-test.txt", test), ("requirements-cuda.txt", gpu)
+    ):  # fmt: skip
         lines = (PROJECT / source).read_text(encoding="utf-8").splitlines()
         wanted = [found.group() for line in lines if (found := re.match(r"[\w.-]+", line)) and line[0].isalnum()]
         assert wanted and set(wanted) <= set(lock)

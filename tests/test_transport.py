@@ -25,6 +25,7 @@ from imgproc.image.codecs import FORMATS, encode
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.task import ImageJob, Stopwatch, Task, process_image, run_task
 from imgproc.image.transport import TRANSFERS, image_task
+from tests.backend_kinds import INLINE, THREADED, kind
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = 60.0
@@ -110,9 +111,9 @@ def test_every_transfer_on_every_technique_makes_the_same_files(backend, source,
 
 
 @pytest.mark.parametrize("transfer", TRANSFERS)
-@pytest.mark.parametrize("name", [name for name in TECHNIQUES if name not in CARRYING])
+@pytest.mark.parametrize("name", [*INLINE, *THREADED])
 def test_techniques_that_share_memory_move_nothing(name, transfer, source, tmp_path):
-    backend, done, plain = TECHNIQUES[name].load()(2), job(source, tmp_path), job(source, tmp_path, "plain")
+    backend, done, plain = kind(name)(2), job(source, tmp_path), job(source, tmp_path, "plain")
     backend.start()
     result = run(backend, image_task(0, done, transfer))[0]
     backend.close()

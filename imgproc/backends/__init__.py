@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 
+from imgproc.backends import nvidia
 from imgproc.backends.base import Availability, Backend
 from imgproc.errors import UserError
 
@@ -124,6 +125,45 @@ TECHNIQUES: dict[str, Technique] = {
             "When one machine is too small, and where a cluster speaks MPI already.",
             "On one machine the process pool does the same with less; a dead rank ends all of them.",
             "rank",
+        ),
+        Technique(
+            "dask",
+            "Dask",
+            "imgproc.backends.dask_cluster:DaskCluster",
+            "pip install distributed",
+            "Dask’s scheduler with worker processes: on this machine, or those of a cluster (DASK_SCHEDULER).",
+            "When one machine is too small, or you have a Dask cluster already.",
+            "On one machine: each image passes through the scheduler, which the process pool does without.",
+        ),
+        Technique(
+            "numba",
+            "CUDA with Numba",
+            "imgproc.backends.numba_cuda:NumbaCuda",
+            nvidia.INSTALL,
+            "Operations on an NVIDIA GPU by kernels in Python, which Numba compiles; threads decode and encode.",
+            "When operations are long and decoding and encoding are not.",
+            "For small images, and wherever decoding and encoding, which stay on the CPU, take most of the time.",
+            "thread",
+        ),
+        Technique(
+            "cupy",
+            "CUDA with CuPy",
+            "imgproc.backends.cupy_cuda:CupyCuda",
+            nvidia.INSTALL,
+            "Operations on an NVIDIA GPU by kernels in CUDA C, which CuPy launches; threads decode and encode.",
+            "As CUDA with Numba, with less time for each launch.",
+            "As CUDA with Numba.",
+            "thread",
+        ),
+        Technique(
+            "pycuda",
+            "CUDA with PyCUDA",
+            "imgproc.backends.pycuda_cuda:PycudaCuda",
+            nvidia.INSTALL_PYCUDA,
+            "The kernels of CUDA with CuPy, launched by PyCUDA, which needs CUDA’s own compiler, nvcc.",
+            "When your program uses PyCUDA already.",
+            "As CUDA with Numba.",
+            "thread",
         ),
     )
 }

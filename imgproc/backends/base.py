@@ -70,7 +70,9 @@ class Backend(ABC):
 
     ``workers`` is the number obtained, which a technique may make smaller than what was requested;
     ``cv2_threads`` is how many of OpenCV's own threads each worker uses, from ``start`` on those that it took;
-    ``start_method`` is None where no process is started.
+    ``start_method`` is None where no process is started. ``local``: whether all workers are on this machine, and can
+    share its memory; ``dashboard``: the address of a page on which the technique shows itself, if it has one.
+    ``notes``: sentences about how it went that belong into the record; whoever puts them there takes them away.
     """
 
     name: ClassVar[str]
@@ -85,8 +87,11 @@ class Backend(ABC):
         self.workers = workers if limit is None else min(workers, limit)
         self.cv2_threads = options.cv2_threads if able.inner_threads else 1
         self.chunk_size = options.chunk_size if able.chunks else 1
+        self.notes: list[str] = []
         wanted = options.start_method if options.start_method in able.start_methods else None
         self.start_method = wanted or next(iter(able.start_methods), None)
+        self.local = True
+        self.dashboard: str | None = None
 
     @classmethod
     def availability(cls) -> Availability:
@@ -113,11 +118,6 @@ class Backend(ABC):
         which is retried once on a fresh worker; others that it was handed with it are run again. Closing the
         iterator early ends the run.
         """
-
-    @property
-    def local(self) -> bool:
-        """Whether all workers are on the caller's machine, and can share its memory; known from ``start`` on."""
-        return True
 
     def sees(self, folder: Path) -> bool:
         """Whether every worker reads and writes the same files there as the caller; to be asked after ``start``."""

@@ -1,4 +1,4 @@
-"""The worker's side of all pools of processes, and the board on which workers write what they are at.
+"""The worker's side of all techniques with worker processes, and the board on which workers write what they are at.
 
 Tasks and results travel as bytes that are pickled by us: what cannot be pickled then is one task's error,
 where a ``Pool`` would wait for ever and an executor would break. And so it can be timed.
@@ -17,9 +17,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from imgproc.image.task import TRANSFER, Span, TaskResult, clock, current_worker, in_words, pin_threads, run_task
 
@@ -91,7 +90,8 @@ _free = 0.0  # since when this worker has nothing to do
 
 
 def begin_work(folder: str, cv2_threads: int) -> None:
-    """Every worker's first act: pin the inner threads, see to it that it ends with its parent, report on the board."""
+    """First act of a pool's worker: see to it that it ends with its parent, pin the inner threads, report on the
+    board."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has the parent's way of ending
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
@@ -99,10 +99,25 @@ def begin_work(folder: str, cv2_threads: int) -> None:
         threading.Event().wait()  # until it is killed with the pool
     taken = pin_threads(cv2_threads)
     try:
-        file = open(Path(folder, str(os.getpid())), "wb", buffering=0)  # noqa: SIM115  for the worker's lifetime
+        report = on_board(folder)
     except OSError:  # the pool was given up in the meantime
         os._exit(1)
-    report_by(partial(_write, file), taken)
+    report_by(report, taken)
+
+
+def on_board(folder: str) -> Callable[[Entry], None]:
+    """Writes on a board what this process is at.
+
+    Raises:
+        OSError: the board is gone.
+    """
+    file = open(Path(folder, str(os.getpid())), "wb", buffering=0)  # noqa: SIM115  for the worker's lifetime
+
+    def write(entry: Entry) -> None:
+        file.seek(0)
+        file.write(_ENTRY.pack(*entry))
+
+    return write
 
 
 def report_by(report: Callable[[Entry], object], cv2_threads: int) -> None:
@@ -111,11 +126,6 @@ def report_by(report: Callable[[Entry], object], cv2_threads: int) -> None:
     _report, _cv2_threads = report, cv2_threads
     _mark(busy=False)
     _free = clock()
-
-
-def _write(file: BinaryIO, entry: Entry) -> None:
-    file.seek(0)
-    file.write(_ENTRY.pack(*entry))
 
 
 def run_parcel(parcel: Parcel) -> Parcel:
@@ -127,14 +137,15 @@ def run_parcel(parcel: Parcel) -> Parcel:
     since, results = max(_free, parcel.submitted), []
     for item in parcel.items:
         _mark(busy=True, task=item.task)
-        results.append(_run_item(item, since))
+        results.append(run_item(item, since))
         since = clock()
     _mark(busy=False)
     _free = clock()
     return Parcel(tuple(results))
 
 
-def _run_item(item: Item, since: float) -> Item:
+def run_item(item: Item, since: float) -> Item:
+    """``run_task`` for what is pickled in it, on its way ``since`` then. Never raises."""
     spans = []
     try:
         task = pickle.loads(item.data)  # noqa: S301  our own parent sent it

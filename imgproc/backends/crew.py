@@ -75,6 +75,8 @@ class Crew(Backend):
                 victims = watch.victims_now()
                 self.close(kill=True)
                 self.replacements += 1
+                if watch.fatal:
+                    raise BackendError(watch.fatal)
                 for index in victims.keys() & waiting.keys():
                     if index in again:
                         del waiting[index]
@@ -102,9 +104,10 @@ class Crew(Backend):
         """Results of the batch until it is done or the pool is broken."""
         watch.deadline = deadline
         try:
-            desk = Desk(batch, self.chunk_size, (self.ahead + self.workers) * self.chunk_size, watch)
+            desk, most = Desk(watch.not_waiting), (self.ahead + self.workers) * self.chunk_size
+            packed = desk.parcels(batch, self.chunk_size, most)
             # The desk is closed first, for a library may still ask for more while it ends.
-            with closing(self._work_through(desk.parcels())) as parcels, closing(desk):
+            with closing(self._work_through(packed)) as parcels, closing(desk):
                 watch.waiting_since = time.perf_counter()
                 for parcel in parcels:
                     with watch.not_waiting():

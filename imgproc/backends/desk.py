@@ -1,15 +1,15 @@
-"""The caller's side of all pools of processes: where tasks are packed and results are unpacked."""
+"""The caller's side of all techniques with worker processes: where tasks are packed and results are unpacked."""
 
 from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imgproc.backends.board import Item, Parcel
-from imgproc.backends.watcher import Watch
 from imgproc.errors import UserError
 from imgproc.image.task import TRANSFER, Carrier, Stopwatch, Task, TaskResult, in_words
 
@@ -24,37 +24,38 @@ class _Sent:
 
 
 class Desk:
-    """Packs the tasks of one attempt and unpacks what workers made of them, one at a time, whatever thread asks.
+    """Packs tasks and unpacks what workers made of them, one at a time, whatever thread asks.
 
     ``close`` lets go of what is still held for workers, which may be alive.
 
     Args:
-        most: so many tasks with carriers at most are out, or back and not unpacked.
+        not_waiting: entered while there is something to do here, for which no worker is to blame.
     """
 
-    def __init__(self, tasks: Sequence[Task], chunk_size: int, most: int, watch: Watch) -> None:
-        self._tasks = tasks
-        self._chunk_size = chunk_size
-        self._most = most
-        self._watch = watch
+    def __init__(self, not_waiting: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        self._not_waiting = not_waiting
         self._sent: dict[int, _Sent] = {}
         self._lock = threading.Lock()
         self._closed = False
 
-    def parcels(self) -> Iterator[Parcel]:
+    def parcels(self, tasks: Sequence[Task], chunk_size: int, most: int) -> Iterator[Parcel]:
         """The tasks, packed when they are asked for; no more of them once the desk is closed.
 
-        Empty ones as long as too many are held: a library that asks as soon as a worker is done, and not when its
-        result was taken, would have all images in memory.
+        Empty ones as long as ``most`` tasks with carriers are out, or back and not unpacked: a library that asks as
+        soon as a worker is done, and not when its result was taken, would have all images in memory.
         """
-        for start in range(0, len(self._tasks), self._chunk_size):
-            while self._held() >= self._most:
+        for start in range(0, len(tasks), chunk_size):
+            while self._held() >= most:
                 yield Parcel(())
-            with self._watch.not_waiting():
-                parcel = Parcel(tuple(map(self._pack, self._tasks[start : start + self._chunk_size])))
+            parcel = self.pack(tasks[start : start + chunk_size])
             if self._closed:
                 return
             yield parcel
+
+    def pack(self, tasks: Sequence[Task]) -> Parcel:
+        """The tasks, ready to be handed over. What is held for one that was out before is let go."""
+        with self._not_waiting():
+            return Parcel(tuple(map(self._pack, tasks)))
 
     def _held(self) -> int:
         with self._lock:
@@ -64,6 +65,8 @@ class Desk:
         with self._lock:
             if self._closed:  # another thread asks too late
                 return Item(task.index, b"")
+            if task.index in self._sent:
+                self._let_go(task.index)
             sent = self._sent[task.index] = _Sent(task.carrier() if task.carrier else None)
             if sent.carrier:
                 try:
@@ -78,7 +81,7 @@ class Desk:
     def results(self, parcel: Parcel) -> Iterator[TaskResult]:
         """What came back. Never raises."""
         for item in parcel.items:
-            with self._watch.not_waiting(), self._lock:
+            with self._not_waiting(), self._lock:
                 result = self._unpack(item)
             yield result
 

@@ -27,6 +27,8 @@ class Watch:
     def __init__(self) -> None:
         self.over = threading.Event()
         self.victims: dict[int, str] = {}
+        #: Why other workers would be of no use; empty where they may be.
+        self.fatal = ""
         #: Seconds that a task may take; None while nothing runs.
         self.deadline: float | None = None
         #: Since when the caller waits for a result; None while it does not.

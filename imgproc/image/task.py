@@ -68,6 +68,10 @@ class Stopwatch:
         yield
         self._turn_to(outer)
 
+    def note(self, stage: str, start: float, end: float) -> None:
+        """A stage that something else timed, while none was under way here."""
+        self.spans.append(Span(stage, start, end))
+
     def _turn_to(self, stage: str | None) -> None:
         now = clock()
         if self._stage is not None:

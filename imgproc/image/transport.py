@@ -15,6 +15,7 @@ from typing import Any
 
 from imgproc.errors import UserError
 from imgproc.image.codecs import decode, encode
+from imgproc.image.on_device import process_image_on_device
 from imgproc.image.operations import OPERATIONS, Image, Value
 from imgproc.image.shared import Block, attach, create, views_end
 from imgproc.image.task import (
@@ -239,6 +240,7 @@ TRANSFERS: dict[str, Transfer] = {
 }
 
 
-def image_task(index: int, job: ImageJob, transfer: str = "paths") -> Task:
-    """The task of one image, which travels as a key of ``TRANSFERS`` says."""
-    return Task(index, process_image, job, TRANSFERS[transfer].carrier)
+def image_task(index: int, job: ImageJob, transfer: str = PATHS, *, on_device: bool = False) -> Task:
+    """The task of one image, which travels as a key of ``TRANSFERS`` says, or is worked on by the workers' GPU."""
+    work = process_image_on_device if on_device else process_image
+    return Task(index, work, job, TRANSFERS[transfer].carrier)

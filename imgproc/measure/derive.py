@@ -16,7 +16,7 @@ from imgproc.measure.statistics import median_interval, paired_speedup, verdict
 #: What ``derive`` sets; everything else in a measurement was measured.
 DERIVED = (
     "median_seconds", "ci95", "images_per_second", "megapixels_per_second", "typical_round", "stages", "speedup",
-    "speedup_ci95", "efficiency", "karp_flatt", "verdict", "break_even_images", "breakdown",
+    "speedup_ci95", "efficiency", "karp_flatt", "verdict", "break_even_images", "breakdown", "operations_speedup",
 )  # fmt: skip
 
 
@@ -81,6 +81,8 @@ def _compare(m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: in
     m.efficiency = m.speedup / m.threads
     m.karp_flatt = karp_flatt(m.speedup, m.threads)
     m.verdict = verdict(interval)
+    if m.operations_seconds and m.operations_images == baseline.operations_images:
+        m.operations_speedup = sum(baseline.operations_seconds.values()) / sum(m.operations_seconds.values())
     if m.verdict in ("faster", None):  # else there is no telling whether it ever pays
         m.break_even_images = break_even(m, baseline, images)
 

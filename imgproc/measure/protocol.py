@@ -112,6 +112,7 @@ class Contender:
     def _describe(self) -> None:
         backend, able, m = self.backend, self.backend.capabilities, self.measurement
         m.workers, m.cv2_threads, m.start_method = backend.workers, backend.cv2_threads, backend.start_method
+        m.dashboard = backend.dashboard
         m.transfer = self.transfer if able.carries else None
         m.chunk_size = backend.chunk_size if able.chunks else None
 
@@ -137,6 +138,11 @@ class Contender:
             if replaced := again or self.backend.replacements > replacements:
                 self.processes += [pid for pid in started_since(began) if pid not in self.processes]
             cpu = max(0.0, cpu_seconds(self.processes) - cpu_before)
+        for note in self.backend.notes:
+            said = f"{self.measurement.label}: {note}"
+            if said not in self.measurement.warnings:
+                self.measurement.warnings.append(said)
+        self.backend.notes.clear()
         for part in parts:
             self._check(part.result)
         moved = [part.result.bytes_moved for part in parts if part.result.bytes_moved is not None]

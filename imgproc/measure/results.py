@@ -40,7 +40,8 @@ class TechniqueMeasurement:
 
     ``label`` is unique in a run, where one technique may run in several ways: with other numbers of ``workers`` and
     their ``cv2_threads``, another ``transfer`` of images (see ``TRANSFERS``), ``start_method`` or ``chunk_size``;
-    the last three are None where the technique knows no such thing. ``copies``: how often each image was in a round,
+    the last three are None where the technique knows no such thing. ``dashboard``: the address of a page on which it
+    shows itself, while it runs. ``copies``: how often each image was in a round,
     more than once only in weak scaling. ``split``: the indexes of the images that were cut into strips.
 
     ``startup_seconds``: until every worker was ready. ``first_round_seconds``: the uncounted warm-up round,
@@ -49,6 +50,9 @@ class TechniqueMeasurement:
     ``break_even_images``: from how many images like these starting it pays against the baseline; None: never.
     ``breakdown``: that round's wall time in parts (see ``breakdown.PARTS``). ``identical``: every output had the
     baseline's pixels; None where they could not be compared. Speedups are T1/Tp from paired rounds.
+
+    ``operations_seconds``: where a GPU takes part, what each operation alone takes, with the pixels where it works,
+    summed over the images ``operations_images``; ``operations_speedup``: of their sum, over the baseline's.
     """
 
     name: str
@@ -58,6 +62,7 @@ class TechniqueMeasurement:
     transfer: str | None = None
     start_method: str | None = None
     chunk_size: int | None = None
+    dashboard: str | None = None
     copies: int = 1
     split: list[int] = field(default_factory=list)
     available: bool = True
@@ -77,6 +82,9 @@ class TechniqueMeasurement:
     identical: bool | None = None
     verdict: Verdict | None = None
     break_even_images: int | None = None
+    operations_seconds: dict[str, float] = field(default_factory=dict)
+    operations_images: list[int] = field(default_factory=list)
+    operations_speedup: float | None = None
     typical_round: int = 1
     stages: dict[str, float] = field(default_factory=dict)
     breakdown: dict[str, float] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from imgproc.measure.load import MachineLoad
 from imgproc.measure.protocol import Contender, Pass, conclude, interleave
 from imgproc.measure.statistics import LOOKS, enough
 from imgproc.runs.entrants import entrants
-from imgproc.runs.passes import Hashes, Passes, Places
+from imgproc.runs.passes import Hashes, Passes, Places, on_gpu
 from imgproc.runs.progress import Cancelled, OnProgress, Tracker
 from imgproc.runs.record import ImageRecord, Record
 from imgproc.runs.sampling import draw_samples
@@ -27,6 +27,8 @@ from imgproc.settings import Settings
 
 #: A comparison that is not precise by then ends all the same.
 MOST_ROUNDS = 30
+#: On so many images the operations are timed alone.
+ALONE_IMAGES = 4
 
 
 def process(
@@ -211,11 +213,29 @@ class _Execution:
         )
         busy = load.stop()
         record.environment["cores_used_by_others"] = busy
+        self._time_alone(images)
         conclude(self.contenders, images=len(images), megapixels=sum(image.megapixels for image in images))
         if self.main not in self.contenders:  # it failed later; its first pass was whole
             self.main.passes = [first]
             conclude([self.main], images=len(record.good_images), megapixels=record.megapixels)
         self._warn(busy, len(images))
+
+    def _time_alone(self, images: Sequence[ImageRecord]) -> None:
+        """Where a GPU takes part, also what the operations alone take there and in the baseline: on few images, so
+        that a student sees what of a fast kernel is left in the whole job."""
+        if not any(map(on_gpu, self.contenders)):
+            return
+        few = _spread(images, ALONE_IMAGES)
+        for contender in self.contenders:
+            m = contender.measurement
+            if contender.copies > 1 or not (on_gpu(contender) or m.name == BASELINE):
+                continue
+            try:
+                with self.passes.ready(contender):
+                    m.operations_seconds = self.passes.alone(contender, few)
+                m.operations_images = [image.index for image in few]
+            except BackendError as problem:
+                m.warnings.append(f"{m.label}: {problem}")
 
     def _warn(self, busy: float | None, images: int) -> None:
         """What makes the figures doubtful: of the machine once for the run, of a technique with its own figures."""
@@ -245,8 +265,7 @@ class _Execution:
         count = max(int(len(images) * share), 2 * self.main.backend.workers)
         if count >= len(images):
             return images
-        by_size = sorted(images, key=lambda image: (image.megapixels, image.index))
-        chosen = [by_size[int((k + 0.5) * len(images) / count)] for k in range(count)]
+        chosen = _spread(images, count)
         record.sample = sorted(image.index for image in chosen)
         return chosen
 
@@ -309,6 +328,14 @@ class _Execution:
         self._note_deaths(done, f"{contender.measurement.label}, round {number}")
         self.tracker.pass_done(done.round.wall_seconds)
         return done
+
+
+def _spread(images: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
+    """So many of the images, or all, evenly over their sizes."""
+    if count >= len(images):
+        return list(images)
+    by_size = sorted(images, key=lambda image: (image.megapixels, image.index))
+    return [by_size[int((k + 0.5) * len(images) / count)] for k in range(count)]
 
 
 def _expected(contender: Contender, alone: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from imgproc.backends import AUTO, technique
 from imgproc.backends.base import Backend, BackendError
+from imgproc.image import operations_alone
 from imgproc.image.codecs import FORMATS
+from imgproc.image.operations_alone import Timing
 from imgproc.image.plan import Plan, after_another, flat, together, whole
 from imgproc.image.previews import CheckJob, check_outputs
 from imgproc.image.split import split_image
@@ -22,6 +25,9 @@ from imgproc.runs.naming import OutputNames
 from imgproc.runs.progress import Cancelled, Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
 from imgproc.runs.splitting import groups_of, images_to_split, strips_of
+
+#: How often each operation is timed alone, after a first time that does not count.
+ALONE_REPEATS = 3
 
 #: ``pixels_sha256`` by image and operation; None where an output could not be read back.
 Hashes = dict[int, dict[str, str | None]]
@@ -36,6 +42,11 @@ class Places:
     outputs: Path
     previews: Path | None
     work: Path
+
+
+def on_gpu(contender: Contender) -> bool:
+    """Whether its workers do the operations on a GPU."""
+    return contender.backend.capabilities.memory == "device"
 
 
 class Passes:
@@ -135,6 +146,23 @@ class Passes:
                 hashes[result.index] = result.value
         return hashes
 
+    def alone(self, contender: Contender, images: Sequence[ImageRecord]) -> dict[str, float]:
+        """Seconds that each operation alone takes over the images, each image timed by itself.
+
+        Raises:
+            BackendError: an image failed.
+        """
+        work = operations_alone.on_device if on_gpu(contender) else operations_alone.on_cpu
+        total: dict[str, float] = defaultdict(float)
+        for image in images:
+            task = Task(image.index, work, Timing(self._job(image, self.places.work), ALONE_REPEATS))
+            for result in contender.backend.run([task], deadline=self.deadline):
+                if result.error is not None:
+                    raise BackendError(f"its operations could not be timed alone: {result.error}")
+                for name, seconds in result.value.items():
+                    total[name] += seconds
+        return {name: round(seconds, 9) for name, seconds in total.items()}
+
     @contextmanager
     def _readers(self, contender: Contender) -> Iterator[Backend]:
         """Workers that see this machine's files: the contender's own, where they do."""
@@ -192,6 +220,7 @@ class Passes:
                 image.index + copy * every,
                 self._job(image, folder / str(copy) if copy else folder),
                 contender.transfer,
+                on_device=on_gpu(contender),
             )
             for image, copy in product(images, range(contender.copies))
         ]

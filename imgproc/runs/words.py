@@ -110,6 +110,12 @@ def comparison(record: Record) -> str:
         for t in timed
         if t.break_even_images and t.break_even_images > 1
     ]
+    lines += [
+        f"{t.label}: the operations alone, with the pixels on the GPU, are {t.operations_speedup:.3g}x as fast as the "
+        "baseline’s; the rest stays on the CPU."
+        for t in timed
+        if t.operations_speedup and t.name != BASELINE
+    ]
     lines += [f"Not run: {names[t.label]}: {t.reason}" for t in record.techniques if t.median_seconds is None]
     return summary(record) + "\n" + "\n".join(lines) + "\n"
 

@@ -263,6 +263,7 @@ def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, A
         "headline": why.headline(found) if found else None,
         "parts": why.parts(found),
         "transfers": why.transfers(record),
+        "scopes": why.scopes(record),
         "scaling": scaling.section(record),
         "split": splitting.explain(record),
         "facts": conditions.conditions(record),

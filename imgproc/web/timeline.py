@@ -186,7 +186,19 @@ def _drawn(
     until = ends[MAX_BLOCKS - 1] if len(ends) > MAX_BLOCKS else longest
     scale = _Scale(record, until, until * 1.06)
     used = {span.stage for done in passes for span in done.spans}
-    order = ["read", "decode", *record.settings.operations, "merge", "encode", "write", "transfer", "wait"]
+    order = [
+        "read",
+        "decode",
+        *record.settings.operations,
+        "h2d",
+        "kernel",
+        "d2h",
+        "merge",
+        "encode",
+        "write",
+        "transfer",
+        "wait",
+    ]
     notes = [f"The first {formats.seconds(until)} of {formats.seconds(longest)}."] if until < longest else []
     if number and (lost := [done.technique.label for done in passes if done.number != number]):
         notes.append(f"Of {' and '.join(lost)} only the round nearest the median was kept.")

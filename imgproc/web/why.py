@@ -152,6 +152,53 @@ def _compared(group: list[TechniqueMeasurement], *, explain: bool) -> Transfers:
     )
 
 
+@dataclass(frozen=True)
+class Scope:
+    """One technique in both scopes: ``alone``, what it takes to do the operations with the pixels where it works."""
+
+    t: TechniqueMeasurement
+    alone: float
+
+
+@dataclass(frozen=True)
+class Scopes:
+    """The techniques with a GPU and the baseline, in both scopes, over ``images`` images for the operations alone."""
+
+    title: str
+    sentence: str
+    images: int
+    rows: list[Scope]
+
+
+def scopes(record: Record) -> Scopes | None:
+    """The operations alone and the whole job, where a GPU took part."""
+    rows = [Scope(t, sum(t.operations_seconds.values())) for t in record.techniques if t.operations_seconds]
+    fast = [row for row in rows if row.t.operations_speedup and row.t.speedup]
+    base = next((row.t for row in rows if row.t.name == BASELINE), None)
+    if not fast or base is None or base.median_seconds is None:
+        return None
+    best = max(fast, key=lambda row: row.t.operations_speedup or 0.0)
+    alone, whole = best.t.operations_speedup or 0.0, best.t.speedup or 0.0
+    work = sum(base.stages.get(name, 0.0) for name in base.operations_seconds)
+    share = formats.percent(work / base.median_seconds)
+    who = words.spoken(best.t.label)
+    title = f"A GPU does the operations {_times(alone)} as fast, the whole job {_times(whole)}"
+    if alone < 1:
+        title = "Here a GPU is slower than one thread of the CPU"
+        sentence = f"With {who} even the operations alone take longer: images this small do not fill a GPU."
+    else:
+        sentence = (
+            f"With the pixels on the GPU, {who} does the operations alone {_times(alone)} as fast as one thread of the "
+            f"CPU. But in the baseline they are only {share} of the time: reading, decoding, encoding and writing stay "
+            "on the CPU, and pixels have to travel."
+        )
+    return Scopes(title, sentence, len(base.operations_images), sorted(rows, key=lambda row: row.t is base))
+
+
+def _times(value: float) -> str:
+    return f"{value:.3g}{NBSP}times"
+
+
 def _slower(first: TechniqueMeasurement, last: TechniqueMeasurement) -> tuple[float, str | None]:
     """How many times as long the last one takes, and whether that makes the first one measurably faster."""
     walls = [[r.wall_seconds for r in t.rounds] for t in (last, first)]

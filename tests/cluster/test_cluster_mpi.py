@@ -14,18 +14,17 @@ from imgproc.backends.mpi.backend import Mpi
 from imgproc.image.operations import OPERATIONS
 from imgproc.image.samples import draw_many
 from imgproc.runs.record import Record
-from tests.cluster.hosts import Hosts, missing
+from tests.cluster.hosts import Hosts, why_not
 
 ROOT = Path(__file__).resolve().parents[2]
-WHY = missing() or Mpi.availability().reason
-pytestmark = pytest.mark.skipif(bool(WHY), reason=WHY or "")
+WHY = why_not() or Mpi.availability().reason
+pytestmark = pytest.mark.skipif(bool(WHY), reason=WHY)
 
 
 @pytest.fixture
 def hosts(tmp_path):
-    hosts = Hosts(tmp_path, 3)
-    yield hosts
-    hosts.close()
+    with Hosts(3, tmp_path) as hosts:
+        yield hosts
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +34,22 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def expected(pictures, folder):
+@pytest.fixture(scope="module")
+def expected(pictures, tmp_path_factory):
+    """The results' files by name, made without a network."""
+    folder = tmp_path_factory.mktemp("expected")
     usual = [sys.executable, "-m", "imgproc", "process", pictures, "--out", folder, "--budget", "0"]
     subprocess.run(usual, check=True, cwd=ROOT, capture_output=True, timeout=60)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def start(hosts, pictures, *options, copies=1):
-    """The usual command on node1, with a worker on each host; only node1 has the pictures."""
-    file = hosts.work.parent / "hosts"
+def start(hosts, pictures, folder, *options, copies=1):
+    """The usual command on h1, with a worker on each host; only h1 has the pictures."""
+    file = folder / "mpi-hosts"
     file.write_text("".join(f"{name}:1\n" for name in hosts.names))
     script = (
-        f"mkdir {hosts.work}/in && for n in $(seq {copies}); do cp -r {pictures} {hosts.work}/in/$n; done && "
-        f"exec {sys.executable} -m imgproc process {hosts.work}/in --out {hosts.work}/out --technique mpi "
+        f"cd {ROOT} && mkdir {hosts.work}/in && for n in $(seq {copies}); do cp -r {pictures} {hosts.work}/in/$n; done "
+        f"&& exec {sys.executable} -m imgproc process {hosts.work}/in --out {hosts.work}/out --technique mpi "
         f"--workers 3 {' '.join(options)} --json"
     )
     environment = {
@@ -55,54 +57,56 @@ def start(hosts, pictures, *options, copies=1):
         "MPI_HOSTFILE": str(file),
         "MPI_ARGUMENTS": f"-launcher ssh -launcher-exec {hosts.launcher} -iface eth0",
     }
-    command = hosts.command("node1", "sh", "-c", f"cd {ROOT} && {script}")
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+    pipe = subprocess.PIPE
+    return hosts.popen("h1", ["sh", "-c", script], env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def finished(running, hosts):
+    """The record of a run that went well, of which nothing is left running."""
+    out, err = running.communicate(timeout=100)
+    assert running.returncode == 0, err
+    until = time.monotonic() + 10
+    while left := [pid for name in hosts.names for pid in hosts.pids(name, "imgproc")]:
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
+    return Record.from_dict(json.loads(out))
 
 
 def made(hosts, names):
-    """The results on node1, of which no other host has any."""
-    listed = [subprocess.run(hosts.command(n, "ls", hosts.work), capture_output=True, text=True) for n in hosts.names]
-    assert [one.stdout.split() for one in listed] == [["in", "out"], [], []]
-    return {
-        name: subprocess.run(hosts.command("node1", "cat", hosts.work / "out" / name), capture_output=True).stdout
-        for name in names
-    }
+    """These results on h1; the other hosts have none."""
+    listed = [hosts.run(name, ["ls", hosts.work]).stdout.split() for name in hosts.names]
+    assert listed == [["in", "out"], [], []]
+    results = {}
+    for name in names:
+        with hosts.popen("h1", ["cat", hosts.work / "out" / name], stdout=subprocess.PIPE) as reading:
+            results[name] = reading.stdout.read()
+    return results
 
 
-def test_files_travel_to_three_hosts_and_back(hosts, pictures, tmp_path):
-    wanted = expected(pictures, tmp_path / "usual")
-    with start(hosts, pictures, "--budget", "5") as running:
-        out, err = running.communicate(timeout=100)
-    assert (running.returncode, err) == (0, "")
-    record = Record.from_dict(json.loads(out))
+def test_files_travel_to_three_hosts_and_back(hosts, pictures, expected, tmp_path):
+    with start(hosts, pictures, tmp_path, "--budget", "5") as running:
+        record = finished(running, hosts)
     mpi = record.techniques[0]
     assert (mpi.workers, mpi.transfer, mpi.identical, mpi.split) == (3, "bytes", True, [])
     assert any("do not see this machine’s files" in one for one in record.warnings)
     assert {span.worker for span in mpi.spans} == {0, 1, 2, 3}
     walls = {number: r.wall_seconds for number, r in enumerate(mpi.rounds, 1)}
     assert all(-0.001 <= span.start <= span.end <= walls[span.round] + 0.001 for span in mpi.spans)
-    assert made(hosts, wanted) == wanted
-    assert hosts.await_quiet(10) == []
+    assert made(hosts, expected) == expected
 
 
-def test_a_cable_that_comes_loose_for_a_while_costs_no_image(hosts, pictures, tmp_path):
-    wanted = expected(pictures, tmp_path / "usual")
-    with start(hosts, pictures, "--budget", "0", copies=20) as running:
+def test_a_cable_that_comes_loose_for_a_while_costs_no_image(hosts, pictures, expected, tmp_path):
+    with start(hosts, pictures, tmp_path, "--budget", "0", copies=20) as running:
         until = time.monotonic() + 60
-        while time.monotonic() < until:
-            found = subprocess.run(hosts.command("node1", "ls", hosts.work / "out"), capture_output=True, text=True)
-            if len(found.stdout.split()) > 20:
-                break
+        while len(hosts.run("h1", ["ls", hosts.work / "out"]).stdout.split()) < 20:
+            assert time.monotonic() < until
             time.sleep(0.02)
-        hosts.cut("node3")
+        hosts.cut("h3")
         time.sleep(3)
-        assert running.poll() is None  # it is not over yet
-        hosts.mend("node3")
-        out, err = running.communicate(timeout=100)
-    assert (running.returncode, err) == (0, "")
-    record = Record.from_dict(json.loads(out))
+        assert running.poll() is None  # it waits for what h3 has
+        hosts.mend("h3")
+        record = finished(running, hosts)
     assert len(record.images) == 120 and [image.error for image in record.images if image.error] == []
     names = [output.file for image in record.images for output in image.outputs]
     assert len(set(names)) == 120 * len(OPERATIONS)
-    assert Counter(made(hosts, names).values()) == dict.fromkeys(wanted.values(), 20)
-    assert hosts.await_quiet(10) == []
+    assert Counter(made(hosts, names).values()) == dict.fromkeys(expected.values(), 20)

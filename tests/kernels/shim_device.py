@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ _OUTCOMES = {
     2: "wrote beyond its shared memory",
     3: "asked for more shared memory than there is",
 }
+_one_launch = threading.Lock()  # at a time: the shim has the shared memory of one block
 _GUARD = 64  # elements before and behind every array that must not change
 _RUBBISH = 0xA5
 
@@ -94,6 +97,9 @@ class ShimDevice:
     def download(self, array: Array, host: Host) -> None:
         host[:] = array[: host.size]
 
+    def copy(self, source: Array, target: Array, words: int) -> None:
+        target[:words] = source[:words]
+
     def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
         self.seed += 1
         self.launched[kernel] = self.launched.get(kernel, 0) + 1
@@ -108,8 +114,15 @@ class ShimDevice:
             else:
                 passed.append(ctypes.c_int(argument))
         how = _Launch(*grid, block, shared, self.seed)
-        outcome = self._library[f"launch_{kernel}"](ctypes.byref(how), *passed)
+        with _one_launch:
+            outcome = self._library[f"launch_{kernel}"](ctypes.byref(how), *passed)
         assert outcome == 0, f"{kernel} {_OUTCOMES[outcome]}"
+
+    def mark(self) -> float:
+        return time.perf_counter()
+
+    def seconds(self, earlier: float, later: float) -> float:
+        return later - earlier
 
     def wait(self) -> None:
         """What is around the arrays must be as it was."""

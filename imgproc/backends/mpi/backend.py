@@ -44,15 +44,11 @@ class Mpi(Crew):
             self._watch = self._gang = Gang(self.workers, self.cv2_threads)
         except OSError as problem:
             raise BackendError("The MPI ranks could not be started.") from problem
-        self.workers, self.cv2_threads = self._gang.workers, self._gang.cv2_threads
+        self.workers, self.cv2_threads, self.local = self._gang.workers, self._gang.cv2_threads, self._gang.local
 
     def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
         assert self._gang is not None
         self._gang.hand_over(parcel, done)
-
-    @property
-    def local(self) -> bool:
-        return self._gang is None or self._gang.local
 
     def sees(self, folder: Path) -> bool:
         return self.local or (self._gang is not None and self._gang.sees(folder))

@@ -22,7 +22,6 @@ from imgproc.backends.board import Parcel, report_by, run_parcel
 from imgproc.backends.desk import Desk
 from imgproc.backends.mpi.mail import leave_no_shared_memory
 from imgproc.backends.mpi.protocol import EXCHANGES, Clock, Exchange, ahead, machine, probed_file
-from imgproc.backends.watcher import Watch
 from imgproc.image.task import Task, TaskResult, pin_threads, set_clock
 
 #: Seconds between two looks whether all are there. MPI itself would spin.
@@ -43,21 +42,16 @@ class Direct(Backend):
 
     name = "mpi"
     capabilities = Capabilities(memory="copied", killable=False, splits=True, alone=True)
-    _local = True
-
-    @property
-    def local(self) -> bool:
-        return self._local
 
     def start(self) -> None:
         self.workers = _COMM.size
         places = _all_call(_say_place, [None] * self.workers)
-        self._local = len({there for there, _ in places}) == 1
+        self.local = len({there for there, _ in places}) == 1
         self.helpers = tuple(pid for there, pid in places if there == machine() and pid != os.getpid())
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
-        with closing(Desk(tasks, 1, len(tasks) + 1, Watch())) as desk:
-            for share in _all_call(_run_all, dealt(list(desk.parcels()), self.workers)):
+        with closing(Desk()) as desk:
+            for share in _all_call(_run_all, dealt([desk.pack([task]) for task in tasks], self.workers)):
                 for parcel in share:
                     yield from desk.results(parcel)
 

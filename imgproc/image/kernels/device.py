@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ import numpy.typing as npt
 Array = Any
 #: A flat array on the host.
 Host = npt.NDArray[Any]
+#: A moment in a stream of work.
+Mark = Any
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,45 @@ class Device(Protocol):
     def download(self, array: Array, host: Host) -> None:
         """Fill ``host`` from the beginning of ``array``; it is there after ``wait``."""
 
+    def copy(self, source: Array, target: Array, words: int) -> None:
+        """Copy the first words of an array of uint32 to another; what kernels are measured against."""
+
     def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
         """Run a kernel in ``grid`` blocks of ``block`` threads, each block with so many bytes of shared memory."""
 
+    def mark(self) -> Mark:
+        """The moment when all that was asked for so far is done."""
+
+    def seconds(self, earlier: Mark, later: Mark) -> float:
+        """Between two moments that have both come."""
+
     def wait(self) -> None:
         """Return when all that was asked for is done."""
+
+
+class Library(Protocol):
+    """What the module of an adapter has: its GPU as the threads of one process share it."""
+
+    def lane(self) -> Device:
+        """Another stream of work, with the kernels compiled at its first launch."""
+
+    def using(self) -> AbstractContextManager[Any]:
+        """While a thread asks for anything of this or of a lane."""
+
+    def pinned(self, size: int) -> Host:
+        """So many bytes on the host that copies to and from the GPU go straight to, beside other work."""
+
+    def free_bytes(self) -> int:
+        """Memory of the GPU that could be had now."""
+
+    def give_back(self) -> None:
+        """Let go of memory of the GPU that is kept but not used."""
+
+    def out_of_memory(self, problem: BaseException) -> bool:
+        """Whether this was raised because the GPU has no more memory, which harms nothing."""
+
+    def trouble(self, problem: BaseException) -> str | None:
+        """A few words where this was raised by the library or the driver; None where it was not."""
 
 
 def buffer(device: Device, name: str, count: int, dtype: npt.DTypeLike) -> Array:

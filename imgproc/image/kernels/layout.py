@@ -66,14 +66,18 @@ class Layout(NamedTuple):
         return self.height * self.stride
 
 
-def pack(image: Image) -> Words:
-    """The words of an image of uint8, (height, width) or (height, width, 3): its own memory where it can be."""
+def pack(image: Image, into: Words | None = None) -> Words:
+    """The words of an image of uint8, (height, width) or (height, width, 3): the first of ``into``, or else the
+    image's own memory where it can be."""
     layout = Layout.of(image.shape)
-    if layout.spare == 0:
-        return np.ascontiguousarray(image).reshape(-1).view(np.uint32)
-    padded = np.zeros((layout.height, layout.groups * PIXELS, *image.shape[2:]), np.uint8)
+    if into is None:
+        if layout.spare == 0:
+            return np.ascontiguousarray(image).reshape(-1).view(np.uint32)
+        into = np.zeros(layout.words, np.uint32)
+    words = into[: layout.words]
+    padded = words.view(np.uint8).reshape(layout.height, layout.groups * PIXELS, *image.shape[2:])
     padded[:, : layout.width] = image
-    return padded.reshape(-1).view(np.uint32)
+    return words
 
 
 def unpack(words: Words, shape: tuple[int, ...]) -> Image:

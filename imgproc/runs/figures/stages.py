@@ -16,8 +16,8 @@ from imgproc.runs.units import seconds
 if TYPE_CHECKING:
     from imgproc.runs.figures.drawing import Sheet
 
-#: The stages before and after the operations, in the order of the work.
-BEFORE, AFTER = ("read", "decode"), ("merge", "encode", "write", "transfer", "wait")
+#: The stages before and after the operations, in the order of the work; in place of these a GPU has its own.
+BEFORE, AFTER = ("read", "decode"), ("h2d", "kernel", "d2h", "merge", "encode", "write", "transfer", "wait")
 #: What a stage is called in a figure, where not by its name.
 SAID = {"wait": "waiting"}
 #: Colour (none: only an outline) and hatching of a stage.
@@ -27,6 +27,9 @@ LOOKS: dict[str, tuple[str, str]] = {
     "canny": ("canny", ""),
     "gaussian": ("gaussian", ""),
     "equalize": ("equalize", ""),
+    "h2d": ("paper", "//////"),
+    "kernel": ("canny", ""),
+    "d2h": ("paper", "//////"),
     "encode": ("encode", ""),
     "write": ("io", ""),
     "transfer": ("paper", "//////"),
