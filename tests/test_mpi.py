@@ -15,6 +15,7 @@ from imgproc.backends.base import BackendError
 from imgproc.backends.mpi import backend as backend_module
 from imgproc.backends.mpi import launch
 from imgproc.backends.mpi.backend import Mpi
+from imgproc.backends.mpi.protocol import Exchange, ahead
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.samples import draw_many
 from imgproc.image.task import ImageJob, Task, process_image
@@ -232,6 +233,50 @@ def test_a_stopped_rank_is_noticed_long_before_the_deadline(mpi, tmp_path):
     assert time.perf_counter() - before < 30
 
 
+def test_what_mpi_gave_up_is_neither_sent_nor_received():
+    """A failed request would be called done if it were tested again. In a process of its own, as it loads MPI."""
+    program = """
+from mpi4py import MPI
+from imgproc.backends.mpi.mail import Mail
+from imgproc.backends.mpi.protocol import Kind, Message
+
+class Request:
+    def __init__(self, *says):
+        self.says = list(says)
+    def Test(self):
+        said = self.says.pop(0)
+        if said is None:
+            raise MPI.Exception(MPI.ERR_OTHER)
+        return said
+
+class Found:
+    def Irecv(self, buffer):
+        return Request(False, None, True)
+
+class Comm:
+    arrived = [Found(), None, None, None, None]
+    def Isend(self, buffer, rank, tag):
+        return Request(False, True) if rank == 1 else Request(None, True)
+    def Improbe(self, source, tag, status):
+        status.Set_source(2)
+        status.Set_tag(Kind.RESULT)
+        return self.arrived.pop(0)
+
+mail, sent = Mail(Comm()), []
+for rank in (1, 2):
+    mail.post(Message(Kind.BEAT, rank), lambda rank=rank: sent.append(rank))
+print(mail.collect(), mail.collect(), mail.collect(), sent, mail.moving, mail.failed)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "[] [] [] [1] False {2}\n"), done.stderr
+
+
+def test_the_fastest_exchange_tells_the_time_of_another_host():
+    offset = -3.25
+    slow, fast = Exchange(10.0, 10.9 + offset, 11.0), Exchange(20.0, 20.001 + offset, 20.002)
+    assert ahead([slow, fast, slow]) == pytest.approx(offset, abs=0.001)
+
+
 # Other launchers
 
 
@@ -283,7 +328,11 @@ def test_in_an_allocation_mpiexec_finds_the_hosts(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value", "says"),
-    [("MPI_HOSTFILE", "/nowhere/hosts", "MPI_HOSTFILE"), ("MPI_ARGUMENTS", "-n '4", "quotation mark")],
+    [
+        ("MPI_HOSTFILE", "/nowhere/hosts", "MPI_HOSTFILE"),
+        ("MPI_HOSTFILE", "/dev/null", "lists no host"),
+        ("MPI_ARGUMENTS", "-n '4", "quotation mark"),
+    ],
 )
 def test_wrong_settings_are_said_in_plain_words(name, value, says, monkeypatch):
     monkeypatch.setenv(name, value)

@@ -61,6 +61,13 @@ def start(hosts, pictures, folder, *options, copies=1):
     return hosts.popen("h1", ["sh", "-c", script], env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
+def await_results(hosts, count):
+    until = time.monotonic() + 60
+    while len(hosts.run("h1", ["ls", hosts.work / "out"]).stdout.split()) < count:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 def finished(running, hosts):
     """The record of a run that went well, of which nothing is left running."""
     out, err = running.communicate(timeout=100)
@@ -97,10 +104,7 @@ def test_files_travel_to_three_hosts_and_back(hosts, pictures, expected, tmp_pat
 
 def test_a_cable_that_comes_loose_for_a_while_costs_no_image(hosts, pictures, expected, tmp_path):
     with start(hosts, pictures, tmp_path, "--budget", "0", copies=20) as running:
-        until = time.monotonic() + 60
-        while len(hosts.run("h1", ["ls", hosts.work / "out"]).stdout.split()) < 20:
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        await_results(hosts, 20)
         hosts.cut("h3")
         time.sleep(3)
         assert running.poll() is None  # it waits for what h3 has
@@ -110,3 +114,27 @@ def test_a_cable_that_comes_loose_for_a_while_costs_no_image(hosts, pictures, ex
     names = [output.file for image in record.images for output in image.outputs]
     assert len(set(names)) == 120 * len(OPERATIONS)
     assert Counter(made(hosts, names).values()) == dict.fromkeys(expected.values(), 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["cut", "off"])
+def test_a_host_that_is_gone_for_good_is_left_out(end, hosts, pictures, expected, tmp_path):
+    with start(hosts, pictures, tmp_path, "--budget", "0", copies=20) as running:
+        await_results(hosts, 20)
+        getattr(hosts, end)("h3")
+        out, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    record = Record.from_dict(json.loads(out))
+    assert len(record.images) == 120 and [image.error for image in record.images if image.error] == []
+    assert any("h3 did not answer any more" in one for one in record.techniques[0].warnings)
+    names = [output.file for image in record.images for output in image.outputs]
+    listed = hosts.run("h1", ["ls", hosts.work / "out"]).stdout.split()
+    assert sorted(names) == sorted(listed) and len(names) == 120 * len(OPERATIONS)
+
+
+def test_a_host_that_never_answered_is_named_at_once(hosts, pictures, tmp_path):
+    hosts.off("h2")
+    with start(hosts, pictures, tmp_path, "--budget", "0") as running:
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert err == "imgproc: MPI could start nothing on h2, which MPI_HOSTFILE lists.\n"

@@ -25,6 +25,7 @@ class Mpi(Crew):
         memory="copied", killable=True, inner_threads=True, chunks=True, splits=True, carries=True
     )
     _gang: Gang | None = None
+    _again = False
 
     @classmethod
     def availability(cls) -> Availability:
@@ -41,9 +42,13 @@ class Mpi(Crew):
             return
         self.close(kill=True)
         try:
-            self._watch = self._gang = Gang(self.workers, self.cv2_threads)
+            self._watch = self._gang = Gang(self.workers, self.cv2_threads, again=self._again)
         except OSError as problem:
             raise BackendError("The MPI ranks could not be started.") from problem
+        self._again = True
+        if self._gang.left_out:
+            gone = ", ".join(self._gang.left_out)
+            self.notes.append(f"{gone} did not answer any more and was left out; the other hosts did its work.")
         self.workers, self.cv2_threads, self.local = self._gang.workers, self._gang.cv2_threads, self._gang.local
 
     def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:

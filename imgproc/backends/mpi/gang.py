@@ -48,7 +48,7 @@ END_SECONDS = 1.0
 
 class Gang(Watch):
     """``workers``: how many there are; ``cv2_threads``: as many as OpenCV took in each; ``local``: whether all are on
-    this machine.
+    this machine; ``left_out``: hosts that no longer answered, where there was a gang before (``again``).
 
     Made when every rank is ready; ``close`` ends it. Should this process die, the socket's end ends it as well.
 
@@ -56,7 +56,7 @@ class Gang(Watch):
         BackendError: it could not be started.
     """
 
-    def __init__(self, workers: int, cv2_threads: int) -> None:
+    def __init__(self, workers: int, cv2_threads: int, *, again: bool = False) -> None:
         super().__init__()
         self.workers = workers
         self._ready: dict[int, Ready] = {}
@@ -72,7 +72,7 @@ class Gang(Watch):
         self._listener = threading.Thread(target=self._listen, name="MPI gang", daemon=True)
         folder = Path(tempfile.mkdtemp(prefix="imgproc-mpi-"))  # nobody else may look into it
         try:
-            self._start(folder, cv2_threads)
+            self._start(folder, cv2_threads, again)
         except BaseException:
             self.close()
             raise
@@ -118,11 +118,11 @@ class Gang(Watch):
         if self._connection is not None:
             self._connection.close()
 
-    def _start(self, folder: Path, cv2_threads: int) -> None:
+    def _start(self, folder: Path, cv2_threads: int, again: bool) -> None:
         until = time.monotonic() + START_SECONDS
         path = folder / "socket"
-        launch = prepare(self.workers, folder, [str(path), str(cv2_threads)])
-        self._blames = launch.blames
+        launch = prepare(self.workers, folder, [str(path), str(cv2_threads)], again=again)
+        self._blames, self.left_out = launch.blames, launch.left_out
         with socket.socket(socket.AF_UNIX) as listener, open(folder / "log", "w+b") as log:
             listener.bind(str(path))
             listener.listen()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgproc.backends.base import BackendError
+from imgproc.backends.mpi import hosts
 from imgproc.settings import Settings
 
 RANK = ("-m", "mpi4py", "-m", "imgproc.backends.mpi.rank")
@@ -23,11 +24,13 @@ _COUNTS = {"-n", "-np"}
 
 @dataclass(frozen=True)
 class Launch:
-    """``blames``: whether rank 0 outlives a worker for long enough to say which one died."""
+    """``blames``: whether rank 0 outlives a worker for long enough to say which one died. ``left_out``: hosts that
+    did not answer."""
 
     command: list[str]
     environment: dict[str, str]
     blames: bool
+    left_out: tuple[str, ...] = ()
 
 
 def mpiexec(name: str = "mpiexec") -> str | None:
@@ -36,14 +39,15 @@ def mpiexec(name: str = "mpiexec") -> str | None:
     return beside or shutil.which(name)
 
 
-def prepare(workers: int, folder: Path, arguments: list[str]) -> Launch:
+def prepare(workers: int, folder: Path, arguments: list[str], *, again: bool = False) -> Launch:
     """How to start rank 0 and so many workers, each with these arguments.
 
     Args:
         folder: for files that are needed until the gang is there.
+        again: there was a gang before, so hosts that do not answer any more are left out.
 
     Raises:
-        BackendError: the hosts' file cannot be read, or there is no mpiexec.
+        BackendError: the hosts' file cannot be read, a host does not answer, or there is no mpiexec.
         UserError: a setting is wrong.
     """
     settings = Settings.from_environment()
@@ -53,9 +57,17 @@ def prepare(workers: int, folder: Path, arguments: list[str]) -> Launch:
     program = local or mpiexec()
     if program is None:
         raise BackendError("The program mpiexec was not found.")
-    command = [program, *extra]
+    command, left_out = [program, *extra], []
     if settings.MPI_HOSTFILE:
-        command += ["-f", str(_with_this_host(Path(settings.MPI_HOSTFILE), folder))]
+        listed = hosts.read(Path(settings.MPI_HOSTFILE))
+        left_out = hosts.silent(listed, command)
+        if left_out and not again:
+            raise BackendError(f"MPI could start nothing on {', '.join(left_out)}, which MPI_HOSTFILE lists.")
+        file = folder / "hosts"
+        # This host comes first: that is where rank 0 must be, which talks to the caller.
+        lines = [f"{socket.gethostname()}:1", *(line for line in listed if hosts.name_of(line) not in left_out)]
+        file.write_text("\n".join([*lines, ""]))
+        command += ["-f", str(file)]
     if not _COUNTS & set(extra):
         command += ["-n", str(workers + 1)]
     environment = dict(os.environ)
@@ -63,7 +75,7 @@ def prepare(workers: int, folder: Path, arguments: list[str]) -> Launch:
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(str(Path(entry or ".").absolute()) for entry in sys.path))
     if not elsewhere:
         environment.setdefault("UCX_TLS", "posix,self")  # else each rank listens for others, on all interfaces
-    return Launch([*command, sys.executable, *RANK, *arguments], environment, bool(local))
+    return Launch([*command, sys.executable, *RANK, *arguments], environment, bool(local), tuple(left_out))
 
 
 def _split(arguments: str) -> list[str]:
@@ -71,14 +83,3 @@ def _split(arguments: str) -> list[str]:
         return shlex.split(arguments)
     except ValueError:
         raise BackendError("MPI_ARGUMENTS has a quotation mark without its other half.") from None
-
-
-def _with_this_host(hosts: Path, folder: Path) -> Path:
-    """The hosts' file with this host before all others: that is where rank 0 must be, which talks to the caller."""
-    try:
-        text = hosts.read_text()
-    except (OSError, ValueError):
-        raise BackendError("The file that MPI_HOSTFILE names cannot be read.") from None
-    made = folder / "hosts"
-    made.write_text(f"{socket.gethostname()}:1\n{text}")
-    return made
