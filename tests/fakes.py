@@ -111,16 +111,15 @@ class Sprawling(Sequential):
 class Elsewhere(MultiprocessingPool):
     """As if its workers were on other machines, on a file system that all share."""
 
-    local = False
+    def __init__(self, workers, options=DEFAULTS):
+        super().__init__(workers, options)
+        self.local = False
 
 
 class Blind(Elsewhere):
     """As if its workers were on other machines, with files of their own."""
 
-    asked = ()
-
     def sees(self, folder):
-        self.asked = (*self.asked, folder)
         return False
 
     def run(self, tasks, *, deadline):

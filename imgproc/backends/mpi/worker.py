@@ -112,7 +112,7 @@ class _Computing:
         while True:
             message = self._inbox.get()
             if message.kind == Kind.PROBE:
-                _copy_probe(message.data.decode(), self._rank)
+                _copy_probe(os.fsdecode(bytes(message.data)), self._rank)
                 self._say(Kind.PROBED)
             else:
                 done = run_parcel(pickle.loads(message.data))  # noqa: S301  our own caller sent it
