@@ -14,7 +14,7 @@ from imgproc.image.plan import Plan, after_another, flat, together, whole
 from imgproc.image.previews import CheckJob, check_outputs
 from imgproc.image.split import split_image
 from imgproc.image.task import ImageJob, Task, TaskResult
-from imgproc.image.transport import PATHS, image_task
+from imgproc.image.transport import BYTES, PATHS, image_task
 from imgproc.measure.protocol import Contender, Pass
 from imgproc.runs.naming import OutputNames
 from imgproc.runs.progress import Cancelled, Tracker
@@ -121,7 +121,7 @@ class Passes:
         """Whole images, the largest first, for one taken last would leave the other workers waiting for it; and those
         in strips, as many at a time as fit into memory, the first of which are decoded along with the whole ones."""
         split: list[ImageRecord] = []
-        if contender.backend.capabilities.splits and contender.transfer == PATHS and contender.copies == 1:
+        if contender.backend.capabilities.splits and contender.transfer in (PATHS, BYTES) and contender.copies == 1:
             split = images_to_split(images, contender.backend.workers, self.record.settings.split)
         contender.measurement.split = sorted(image.index for image in split)
         rest = [image for image in images if image not in split]
@@ -143,6 +143,7 @@ class Passes:
             (image.height, image.width),
             strips_of(image, contender.backend.workers),
             across_processes=contender.backend.capabilities.memory == "copied",
+            sent=contender.transfer == BYTES or not contender.backend.here,
         )
 
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
