@@ -12,13 +12,16 @@ from http.client import HTTPConnection, HTTPException
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from imgproc.backends import TECHNIQUES, dask_crew
 from imgproc.backends.base import BackendError, Options
 from imgproc.backends.dask_cluster import DaskCluster
-from imgproc.image.task import Task
+from imgproc.image.codecs import encode
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.task import ImageJob, Stopwatch, Task, process_image
 from tests import backend_faults as faults
 from tests import dask_faults
 
@@ -394,3 +397,25 @@ def test_encrypted_and_with_certificates(tmp_path, monkeypatch):
             DaskCluster(1).start()
     finally:
         made.end()
+
+
+# joblib over Dask, as the documents show it
+
+
+def test_the_documented_program_with_joblib_makes_the_same_files(tmp_path):
+    photos, results = tmp_path / "in", tmp_path / "out"
+    photos.mkdir()
+    for number in range(4):
+        noise = np.random.default_rng(number).integers(0, 256, (301, 403), np.uint8)
+        (photos / f"{number}.png").write_bytes(encode(noise, "png"))
+    command = [sys.executable, "docs/joblib_dask.py", photos, results]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("4 images, "), done.stderr
+    expected = tmp_path / "expected"
+    expected.mkdir()
+    for photo in photos.iterdir():
+        outputs = tuple((name, str(expected / f"{photo.stem}_{name}.png")) for name in OPERATIONS)
+        process_image(ImageJob(str(photo), outputs, parse_parameters({})), Stopwatch())
+    assert len(list(results.iterdir())) == 4 * len(OPERATIONS)
+    for made in results.iterdir():
+        assert made.read_bytes() == (expected / made.name).read_bytes()
