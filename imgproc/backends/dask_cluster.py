@@ -43,6 +43,8 @@ _LOCAL = {
 }
 #: What Dask asks its configuration for as long as it runs.
 _LASTING = {
+    # It would keep the last 1000 messages, with the images in them.
+    "distributed.admin.low-level-log-length": 0,
     # Images travel with their tasks, which Dask takes for a mistake.
     "distributed.admin.large-graph-warning-threshold": "1 TB",
     # A cluster looks whether a worker that died is back after so long, and if it just died again, does without it.
