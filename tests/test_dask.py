@@ -107,6 +107,15 @@ def test_a_closed_cluster_leaves_no_process_and_no_folder(tmp_path, monkeypatch)
     assert left == [] and list(tmp_path.iterdir()) == []
 
 
+def test_workers_have_the_environment_of_this_process_which_stays_as_it_is():
+    """Dask has its own memory settings, which would make the same work slower than on other techniques."""
+    before = {**os.environ, "PYTHONHASHSEED": "random"}
+    with closing(DaskCluster(1)) as backend:
+        [result] = run(backend, (dask_faults.environment, None))
+        assert {**os.environ, "PYTHONHASHSEED": "random"} == before
+    assert not {name for name in result.value if name.startswith("MALLOC") or name.endswith("NUM_THREADS")} - {*before}
+
+
 def killing(backend, count, kills, seconds):
     """Run naps and kill the worker of every so many results; returns the results and the longest wait for one."""
     results, longest, last = [], 0.0, time.perf_counter()

@@ -230,7 +230,9 @@ class Dispatcher:
         while self._able:
             worker = min(self._able, key=lambda worker: len(self._out[worker]))
             at_it = len(self._out[worker])
-            if at_it < AHEAD and (chunk := self._chunk(self._todo, self.chunk_size)):
+            # The last ones wait here for whoever is free first, and not behind another.
+            ahead = AHEAD if len(self._todo) > len(self._able) * self.chunk_size else 1
+            if at_it < ahead and (chunk := self._chunk(self._todo, self.chunk_size)):
                 self._send(worker, chunk)
             elif not at_it and (suspect := self._chunk(self._suspects, 1)):
                 self._send(worker, suspect)
