@@ -17,6 +17,10 @@ def nap_and_say(seconds, stopwatch):
     return os.getpid()
 
 
+def environment(_, stopwatch):
+    return dict(os.environ)
+
+
 async def scheduler(*files):
     security = Security(**dict(zip(("tls_ca_file", "tls_scheduler_cert", "tls_scheduler_key"), files, strict=False)))
     protocol = "tls" if files else "tcp"

@@ -12,13 +12,16 @@ from http.client import HTTPConnection, HTTPException
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from imgproc.backends import TECHNIQUES, dask_crew
 from imgproc.backends.base import BackendError, Options
 from imgproc.backends.dask_cluster import DaskCluster
-from imgproc.image.task import Task
+from imgproc.image.codecs import encode
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.task import ImageJob, Stopwatch, Task, process_image
 from tests import backend_faults as faults
 from tests import dask_faults
 
@@ -102,6 +105,21 @@ def test_a_closed_cluster_leaves_no_process_and_no_folder(tmp_path, monkeypatch)
         assert len(workers) == 2
     _, left = psutil.wait_procs(workers, timeout=3)
     assert left == [] and list(tmp_path.iterdir()) == []
+
+
+def environment():
+    """Without Dask's own mark, and with what is the same as nothing."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("__DASK")}
+    return {**kept, "PYTHONHASHSEED": kept.get("PYTHONHASHSEED", "random")}
+
+
+def test_workers_have_the_environment_of_this_process_which_stays_as_it_is():
+    """Dask has its own memory settings, which would make the same work slower than on other techniques."""
+    before = environment()
+    with closing(DaskCluster(1)) as backend:
+        [result] = run(backend, (dask_faults.environment, None))
+        assert environment() == before
+    assert not {name for name in result.value if name.startswith("MALLOC") or name.endswith("NUM_THREADS")} - {*before}
 
 
 def killing(backend, count, kills, seconds):
@@ -278,6 +296,9 @@ def test_fewer_workers_than_were_asked_for_are_said(cluster, monkeypatch):
     with closing(DaskCluster(5, Options(cv2_threads=2))) as backend:
         backend.start()
         assert (backend.workers, backend.cv2_threads) == (1, 2)
+        begin = time.perf_counter()
+        run(backend, (faults.double, 1))
+        assert time.perf_counter() - begin < 0.4  # they are waited for once
 
 
 @unix
@@ -394,3 +415,25 @@ def test_encrypted_and_with_certificates(tmp_path, monkeypatch):
             DaskCluster(1).start()
     finally:
         made.end()
+
+
+# joblib over Dask, as the documents show it
+
+
+def test_the_documented_program_with_joblib_makes_the_same_files(tmp_path):
+    photos, results = tmp_path / "in", tmp_path / "out"
+    photos.mkdir()
+    for number in range(4):
+        noise = np.random.default_rng(number).integers(0, 256, (301, 403), np.uint8)
+        (photos / f"{number}.png").write_bytes(encode(noise, "png"))
+    command = [sys.executable, "docs/joblib_dask.py", photos, results]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("4 images, "), done.stderr
+    expected = tmp_path / "expected"
+    expected.mkdir()
+    for photo in photos.iterdir():
+        outputs = tuple((name, str(expected / f"{photo.stem}_{name}.png")) for name in OPERATIONS)
+        process_image(ImageJob(str(photo), outputs, parse_parameters({})), Stopwatch())
+    assert len(list(results.iterdir())) == 4 * len(OPERATIONS)
+    for made in results.iterdir():
+        assert made.read_bytes() == (expected / made.name).read_bytes()

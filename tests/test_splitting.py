@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,7 @@ from imgproc.measure.protocol import Contender
 from imgproc.runs.record import ImageRecord
 from imgproc.runs.splitting import GAIN, OVERHEAD, SERIAL, groups_of, images_to_split, makespan, parse_split, strips_of
 
+CARRY = [name for name, t in TECHNIQUES.items() if t.load().capabilities.carries]
 CAN = [name for name, t in TECHNIQUES.items() if t.load().capabilities.splits]
 SHM = Path("/dev/shm")
 PROJECT = Path(__file__).resolve().parent.parent
@@ -177,9 +179,11 @@ def test_a_plan_that_raises_ends_the_others():
 # ---------------------------------------------------------------- one image on every technique
 
 
-@pytest.fixture(scope="module", params=CAN)
+@pytest.fixture(scope="module", params=[*product(CAN, ["paths"]), *product(CARRY, ["bytes"])], ids="-".join)
 def contender(request):
-    made = Contender(TECHNIQUES[request.param], 2, deadline=60)
+    """Each technique with its own way of sharing an image, and those that carry with rows that are sent."""
+    name, transfer = request.param
+    made = Contender(TECHNIQUES[name], 2, deadline=60, transfer=transfer)
     made.start()
     yield made
     made.close()
@@ -193,8 +197,9 @@ def job(folder, pixels, color=False, format="png", **parameters):
 
 
 def split(contender, work, size, strips, on_result=lambda _: None):
-    across = contender.backend.capabilities.memory == "copied"
-    return contender.run(flat(together([split_image(0, work, size, strips, across_processes=across)])), on_result)
+    across, sent = contender.backend.capabilities.memory == "copied", contender.transfer == "bytes"
+    plan = split_image(0, work, size, strips, across_processes=across, sent=sent)
+    return contender.run(flat(together([plan])), on_result)
 
 
 def noise(height, width, color):
@@ -239,7 +244,10 @@ def test_spans_say_which_strip_and_what_the_caller_did(contender, tmp_path):
     canny = {part.part for part in found.parts if any(s.stage == "canny" for s in part.result.spans)}
     assert canny == {0, 1, 2, 3}
     assert any(span.stage == "merge" for span in found.results[0].caller_spans)
-    assert len(found.round.phase_ends) == 4 and found.round.phase_ends == sorted(found.round.phase_ends)
+    if contender.transfer == "bytes":  # the caller decodes and writes
+        assert {s.stage for s in found.results[0].caller_spans} >= {"read", "decode", "write"}
+    phases = 2 if contender.transfer == "bytes" else 4
+    assert len(found.round.phase_ends) == phases and found.round.phase_ends == sorted(found.round.phase_ends)
     assert found.round.phase_ends[-1] <= found.round.wall_seconds
 
 
@@ -275,7 +283,7 @@ def test_ending_early_leaves_no_shared_memory(contender, tmp_path):
 KILLABLE = [name for name in CAN if TECHNIQUES[name].load().capabilities.killable]
 
 
-@pytest.mark.parametrize("contender", KILLABLE, indirect=True)
+@pytest.mark.parametrize("contender", [*product(KILLABLE, ["paths", "bytes"])], indirect=True, ids="-".join)
 def test_a_worker_killed_in_a_strip_costs_that_strip_only(contender, tmp_path):
     pixels = noise(2000, 3000, False)
     work = job(tmp_path, pixels)

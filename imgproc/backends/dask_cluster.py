@@ -36,13 +36,18 @@ ANSWER_SECONDS = 3.0
 START_METHOD = "spawn"
 
 _QUIET = logging.CRITICAL + 1
-_LOCAL = {
+_LOCAL: dict[str, object] = {
+    # Without it each image's memory would be given back at once, and fetched again: the work would take half as long
+    # again. It would also be put into this process's own environment, for others to inherit.
+    "distributed.nanny.pre-spawn-environ": {"PYTHONHASHSEED": "random"},  # as it is where nothing is set
     "distributed.scheduler.work-stealing": False,
     "distributed.worker.multiprocessing-method": START_METHOD,
     "distributed.worker.profile.enabled": False,  # it would interrupt the work every 10 ms
 }
 #: What Dask asks its configuration for as long as it runs.
 _LASTING = {
+    # It would keep the last 1000 messages, with the images in them.
+    "distributed.admin.low-level-log-length": 0,
     # Images travel with their tasks, which Dask takes for a mistake.
     "distributed.admin.large-graph-warning-threshold": "1 TB",
     # A cluster looks whether a worker that died is back after so long, and if it just died again, does without it.
@@ -66,7 +71,8 @@ class DaskCluster(Backend):
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
-        self._wanted, self._wanted_threads = self.workers, self.cv2_threads
+        self._wanted = self._expected = self.workers
+        self._wanted_threads = self.cv2_threads
         self._crew: DaskCrew | None = None
         self._held = ExitStack()
 
@@ -114,7 +120,7 @@ class DaskCluster(Backend):
         """Until all are ready that were asked for; of a cluster that is there, as many as there are."""
         crew, begin = self._crew, time.monotonic()
         assert crew is not None
-        while len(crew.look()) < self._wanted:
+        while len(crew.look()) < self._expected:
             if not self.local and crew.joined and time.monotonic() - begin > MORE_SECONDS:
                 break
             if crew.refused:
@@ -124,7 +130,7 @@ class DaskCluster(Backend):
             if time.monotonic() - begin > START_SECONDS:
                 raise BackendError(f"There was no Dask worker ready within {START_SECONDS:g} seconds.")
             time.sleep(0.005)
-        self.workers = len(crew.joined)
+        self.workers = self._expected = len(crew.joined)
         self.cv2_threads = min(joined.cv2_threads for joined in crew.joined)
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
@@ -157,6 +163,7 @@ class DaskCluster(Backend):
         """End the workers of this machine; they have nothing to finish or to save, so ``kill`` makes no difference.
         Those of a cluster that is there are left alone."""
         crew, self._crew = self._crew, None
+        self._expected = self._wanted
         if crew is not None:
             crew.close()
         self._held.close()

@@ -139,14 +139,13 @@ class DaskCrew:
     def submit(self, worker: str, parcel: Parcel, done: Callable[[Parcel | None], None]) -> Callable[[], object]:
         member = self._members[worker]
         data = pickle.dumps(parcel, pickle.HIGHEST_PROTOCOL)
-        future = self._begin(self._carry(member.address, work, worker, data))
+        return self._begin(self._work(member.address, worker, data, done)).cancel
 
-        def finished(future: Future[bytes]) -> None:
-            failed = future.cancelled() or future.exception() is not None
-            done(None if failed else pickle.loads(future.result()))  # noqa: S301  our own worker sent it
-
-        future.add_done_callback(finished)
-        return future.cancel
+    async def _work(self, address: str, worker: str, parcel: bytes, done: Callable[[Parcel | None], None]) -> None:
+        result: Parcel | None = None
+        with suppress(Exception):  # of Dask's, or our own that it carries
+            result = pickle.loads(await self._carry(address, work, worker, parcel))  # noqa: S301  our own worker sent it
+        done(result)
 
     def at(self, worker: str) -> Entry | None:
         member = self._members.get(worker) or self._past.get(worker)

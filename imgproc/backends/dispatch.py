@@ -53,6 +53,10 @@ class Crew(Protocol):
         """Kill the worker, or see to it that it is given nothing more. It is not there any more."""
 
 
+def _done() -> None:
+    """There is nothing to take back."""
+
+
 @dataclass(eq=False)
 class _Errand:
     """A parcel at a worker. ``since``: when it was sent, or came to be the worker's first. ``doubled``: its tasks were
@@ -61,7 +65,7 @@ class _Errand:
     worker: str
     tasks: list[Task]
     since: float
-    take_back: Callable[[], object] = lambda: None
+    take_back: Callable[[], object] = _done
     doubled: bool = False
 
 
@@ -133,6 +137,7 @@ class Dispatcher:
             errand, parcel, at = self._inbox.get(seconds > 0, seconds)
             while True:
                 out = self._out.get(errand.worker, [])
+                errand.take_back = _done  # which may hold what was sent
                 if errand in out:
                     out.remove(errand)
                     for following in out[:1]:
@@ -225,7 +230,9 @@ class Dispatcher:
         while self._able:
             worker = min(self._able, key=lambda worker: len(self._out[worker]))
             at_it = len(self._out[worker])
-            if at_it < AHEAD and (chunk := self._chunk(self._todo, self.chunk_size)):
+            # The last ones wait here for whoever is free first, and not behind another.
+            ahead = AHEAD if len(self._todo) > len(self._able) * self.chunk_size else 1
+            if at_it < ahead and (chunk := self._chunk(self._todo, self.chunk_size)):
                 self._send(worker, chunk)
             elif not at_it and (suspect := self._chunk(self._suspects, 1)):
                 self._send(worker, suspect)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from imgproc.image import tiff
 from imgproc.image.canvas import Canvas, Handle, canvas
 from imgproc.image.operations import OPERATIONS
 from imgproc.image.plan import after_another, together
+from imgproc.image.split_sent import SentRows
 from imgproc.image.split_tasks import (
     SOURCE,
     Decoding,
@@ -37,7 +39,7 @@ from imgproc.image.split_tasks import (
     write_pieces,
 )
 from imgproc.image.strips import STRIPS, Rows, cut
-from imgproc.image.task import ImageJob, Processed, Stopwatch, Task, TaskResult
+from imgproc.image.task import ImageJob, Processed, Stopwatch, Task, TaskResult, Work, in_words
 
 #: Above so many pixels the operations are done one after the other, so that one result at a time is in memory: what
 #: is needed is then a byte for each byte of the image, one for those of a result, and the encoded result.
@@ -53,14 +55,17 @@ class _Failed(Exception):
 
 
 def split_image(
-    index: int, job: ImageJob, size: tuple[int, int], strips: int, *, across_processes: bool
+    index: int, job: ImageJob, size: tuple[int, int], strips: int, *, across_processes: bool, sent: bool = False
 ) -> Generator[list[Task], list[TaskResult], TaskResult]:
     """The plan of one image; returns its result.
+
+    With ``sent`` nothing is shared: the image lies with this process, which decodes it and writes the files, and a
+    worker is sent the rows that it needs and sends back what it made of them.
 
     Args:
         size: height and width as its header tells.
         strips: how many; fewer where it has fewer rows.
-        across_processes: whether workers see this process's memory.
+        across_processes: whether workers are processes, which do not see this process's memory.
     """
     caller = Stopwatch()  # of what is done here, between the phases
     pixels = math.prod(size) * (3 if job.color else 1)
@@ -69,17 +74,17 @@ def split_image(
         lean = math.prod(size) > LEAN_PIXELS
         slots = _slots(job, lean)
         used = 1 + max(box for _, box in slots)
-        with canvas(slot_bytes, used, across_processes=across_processes) as (own, handle):
-            rows = cut(size[0], strips)
+        with canvas(slot_bytes, used, across_processes=across_processes and not sent) as (own, handle):
             for slot in range(used):
                 own.make(slot)
-            first = _decoding(index, job, size, strips, handle)
-            if across_processes and not lean:
-                first.append(Task(index, make_room, Room(handle, _whole(job, size, slots))))
-            shape = _values((yield first))[0]
-            if shape[0] != size[0]:
-                rows = cut(shape[0], strips)
-            split = _Split(index, job, own, handle, shape, rows, caller)
+            if sent:
+                shape = _here(decode_onto, Decoding(job, handle), caller)
+            else:
+                first = _decoding(index, job, size, strips, handle)
+                if across_processes and not lean:
+                    first.append(Task(index, make_room, Room(handle, _whole(job, size, slots))))
+                shape = _values((yield first))[0]
+            split = _Split(index, job, own, handle, shape, cut(shape[0], strips), caller, sent)
             run = after_another if lean else together
             each = [split.steps(*output, *slot) for output, slot in zip(job.outputs, slots, strict=True)]
             with closing(run(each)) as steps:
@@ -121,6 +126,14 @@ def _flows(job: ImageJob, operation: str) -> bool:
     return STRIPS[operation].flows and job.format == "png"
 
 
+def _here(work: Work, payload: Any, caller: Stopwatch) -> Any:
+    """What a task would do, done by this process."""
+    try:
+        return work(payload, caller)
+    except Exception as problem:
+        raise _Failed(in_words(problem)) from problem
+
+
 def _values(results: Sequence[TaskResult]) -> list[Any]:
     for result in results:
         if result.error is not None:
@@ -139,6 +152,7 @@ class _Split:
     shape: tuple[int, ...]
     rows: tuple[Rows, ...]
     caller: Stopwatch
+    sent: bool
 
     def steps(self, name: str, path: str, slot: int, box: int) -> Steps:
         """The phases of one output; returns its ``Output``."""
@@ -154,14 +168,20 @@ class _Split:
                 del out
         if self.job.format != "png":
             whole = Whole(self.handle, shape, slot, self.job, name, path)
-            return _values((yield [Task(self.index, encode_whole, whole)]))[0]
+            return (yield from self._at_once(encode_whole, whole))
         pieces = [
             PieceJob(self.handle, self.shape, slot, name, rows, self.job.parameters, given, box, *room)
             for rows, room in zip(self.rows, self._places(), strict=True)
         ]
         placed = _values((yield self._per_strip(encode_strip, pieces)))
         writing = Writing(self.handle, box, shape, OPERATIONS[name].bilevel, name, path, placed)
-        return _values((yield [Task(self.index, write_pieces, writing)]))[0]
+        return (yield from self._at_once(write_pieces, writing))
+
+    def _at_once(self, work: Work, payload: Any) -> Steps:
+        """What is done with the whole result, where that lies."""
+        if self.sent:
+            return _here(work, payload, self.caller)
+        return _values((yield [Task(self.index, work, payload)]))[0]
 
     def _places(self) -> list[tuple[int, int]]:
         """Where in its box the piece of each strip begins, and the bytes it has there."""
@@ -169,5 +189,6 @@ class _Split:
         ends = [*places[1:], self.canvas.slot_bytes]
         return [(place, end - place) for place, end in zip(places, ends, strict=True)]
 
-    def _per_strip(self, work: Any, payloads: Sequence[Any]) -> list[Task]:
-        return [Task(self.index, work, payload, part=k) for k, payload in enumerate(payloads)]
+    def _per_strip(self, work: Work, payloads: Sequence[Any]) -> list[Task]:
+        carrier = partial(SentRows, self.canvas) if self.sent else None
+        return [Task(self.index, work, payload, carrier, part=k) for k, payload in enumerate(payloads)]

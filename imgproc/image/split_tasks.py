@@ -1,4 +1,7 @@
-"""What workers do for one image in strips: each step a task on the canvas that the image lies on."""
+"""What workers do for one image in strips: each step a task on the canvas that the image lies on.
+
+``imgproc.image.split_sent`` lays a canvas out for workers that cannot reach that one.
+"""
 
 from __future__ import annotations
 

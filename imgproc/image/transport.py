@@ -215,9 +215,10 @@ def _in_place(block: Block, slot: int, pixels: SharedPixels, stopwatch: Stopwatc
 
 
 PATHS = "paths"
+BYTES = "bytes"
 TRANSFERS: dict[str, Transfer] = {
     PATHS: Transfer("paths", "Only file names travel: every worker reads and writes its own files."),
-    "bytes": Transfer(
+    BYTES: Transfer(
         "encoded files",
         "The files travel to a worker as they are, and the results come back as files, which the caller writes: for "
         "workers that do not share a file system with it.",

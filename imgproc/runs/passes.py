@@ -18,7 +18,7 @@ from imgproc.image.plan import Plan, after_another, flat, together, whole
 from imgproc.image.previews import CheckJob, check_outputs
 from imgproc.image.split import split_image
 from imgproc.image.task import ImageJob, Task, TaskResult
-from imgproc.image.transport import PATHS, image_task
+from imgproc.image.transport import BYTES, PATHS, image_task
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
 from imgproc.runs.naming import OutputNames
@@ -186,7 +186,7 @@ class Passes:
         in strips, as many at a time as fit into memory, the first of which are decoded along with the whole ones."""
         split: list[ImageRecord] = []
         backend = contender.backend
-        if backend.capabilities.splits and backend.local and contender.transfer == PATHS and contender.copies == 1:
+        if backend.capabilities.splits and contender.transfer in (PATHS, BYTES) and contender.copies == 1:
             split = images_to_split(images, backend.workers, self.record.settings.split)
         contender.measurement.split = sorted(image.index for image in split)
         rest = [image for image in images if image not in split]
@@ -208,6 +208,7 @@ class Passes:
             (image.height, image.width),
             strips_of(image, contender.backend.workers),
             across_processes=contender.backend.capabilities.memory == "copied",
+            sent=contender.transfer == BYTES or not contender.backend.local,
         )
 
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:

@@ -26,8 +26,8 @@ from imgproc.image.strips.plan import Phase, Rows, StripOperation, cut
 __all__ = ["STRIPS", "Phase", "Rows", "StripOperation", "apply", "cut"]
 
 STRIPS: dict[str, StripOperation] = {
-    "canny": StripOperation((Phase(edges.edges, edges.finish),), gray=True),
-    "gaussian": StripOperation((Phase(filters.blur),)),
+    "canny": StripOperation((Phase(edges.edges, edges.finish),), gray=True, border=edges.border),
+    "gaussian": StripOperation((Phase(filters.blur),), border=filters.border),
     "equalize": StripOperation((Phase(filters.histogram, filters.table, writes=False), Phase(filters.equalize))),
 }
 

@@ -34,6 +34,11 @@ class _Options(NamedTuple):
     l2: bool
 
 
+def border(p: Parameters) -> int:
+    """Rows that a strip reads on either side: for the lengths beside a cut, and what Sobel needs for these."""
+    return int(p["aperture"]) // 2 + 1
+
+
 def edges(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> list[Undecided]:
     """Edges of the strip as far as it knows them alone, and what is undecided, block by block."""
     aperture = int(p["aperture"])

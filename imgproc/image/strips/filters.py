@@ -20,13 +20,17 @@ _BLOCK = 1 << 20
 _BORDERS = 20
 
 
+def border(p: Parameters) -> int:
+    """Rows that a blurred strip reads on either side."""
+    return int(p["kernel"]) // 2
+
+
 def blur(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> None:
     """Blur of the strip. Rows borrowed from beside it are blurred with it and dropped; where the image itself ends,
     the strip ends too and OpenCV mirrors as it does in the whole."""
-    height, border = source.shape[0], int(p["kernel"]) // 2
-    row_size = source[0].size
-    for block in blocks(rows, row_size, max(_BLOCK, _BORDERS * border * row_size)):
-        window = block.around(border, height)
+    height, row_size = source.shape[0], source[0].size
+    for block in blocks(rows, row_size, max(_BLOCK, _BORDERS * border(p) * row_size)):
+        window = block.around(border(p), height)
         first = block.start - window.start
         block.of(out, rows.start)[:] = gaussian(window.of(source), p)[first : first + block.stop - block.start]
 

@@ -47,6 +47,11 @@ def nothing(out: Image, strips: Sequence[Rows], partials: Sequence[Any]) -> None
     """The merge of a phase whose strips need none."""
 
 
+def no_border(p: Parameters) -> int:
+    """The border of an operation that looks at each pixel by itself."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Phase:
     """``work`` is done on every strip, in any order, at once, wherever ``source`` and ``out`` are within reach;
@@ -60,10 +65,12 @@ class Phase:
 
 @dataclass(frozen=True)
 class StripOperation:
-    """The phases of one operation, one after the other; ``out`` is whole after the last merge."""
+    """The phases of one operation, one after the other; ``out`` is whole after the last merge. ``border``: how many
+    rows of the source on either side of its own a strip reads."""
 
     phases: tuple[Phase, ...]
     gray: bool = False
+    border: Callable[[Parameters], int] = no_border
 
     @property
     def flows(self) -> bool:
