@@ -160,6 +160,18 @@ def test_a_long_round_is_cut(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch)
     assert sum(w.images for w in found.workers) == 20  # the numbers are of the whole round
 
 
+def test_ranks_and_their_hosts_are_named(make_run: MakeRun) -> None:
+    record = make_run(images=2)
+    mpi = record.technique
+    assert mpi
+    mpi.name, mpi.label, mpi.workers, mpi.rounds = "mpi", "MPI", 2, [Round(0.5)]
+    mpi.spans = [SpanRecord(1, 0, "canny", 0, 0.2), SpanRecord(2, 1, "canny", 0, 0.2, host="node2")]
+    found = shown(record)
+    assert [share.who for share in found.workers][:2] == ["MPI, rank 1", "MPI, rank 2 on node2"]
+    said = [block.title for strand in found.strands for lane in strand.lanes for block in lane.blocks]
+    assert any(title.endswith(", rank 2 on node2") for title in said)
+
+
 def test_nothing_recorded_is_no_timeline(make_run: MakeRun) -> None:
     record = make_run()
     for t in record.techniques:

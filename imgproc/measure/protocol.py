@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from imgproc.backends import BASELINE, Technique
 from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.image.plan import Plan, numbered
-from imgproc.image.task import Span, TaskResult
+from imgproc.image.task import HOST, Span, TaskResult
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import derive, derive_weak, typical_spans
 from imgproc.measure.load import cpu_seconds
@@ -254,19 +254,21 @@ def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float)
 def spans(done: Pass, number: int) -> list[SpanRecord]:
     """Every stage of a pass, in seconds from its start; workers are numbered from 1 as they first appear, and 0 is
     the caller."""
-    numbers: dict[tuple[int, int], int] = {}
+    numbers: dict[tuple[str, int, int], int] = {}
     records = []
 
-    def note(lane: int, found: Iterable[Span], image: int, part: int | None) -> None:
+    def note(lane: int, found: Iterable[Span], image: int, part: int | None, host: str = HOST) -> None:
         for span in found:
             start, end = (round(t - done.start, 6) for t in (span.start, span.end))
-            records.append(SpanRecord(lane, image, span.stage, start, end, number, part))
+            elsewhere = host if host != HOST else None
+            records.append(SpanRecord(lane, image, span.stage, start, end, number, part, elsewhere))
 
     for one in done.parts:
         note(CALLER, one.result.caller_spans, one.image, one.part)
-        if one.result.worker is not None:
-            who = one.result.worker.pid, one.result.worker.thread
-            note(numbers.setdefault(who, len(numbers) + 1), one.result.spans, one.image, one.part)
+        if (worker := one.result.worker) is not None:
+            who = worker.host, worker.pid, worker.thread
+            lane = numbers.setdefault(who, len(numbers) + 1)
+            note(lane, one.result.spans, one.image, one.part, worker.host)
     for result in done.results:
         if result.worker is None:  # of several parts; what was done between them
             note(CALLER, result.caller_spans, result.index, None)

@@ -23,7 +23,8 @@ class Round:
 @dataclass
 class SpanRecord:
     """One stage on one worker, in seconds from the start of its round; ``worker`` and ``round`` count from 1.
-    Worker 0 is the caller's own process, where it works for the others; ``part`` is the strip of a split image."""
+    Worker 0 is the caller's own process, where it works for the others; ``part`` is the strip of a split image, and
+    ``host`` the name of the worker's, where that is another one than the caller's."""
 
     worker: int
     image: int
@@ -32,6 +33,7 @@ class SpanRecord:
     end: float
     round: int = 1
     part: int | None = None
+    host: str | None = None
 
 
 @dataclass

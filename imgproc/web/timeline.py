@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from imgproc.backends import BASELINE
+from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
 from imgproc.runs.record import Record
@@ -214,15 +214,21 @@ def _drawn(
     )
 
 
-def _worker(number: int) -> str:
-    return "caller" if number == CALLER else f"worker {number}"
+def _worker(technique: TechniqueMeasurement, number: int, host: str | None) -> str:
+    if number == CALLER:
+        return "caller"
+    row = TECHNIQUES.get(technique.name)
+    # OpenCV's own threads, say, are all in one worker.
+    unit = row.unit if row and technique.workers > 1 else "worker"
+    return f"{unit} {number} on {host}" if host else f"{unit} {number}"
 
 
 def _shares(done: _Pass) -> list[Share]:
     found = []
     for number, lane in done.lanes.items():
         busy = min(done.wall, sum(span.end - span.start for span in lane if span.stage != "wait"))
-        who, images = f"{done.technique.label}, {_worker(number)}", len({span.image for span in lane})
+        host = lane[0].host if lane else None
+        who, images = f"{done.technique.label}, {_worker(done.technique, number, host)}", len({s.image for s in lane})
         found.append(Share(who, images, busy, done.wall - busy, busy / done.wall if done.wall else 0.0))
     return sorted(found, key=lambda share: share.who.endswith(", caller"))
 
@@ -251,7 +257,7 @@ class _Scale:
         own = spans.pop(CALLER, [])
         if sum(span.end - span.start for span in own) < LEAST_CALLER * done.wall:
             own = []
-        lanes = [self._lane(1 + LANE * row, wide, seen) for row, seen in enumerate(spans.values())]
+        lanes = [self._lane(done.technique, 1 + LANE * row, wide, seen) for row, seen in enumerate(spans.values())]
         time = formats.seconds(done.wall)
         images = formats.counted(len({span.image for span in done.spans}), "image")
         workers = formats.counted(len(lanes), "worker") + (" and the caller" if own else "")
@@ -260,11 +266,11 @@ class _Scale:
             f"{time}, round {done.number}" if say and len(done.technique.rounds) > 1 else time,
             LANE * len(lanes) + 2,
             lanes,
-            self._lane(1, wide, own) if own else None,
+            self._lane(done.technique, 1, wide, own) if own else None,
             f"{done.technique.label}: {workers}, {time} for {images}; the numbers are in the table below",
         )
 
-    def _lane(self, y: int, wide: float, spans: Sequence[SpanRecord]) -> Lane:
+    def _lane(self, technique: TechniqueMeasurement, y: int, wide: float, spans: Sequence[SpanRecord]) -> Lane:
         seen = [span for span in spans if span.end <= self.until]
         blocks = [
             Block(
@@ -272,7 +278,7 @@ class _Scale:
                 self.place(span.start),
                 max(0.05, self.place(span.end - span.start)),
                 f"{self._name(span.image)}{_strip(span.part)}, {span.stage}, "
-                f"{formats.start_up(span.end - span.start)}, {_worker(span.worker)}",
+                f"{formats.start_up(span.end - span.start)}, {_worker(technique, span.worker, span.host)}",
             )
             for span in seen
         ]

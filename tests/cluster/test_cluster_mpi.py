@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from imgproc.backends.mpi.backend import Mpi
-from imgproc.image.operations import OPERATIONS
+from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.samples import draw_many
+from imgproc.image.task import ImageJob, Stopwatch, process_image
 from imgproc.runs.record import Record
 from tests.cluster.hosts import Hosts, why_not
 
@@ -38,8 +39,9 @@ def pictures(tmp_path_factory):
 def expected(pictures, tmp_path_factory):
     """The results' files by name, made without a network."""
     folder = tmp_path_factory.mktemp("expected")
-    usual = [sys.executable, "-m", "imgproc", "process", pictures, "--out", folder, "--budget", "0"]
-    subprocess.run(usual, check=True, cwd=ROOT, capture_output=True, timeout=60)
+    for picture in pictures.iterdir():
+        outputs = tuple((name, str(folder / f"{picture.stem}_{name}.png")) for name in OPERATIONS)
+        process_image(ImageJob(str(picture), outputs, parse_parameters({})), Stopwatch())
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -97,6 +99,7 @@ def test_files_travel_to_three_hosts_and_back(hosts, pictures, expected, tmp_pat
     assert (mpi.workers, mpi.transfer, mpi.identical, mpi.split) == (3, "bytes", True, [])
     assert any("do not see this machine’s files" in one for one in record.warnings)
     assert {span.worker for span in mpi.spans} == {0, 1, 2, 3}
+    assert {span.host for span in mpi.spans if span.worker} == {None, "h2", "h3"}
     walls = {number: r.wall_seconds for number, r in enumerate(mpi.rounds, 1)}
     assert all(-0.001 <= span.start <= span.end <= walls[span.round] + 0.001 for span in mpi.spans)
     assert made(hosts, expected) == expected
