@@ -50,6 +50,7 @@ class Hosts:
         self._prefix = f"t{os.getpid() % 10_000}"
         self._outer: dict[str, subprocess.Popen[bytes]] = {}
         self._inits: dict[str, int] = {}
+        self._slow: list[subprocess.Popen[bytes]] = []
         self._launcher = Launcher(self)
 
     def __enter__(self) -> Self:
@@ -161,12 +162,17 @@ class Hosts:
             *("burst", "128kb", "latency", "100ms"),
         )
 
-    def delay(self, name: str, milliseconds: int) -> bool:
-        """Hold up all that goes to the host and comes from it; False where this kernel cannot."""
-        held_up = ("root", "netem", "delay", f"{milliseconds}ms")
-        ends = ((self._switch, self._port(name)), (self._net(name), "eth0"))
-        commands = [["ip", "netns", "exec", net, "tc", "qdisc", "replace", "dev", dev, *held_up] for net, dev in ends]
-        return all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in commands)
+    def delay(self, name: str, seconds: float) -> None:
+        """Have all that goes to the host and comes from it take longer, each way."""
+        net, cable = self._net(name), str(Path(__file__).with_name("slow_cable.py"))
+        ip("netns", "exec", net, sys.executable, cable, "--finish-frames", "eth0")
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self._switch, sys.executable, cable, self._port(name), str(seconds)],
+            stdout=subprocess.PIPE,
+        )
+        self._slow.append(process)
+        if process.stdout is None or process.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"the cable of {name} cannot be made slow")
 
     def off(self, name: str) -> None:
         """Power it off: all its processes end at once, and its cable is dead."""
@@ -177,6 +183,9 @@ class Hosts:
 
     def down(self) -> None:
         self._launcher.close()
+        for process in self._slow:
+            process.kill()
+            process.communicate()
         for name, outer in self._outer.items():
             with contextlib.suppress(ProcessLookupError):
                 if name in self._inits:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hosts import Hosts, why_not
@@ -45,6 +46,22 @@ def test_a_cable_can_be_cut_and_mended(hosts, listening):
     assert not reaches(hosts, "h1", "h2")
     hosts.mend("h2")
     assert reaches(hosts, "h1", "h2")
+
+
+@pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="there is no /dev/net/tun to make a cable of")
+def test_a_cable_can_be_slow_and_limited(hosts, listening):
+    code = (
+        "import socket, time; begin = time.perf_counter();"
+        f"socket.create_connection(('{hosts.address('h2')}', 7000), 5); print(time.perf_counter() - begin)"
+    )
+
+    def seconds():
+        return float(hosts.run("h1", [sys.executable, "-c", code]).stdout)
+
+    assert seconds() < 0.05
+    hosts.limit("h1", "100mbit")
+    hosts.delay("h2", 0.05)
+    assert 0.1 <= seconds() < 0.5
 
 
 def test_a_host_can_be_powered_off(hosts, listening):

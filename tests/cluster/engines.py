@@ -1,0 +1,114 @@
+"""The two techniques on several hosts: the usual command on h1, with a worker on every host, and only h1 has the
+pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from imgproc.runs.record import Record
+from tests.cluster.hosts import Hosts
+
+ROOT = Path(__file__).resolve().parents[2]
+_PORT = 8786
+
+
+@contextmanager
+def engine(technique: str, hosts: Hosts, folder: Path) -> Iterator[dict[str, str]]:
+    """What the technique needs on these hosts, and the settings by which it is found."""
+    if technique == "mpi":
+        file = folder / "mpi-hosts"
+        file.write_text("".join(f"{name}:1\n" for name in hosts.names))
+        arguments = f"-launcher ssh -launcher-exec {hosts.launcher} -iface eth0"
+        yield {"MPI_HOSTFILE": str(file), "MPI_ARGUMENTS": arguments}
+        return
+    address = f"tcp://{hosts.address('h1')}:{_PORT}"
+    here = ("scheduler", "--host", hosts.address("h1"), "--port", str(_PORT), "--no-dashboard")
+    running = [_dask(hosts, "h1", folder, *here)]
+    for name in hosts.names:
+        place = ("--host", hosts.address(name), "--local-directory", str(hosts.work))
+        how = ("--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--no-nanny")
+        running.append(_dask(hosts, name, folder, "worker", address, *place, *how))
+    try:
+        yield {"DASK_SCHEDULER": address}
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def _dask(hosts: Hosts, name: str, folder: Path, *arguments: str) -> subprocess.Popen[Any]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "0"}
+    with open(folder / f"dask-{arguments[0]}-{name}.log", "wb") as log:
+        return hosts.popen(name, [sys.executable, "-m", "dask", *arguments], env=environment, stdout=log, stderr=log)
+
+
+@contextmanager
+def started(
+    technique: str, hosts: Hosts, pictures: Path, folder: Path, *options: str, copies: int = 1
+) -> Iterator[subprocess.Popen[str]]:
+    """The command under way, on so many copies of the pictures, which are copied to h1 first."""
+    copied = f"mkdir {hosts.work}/in && for n in $(seq {copies}); do cp -r {pictures} {hosts.work}/in/$n; done"
+    assert hosts.run("h1", ["sh", "-c", copied]).returncode == 0
+    command = [
+        sys.executable, "-m", "imgproc", "process", hosts.work / "in", "--out", hosts.work / "out",
+        "--technique", technique, "--workers", str(len(hosts.names)), *options, "--json",
+    ]  # fmt: skip
+    pipe = subprocess.PIPE
+    with engine(technique, hosts, folder) as settings:
+        environment = {**os.environ, **settings, "PYTHONPATH": str(ROOT)}
+        with hosts.popen("h1", command, env=environment, stdout=pipe, stderr=pipe, text=True) as running:
+            try:
+                yield running
+            finally:
+                running.kill()
+
+
+def await_results(hosts: Hosts, count: int) -> None:
+    """Until so many files are there."""
+    until = time.monotonic() + 60
+    while len(listed(hosts, "h1", "out")) < count:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def finished(running: subprocess.Popen[str], seconds: float = 100) -> Record:
+    """The record of a run that went well."""
+    out, err = running.communicate(timeout=seconds)
+    assert running.returncode == 0, err
+    return Record.from_dict(json.loads(out))
+
+
+def left_behind(hosts: Hosts, pattern: str = "imgproc") -> list[int]:
+    """Processes of the program that are there after a moment, and should not be."""
+    until = time.monotonic() + 10
+    while (left := [pid for name in hosts.names for pid in hosts.pids(name, pattern)]) and time.monotonic() < until:
+        time.sleep(0.1)
+    return left
+
+
+def listed(hosts: Hosts, name: str, folder: str = "") -> list[str]:
+    """The names of the files in a folder of a host's own."""
+    return hosts.run(name, ["ls", hosts.work / folder]).stdout.split()
+
+
+def hashes(hosts: Hosts, names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of these results on h1."""
+    command = ["sh", "-c", 'cd "$0" && exec xargs -0 sha256sum', str(hosts.work / "out")]
+    pipe = subprocess.PIPE
+    with hosts.popen("h1", command, stdin=pipe, stdout=pipe, text=True) as running:
+        out, _ = running.communicate("\0".join(names), timeout=60)
+    return {name: digest for digest, name in (line.split("  ", 1) for line in out.splitlines())}
+
+
+def hashes_of(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files in a folder."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
