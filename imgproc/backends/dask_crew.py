@@ -109,7 +109,11 @@ class DaskCrew:
                 member.seen, member.changed = seen, now
             member.running = running
             self._members[name] = member
-        self._past |= {name: member for name, member in before.items() if member.joined}
+        for name, member in before.items():  # who is gone
+            if member.joined:
+                self._past[name] = member
+            elif member.joining:
+                member.joining.cancel()
 
     def _ask_to_join(self, name: str, member: _Member) -> None:
         sent = time.perf_counter()
