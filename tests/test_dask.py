@@ -107,6 +107,25 @@ def test_a_closed_cluster_leaves_no_process_and_no_folder(tmp_path, monkeypatch)
     assert left == [] and list(tmp_path.iterdir()) == []
 
 
+def test_a_worker_that_dask_does_without_is_made_anew(local, monkeypatch):
+    monkeypatch.setattr("imgproc.backends.dask_cluster.RENEW_SECONDS", 2.0)
+    cluster = local._crew.cluster
+    cluster.sync(cluster.workers[0].close)
+    begin = time.perf_counter()
+    results = run(local, *[(faults.nap, 0.05)] * 8)
+    assert len({r.worker.pid for r in results}) == local.workers == 2
+    assert time.perf_counter() - begin < 8
+
+
+@unix
+def test_ctrl_c_is_for_the_caller(local):
+    for worker in {r.worker.pid for r in run(local, *[(faults.nap, 0.05)] * 8)}:
+        os.kill(worker, signal.SIGINT)
+    time.sleep(0.3)
+    assert [r.attempts for r in run(local, *[(faults.nap, 0.05)] * 8)] == [1] * 8
+    assert len([m for m in local._crew._members.values() if m.joined]) == 2 and not local._crew._past
+
+
 def environment():
     """Without Dask's own mark, and with what is the same as nothing."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("__DASK")}

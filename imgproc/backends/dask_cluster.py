@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -31,8 +32,13 @@ from imgproc.settings import Settings
 #: are waited for once there is one, in seconds.
 START_SECONDS = 60.0
 MORE_SECONDS = 5.0
+#: Longest that one which died may take to be back, in seconds.
+RENEW_SECONDS = 10.0
 #: Longest that a scheduler may take to answer, in seconds.
 ANSWER_SECONDS = 3.0
+#: How long an answer counts, and what it was: several parts of a page ask for it.
+KEPT_SECONDS = 5.0
+_answers: dict[str, tuple[float, str]] = {}
 START_METHOD = "spawn"
 
 _QUIET = logging.CRITICAL + 1
@@ -91,9 +97,14 @@ class DaskCluster(Backend):
 
     def start(self) -> None:
         try:
+            if self._crew is not None and self.local:
+                with suppress(BackendError):
+                    self._await_workers(RENEW_SECONDS)
+                    return
+                self.close(kill=True)  # Dask lost one for good
             if self._crew is None:
                 self._open()
-            self._await_workers()
+            self._await_workers(START_SECONDS)
         except BaseException as problem:
             self.close(kill=True)
             if isinstance(problem, Exception) and not isinstance(problem, BackendError):
@@ -116,8 +127,12 @@ class DaskCluster(Backend):
         if settings.DASK_DASHBOARD:
             self.dashboard = self._crew.dashboard(settings.DASK_DASHBOARD)
 
-    def _await_workers(self) -> None:
-        """Until all are ready that were asked for; of a cluster that is there, as many as there are."""
+    def _await_workers(self, seconds: float) -> None:
+        """Until all are ready that were asked for; of a cluster that is there, as many as there are.
+
+        Raises:
+            BackendError: there was none, or of this machine not all, after so many seconds.
+        """
         crew, begin = self._crew, time.monotonic()
         assert crew is not None
         while len(crew.look()) < self._expected:
@@ -127,8 +142,8 @@ class DaskCluster(Backend):
                 raise BackendError(
                     "A Dask worker could not load this program. Install the same version of it, and of Dask, there."
                 )
-            if time.monotonic() - begin > START_SECONDS:
-                raise BackendError(f"There was no Dask worker ready within {START_SECONDS:g} seconds.")
+            if time.monotonic() - begin > seconds:
+                raise BackendError(f"There was no Dask worker ready within {seconds:g} seconds.")
             time.sleep(0.005)
         self.workers = self._expected = len(crew.joined)
         self.cv2_threads = min(joined.cv2_threads for joined in crew.joined)
@@ -213,7 +228,15 @@ def _connect(settings: Settings) -> Client:
 
 
 def _unreachable(address: str) -> str:
-    """Why a scheduler cannot be reached, empty if it can."""
+    """Why a scheduler cannot be reached, empty if it can; asked anew every ``KEPT_SECONDS``, as it may take a while."""
+    asked, why = _answers.get(address, (-math.inf, ""))
+    if time.monotonic() - asked > KEPT_SECONDS:
+        why = _try_to_reach(address)
+        _answers[address] = time.monotonic(), why
+    return why
+
+
+def _try_to_reach(address: str) -> str:
     try:
         parts = urlsplit(address)
         if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:

@@ -46,7 +46,7 @@ class _Member:
 
 
 class DaskCrew:
-    """Keeps the contract of ``dispatch.Crew``.
+    """Keeps the contract of ``dispatch.Workforce``.
 
     Args:
         wanted: how many workers are used at most.
@@ -109,7 +109,11 @@ class DaskCrew:
                 member.seen, member.changed = seen, now
             member.running = running
             self._members[name] = member
-        self._past |= {name: member for name, member in before.items() if member.joined}
+        for name, member in before.items():  # who is gone
+            if member.joined:
+                self._past[name] = member
+            elif member.joining:
+                member.joining.cancel()
 
     def _ask_to_join(self, name: str, member: _Member) -> None:
         sent = time.perf_counter()

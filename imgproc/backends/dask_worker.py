@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
 import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+from distributed import get_worker
 
 from imgproc.backends.board import Entry, Parcel, on_board, report_by, run_parcel
 from imgproc.image.task import pin_threads
@@ -41,6 +44,8 @@ def join(name: str, board: str | None, cv2_threads: int) -> Joined:
         board: the folder of the board, where it is on this machine.
     """
     global _pass
+    if board is not None:  # Ctrl-C is for the caller, which ends its workers
+        get_worker().loop.add_callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
     with _turn:
         _pass = name
         took = pin_threads(cv2_threads)

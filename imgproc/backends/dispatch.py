@@ -29,7 +29,7 @@ AHEAD = 2
 PATIENCE = 30.0
 
 
-class Crew(Protocol):
+class Workforce(Protocol):
     """The workers of a cluster. A worker that was started anew is another one, with another name."""
 
     def look(self) -> Mapping[str, bool]:
@@ -78,7 +78,7 @@ class Dispatcher:
         clock: seconds, as on the workers' boards.
     """
 
-    crew: Crew
+    crew: Workforce
     desk: Desk
     chunk_size: int
     deadline: float
@@ -114,7 +114,7 @@ class Dispatcher:
                     self._judge(there)
                 heard, able = now if arrived else heard, now if self._able else able
                 self._check(now, heard, able)
-                self._hand_out()
+                self._hand_out((AHEAD + 1) * len(self._able) - len(arrived))
                 for errand, parcel in arrived:
                     yield from self._results(errand, parcel)
                 yield from self._failures()
@@ -225,9 +225,13 @@ class Dispatcher:
 
     # Who gets what
 
-    def _hand_out(self) -> None:
-        """To each worker as much as it has room for, the least busy first; suspects come last, each to an idle one."""
-        while self._able:
+    def _hand_out(self, most: int) -> None:
+        """To each worker as much as it has room for, the least busy first; suspects come last, each to an idle one.
+
+        Args:
+            most: parcels out at a time, as those that are back and not unpacked take memory too.
+        """
+        while self._able and sum(map(len, self._out.values())) < most:
             worker = min(self._able, key=lambda worker: len(self._out[worker]))
             at_it = len(self._out[worker])
             # The last ones wait here for whoever is free first, and not behind another.
