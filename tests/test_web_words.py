@@ -64,6 +64,7 @@ def test_every_technique_can_be_spoken() -> None:
     assert said["multiprocessing"] == "a process pool"
     assert said["futures-processes"] == "processes through futures"
     assert said["joblib"] == "joblib"
+    assert (said["dask"], said["mpi"]) == ("Dask", "MPI")
     assert said["opencv"] == "OpenCV’s own threads"
 
 

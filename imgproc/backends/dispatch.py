@@ -22,6 +22,8 @@ from imgproc.image.task import Span, Task, TaskResult
 
 #: Seconds between two looks at the workers.
 TICK = 0.25
+#: Seconds between two looks while nobody has anything to do.
+NOBODY_SECONDS = 0.02
 #: Parcels at one worker: what it works on, and the next, so that it never waits for one.
 AHEAD = 2
 #: Longest that there may be no worker to give anything to, in seconds, and longest that nothing may come back
@@ -103,11 +105,10 @@ class Dispatcher:
         self._open = {task.index: task for task in tasks}
         self._todo.extend(tasks)
         heard = able = self.clock()  # when something came back, and when there was somebody to work
-        looked = -TICK
+        looked, wait = -TICK, 0.0
         try:
             while self._open:
-                arrived = self._arrived(TICK if any(self._out.values()) else 0.02)
-                now = self.clock()
+                arrived, now = self._arrived(wait), self.clock()
                 if now - looked >= TICK:
                     there, looked = self.crew.look(), now
                     arrived += self._arrived(0)  # what came back before somebody was gone
@@ -118,6 +119,7 @@ class Dispatcher:
                 for errand, parcel in arrived:
                     yield from self._results(errand, parcel)
                 yield from self._failures()
+                wait = TICK if any(self._out.values()) else NOBODY_SECONDS
         finally:
             for errand in chain(*self._out.values()):
                 errand.take_back()

@@ -146,7 +146,7 @@ def _compared(group: list[TechniqueMeasurement], *, explain: bool) -> Transfers:
         sentence = f"With {words.spoken(label)}, {sentence[0].lower()}{sentence[1:]}"
     return Transfers(
         f"{label}, {formats.counted(first.workers, 'worker', words=True)}",
-        said == "faster",
+        said == "faster" and last.transfer == "arrays",
         sentence,
         rows,
     )

@@ -15,6 +15,8 @@ from imgproc.runs.record import Record
 from imgproc.runs.words import scaled, scaled_counts
 from imgproc.web import formats
 
+#: Labels that are names, and keep their capital in a sentence.
+NAMES = {"Dask"}
 SAME, DIFFERENT = "the same pixels.", "its pixels differ from sequential, so no speedup is shown."
 
 
@@ -26,7 +28,8 @@ def spoken(label: str) -> str:
     way, _, through = label.partition(", ")
     if through:
         return f"{through} through {way[0].lower() + way[1:]}"
-    plain = label if any(letter.isupper() for letter in label[1:]) else label[:1].lower() + label[1:]
+    named = any(letter.isupper() for letter in label[1:]) or label in NAMES
+    plain = label if named else label[:1].lower() + label[1:]
     return f"a {plain}" if plain.endswith("pool") else plain
 
 
