@@ -100,9 +100,11 @@ class Hosts:
             f"mount -t tmpfs -o mode=1777 tmpfs {self.work} && mount --bind {self._folder}/hosts /etc/hosts && "
             f"hostname {name} && touch {ready} && exec sleep infinity"
         )
+        # Should this process be killed, its hosts end with it.
+        ends = ["setpriv", "--pdeathsig", "KILL"]
         spaces = ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
         self._outer[name] = subprocess.Popen(
-            ["ip", "netns", "exec", self._net(name), *spaces, "sh", "-c", script], start_new_session=True
+            [*ends, "ip", "netns", "exec", self._net(name), *spaces, "sh", "-c", script], start_new_session=True
         )
         until = time.monotonic() + _READY_SECONDS
         while not ready.exists():
