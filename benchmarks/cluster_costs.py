@@ -69,8 +69,8 @@ def measure(name: str, pictures: Pictures, rounds: int, workers: int) -> dict[Tr
     They are CPU time, which other programs on the machine change little.
     """
     with tempfile.TemporaryDirectory(prefix="cluster-costs-") as folder:
-        alone, _ = _measure(name, 1, pictures, rounds, Path(folder))
-        beside, start = _measure(name, workers, pictures, rounds, Path(folder))
+        alone, _ = passes(name, 1, pictures, rounds, Path(folder))
+        beside, start = passes(name, workers, pictures, rounds, Path(folder))
         results = sum(file.stat().st_size for file in Path(folder).iterdir())
     megapixels = sum(pictures.megapixels)
     return {
@@ -105,9 +105,9 @@ def _costs(
     )
 
 
-def _measure(name: str, workers: int, pictures: Pictures, rounds: int, out: Path) -> tuple[dict[str, Used], float]:
+def passes(name: str, workers: int, pictures: Pictures, rounds: int, out: Path) -> tuple[dict[str, Used], float]:
     """By what was done: the medians of its passes; and the seconds that the start took."""
-    passes: dict[str, list[Used]] = {}
+    found: dict[str, list[Used]] = {}
     with closing(technique(name).load()(workers)) as backend:
         begin = time.perf_counter()
         backend.start()
@@ -116,8 +116,8 @@ def _measure(name: str, workers: int, pictures: Pictures, rounds: int, out: Path
             for what in ("empty", *TRANSFERS):
                 used = _pass(backend, _tasks(what, pictures, out))
                 if number:  # the first is a warm-up
-                    passes.setdefault(what, []).append(used)
-    return {what: _median(used) for what, used in passes.items()}, start
+                    found.setdefault(what, []).append(used)
+    return {what: _median(used) for what, used in found.items()}, start
 
 
 def _tasks(what: str, pictures: Pictures, out: Path) -> list[Task]:
@@ -156,7 +156,8 @@ def _check(results: Sequence[TaskResult]) -> None:
 
 
 def _median(passes: Sequence[Used]) -> Used:
-    return Used(*(statistics.median(values) for values in zip(*(vars(used).values() for used in passes), strict=True)))
+    columns = zip(*(vars(used).values() for used in passes), strict=True)
+    return Used(*map(statistics.median, columns))
 
 
 def save(costs: dict[str, dict[Transfer, Costs]], file: Path) -> None:

@@ -4,9 +4,9 @@
 
 Every image visits the same stations: the driver, which packs and unpacks, the relay that hands on (rank 0 of MPI),
 links, a file system, a worker. A station that spends d seconds on each of n images needs n * d, and s of its kind
-n * d / s. The largest of these bounds is the time, once all stations are at work. The tail is what the others still take
-before the first and after the last image. These are the asymptotic bounds of queueing networks with a fixed number of
-jobs.
+n * d / s. The largest of these bounds is the time, once all stations are at work. The tail is what the others still
+take before the first and after the last image. These are the asymptotic bounds of queueing networks with a fixed number
+of jobs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ FILES = 4
 
 #: A station that is busy for a larger share of the time than this hinders the one that limits.
 CLEAR = 0.5
+#: The same where there could be more images in flight for the workers.
+MOST_IN_FLIGHT = 0.7
+#: Images for every worker, with fewer of which a run is mostly beginning and end.
+LEAST_IMAGES = 16
 IN_FLIGHT = "in flight"
 
 Transfer = Literal["paths", "bytes"]
@@ -60,8 +64,8 @@ class Cluster:
     """``hosts`` with so many ``workers`` each, a core for each worker, and a driver with cores of its own.
 
     ``shared_cores``: what there is instead where all of it runs on one machine. ``latency``: seconds that anything
-    takes through the network. ``file_bytes`` and ``files``: bytes and files a second of the shared file system. ``depth``:
-    tasks in flight for each worker.
+    takes through the network. ``file_bytes`` and ``files``: bytes and files a second of the shared file system.
+    ``depth``: tasks in flight for each worker.
     """
 
     hosts: int
@@ -112,13 +116,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Prediction:
-    """``bounds``: seconds that each kind of station needs; ``limit`` names the largest."""
+    """``bounds``: seconds that each kind of station needs; ``limit`` names the largest. ``each``: images for every
+    worker."""
 
     seconds: float
     limit: str
     bounds: dict[str, float]
-    start: float
     tail: float
+    each: float
 
     @property
     def second(self) -> tuple[str, float]:
@@ -129,9 +134,10 @@ class Prediction:
 
     @property
     def clear(self) -> bool:
-        """Whether one station alone sets the pace. Where two do, they also wait for each other, and it takes longer
-        than is predicted."""
-        return self.second[1] <= CLEAR
+        """Whether one station alone sets the pace, for long enough. Otherwise images wait for several in turn, and it
+        takes longer than is predicted."""
+        in_flight = 0.0 if self.limit == IN_FLIGHT else self.bounds[IN_FLIGHT] / self.bounds[self.limit]
+        return self.second[1] <= CLEAR and in_flight <= MOST_IN_FLIGHT and self.each >= LEAST_IMAGES
 
 
 def image(costs: Costs, cluster: Cluster, megapixels: float, transfer: Transfer) -> Image:
@@ -166,7 +172,7 @@ def predict(costs: Costs, cluster: Cluster, job: Job) -> Prediction:
     tail = trip - services.get(limit, trip) / (servers["cores"] if limit == "cores" else 1)
     if limit == "workers":  # they do not all end at once
         tail += services["workers"] * (1 - 1 / cluster.all_workers) / 2
-    return Prediction(costs.start + bounds[limit] + tail, limit, bounds, costs.start, tail)
+    return Prediction(costs.start + bounds[limit] + tail, limit, bounds, tail, job.images / cluster.all_workers)
 
 
 def _services(one: Image, cluster: Cluster, transfer: Transfer) -> dict[str, float]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cluster_costs import Pictures, look_at
-from benchmarks.cluster_model import Cluster, Costs, Job, Link, Prediction, predict
+from benchmarks.cluster_model import CLEAR, Cluster, Costs, Job, Link, Prediction, predict
 from benchmarks.cluster_simulation import simulate
 from imgproc.image.samples import draw_many
 from imgproc.measure.environment import usable_cores
@@ -45,9 +45,9 @@ def main(chosen: argparse.Namespace, costs: Costs) -> int:
         print(f"There are no real runs: {why}.")
         return 0
     print(
-        f"Real runs of {chosen.technique}, transfer=bytes: a driver and 1 to {MOST_HOSTS} hosts with a worker each, all "
-        f"namespaces on {usable_cores()} cores; {chosen.host_mbit:g} Mbit/s into each host, {chosen.driver_mbit:g} "
-        f"Mbit/s into the driver; {chosen.pictures} images, {chosen.rounds} runs. Start-up is not counted."
+        f"Real runs of {chosen.technique}, transfer=bytes, {chosen.pictures} images, {chosen.rounds} times: a driver, "
+        f"and 1 to {MOST_HOSTS} hosts with a worker each, all namespaces on {usable_cores()} cores. "
+        f"{chosen.host_mbit:g} Mbit/s into each host, {chosen.driver_mbit:g} into the driver. Start-up is not counted."
     )
     print("hosts  predicted  simulated   measured          range  pred/meas  sim/meas  start-up  load  limit")
     far = 0
@@ -76,7 +76,7 @@ def _row(chosen: argparse.Namespace, costs: Costs, pictures: Pictures, hosts: in
     print(
         f"{hosts:>5}{said.seconds:>9.2f} s{simulated:>9.2f} s{measured:>9.2f} s{min(seconds):>8.2f}-{max(seconds):.2f}"
         f"{said.seconds / measured:>11.2f}{simulated / measured:>10.2f}{start:>8.1f} s{statistics.median(loads):>6.1f}"
-        f"  {said.limit}{'' if said.clear else f' and {said.second[0]}'}",
+        f"  {said.limit}{'' if said.second[1] <= CLEAR else f' and {said.second[0]}'}",
         flush=True,
     )
     return abs(said.seconds / measured - 1) > MOST_OFF

@@ -1,8 +1,8 @@
 """A run on a cluster, simulated event by event: what ``cluster_model`` says in closed form, without its shortcuts.
 
 Images differ in size and queue wherever they meet. The driver and the relay do one thing at a time, a worker has one
-image at work and others waiting, links and file system are shared evenly by all that pass at the time. An image is bound
-to a worker when it is sent, as soon as that has room for it; the largest come first.
+image at work and others waiting, links and file system are shared evenly by all that pass at the time. An image is
+bound to a worker when it is sent, as soon as that has room for it; the largest come first.
 """
 
 from __future__ import annotations

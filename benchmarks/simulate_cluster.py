@@ -5,8 +5,9 @@
 
 For numbers of workers up to H hosts with W workers each it prints the predicted time of ``cluster_model``, the part
 of the cluster that limits it, how busy the next one is, and the time of the simulation (``cluster_simulation``) beside
-it. A time with “>” is where two parts limit it together: then it is a bound that is not reached. Of runs with many
-images the simulation makes 16 for each worker and goes on from there.
+it. A time with “>” is where two parts limit it together, or where there are fewer than 16 images for each worker: then
+it is a bound that is not reached. Of runs with many images the simulation makes 16 for each worker and goes on from
+there.
 
 What work costs is read from ``cluster_costs.json``; ``--measure`` measures it on this machine first, through the real
 techniques, and keeps it there. Links and the file system are as the options say: they are assumed, not measured.
