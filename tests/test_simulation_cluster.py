@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from benchmarks.cluster_model import IN_FLIGHT, LEAST_IMAGES, Cluster, Costs, Jo
 from benchmarks.cluster_simulation import Shared, draw_sizes, simulate, simulate_many
 from imgproc.backends.mpi.backend import Mpi
 from imgproc.image.samples import draw_many
+from tests.cluster.hosts import why_not
 
 PROJECT = Path(__file__).resolve().parents[1]
 WITHIN = 0.2
@@ -249,6 +251,21 @@ def test_times_are_said_as_people_say_them():
     ]  # fmt: skip
 
 
+def test_the_tables_in_the_docs_are_what_the_model_says():
+    rows = re.findall(r"^\| ([\d ]+) \| (\d+) \| (.*) \|$", (PROJECT / "docs" / "scaling.md").read_text(), re.MULTILINE)
+    assert len(rows) == 3 * 4
+    kept = cluster_costs.load(simulate_cluster.COSTS)["mpi"]
+    link = Link(10_000 * simulate_cluster.MEGABIT, 10_000 * simulate_cluster.MEGABIT)
+    for images, workers, cells in rows:
+        hosts, each = divmod(int(workers), 10) if int(workers) > 1 else (1, 1)
+        cluster = Cluster(hosts, each or 10, link, link, 0.0002, 10e9, 20_000)
+        said = cells.split(" | ")
+        for transfer, (predicted, _, limit) in zip(("paths", "bytes"), (said[:3], said[3:]), strict=True):
+            found = predict(kept[transfer], cluster, Job(int(images.replace(" ", "")), 12.0, transfer))
+            assert (predicted.removeprefix("> "), limit) == (simulate_cluster.span(found.seconds), found.limit)
+            assert predicted.startswith("> ") != found.clear
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Mpi.availability().ok, reason=Mpi.availability().reason or "-")
 def test_costs_measured_here_predict_the_cpu_time_of_another_run(tmp_path):
@@ -260,3 +277,15 @@ def test_costs_measured_here_predict_the_cpu_time_of_another_run(tmp_path):
     job = Job(12, sum(other.megapixels) / 12, "bytes")
     predicted = predict(costs, cluster, job).bounds["cores"] * 2
     assert used.driver + used.relay + used.workers == pytest.approx(predicted, rel=WITHIN)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(bool(why_not() or Mpi.availability().reason), reason=why_not() or Mpi.availability().reason or "-")
+def test_real_runs_on_one_to_four_hosts_are_predicted_within_a_fifth():
+    """On links so narrow that nothing else on this machine can be the limit."""
+    narrow = ["--host-mbit", "10", "--driver-mbit", "400", "--pictures", "16", "--rounds", "1"]
+    command = [sys.executable, "benchmarks/simulate_cluster.py", "--real", *narrow]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=390, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[-4:]] == ["1", "2", "3", "4"]
