@@ -37,7 +37,6 @@ class Used:
     relay: float
     workers: float
     moved: int
-    wall: float
 
 
 @dataclass(frozen=True)
@@ -134,9 +133,9 @@ def _tasks(what: str, pictures: Pictures, out: Path) -> list[Task]:
 def _pass(backend: Backend, tasks: list[Task]) -> Used:
     processes = {*own_tree(), *backend.helpers}
     before = {pid: cpu_seconds([pid]) for pid in processes}
-    own, begin = time.process_time(), time.perf_counter()
+    own = time.process_time()
     results = list(backend.run(tasks, deadline=DEADLINE))
-    own, wall = time.process_time() - own, time.perf_counter() - begin
+    own = time.process_time() - own
     _check(results)
     used = {pid: cpu_seconds([pid]) - seconds for pid, seconds in before.items()}
     workers = {result.worker.pid for result in results if result.worker}
@@ -146,7 +145,6 @@ def _pass(backend: Backend, tasks: list[Task]) -> Used:
         sum(used[pid] for pid in relays),
         sum(used.get(pid, 0.0) for pid in workers),
         sum(result.bytes_moved or 0 for result in results),
-        wall,
     )
 
 

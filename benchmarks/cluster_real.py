@@ -106,7 +106,11 @@ def _run(chosen: argparse.Namespace, pictures: Pictures, count: int, folder: Pat
                 DRIVER, [sys.executable, "-m", "imgproc", *words], env={**ENVIRONMENT, **settings}, text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             ) as running:  # fmt: skip
-                out, err = running.communicate(timeout=LONGEST)
+                try:
+                    out, err = running.communicate(timeout=LONGEST)
+                except subprocess.TimeoutExpired:
+                    running.kill()
+                    raise SystemExit(f"A run on {count} hosts took longer than {LONGEST:g} seconds.") from None
     if running.returncode:
         raise SystemExit(f"A run on {count} hosts failed: {err.strip()[-300:]}")
     entry: dict[str, Any] = json.loads(out)["techniques"][0]
