@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def main(chosen: argparse.Namespace, costs: Costs) -> int:
     if why := why_not():
         print(f"There are no real runs: {why}.")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # no host is left behind
     print(
         f"Real runs of {chosen.technique}, transfer=bytes, {chosen.pictures} images, {chosen.rounds} times: a driver, "
         f"and 1 to {MOST_HOSTS} hosts with a worker each, all namespaces on {usable_cores()} cores. "
@@ -109,8 +111,9 @@ def _run(chosen: argparse.Namespace, pictures: Pictures, count: int, folder: Pat
                 try:
                     out, err = running.communicate(timeout=LONGEST)
                 except subprocess.TimeoutExpired:
-                    running.kill()
                     raise SystemExit(f"A run on {count} hosts took longer than {LONGEST:g} seconds.") from None
+                finally:
+                    running.kill()  # else it would be waited for
     if running.returncode:
         raise SystemExit(f"A run on {count} hosts failed: {err.strip()[-300:]}")
     entry: dict[str, Any] = json.loads(out)["techniques"][0]

@@ -137,6 +137,8 @@ def arguments() -> argparse.Namespace:
     numbers = (chosen.megapixels, chosen.hosts, chosen.workers, chosen.driver_mbit, chosen.host_mbit, chosen.file_mbyte)
     if min(*numbers, chosen.files, chosen.depth, chosen.pictures, chosen.picture_megapixels, chosen.rounds) <= 0:
         parser.error("numbers must be above 0")
+    if chosen.latency < 0:
+        parser.error("--latency must not be below 0")
     if not all(one.isdigit() and int(one) for one in chosen.images.split(",")):
         parser.error("--images must be whole numbers above 0 with commas between them")
     if not chosen.measure and not chosen.costs.exists():
