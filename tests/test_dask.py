@@ -24,6 +24,7 @@ from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.task import ImageJob, Stopwatch, Task, process_image
 from tests import backend_faults as faults
 from tests import dask_faults
+from tests.many_images import assert_done, many_images
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = 60.0
@@ -141,11 +142,11 @@ def test_workers_have_the_environment_of_this_process_which_stays_as_it_is():
     assert not {name for name in result.value if name.startswith("MALLOC") or name.endswith("NUM_THREADS")} - {*before}
 
 
-def killing(backend, count, kills, seconds):
-    """Run naps and kill the worker of every so many results; returns the results and the longest wait for one."""
+def killing(backend, tasks, kills):
+    """Run the tasks and kill a worker after every so many results; returns the results and the longest wait for one."""
     results, longest, last = [], 0.0, time.perf_counter()
-    every = count // (kills + 1)
-    for result in backend.run([Task(i, faults.nap, seconds) for i in range(count)], deadline=LONG):
+    every = len(tasks) // (kills + 1)
+    for result in backend.run(tasks, deadline=LONG):
         longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
         results.append(result)
         if len(results) % every == 0 and len(results) // every <= kills:
@@ -159,7 +160,7 @@ def killing(backend, count, kills, seconds):
     ("count", "kills"), [(40, 4), pytest.param(200, 20, marks=(pytest.mark.slow, pytest.mark.timeout(300)))]
 )
 def test_killed_workers_cost_no_image(local, count, kills):
-    results, longest = killing(local, count, kills, 0.1)
+    results, longest = killing(local, [Task(i, faults.nap, 0.1) for i in range(count)], kills)
     assert sorted(r.index for r in results) == list(range(count))
     assert [r.error for r in results if r.error] == []
     assert kills / 2 <= sum(r.attempts == 2 for r in results) <= kills  # some had nothing begun
@@ -168,6 +169,19 @@ def test_killed_workers_cost_no_image(local, count, kills):
     local.start()
     assert time.perf_counter() - begin < 5  # all workers are there again
     assert local.workers == 2
+
+
+@unix
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_twenty_kills_in_a_run_of_200_images_lose_none(local, tmp_path):
+    jobs = many_images(tmp_path, 200, 1000)
+    results, longest = killing(local, [Task(n, process_image, job) for n, job in enumerate(jobs)], 20)
+    print(f"longest wait: {longest:.2f} s")
+    assert sorted(r.index for r in results) == list(range(200))
+    assert [r.error for r in results if r.error] == []
+    assert longest < 5
+    assert_done(jobs, tmp_path)
 
 
 @unix

@@ -16,10 +16,9 @@ from imgproc.backends.mpi import backend as backend_module
 from imgproc.backends.mpi import launch
 from imgproc.backends.mpi.backend import Mpi
 from imgproc.backends.mpi.protocol import Exchange, ahead
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.samples import draw_many
-from imgproc.image.task import ImageJob, Task, process_image
+from imgproc.image.task import Task, process_image
 from tests import backend_faults as faults
+from tests.many_images import assert_done, many_images
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = 60.0
@@ -183,16 +182,6 @@ def test_mpiexec_dies(mpi):
     assert doubles(mpi) == [(2 * n, 1) for n in range(20)]
 
 
-def _images(folder, count, side):
-    folder.mkdir()
-    pictures = sorted(draw_many(folder, 4, side * side / 1e6, 1, 1))
-    jobs = []
-    for n in range(count):
-        outputs = tuple((name, str(folder.parent / f"{n}_{name}.png")) for name in OPERATIONS)
-        jobs.append(ImageJob(str(pictures[n % len(pictures)]), outputs, parse_parameters({})))
-    return jobs
-
-
 def _kill_now_and_then(mpi, jobs, kills):
     """Run the jobs while a rank, each in turn, is killed; the longest time without a result after a kill."""
     every, waits, killed, results = len(jobs) // (kills + 1), [], None, []
@@ -209,19 +198,18 @@ def _kill_now_and_then(mpi, jobs, kills):
             killed = time.perf_counter()
     assert sorted(r.index for r in results) == list(range(len(jobs)))
     assert [r.error for r in results if r.error] == []
-    assert all(Path(path).exists() for job in jobs for _, path in job.outputs)
     return max(waits)
 
 
-def test_three_kills_in_a_run_lose_no_image(mpi, tmp_path):
-    assert _kill_now_and_then(mpi, _images(tmp_path / "in", 40, 400), 3) < 5
-
-
-@pytest.mark.slow
-def test_twenty_kills_in_a_run_of_200_images_lose_none(mpi, tmp_path):
-    longest = _kill_now_and_then(mpi, _images(tmp_path / "in", 200, 1000), 20)
+@pytest.mark.parametrize(
+    ("count", "side", "kills"), [(40, 400, 3), pytest.param(200, 1000, 20, marks=pytest.mark.slow)]
+)
+def test_kills_in_a_run_lose_no_image(mpi, count, side, kills, tmp_path):
+    jobs = many_images(tmp_path, count, side)
+    longest = _kill_now_and_then(mpi, jobs, kills)
     print(f"longest recovery: {longest:.2f} s")
     assert longest < 5
+    assert_done(jobs, tmp_path)
 
 
 @pytest.mark.slow

@@ -1,0 +1,32 @@
+"""Many images from few files, and the proof that each was done once and rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.image.samples import draw_many
+from imgproc.image.task import ImageJob, Stopwatch, process_image
+
+
+def many_images(folder: Path, count: int, side: int) -> list[ImageJob]:
+    """Jobs of so many images, four different ones of about ``side`` x ``side`` pixels, in folders below this one."""
+    pictures = sorted(draw_many(folder / "in", 4, side * side / 1e6, 1, 1))
+    return [_job(pictures[n % len(pictures)], folder, str(n)) for n in range(count)]
+
+
+def assert_done(jobs: Sequence[ImageJob], folder: Path) -> None:
+    """Every output of every job is there, with the bytes that it has when this process makes it."""
+    expected = {}
+    for number, source in enumerate(dict.fromkeys(job.source for job in jobs)):
+        job = _job(Path(source), folder, f"expected-{number}")
+        process_image(job, Stopwatch())
+        expected[source] = [Path(path).read_bytes() for _, path in job.outputs]
+    for job in jobs:
+        assert [Path(path).read_bytes() for _, path in job.outputs] == expected[job.source]
+
+
+def _job(source: Path, folder: Path, name: str) -> ImageJob:
+    outputs = tuple((operation, str(folder / f"{name}_{operation}.png")) for operation in OPERATIONS)
+    return ImageJob(str(source), outputs, parse_parameters({}))
