@@ -203,8 +203,12 @@ def progress(**walls: list[float]) -> Progress:
     return Progress("rounds", "threading", "Threads", 2, 3, 1, 4, walls=walls)
 
 
-def test_a_technique_s_dashboard_is_linked(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:
-    record = make_run()
+@pytest.mark.parametrize("state", ["done", "running"])
+def test_a_technique_s_dashboard_is_linked(
+    state: str, client: FlaskClient, make_run: MakeRun, settings: Settings
+) -> None:
+    record = make_run(state=state)
+    record.techniques = record.techniques or [TechniqueMeasurement("threading", "Threads")]
     assert "Dashboard of" not in client.get(f"/runs/{record.id}", headers=HTML).text
     record.techniques[0].dashboard = "http://127.0.0.1:8787/status"
     record.save(settings.RESULTS_DIR / record.id)
