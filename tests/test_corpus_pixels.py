@@ -15,6 +15,7 @@ from imgproc.runs.intake import vet
 from imgproc.runs.passes import Places
 from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
+from tests.backend_kinds import each
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of photographs is not beside this checkout")
@@ -52,7 +53,7 @@ def vetted(tmp_path_factory):
     return folder / "uploads", images, references
 
 
-@pytest.mark.parametrize("technique", TECHNIQUES)
+@pytest.mark.parametrize("technique", each(TECHNIQUES))
 def test_every_technique_on_every_valid_file(technique, vetted, tmp_path):
     uploads, images, references = vetted
     settings = RunSettings(list(OPERATIONS), parse_parameters({}), technique, workers=2, budget=0.0)

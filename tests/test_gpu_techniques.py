@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,6 @@ from imgproc.backends import TECHNIQUES, Technique, nvidia
 from imgproc.backends.base import BackendError
 from imgproc.backends.gpu_pipeline import GpuPipeline
 from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.task import Task
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.runs.execute import process
 from imgproc.runs.passes import Places
@@ -22,11 +22,11 @@ from imgproc.runs.verify import verify
 from imgproc.runs.words import comparison
 from imgproc.settings import Settings
 from imgproc.web import why
-from tests import backend_faults as faults
 from tests.backend_kinds import SHIM, GpuShim
 from tests.conftest import jpeg
 
 compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
+ROOT = Path(__file__).resolve().parent.parent
 INSTALL = "pip install -r requirements-cuda.txt"
 
 
@@ -142,11 +142,21 @@ def test_too_slow_a_start_is_said_and_leaves_no_process(monkeypatch):
 
 
 @compiler
-def test_the_callers_process_loads_no_gpu_library():
-    with closing(GpuShim(2)) as backend:
-        backend.start()
-        result = next(iter(backend.run([Task(0, faults.double, 4)], deadline=60)))
-        assert result.value == 8 and "shim_gpu" not in sys.modules
+def test_the_callers_process_loads_no_gpu_library(tmp_path):
+    code = (
+        "import sys; from tests.backend_kinds import GpuShim; from tests import backend_faults as faults;"
+        "from imgproc.image.task import Task\n"
+        "if __name__ == '__main__':\n"
+        "    backend = GpuShim(2)\n"
+        "    found = [result.value for result in backend.run([Task(0, faults.double, 4)], deadline=60)]\n"
+        "    print(found, 'shim_gpu' in sys.modules)\n"
+        "    backend.close()\n"
+    )
+    file = tmp_path / "program.py"
+    file.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "[8] False\n"
 
 
 # Runs

@@ -22,6 +22,8 @@ from imgproc.image.task import Task, TaskResult
 
 #: Longest that it may take to make the context and to compile the kernels, in seconds.
 START_SECONDS = 180.0
+#: Longest that the system may take to let a killed child go.
+END_SECONDS = 5.0
 
 
 class GpuPipeline(Crew):
@@ -114,6 +116,7 @@ class _Child(Watch):
         """End the child at once. Safe to call twice."""
         self.over.set()
         kill([self._process])
+        self._process.join(END_SECONDS)  # else it would stay a zombie
         if self._listener.is_alive() and self._listener is not threading.current_thread():
             self._listener.join()
         self._connection.close()
