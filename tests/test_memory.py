@@ -328,13 +328,16 @@ def test_other_systems_give_what_they_can_and_say_what_it_is(tmp_path, text):
         (tmp_path / str(os.getpid())).mkdir()
         (tmp_path / str(os.getpid()) / "smaps_rollup").write_text(text)
     gc.collect()  # what other tests left would go in the meantime
+    before = full(os.getpid(), tmp_path).own
     with PeakMemory(lambda: [os.getpid()], proc=tmp_path) as peak:
         held = np.ones(SIZE, np.uint8)
         time.sleep(0.2)
         now = full(os.getpid(), tmp_path).own
         del held
     assert peak.kind == "uss"
-    assert now > SIZE and abs(peak.bytes - now) < 0.1 * SIZE
+    # As exact as it claims to be, which after many other tests is more than a tenth of what is held here.
+    assert now > SIZE and abs(peak.bytes - now) < 0.1 * SIZE + 0.03 * now
+    assert peak.bytes > before + 0.5 * SIZE  # what was held is seen
 
 
 def test_where_even_that_is_denied_it_is_resident_memory(tmp_path, monkeypatch):
