@@ -158,8 +158,8 @@ def test_every_rank_reads_and_writes_the_probe(mpi, tmp_path):
 
 
 def test_one_rank_that_sees_other_files_is_found_out(mpi, tmp_path, monkeypatch):
-    wrong = "imgproc.backends.mpi.gang.probed_file"
-    monkeypatch.setattr(wrong, lambda path, rank: f"{path}.{rank if rank == 1 else 'x'}")
+    wrong = "imgproc.backends.mpi.protocol._copy_of"
+    monkeypatch.setattr(wrong, lambda probe, rank: probe.with_name(f"{probe.name}.{rank if rank == 1 else 'x'}"))
     assert not mpi._gang.sees(tmp_path)
 
 

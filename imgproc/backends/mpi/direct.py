@@ -7,10 +7,9 @@ what came of it. Who dies takes all along, as is usual with MPI.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from imgproc.backends.base import Backend, Capabilities
 from imgproc.backends.board import Parcel, report_by, run_parcel
 from imgproc.backends.desk import Desk
 from imgproc.backends.mpi.mail import leave_no_shared_memory
-from imgproc.backends.mpi.protocol import EXCHANGES, Clock, Exchange, ahead, machine, probed_file
+from imgproc.backends.mpi.protocol import EXCHANGES, Clock, Exchange, ahead, copy_probe, machine, seen_by
 from imgproc.image.task import Task, TaskResult, pin_threads, set_clock
 
 #: Seconds between two looks whether all are there. MPI itself would spin.
@@ -56,19 +55,7 @@ class Direct(Backend):
                     yield from desk.results(parcel)
 
     def sees(self, folder: Path) -> bool:
-        probe = folder / f".imgproc-{secrets.token_hex(8)}.probe"
-        secret = secrets.token_bytes(16)
-        copies = [Path(probed_file(str(probe), rank)) for rank in range(self.workers)]
-        try:
-            probe.write_bytes(secret)
-            _all_call(_copy, [(str(probe), str(copy)) for copy in copies])
-            return all(copy.read_bytes() == secret for copy in copies)
-        except OSError:
-            return False
-        finally:
-            for file in (probe, *copies):
-                with suppress(OSError):
-                    file.unlink(missing_ok=True)
+        return seen_by(range(self.workers), folder, lambda probe: _all_call(_copy, [probe] * self.workers))
 
     def close(self, *, kill: bool = False) -> None:
         """The ranks stay until the program ends."""
@@ -156,7 +143,5 @@ def _say_place(_: None) -> tuple[str, int]:
     return machine(), os.getpid()
 
 
-def _copy(probe_and_copy: tuple[str, str]) -> None:
-    probe, copy = map(Path, probe_and_copy)
-    with suppress(OSError):
-        copy.write_bytes(probe.read_bytes())
+def _copy(probe: Path) -> None:
+    copy_probe(probe, _COMM.rank)

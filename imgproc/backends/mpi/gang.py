@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import secrets
 import shutil
 import signal
 import socket
@@ -30,8 +29,8 @@ from imgproc.backends.mpi.protocol import (
     Ready,
     machine,
     number_in,
-    probed_file,
     receive,
+    seen_by,
     send,
 )
 from imgproc.backends.watcher import TICK, Watch
@@ -93,21 +92,13 @@ class Gang(Watch):
 
     def sees(self, folder: Path) -> bool:
         """Whether every worker reads and writes the same files there as this process."""
-        probe = folder / f".imgproc-{secrets.token_hex(8)}.probe"
-        secret = secrets.token_bytes(16)
-        copies = [Path(probed_file(str(probe), rank)) for rank in self._ready]
-        try:
-            probe.write_bytes(secret)
+
+        def ask(probe: Path) -> None:
             self._probed = set()
             self._send(Message(Kind.PROBE, 0, os.fsencode(probe)))
             self._await(lambda: len(self._probed) == self.workers, PROBE_SECONDS)
-            return all(copy.read_bytes() == secret for copy in copies)
-        except OSError:
-            return False
-        finally:
-            for file in (probe, *copies):
-                with suppress(OSError):
-                    file.unlink(missing_ok=True)
+
+        return seen_by(self._ready, folder, ask)
 
     def close(self) -> None:
         """End every rank at once. Safe to call twice."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -133,6 +134,32 @@ def number_in(message: Message) -> int:
     return value
 
 
-def probed_file(path: str, rank: int) -> str:
-    """What a worker writes that was given this file as a probe."""
-    return f"{path}.{rank}"
+def seen_by(ranks: Iterable[int], folder: Path, ask: Callable[[Path], object]) -> bool:
+    """Whether all these ranks read and write the same files in a folder as this process.
+
+    Args:
+        ask: has every rank call ``copy_probe`` with this file.
+    """
+    probe = folder / f".imgproc-{secrets.token_hex(8)}.probe"
+    secret = secrets.token_bytes(16)
+    copies = [_copy_of(probe, rank) for rank in ranks]
+    try:
+        probe.write_bytes(secret)
+        ask(probe)
+        return all(copy.read_bytes() == secret for copy in copies)
+    except OSError:
+        return False
+    finally:
+        for file in (probe, *copies):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+
+
+def copy_probe(probe: Path, rank: int) -> None:
+    """Show that this rank can read the file, and write beside it."""
+    with suppress(OSError):
+        _copy_of(probe, rank).write_bytes(probe.read_bytes())
+
+
+def _copy_of(probe: Path, rank: int) -> Path:
+    return probe.with_name(f"{probe.name}.{rank}")

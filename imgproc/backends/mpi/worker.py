@@ -7,7 +7,6 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NoReturn
@@ -26,9 +25,9 @@ from imgproc.backends.mpi.protocol import (
     Message,
     Ready,
     ahead,
+    copy_probe,
     machine,
     number,
-    probed_file,
 )
 from imgproc.image.task import pin_threads, set_clock
 
@@ -112,7 +111,7 @@ class _Computing:
         while True:
             message = self._inbox.get()
             if message.kind == Kind.PROBE:
-                _copy_probe(os.fsdecode(bytes(message.data)), self._rank)
+                copy_probe(Path(os.fsdecode(bytes(message.data))), self._rank)
                 self._say(Kind.PROBED)
             else:
                 done = run_parcel(pickle.loads(message.data))  # noqa: S301  our own caller sent it
@@ -128,8 +127,3 @@ class _Computing:
     def _say(self, kind: Kind, data: bytes = b"", then: Callable[[], object] = lambda: None) -> None:
         self._outbox.put((Message(kind, MANAGER, data), then))
         self._wake.set()
-
-
-def _copy_probe(path: str, rank: int) -> None:
-    with suppress(OSError):
-        Path(probed_file(path, rank)).write_bytes(Path(path).read_bytes())
