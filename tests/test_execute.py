@@ -251,6 +251,20 @@ def test_the_record_says_that_workers_were_replaced(name, run):
     assert record.warnings == [said] and len(list(places.outputs.iterdir())) == 90
 
 
+def test_what_a_dead_worker_left_half_written_goes_and_nobody_elses_does(run, tmp_path):
+    left = []
+
+    def die_while_writing(progress):
+        if progress.phase == "rounds" and not left:
+            left.append(progress)
+            made = min(tmp_path.glob("images/*_canny.png"))
+            made.with_name(f"{made.name}.123-456.part").write_bytes(b"half")
+            made.with_name("another.png.123-456.part").write_bytes(b"not ours")
+
+    _, places = run("threading", progress=die_while_writing)
+    assert left and [path.name for path in places.outputs.glob("*.part")] == ["another.png.123-456.part"]
+
+
 def stages(measurement):
     return {span.stage for span in measurement.spans if span.worker}
 

@@ -12,8 +12,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -290,6 +290,14 @@ def write_whole(path: str | Path, *data: bytes | memoryview) -> None:
     except OSError:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def remove_parts(folder: Path, names: Collection[str]) -> None:
+    """Remove what was half written of the files of these names when somebody died in ``write_whole``."""
+    for part in list(folder.glob("*.part")):
+        if part.name.rsplit(".", 2)[0] in names:
+            with suppress(OSError):
+                part.unlink()
 
 
 def pixels_sha256(image: Image) -> str:

@@ -131,7 +131,7 @@ class _Execution:
             for contender in (*entrants.same, *entrants.weak):
                 # Not by kill: a thread still inside OpenCV when Python ends would abort the program.
                 contender.close()
-            shutil.rmtree(self.places.work, ignore_errors=True)
+            self.passes.clean()
         self._judge()
 
     def _judge(self) -> None:

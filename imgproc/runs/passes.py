@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from imgproc.image.operations_alone import Timing
 from imgproc.image.plan import Plan, after_another, flat, together, whole
 from imgproc.image.previews import CheckJob, check_outputs
 from imgproc.image.split import split_image
-from imgproc.image.task import ImageJob, Task, TaskResult
+from imgproc.image.task import ImageJob, Task, TaskResult, remove_parts
 from imgproc.image.transport import BYTES, PATHS, image_task
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
@@ -60,6 +61,7 @@ class Passes:
     ) -> None:
         self.record, self.places, self.deadline = record, places, deadline
         self.tracker, self.cancelled = tracker, cancelled
+        self.files: set[str] = set()  # the names of all outputs, also of those that are not made in the end
 
     def name_outputs(self) -> None:
         """Give every good image its output files, named after it and unique in the run, and make their folders."""
@@ -72,9 +74,15 @@ class Passes:
         for image in self.record.good_images:
             files = names.of(image.name, self.record.settings.operations)
             image.outputs = [OutputRecord(operation, file) for operation, file in files.items()]
+            self.files.update(files.values())
         for folder in (self.places.outputs, self.places.previews):
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
+
+    def clean(self) -> None:
+        """Leave nothing but results, once all workers are gone: some may have died while they wrote."""
+        remove_parts(self.places.outputs, self.files)
+        shutil.rmtree(self.places.work, ignore_errors=True)
 
     @contextmanager
     def ready(self, contender: Contender) -> Iterator[None]:
