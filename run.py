@@ -51,6 +51,9 @@ DRIVER, OLDEST_CUDA = ("nvcuda.dll" if os.name == "nt" else "libcuda.so.1"), 120
 #: Where the packages of the GPU set are made for.
 GPU_MACHINES = {"linux": {"x86_64", "aarch64"}, "win32": {"AMD64"}}
 
+#: For pytest: two files of tests at a time, as half of the time is waiting for processes.
+AT_A_TIME = ("-n", "2", "--dist", "loadfile")
+
 HOST, PORT = "127.0.0.1", 5000
 WINDOWS = os.name == "nt"
 
@@ -162,9 +165,9 @@ def port_problem(host: str, port: int, reason: int | None) -> str:
 def run_checks(pytest_arguments: Sequence[str]) -> int:
     """All checks, tests last; with arguments for pytest only the tests. Returns 0 if everything passed."""
     python = str(venv_python())
-    pytest = [python, "-m", "pytest", *pytest_arguments]
+    pytest = [python, "-m", "pytest"]
     if pytest_arguments:
-        return call(pytest)
+        return call([*pytest, *pytest_arguments])
     lint_imports = str(venv_python().parent / "lint-imports")
     checks = {
         "ruff check": [python, "-m", "ruff", "check"],
@@ -181,7 +184,7 @@ def run_checks(pytest_arguments: Sequence[str]) -> int:
     if failed:
         # Said before the tests: pytest's closing line stays the last one.
         say(f"FAILED, whatever the tests say: {', '.join(failed)}")
-    return call(pytest) or bool(failed)
+    return call([*pytest, *AT_A_TIME]) or bool(failed)
 
 
 def call(command: Sequence[str]) -> int:

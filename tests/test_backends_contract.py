@@ -400,7 +400,7 @@ def test_forked_workers_that_hang_at_the_start_are_refused_in_plain_words(name, 
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-@pytest.mark.parametrize("size", [1, 3, 50])
+@pytest.mark.parametrize("size", [3, 50])
 def test_chunks_of_any_size_give_one_result_per_task(name, size, tmp_path):
     with started(name, chunk_size=size) as backend:
         results = run(backend, *((faults.double, n) for n in range(20)), (faults.fail, None), (lambda p, s: 1, None))
@@ -472,16 +472,18 @@ def test_workers_killed_from_outside_while_all_work(killable, tmp_path):
 
 
 @unix
-@pytest.mark.parametrize("moment", ["while it is given a large task", "while it gives a large result back"])
-def test_a_worker_killed_in_the_middle_of_a_large_parcel(killable, moment, tmp_path):
-    bytes_in, bytes_out = (10, 4 * 10**7) if "back" in moment else (4 * 10**7, 10)
-    tasks = [(faults.die_after, (bytes(bytes_in), bytes_out, str(tmp_path / "died"))) for _ in range(6)]
+def test_a_worker_killed_in_the_middle_of_a_large_parcel(killable, tmp_path):
+    for moment, bytes_in, bytes_out in (("it is given a task", 4 * 10**7, 10), ("it gives it back", 10, 4 * 10**7)):
+        died = tmp_path / moment
+        tasks = [(faults.die_after, (bytes(bytes_in), bytes_out, str(died))) for _ in range(6)]
+        before = time.perf_counter()
+        results = run(killable, *tasks, deadline=20)
+        assert [(r.error, r.value) for r in results] == [(None, bytes(bytes_out))] * 6
+        assert died.exists()
+        assert time.perf_counter() - before < 15
     before = time.perf_counter()
-    results = run(killable, *tasks, deadline=20)
-    assert [(r.error, r.value) for r in results] == [(None, bytes(bytes_out))] * 6
-    assert (tmp_path / "died").exists()
     killable.close()
-    assert time.perf_counter() - before < 15
+    assert time.perf_counter() - before < 5
 
 
 @unix

@@ -66,14 +66,22 @@ def in_use(*pids):
     return sum(reading.own for pid in pids if (reading := full(pid)))
 
 
+def let_it_sample(peak):
+    """Until it has looked once more, from beginning to end, which it does the more seldom the longer it takes."""
+    seen, until = peak.samples + peak.full_readings, time.monotonic() + 60
+    while peak.samples + peak.full_readings < seen + 2:  # it may be in the middle of one now
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_what_this_process_takes_and_gives_back_is_seen():
     before = in_use(os.getpid())
     assert before > 10 * MB  # Python and its libraries
     with PeakMemory(lambda: [os.getpid()]) as peak:
         held = np.ones(SIZE, np.uint8)
-        time.sleep(0.2)
+        let_it_sample(peak)
         del held
-        time.sleep(0.1)
+        let_it_sample(peak)
     assert peak.bytes - before == pytest.approx(SIZE, rel=0.1)
 
 
@@ -96,7 +104,7 @@ def test_workers_are_summed():
         before = in_use(*own_tree())
         with PeakMemory() as peak:
             workers.take()
-            time.sleep(0.2)
+            let_it_sample(peak)
         assert peak.bytes - before == pytest.approx(2 * SIZE, rel=0.1)
         assert set(workers.pids) < set(own_tree())
     finally:
@@ -137,7 +145,7 @@ def test_only_the_processes_asked_for_count():
         before = in_use(os.getpid(), workers.pids[0])
         with PeakMemory(lambda: [os.getpid(), workers.pids[0]]) as peak:
             workers.take()
-            time.sleep(0.2)
+            let_it_sample(peak)
         assert peak.bytes - before == pytest.approx(SIZE, rel=0.1)
     finally:
         workers.end()
@@ -148,9 +156,9 @@ def test_memory_that_ended_before_the_end_is_not_forgotten():
     before = in_use(*own_tree())
     with PeakMemory() as peak:
         workers.take()
-        time.sleep(0.3)
+        let_it_sample(peak)
         workers.end()
-        time.sleep(0.1)
+        let_it_sample(peak)
     assert peak.bytes - before > 0.85 * SIZE
 
 
@@ -164,7 +172,7 @@ def test_shared_memory_counts_once():
         assert before > SIZE
         with PeakMemory() as peak:
             workers.take()
-            time.sleep(0.3)
+            let_it_sample(peak)
         assert peak.kind == "pss"
         assert peak.bytes - before < 0.2 * SIZE
         # The way that counts it for everyone.
@@ -186,17 +194,17 @@ def test_blocks_of_images_count_once_whoever_maps_them_and_when():
     with peak:
         block = shared.create(SIZE, 2)
         block.put(0, image)  # as a file: it is in memory, but nobody has mapped it
-        time.sleep(0.2)
+        let_it_sample(peak)
         others = [shared.attach(block.name, SIZE) for _ in range(2)]
         for other in others:
             assert other.get(0, (SIZE,))[::1024].sum() > 0
         peak._full()
         block.reserve(1, 0, SIZE // 2)
-        time.sleep(0.2)
+        let_it_sample(peak)
         for other in others:
             other.close()
         block.remove()
-        time.sleep(0.1)
+        let_it_sample(peak)
     assert peak.kind == "pss"
     assert peak.bytes - before == pytest.approx(1.5 * SIZE, rel=0.1)
 
@@ -221,16 +229,16 @@ def test_a_long_block_is_read_in_full_in_between(tmp_path):
 def test_every_block_has_its_own_peak():
     with PeakMemory(lambda: [os.getpid()]) as first:
         held = np.ones(SIZE, np.uint8)
-        time.sleep(0.1)
+        let_it_sample(first)
         del held
     before = in_use(os.getpid())
     with first as second:
-        time.sleep(0.1)
+        let_it_sample(second)
     assert first is second
     assert second.bytes < before + 0.2 * SIZE
     with second:
         held = np.ones(SIZE, np.uint8)
-        time.sleep(0.1)
+        let_it_sample(second)
         del held
     assert second.bytes - before == pytest.approx(SIZE, rel=0.1)
 
@@ -331,7 +339,7 @@ def test_other_systems_give_what_they_can_and_say_what_it_is(tmp_path, text):
     before = full(os.getpid(), tmp_path).own
     with PeakMemory(lambda: [os.getpid()], proc=tmp_path) as peak:
         held = np.ones(SIZE, np.uint8)
-        time.sleep(0.2)
+        let_it_sample(peak)
         now = full(os.getpid(), tmp_path).own
         del held
     assert peak.kind == "uss"

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def shared_memory():
 
 
 def folders():
-    return set(Path("/tmp").glob("imgproc-mpi-*"))
+    return set(Path(tempfile.gettempdir()).glob("imgproc-mpi-*"))
 
 
 # The gang

@@ -385,10 +385,11 @@ def calls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 
 def test_checks_run_in_order_and_pytest_last(calls: Callable[..., list[str]]) -> None:
-    every = ["requirements-test.lock", "ruff check", "ruff format --check", "mypy", "lint-imports", "pytest"]
+    every = ["requirements-test.lock", "ruff check", "ruff format --check", "mypy", "lint-imports"]
+    every.append("pytest -n 2 --dist loadfile")
     assert calls() == [*every, "exit 0"]
     assert calls(failing="mypy") == [*every, "exit 1"]
-    assert calls(failing="pytest") == [*every, "exit 3"]
+    assert calls(failing=every[-1]) == [*every, "exit 3"]
 
 
 def test_arguments_go_to_pytest_alone(calls: Callable[..., list[str]]) -> None:

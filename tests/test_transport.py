@@ -20,7 +20,7 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Options
-from imgproc.image import shared
+from imgproc.image import canvas, shared
 from imgproc.image.codecs import FORMATS, encode
 from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.task import ImageJob, Stopwatch, Task, process_image, run_task
@@ -41,11 +41,29 @@ def blocks(pid=None):
     return [file.name for file in shared.FOLDER.glob(f"imgproc-*-{pid or os.getpid()}-*")]
 
 
+@pytest.fixture(scope="module")
+def running():
+    """The technique of a name with 2 workers, started; one of each at a time, and the same for many tests."""
+    backends = {}
+
+    def start(name, **options):
+        backend, had = backends.get(name, (None, None))
+        if had != options:
+            if backend:
+                backend.close()
+            backend = TECHNIQUES[name].load()(2, Options(**options))
+            backends[name] = backend, options
+        backend.start()
+        return backend
+
+    yield start
+    for backend, _ in backends.values():
+        backend.close()
+
+
 @pytest.fixture(params=CARRYING)
-def backend(request):
-    backend = TECHNIQUES[request.param].load()(2)
-    yield backend
-    backend.close()
+def backend(request, running):
+    yield running(request.param)
     assert blocks() == []
 
 
@@ -152,22 +170,17 @@ def test_the_bytes_that_are_moved(backend, transfer, color, source, tmp_path):
 @pytest.mark.parametrize("transfer", TRANSFERS)
 @pytest.mark.parametrize("chunk", [1, 3])
 @pytest.mark.parametrize("name", CARRYING)
-def test_spans_of_one_worker_do_not_overlap_and_lie_inside_the_run(name, chunk, transfer, source, tmp_path):
-    backend = TECHNIQUES[name].load()(2, Options(chunk_size=chunk))
-    lanes = {}
-    try:
-        backend.start()
-        for _ in range(2):
-            begin = time.perf_counter()
-            results = run(backend, *[image_task(n, job(source, tmp_path, str(n)), transfer) for n in range(11)])
-            end = time.perf_counter()
-            for result in results:
-                for worker, spans in ((result.worker.pid, result.spans), ("caller", result.caller_spans)):
-                    lanes.setdefault(worker, []).extend(spans)
-                    assert all(begin <= span.start <= span.end <= end for span in spans)
-                assert_stages(result, transfer)
-    finally:
-        backend.close()
+def test_spans_of_one_worker_do_not_overlap_and_lie_inside_the_run(name, chunk, transfer, running, source, tmp_path):
+    backend, lanes = running(name, chunk_size=chunk), {}
+    for _ in range(2):
+        begin = time.perf_counter()
+        results = run(backend, *[image_task(n, job(source, tmp_path, str(n)), transfer) for n in range(11)])
+        end = time.perf_counter()
+        for result in results:
+            for worker, spans in ((result.worker.pid, result.spans), ("caller", result.caller_spans)):
+                lanes.setdefault(worker, []).extend(spans)
+                assert all(begin <= span.start <= span.end <= end for span in spans)
+            assert_stages(result, transfer)
     for spans in lanes.values():
         spans.sort(key=lambda span: span.start)
         assert all(one.end <= next_.start for one, next_ in pairwise(spans))
@@ -192,7 +205,6 @@ def assert_stages(result, transfer):
 
 def test_the_callers_own_opencv_works_on_one_thread_meanwhile(backend, source, tmp_path):
     tasks = [image_task(n, job(source, tmp_path, str(n)), "arrays") for n in range(4)]
-    backend.start()
     cv2.setNumThreads(3)
     try:
         with closing(backend.run(tasks, deadline=LONG)) as results:
@@ -254,7 +266,7 @@ def test_an_error_is_that_tasks_alone_whoever_had_it(backend, transfer, source, 
 @pytest.mark.parametrize("transfer", TRANSFERS)
 def test_a_killed_worker_costs_no_image(backend, transfer, tmp_path):
     large = tmp_path / "large.png"
-    large.write_bytes(encode(np.random.default_rng(1).integers(0, 256, (1500, 2000), np.uint8), "png"))
+    large.write_bytes(encode(np.random.default_rng(1).integers(0, 256, (800, 1000), np.uint8), "png"))
     jobs = [
         replace(job(large, tmp_path, str(n)), parameters=parse_parameters({"kernel": "31", "sigma": "9"}))
         for n in range(8)
@@ -415,3 +427,45 @@ def test_who_attaches_does_not_own(monkeypatch):
     other.close()
     block.remove()
     assert told == []
+
+
+@linux
+def test_memory_of_a_removed_block_is_free_though_others_have_it_still():
+    block = shared.create(1 << 20, 1)
+    block.put(0, np.ones(1 << 20, np.uint8))
+    other = shared.attach(block.name, 1 << 20)
+    with (shared.FOLDER / block.name).open() as file:
+        assert os.fstat(file.fileno()).st_blocks * 512 == 1 << 20
+        block.remove()
+        assert os.fstat(file.fileno()).st_blocks == 0
+    other.close()
+
+
+@linux
+def test_a_worker_maps_a_canvas_once_and_lets_go_of_it_for_the_next():
+    def mapped():
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        return [line.split("-")[0] for line in maps if "imgproc-" in line and name in line]
+
+    def work(handle, fail=False):
+        with canvas.opened(handle) as found:
+            found.get(0, (8,))[:] = 1
+            if fail:
+                raise KeyError
+
+    for end in ("another canvas", "an error"):
+        with canvas.canvas(8, 1, across_processes=True) as (_, handle):
+            name = handle.block
+            own = mapped()
+            work(handle)
+            first = mapped()
+            work(handle)
+            assert mapped() == first and len(first) == len(own) + 1 == 2
+            if end == "an error":
+                with pytest.raises(KeyError):
+                    work(handle, fail=True)
+            else:
+                with canvas.canvas(8, 1, across_processes=True) as (_, other):
+                    work(other)
+            assert mapped() == own
+    assert blocks() == []

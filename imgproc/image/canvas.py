@@ -119,15 +119,24 @@ def canvas(slot_bytes: int, slots: int, *, across_processes: bool) -> Iterator[t
         block.remove()
 
 
+#: The block that this process had last: what is mapped need not be mapped again for the next strip, page by page.
+_kept: dict[Name, shared.Block] = {}
+
+
 @contextmanager
 def opened(handle: Handle) -> Iterator[Canvas]:
     """The canvas that a task was given. No view of it may outlive this block."""
     if isinstance(handle, Local):
         yield handle
         return
-    block = shared.attach(handle.block, handle.slot_bytes)
+    block = _kept.pop(handle, None)
+    while _kept:  # an image that is done; its memory went with the caller's block
+        _kept.popitem()[1].close()
+    block = block or shared.attach(handle.block, handle.slot_bytes)
     try:
         with shared.views_end():
             yield Shared(block, handle.slot_bytes)
-    finally:
+    except BaseException:
         block.close()
+        raise
+    _kept[handle] = block

@@ -107,9 +107,8 @@ class Block:
     def _populate(self, start: int, size: int) -> bool:
         """Whether all pages of so many bytes came at once, which is quicker than one by one when they are touched."""
         first = start // _PAGE * _PAGE
-        pages: Any = self._memory.buf.obj if self._memory.buf is not None else None
         try:
-            pages.madvise(_POPULATE_WRITE, first, start + size - first)
+            self._pages().madvise(_POPULATE_WRITE, first, start + size - first)
         except OSError:  # none left, or an older Linux
             return False
         return True
@@ -119,10 +118,18 @@ class Block:
         self._memory.close()
 
     def remove(self) -> None:
-        """Let go of it; its memory is free when all have."""
+        """Let go of it. Its memory is free at once on Linux, also where others still have it; elsewhere when all
+        have let go."""
+        if sys.platform == "linux":
+            with suppress(OSError):
+                self._pages().madvise(mmap.MADV_REMOVE)
         with suppress(FileNotFoundError):
             self._memory.unlink()
         self._memory.close()
+
+    def _pages(self) -> Any:
+        """The memory as Python's ``mmap`` has it."""
+        return self._memory.buf.obj if self._memory.buf is not None else None
 
 
 def create(image_bytes: int, slots: int) -> Block:
