@@ -36,6 +36,8 @@ def small_steps(monkeypatch):
     monkeypatch.setattr(edges, "_BLOCK", 300)
     monkeypatch.setattr(filters, "_BLOCK", 200)
     monkeypatch.setattr(filters, "_BORDERS", 0)
+    monkeypatch.setattr(filters, "_MANY", 600)
+    monkeypatch.setattr(filters, "_PAIRS", 400)
     monkeypatch.setattr(undecided, "_NEAR", 2)
     monkeypatch.setattr(undecided, "_LOOK", 0)
 
@@ -187,6 +189,16 @@ def test_a_count_above_what_float32_holds_is_exact():
     total = np.float32(int(counts.sum()) - 5)
     sums = [0, *(int(s) for s in np.cumsum(counts[1:]))]
     assert table.tolist() == [int(np.rint(np.float32(s) * (np.float32(255) / total))) for s in sums]
+
+
+@pytest.mark.parametrize("shape", [(4097, 4097), (1, 2**25 + 3)])
+def test_pixels_are_counted_exactly_however_many(shape):
+    image = np.zeros(shape, np.uint8)
+    image[:, -5:] = 9, 9, 9, 200, 201
+    image[0, 1] = 9
+    counts = filters.histogram(image, image, Rows(0, shape[0]), DEFAULTS, None)
+    wanted = {0: image.size - 5 * shape[0] - 1, 9: 3 * shape[0] + 1, 200: shape[0], 201: shape[0]}
+    assert {gray: int(counts[gray]) for gray in np.flatnonzero(counts)} == wanted
 
 
 @pytest.mark.parametrize("color", [False, True])

@@ -16,6 +16,9 @@ Histogram = npt.NDArray[np.int64]
 # Elements (pixels times channels) worked on at a time. What is blurred or converted is then still in the processor's
 # cache when it is needed again, and a count stays far below 2^24, above which calcHist's float32 would be rounded.
 _BLOCK = 1 << 20
+# Gray pixels that are counted at a time where they are so many, in pairs: as many pairs again stay below 2^24.
+_PAIRS = 1 << 23
+_MANY = 1 << 21
 # A blur repeats its border rows in every block; this many times the border keeps that below a tenth.
 _BORDERS = 20
 
@@ -38,10 +41,25 @@ def blur(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> N
 def histogram(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> Histogram:
     """How many pixels of the strip have each of the 256 grays, or lumas in colour."""
     counts = np.zeros(256, np.int64)
+    if source.ndim == 2 and rows.of(source).size >= _MANY:
+        grays = rows.of(source).reshape(-1)
+        whole = grays.size // 2 * 2
+        for start in range(0, whole, 2 * _PAIRS):
+            counts += _count_pairs(grays[start : min(whole, start + 2 * _PAIRS)])
+        counts[grays[whole:]] += 1
+        return counts
     for block in blocks(rows, source[0].size, _BLOCK):
         pixels = block.of(source)
         levels = pixels if source.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2YCrCb)
         counts += cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    return counts
+
+
+def _count_pairs(grays: Image) -> Histogram:
+    """The histogram of an even number of grays, by that of neighbours: to count the same bin twice in a row is slow,
+    and neighbours are alike. It takes half the time for photographs, and the same for noise."""
+    pairs = cv2.calcHist([grays.view(np.uint16)[None]], [0], None, [1 << 16], [0, 1 << 16]).reshape(256, 256)
+    counts: Histogram = pairs.sum(axis=0, dtype=np.int64) + pairs.sum(axis=1, dtype=np.int64)
     return counts
 
 
