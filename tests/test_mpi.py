@@ -66,6 +66,27 @@ def folders():
     return set(Path(tempfile.gettempdir()).glob("imgproc-mpi-*"))
 
 
+# Messages
+
+
+def test_rests_are_short_while_a_message_is_under_way():
+    """A network gets on by what its buffers hold from one look to the next."""
+    program = (
+        "import mpi4py\n"
+        "mpi4py.rc.initialize = False\n"
+        "from imgproc.backends.mpi.mail import LONGEST, SHORTEST, UNDER_WAY, Pause\n"
+        "pause, rests = Pause(), []\n"
+        "pause.wake.wait = rests.append\n"
+        "for moving in [False] * 20 + [True] * 3 + [False] * 20:\n"
+        "    pause(moved=False, moving=moving)\n"
+        "pause(moved=True, moving=False)\n"
+        "pause(moved=False, moving=False)\n"
+        "print([[SHORTEST, LONGEST, UNDER_WAY].index(rests[n]) for n in (0, 19, 21, 22, 42, 43)])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.stdout, done.stderr) == ("[0, 1, 2, 2, 1, 0]\n", "")
+
+
 # The gang
 
 

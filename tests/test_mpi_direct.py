@@ -7,12 +7,17 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import psutil
 import pytest
 
 from imgproc.backends.mpi.backend import Mpi
 from imgproc.backends.mpi.launch import mpiexec
+from imgproc.image.codecs import encode
+from imgproc.image.operations import OPERATIONS, parse_parameters
 from imgproc.image.samples import draw_many
+from imgproc.image.task import ImageJob, Stopwatch, process_image
 from imgproc.runs.record import Record
 from imgproc.runs.verify import verify
 
@@ -106,3 +111,23 @@ def test_a_killed_rank_ends_the_command(pictures, tmp_path):
         ranks[-1].kill()
         assert running.wait(timeout=20) != 0
     assert not psutil.wait_procs(ranks, timeout=5)[1]
+
+
+# Strips with MPI's own means, as the documents show it
+
+
+@pytest.mark.parametrize(("ranks", "height"), [(3, 301), (4, 7), (2, 1), (1, 50)])
+def test_the_documented_program_for_one_image_makes_the_same_files(ranks, height, tmp_path):
+    noise = np.random.default_rng(height).integers(0, 256, (height, 403), np.uint8)
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(encode(cv2.blur(noise, (3, 3)), "png"))
+    command = [mpiexec(), "-n", str(ranks), sys.executable, "docs/mpi_strips.py", photo, tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    busy = min(ranks, max(1, height // 2))  # a border of Canny and of the blur is two rows
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == list(OPERATIONS)
+    assert done.stdout.count(f"on {busy} ranks") == len(OPERATIONS)
+    (tmp_path / "expected").mkdir()
+    outputs = tuple((name, str(tmp_path / f"expected/photo_{name}.png")) for name in OPERATIONS)
+    process_image(ImageJob(str(photo), outputs, parse_parameters({})), Stopwatch())
+    assert files(tmp_path / "out") == files(tmp_path / "expected")

@@ -14,6 +14,8 @@ from imgproc.backends.mpi.protocol import Kind, Message
 
 #: Seconds between two looks at what came in: at first, growing by this factor up to the longest.
 SHORTEST, GROWTH, LONGEST = 0.00005, 1.5, 0.003
+#: The longest while a message is under way: between two looks a network gets on by what its buffers hold.
+UNDER_WAY = 0.0005
 
 
 _SHARED_MEMORY = "/dev/shm/mpich_shm"  # noqa: S108  nothing is made there
@@ -105,14 +107,14 @@ class Mail:
 
 
 class Pause:
-    """Short rests between two looks, longer and longer while nothing happens. MPI itself would spin. ``wake`` ends one
-    early."""
+    """Short rests between two looks, longer and longer while nothing happens, but never long while something is moving.
+    MPI itself would spin. ``wake`` ends one early."""
 
     def __init__(self) -> None:
         self.wake = threading.Event()
         self._rest = SHORTEST
 
-    def __call__(self, *, moved: bool) -> None:
+    def __call__(self, *, moved: bool, moving: bool) -> None:
         if moved:
             self._rest = SHORTEST
             return
@@ -120,4 +122,4 @@ class Pause:
             self.wake.clear()
             self._rest = SHORTEST
         else:
-            self._rest = min(self._rest * GROWTH, LONGEST)
+            self._rest = min(self._rest * GROWTH, UNDER_WAY if moving else LONGEST)

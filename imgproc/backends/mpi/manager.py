@@ -67,7 +67,7 @@ class Manager:
             self._take_orders()
             self._hand_out()
             self._look()
-            self._pause(moved=moved)
+            self._pause(moved=moved, moving=self._mail.moving)
 
     def _listen(self) -> None:
         try:

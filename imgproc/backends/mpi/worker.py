@@ -61,7 +61,7 @@ def work(comm: MPI.Intracomm, cv2_threads: int) -> NoReturn:
             mail.post(Message(Kind.BEAT, MANAGER))
         if now - heard > 2 * SILENT or mail.failed:
             os._exit(1)  # nobody could use what is done here
-        pause(moved=moved)
+        pause(moved=moved, moving=mail.moving)
 
 
 def _ahead(mail: Mail, pause: Pause) -> float:
@@ -86,7 +86,7 @@ def _answer(mail: Mail, pause: Pause) -> Clock:
                 return answer
             if message.kind == Kind.STOP:
                 os._exit(0)
-        pause(moved=False)
+        pause(moved=False, moving=mail.moving)
     os._exit(1)
 
 
