@@ -35,7 +35,7 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         # Of two that test at once each has its own folder for temporary files, and with it its own lock for measuring.
-        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"{worker}-", dir="/tmp")
+        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"{worker}-")
         atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
 
