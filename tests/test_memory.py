@@ -1,6 +1,7 @@
 """Peak memory: real processes against what they are known to hold, and what sampling costs."""
 
 import gc
+import mmap
 import multiprocessing
 import os
 import subprocess
@@ -35,6 +36,17 @@ def hold(pipe, name):
     pipe.recv()
     if shared:
         shared.close()
+
+
+def take():
+    """Memory of this process's own, from the system and not from what is left of earlier tests; ``close`` gives it
+    back."""
+    if os.name == "nt":
+        return mmap.mmap(-1, SIZE)
+    held = mmap.mmap(-1, SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for page in range(0, SIZE, mmap.PAGESIZE):
+        held[page] = 1
+    return held
 
 
 class Workers:
@@ -78,9 +90,9 @@ def test_what_this_process_takes_and_gives_back_is_seen():
     before = in_use(os.getpid())
     assert before > 10 * MB  # Python and its libraries
     with PeakMemory(lambda: [os.getpid()]) as peak:
-        held = np.ones(SIZE, np.uint8)
+        held = take()
         let_it_sample(peak)
-        del held
+        held.close()
         let_it_sample(peak)
     assert peak.bytes - before == pytest.approx(SIZE, rel=0.1)
 
@@ -228,18 +240,18 @@ def test_a_long_block_is_read_in_full_in_between(tmp_path):
 
 def test_every_block_has_its_own_peak():
     with PeakMemory(lambda: [os.getpid()]) as first:
-        held = np.ones(SIZE, np.uint8)
+        held = take()
         let_it_sample(first)
-        del held
+        held.close()
     before = in_use(os.getpid())
     with first as second:
         let_it_sample(second)
     assert first is second
     assert second.bytes < before + 0.2 * SIZE
     with second:
-        held = np.ones(SIZE, np.uint8)
+        held = take()
         let_it_sample(second)
-        del held
+        held.close()
     assert second.bytes - before == pytest.approx(SIZE, rel=0.1)
 
 
@@ -338,10 +350,10 @@ def test_other_systems_give_what_they_can_and_say_what_it_is(tmp_path, text):
     gc.collect()  # what other tests left would go in the meantime
     before = full(os.getpid(), tmp_path).own
     with PeakMemory(lambda: [os.getpid()], proc=tmp_path) as peak:
-        held = np.ones(SIZE, np.uint8)
+        held = take()
         let_it_sample(peak)
         now = full(os.getpid(), tmp_path).own
-        del held
+        held.close()
     assert peak.kind == "uss"
     # As exact as it claims to be, which after many other tests is more than a tenth of what is held here.
     assert now > SIZE and abs(peak.bytes - now) < 0.1 * SIZE + 0.03 * now
