@@ -27,6 +27,7 @@ from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_operations, p
 from imgproc.image.samples import draw_many
 from imgproc.image.task import write_whole
 from imgproc.image.vetting import Vetter
+from imgproc.leftovers import own_folder
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.runs.execute import process
@@ -49,6 +50,8 @@ from imgproc.terminal import Bar, quiet_libraries
 
 #: What OpenCV decodes at most, unless told otherwise before it is imported: 2^30 pixels.
 MOST_MEGAPIXELS = 1070.0
+#: A folder in which measured rounds write.
+WORK = ".imgproc"
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
@@ -93,8 +96,8 @@ def _process(chosen: argparse.Namespace) -> int:
     record = Record(secrets.token_hex(6), mode, asked)
     files = _look_at_all(record, chosen, chosen.out, settings)
     _make_folder(chosen.out)
-    with tempfile.TemporaryDirectory(prefix=".imgproc-", dir=chosen.out) as work:
-        _run(record, Places(files, chosen.out, None, Path(work)), settings, quiet=chosen.json)
+    with own_folder(chosen.out, WORK) as work:
+        _run(record, Places(files, chosen.out, None, work), settings, quiet=chosen.json)
     print(_json(record) if chosen.json else summary(record), end="")
     return SOME_FAILED if any(image.error for image in record.images) else DONE
 
@@ -126,9 +129,9 @@ def _measured(mode: Mode, asked: RunSettings, chosen: argparse.Namespace, settin
     asked.budget = _in_range("budget", chosen.budget, 1.0, 86_400.0)
     check_options(mode, asked)
     record = Record(secrets.token_hex(6), mode, asked)
-    with tempfile.TemporaryDirectory(prefix="imgproc-") as folder:
-        files = _look_at_all(record, chosen, Path(folder), settings)
-        _run(record, Places(files, Path(folder, "results"), None, Path(folder, "work")), settings, quiet=False)
+    with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
+        files = _look_at_all(record, chosen, folder, settings)
+        _run(record, Places(files, folder / "results", None, folder / "work"), settings, quiet=False)
     if chosen.json:
         write_whole(chosen.json, _json(record).encode())
     return record

@@ -346,6 +346,23 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(photos, tmp_path):
     assert running.wait(60) == 1 and said == ""
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_what_a_killed_command_left_goes_with_the_next(tmp_path):
+    imgproc("sample", tmp_path / "in", "--count", 6, "--megapixels", 1)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "imgproc", "process", str(tmp_path / "in"), "--out", str(out)]
+    running = subprocess.Popen([*command, "--budget", "60"], cwd=PROJECT, stdout=subprocess.DEVNULL)
+    while running.poll() is None and not list(out.glob(".imgproc*/round")):
+        time.sleep(0.02)
+    running.kill()
+    running.wait(30)
+    half = out / f"{min(out.glob('*_canny.png')).name}.{running.pid}-1.part"
+    half.write_bytes(b"half")
+    assert list(out.glob(".*"))
+    imgproc("process", tmp_path / "in", "--out", out, "--budget", 0)
+    assert len(list(out.iterdir())) == 18 and all(path.suffix == ".png" for path in out.iterdir())
+
+
 def test_sigterm_leaves_no_scratch(tmp_path):
     imgproc("sample", tmp_path / "in", "--count", 6, "--megapixels", 1)
     out = tmp_path / "out"

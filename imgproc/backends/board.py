@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imgproc.image.task import TRANSFER, Span, TaskResult, clock, current_worker, in_words, pin_threads, run_task
+from imgproc.leftovers import abandoned, owned
 
 _ENTRY = struct.Struct("<?qdi")  # an Entry: always the same length, so one write replaces it
 
+_KIND = "imgproc-workers"
 _CLOSED = "closed"
 #: How long a worker rests that is given nothing, because the caller has enough to do.
 PAUSE_SECONDS = 0.02
@@ -47,7 +49,9 @@ class Board:
     """
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="imgproc-workers-")
+        for left in abandoned(Path(tempfile.gettempdir()), _KIND):
+            shutil.rmtree(left, ignore_errors=True)
+        self.folder = tempfile.mkdtemp(prefix=owned(_KIND))
         #: Called at the end of the program at the latest.
         self.remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 

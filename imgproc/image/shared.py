@@ -14,7 +14,6 @@ import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager, suppress
-from functools import cache
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -25,10 +24,11 @@ import numpy as np
 
 from imgproc.errors import UserError
 from imgproc.image.operations import Image
+from imgproc.leftovers import abandoned, owned
 
 _PAGE = mmap.PAGESIZE
 _POPULATE_WRITE = 23  # from Linux' mman-common.h; Python does not name it
-_PREFIX = "imgproc"
+_KIND = "imgproc"
 #: Where Linux shows its shared memory, as files.
 FOLDER = Path("/dev/shm")  # noqa: S108  nothing is opened there but what is ours
 
@@ -136,7 +136,7 @@ def create(image_bytes: int, slots: int) -> Block:
     """A new block of slots for images of so many bytes at most."""
     _sweep_once()
     slot_bytes = _slot_bytes(image_bytes)
-    name = f"{_owner(os.getpid())}{secrets.token_hex(4)}"
+    name = f"{owned(_KIND)}{secrets.token_hex(4)}"
     return Block(SharedMemory(name, create=True, size=slots * slot_bytes), slot_bytes)
 
 
@@ -169,7 +169,7 @@ def views_end() -> Iterator[None]:
 
 def allocated(pids: Iterable[int]) -> int:
     """Bytes of memory that the blocks have which these processes made. Linux only: 0 elsewhere."""
-    owners, total = tuple(map(_owner, pids)), 0
+    owners, total = tuple(owned(_KIND, pid) for pid in pids), 0
     with suppress(OSError), os.scandir(FOLDER) as found:
         for file in found:
             if file.name.startswith(owners):
@@ -181,10 +181,8 @@ def allocated(pids: Iterable[int]) -> int:
 def remove_abandoned() -> None:
     """Remove the blocks of processes that were killed together with their resource tracker. Linux only: elsewhere
     nobody can list them."""
-    for file in FOLDER.glob(f"{_owner('*')}*"):
-        pid = file.name.split("-")[2]
-        if not Path("/proc", pid).exists():
-            file.unlink(missing_ok=True)
+    for file in abandoned(FOLDER, _KIND):
+        file.unlink(missing_ok=True)
 
 
 def _sweep_once() -> None:
@@ -193,19 +191,6 @@ def _sweep_once() -> None:
         _swept = True
         with suppress(OSError):
             remove_abandoned()
-
-
-def _owner(pid: int | str) -> str:
-    """How the names of a process's blocks begin; containers may share memory but not process ids."""
-    return f"{_PREFIX}-{_pid_namespace()}-{pid}-"
-
-
-@cache
-def _pid_namespace() -> int:
-    try:
-        return Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:
-        return 0
 
 
 def _slot_bytes(image_bytes: int) -> int:

@@ -1,0 +1,61 @@
+"""What killed processes left behind is removed by later ones, and nothing else."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imgproc.backends.board import Board
+from imgproc.leftovers import own_folder, owned
+
+ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+FOLDER = "from imgproc.leftovers import own_folder as f; w = f(Path(sys.argv[1]), 'kind'); made = w.__enter__()"
+BOARD = "from imgproc.backends.board import Board; b = Board(); made = b.folder"
+
+
+def begin(make, folder):
+    """A process that made something, which is the first line that it prints."""
+    program = f"import sys, tempfile; from pathlib import Path; tempfile.tempdir = sys.argv[1]; {make}"
+    running = subprocess.Popen(
+        [sys.executable, "-c", f"{program}; print(made, flush=True); input()", folder],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    made = Path(running.stdout.readline().strip())
+    assert made.parent == folder and made.is_dir()
+    return running, made
+
+
+def end(running, *, kill):
+    if kill:
+        running.kill()
+    running.communicate("\n")
+
+
+@pytest.mark.parametrize("make", [FOLDER, BOARD])
+def test_folders_of_killed_processes_go_and_those_of_living_ones_stay(make, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed, left = begin(make, tmp_path)
+    living, used = begin(make, tmp_path)
+    end(killed, kill=True)
+    others = [tmp_path / name for name in ("kind", "kind-1-2", owned("other", 2**22 + 1) + "x", "kind-1-99999999-x")]
+    for other in others:
+        other.mkdir()
+    assert left.is_dir()
+    if make == BOARD:
+        Board().remove()
+    else:
+        with own_folder(tmp_path, "kind") as mine:
+            assert mine.is_dir() and mine.name.startswith(owned("kind"))
+        assert not mine.exists()
+    assert not left.exists() and used.is_dir()
+    assert all(other.is_dir() for other in others)
+    end(living, kill=False)
+
+
+def test_an_error_removes_the_folder_too(tmp_path):
+    with pytest.raises(KeyError), own_folder(tmp_path, "kind"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
