@@ -231,9 +231,14 @@ def test_a_gpu_that_is_lost_costs_its_figures_only(run, monkeypatch, tmp_path):
 @compiler
 def test_short_memory_is_said_in_the_record(run, monkeypatch):
     monkeypatch.setenv("SHIM_MEMORY", str(60_000))
-    record = run(count=6, budget=0)
-    assert [i.error for i in record.images] == [None] * 6
-    assert any("memory was short, so it took" in said for said in record.techniques[0].warnings)
+    said = []
+    for _ in range(10):  # on a busy machine images may come one at a time, for which there is enough
+        record = run(count=6, budget=0)
+        assert [i.error for i in record.images] == [None] * 6
+        said += record.techniques[0].warnings
+        if said:
+            break
+    assert any("memory was short, so it took" in words for words in said)
 
 
 def measured(name, speedup, seconds, alone, **stages):

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import random
-import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from imgproc.backends import AUTO_REASON, BASELINE
+from imgproc.backends import AUTO_REASON
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
-from imgproc.image.transport import TRANSFERS
-from imgproc.measure.alarms import OF_THE_RUN, alarms
 from imgproc.measure.curves import scaling
-from imgproc.measure.environment import environment, usable_cores
-from imgproc.measure.load import MachineLoad
-from imgproc.measure.protocol import Contender, Pass, conclude, interleave
-from imgproc.measure.statistics import LOOKS, enough
+from imgproc.measure.environment import environment
+from imgproc.measure.protocol import Pass
 from imgproc.runs.entrants import entrants
-from imgproc.runs.passes import Hashes, Passes, Places, on_gpu
+from imgproc.runs.passes import Passes, Places
 from imgproc.runs.progress import Cancelled, OnProgress, Tracker
 from imgproc.runs.record import ImageRecord, Record
+from imgproc.runs.rounds import Rounds
 from imgproc.runs.sampling import draw_samples
 from imgproc.settings import Settings
-
-#: A comparison that is not precise by then ends all the same.
-MOST_ROUNDS = 30
-#: On so many images the operations are timed alone.
-ALONE_IMAGES = 4
 
 
 def process(
@@ -106,10 +96,8 @@ class _Execution:
         self.record, self.places = record, places
         self.entrants = entrants(record, settings.TASK_SECONDS)
         self.main = self.entrants.main
-        #: Those still in the comparison.
-        self.contenders = [*self.entrants.same, *self.entrants.weak]
-        asked = record.settings
-        self.tracker = Tracker(progress, rounds=asked.rounds, budget=asked.budget, contenders=len(self.contenders))
+        asked, count = record.settings, len(self.entrants.same) + len(self.entrants.weak)
+        self.tracker = Tracker(progress, rounds=asked.rounds, budget=asked.budget, contenders=count)
         self.passes = Passes(record, places, settings.TASK_SECONDS, self.tracker, cancelled)
 
     def run(self, results_ready: Callable[[], None]) -> None:
@@ -126,7 +114,7 @@ class _Execution:
         try:
             first = self._results()
             results_ready()
-            self._measure(first)
+            Rounds(self.passes, entrants).measure(first)
         finally:
             for contender in (*entrants.same, *entrants.weak):
                 # Not by kill: a thread still inside OpenCV when Python ends would abort the program.
@@ -150,16 +138,12 @@ class _Execution:
             first = self.passes.over(main, images, outputs, "results")
             main.measurement.first_round_seconds = first.round.wall_seconds
             main.measurement.first_round_images = len(images)
-            self._note_deaths(first, f"{main.measurement.label}, making the results")
+            self.passes.note_deaths(first, f"{main.measurement.label}, making the results")
             self.tracker.pass_done()
             self._take(first, images)
             if self.places.previews:
-                self._check_results(self.record.good_images)
+                self.passes.note_hashes(main, self.record.good_images)
         return first
-
-    def _note_deaths(self, done: Pass, where: str) -> None:
-        if done.replaced:
-            self.record.warnings.append(f"{where}: a worker died or hung and was replaced, which its time includes.")
 
     def _take(self, first: Pass, images: Sequence[ImageRecord]) -> None:
         """Note what became of each image.
@@ -180,166 +164,3 @@ class _Execution:
                 output.bytes = written.bytes
         if not self.record.good_images:
             raise UserError("None of the images could be processed.", code="refused_image")
-
-    def _check_results(self, images: Sequence[ImageRecord]) -> None:
-        hashes = self.passes.read_back(self.main, images, self.places.outputs, previews=True)
-        for image in images:
-            for output in image.outputs:
-                output.pixels_sha256 = hashes[image.index].get(output.operation)
-
-    def _measure(self, first: Pass) -> None:
-        """Let everybody take turns, on the same pixels."""
-        record, asked = self.record, self.record.settings
-        if asked.budget <= 0:
-            self.main.passes = [first]
-            conclude([self.main], images=len(record.good_images), megapixels=record.megapixels)
-            return
-        begin = time.perf_counter()
-        images = self._sample(first)
-        if not self.places.previews:
-            with self.passes.ready(self.main):
-                self._check_results(images)
-        self._warm_up(images)
-        load = MachineLoad()
-        load.start()
-        interleave(
-            self.contenders,
-            lambda contender, number: self._one_round(contender, number, images),
-            rounds=asked.rounds,
-            most=max(MOST_ROUNDS, asked.rounds) if record.mode in ("compare", "scale") else None,
-            enough=lambda: enough({c.measurement.label: c.walls for c in self.contenders}, (asked.rounds, *LOOKS)),
-            budget=asked.budget - (time.perf_counter() - begin),
-            seed=asked.seed,
-        )
-        busy = load.stop()
-        record.environment["cores_used_by_others"] = busy
-        self._time_alone(images)
-        conclude(self.contenders, images=len(images), megapixels=sum(image.megapixels for image in images))
-        if self.main not in self.contenders:  # it failed later; its first pass was whole
-            self.main.passes = [first]
-            conclude([self.main], images=len(record.good_images), megapixels=record.megapixels)
-        self._warn(busy, len(images))
-
-    def _time_alone(self, images: Sequence[ImageRecord]) -> None:
-        """Where a GPU takes part, also what the operations alone take there and in the baseline: on few images, so
-        that a student sees what of a fast kernel is left in the whole job."""
-        if not any(map(on_gpu, self.contenders)):
-            return
-        few = _spread(images, ALONE_IMAGES)
-        for contender in self.contenders:
-            m = contender.measurement
-            if contender.copies > 1 or not (on_gpu(contender) or m.name == BASELINE):
-                continue
-            try:
-                with self.passes.ready(contender):
-                    m.operations_seconds = self.passes.alone(contender, few)
-                m.operations_images = [image.index for image in few]
-            except BackendError as problem:
-                m.warnings.append(f"{m.label}: {problem}")
-
-    def _warn(self, busy: float | None, images: int) -> None:
-        """What makes the figures doubtful: of the machine once for the run, of a technique with its own figures."""
-        record = self.record
-        for contender in self.contenders:
-            m = contender.measurement
-            tasks = images * contender.copies
-            for alarm in alarms(m, environment=record.environment, machine_busy=busy, tasks=tasks):
-                if alarm.name == "oversubscribed" and record.mode == "scale":
-                    continue  # asked for on purpose, and marked wherever it stands
-                if alarm.name in OF_THE_RUN:
-                    record.warnings.append(str(alarm))
-                else:
-                    m.warnings.append(f"{m.label}: {alarm}")
-        record.warnings = list(dict.fromkeys(record.warnings))
-
-    def _sample(self, first: Pass) -> list[ImageRecord]:
-        """The images to measure on: all, or as many as the budget allows, spread evenly over the sizes."""
-        record, asked = self.record, self.record.settings
-        images = record.good_images
-        # What the workers were busy for in sum is about what one of them alone would take.
-        every = [span for one in first.parts for span in (*one.result.spans, *one.result.caller_spans)]
-        alone = sum(span.end - span.start for span in every)
-        per_round = sum(_expected(contender, alone) for contender in self.contenders)
-        passes = asked.rounds + 2  # the warm-up and reading back what it wrote count as well
-        share = asked.budget / (per_round * passes)
-        count = max(int(len(images) * share), 2 * self.main.backend.workers)
-        if count >= len(images):
-            return images
-        chosen = _spread(images, count)
-        record.sample = sorted(image.index for image in chosen)
-        return chosen
-
-    def _warm_up(self, images: Sequence[ImageRecord]) -> None:
-        """An uncounted pass of everybody who has had none, and the proof that all make the baseline's pixels."""
-        results: Hashes = {i.index: {o.operation: o.pixels_sha256 for o in i.outputs} for i in images}
-        made = {self.main: results}
-        for contender in self.entrants.others:
-            folder = self.places.work / "warm-up"
-            try:
-                with self.passes.ready(contender):
-                    warm = self._whole(self.passes.over(contender, images, folder, "warm-up"))
-                    made[contender] = self.passes.read_back(contender, images, folder, previews=False)
-            except BackendError as problem:
-                self._give_up(contender, str(problem))
-                self.contenders.remove(contender)
-                continue
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            contender.measurement.first_round_seconds = warm.round.wall_seconds
-            contender.measurement.first_round_images = len(images)
-        reference = next((made[c] for c in made if c.technique.name == BASELINE), None)
-        for contender, hashes in made.items() if reference else ():
-            differing = sum(hashes[index] != wanted for index, wanted in (reference or {}).items())
-            contender.measurement.identical = differing == 0
-            if differing:
-                where = f"in {differing} of {len(images)} images"
-                contender.measurement.reason = f"its pixels differ from the baseline’s {where}"
-        for contender in self.entrants.weak:  # the same workers on the same images
-            contender.measurement.identical = contender.twin.measurement.identical if contender.twin else None
-
-    def _whole(self, done: Pass) -> Pass:
-        """The pass, if it did the whole work; the time of less would be no measurement.
-
-        Raises:
-            BackendError: an image failed.
-        """
-        failed = [result.error for result in done.results if result.error is not None]
-        if failed:
-            raise BackendError(f"{len(failed)} of {len(done.results)} images failed while it was measured: {failed[0]}")
-        return done
-
-    def _give_up(self, contender: Contender, reason: str) -> None:
-        """A technique that fails once the results are there costs its own figures, and the baseline all speedups."""
-        contender.measurement.reason = reason
-        if contender.technique.name == BASELINE and contender is not self.main:
-            self.main.measurement.reason = f"the baseline failed: {reason}"
-
-    def _one_round(self, contender: Contender, number: int, images: Sequence[ImageRecord]) -> Pass | None:
-        folder = self.places.work / "round"
-        try:
-            with self.passes.ready(contender):
-                done = self._whole(self.passes.over(contender, images, folder, "rounds", number))
-        except BackendError as problem:
-            self._give_up(contender, str(problem))
-            return None
-        finally:
-            # Each round writes new files, as a real run does; removing the old ones is not part of its time.
-            shutil.rmtree(folder, ignore_errors=True)
-        self._note_deaths(done, f"{contender.measurement.label}, round {number}")
-        self.tracker.pass_done(done.round.wall_seconds)
-        return done
-
-
-def _spread(images: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
-    """So many of the images, or all, evenly over their sizes."""
-    if count >= len(images):
-        return list(images)
-    by_size = sorted(images, key=lambda image: (image.megapixels, image.index))
-    return [by_size[int((k + 0.5) * len(images) / count)] for k in range(count)]
-
-
-def _expected(contender: Contender, alone: float) -> float:
-    """About how many seconds a pass takes of images that one worker alone needs ``alone`` seconds for."""
-    # Where pixels travel, the caller's part is done by nobody else meanwhile.
-    shared = 1 if TRANSFERS[contender.transfer].alone else min(contender.measurement.threads, usable_cores())
-    return contender.copies * alone / shared

@@ -154,6 +154,18 @@ class Passes:
                 hashes[result.index] = result.value
         return hashes
 
+    def note_hashes(self, contender: Contender, images: Sequence[ImageRecord]) -> None:
+        """Read the run's results back for their hashes, and make previews of them."""
+        hashes = self.read_back(contender, images, self.places.outputs, previews=True)
+        for image in images:
+            for output in image.outputs:
+                output.pixels_sha256 = hashes[image.index].get(output.operation)
+
+    def note_deaths(self, done: Pass, where: str) -> None:
+        """Say in the record that workers were replaced, if they were."""
+        if done.replaced:
+            self.record.warnings.append(f"{where}: a worker died or hung and was replaced, which its time includes.")
+
     def alone(self, contender: Contender, images: Sequence[ImageRecord]) -> dict[str, float]:
         """Seconds that each operation alone takes over the images, each image timed by itself.
 
