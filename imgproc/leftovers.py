@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -17,30 +19,36 @@ import psutil
 def owned(kind: str, pid: int | str | None = None) -> str:
     """How the names of a process's things of a kind begin; of this process by default. Something random follows,
     without dashes."""
-    return f"{kind}-{_pid_namespace()}-{os.getpid() if pid is None else pid}-"
+    return f"{kind}-{_here()}-{os.getpid() if pid is None else pid}-"
 
 
-def abandoned(folder: Path, kind: str) -> Iterator[Path]:
-    """The things of that kind in a folder whose process is gone."""
-    for path in folder.glob(f"{owned(kind, '*')}*"):
+def sweep(folder: Path, kind: str) -> None:
+    """Remove the things of that kind in a folder whose process is gone."""
+    for path in list(folder.glob(f"{owned(kind, '*')}*")):
         pid = path.name.rsplit("-", 2)[1]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            yield path
+        if not pid.isdigit() or psutil.pid_exists(int(pid)):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager
 def own_folder(parent: Path, kind: str) -> Iterator[Path]:
     """A folder for as long as the ``with`` block runs. What killed processes left there goes first."""
-    for left in abandoned(parent, kind):
-        shutil.rmtree(left, ignore_errors=True)
+    sweep(parent, kind)
     with tempfile.TemporaryDirectory(prefix=owned(kind), dir=parent) as folder:
         yield Path(folder)
 
 
 @cache
-def _pid_namespace() -> int:
-    """Containers may share folders, but not process ids."""
+def _here() -> str:
+    """This machine and container: others may share a folder with it, but not process ids. It is short, as macOS allows
+    31 characters for the name of shared memory."""
     try:
-        return Path("/proc/self/ns/pid").stat().st_ino
+        namespace = Path("/proc/self/ns/pid").stat().st_ino  # the same on all machines outside of containers
     except OSError:
-        return 0
+        namespace = 0
+    return f"{zlib.crc32(f'{socket.gethostname()} {namespace}'.encode()):08x}"

@@ -400,7 +400,7 @@ def test_forked_workers_that_hang_at_the_start_are_refused_in_plain_words(name, 
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-@pytest.mark.parametrize("size", [3, 50])
+@pytest.mark.parametrize("size", [1, 3, 50])
 def test_chunks_of_any_size_give_one_result_per_task(name, size, tmp_path):
     with started(name, chunk_size=size) as backend:
         results = run(backend, *((faults.double, n) for n in range(20)), (faults.fail, None), (lambda p, s: 1, None))

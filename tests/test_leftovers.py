@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from imgproc import leftovers
 from imgproc.backends.board import Board
-from imgproc.leftovers import own_folder, owned
+from imgproc.leftovers import own_folder, owned, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
@@ -53,6 +54,24 @@ def test_folders_of_killed_processes_go_and_those_of_living_ones_stay(make, tmp_
     assert not left.exists() and used.is_dir()
     assert all(other.is_dir() for other in others)
     end(living, kill=False)
+
+
+def test_what_is_of_another_machine_or_container_stays(tmp_path, monkeypatch):
+    """A shared folder: a process id that is free here may be in use there."""
+    free = 2**22 + 1  # above the highest id
+    mine = tmp_path / f"{owned('kind', free)}x"
+    mine.mkdir()
+    sweep(tmp_path, "kind")
+    assert not mine.exists()
+    mine.write_bytes(b"a file goes as well")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "another")
+        leftovers._here.cache_clear()
+        sweep(tmp_path, "kind")
+        assert mine.exists() and owned("kind", free) not in mine.name
+    leftovers._here.cache_clear()
+    sweep(tmp_path, "kind")
+    assert not mine.exists()
 
 
 def test_an_error_removes_the_folder_too(tmp_path):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imgproc.image.task import TRANSFER, Span, TaskResult, clock, current_worker, in_words, pin_threads, run_task
-from imgproc.leftovers import abandoned, owned
+from imgproc.leftovers import owned, sweep
 
 _ENTRY = struct.Struct("<?qdi")  # an Entry: always the same length, so one write replaces it
 
@@ -49,8 +49,7 @@ class Board:
     """
 
     def __init__(self) -> None:
-        for left in abandoned(Path(tempfile.gettempdir()), _KIND):
-            shutil.rmtree(left, ignore_errors=True)
+        sweep(Path(tempfile.gettempdir()), _KIND)
         self.folder = tempfile.mkdtemp(prefix=owned(_KIND))
         #: Called at the end of the program at the latest.
         self.remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)

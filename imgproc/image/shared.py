@@ -24,7 +24,7 @@ import numpy as np
 
 from imgproc.errors import UserError
 from imgproc.image.operations import Image
-from imgproc.leftovers import abandoned, owned
+from imgproc.leftovers import owned, sweep
 
 _PAGE = mmap.PAGESIZE
 _POPULATE_WRITE = 23  # from Linux' mman-common.h; Python does not name it
@@ -136,7 +136,7 @@ def create(image_bytes: int, slots: int) -> Block:
     """A new block of slots for images of so many bytes at most."""
     _sweep_once()
     slot_bytes = _slot_bytes(image_bytes)
-    name = f"{owned(_KIND)}{secrets.token_hex(4)}"
+    name = f"{owned(_KIND)}{secrets.token_hex(3)}"
     return Block(SharedMemory(name, create=True, size=slots * slot_bytes), slot_bytes)
 
 
@@ -181,8 +181,7 @@ def allocated(pids: Iterable[int]) -> int:
 def remove_abandoned() -> None:
     """Remove the blocks of processes that were killed together with their resource tracker. Linux only: elsewhere
     nobody can list them."""
-    for file in abandoned(FOLDER, _KIND):
-        file.unlink(missing_ok=True)
+    sweep(FOLDER, _KIND)
 
 
 def _sweep_once() -> None:
