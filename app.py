@@ -32,14 +32,19 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from imgproc.cli import main
 from imgproc.errors import UserError
-from imgproc.runs import figures
+from imgproc.report import charts as figures
+from imgproc.report import formats
+from imgproc.report import sentences as words
+from imgproc.report.text import summary
 from imgproc.runs.archive import rounds_csv, stream_zip, zip_size
 from imgproc.runs.record import FINAL_STATES, Record
 from imgproc.runs.store import RunRow, Store
 from imgproc.runs.supervisor import Supervisor
-from imgproc.runs.words import summary
 from imgproc.settings import Settings
-from imgproc.web import answers, formats, guard, lists, pages, serving, waiting, words
+from imgproc.web import errors as answers
+from imgproc.web import history as lists
+from imgproc.web import pages, serving, waiting
+from imgproc.web import security as guard
 from imgproc.web.submit import NoneGood, Submission
 
 #: The status of a plain-text answer that waited for its run.

@@ -17,11 +17,13 @@ import cv2
 from benchmarks.cluster_model import Costs, Transfer
 from imgproc.backends import technique
 from imgproc.backends.base import Backend
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.task import ImageJob, Stopwatch, Task, TaskResult
-from imgproc.image.transport import image_task
+from imgproc.backends.sharing.transport import image_task
+from imgproc.backends.task import Task, TaskResult
 from imgproc.measure.load import cpu_seconds
 from imgproc.measure.memory import own_tree
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.job import ImageJob
+from imgproc.pixels.stopwatch import Stopwatch
 
 DEADLINE = 120.0
 #: Tasks that do nothing, in one pass.

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.cluster_costs import Pictures, look_at
 from benchmarks.cluster_model import CLEAR, Cluster, Costs, Job, Link, Prediction, predict
 from benchmarks.cluster_simulation import simulate
-from imgproc.image.samples import draw_many
+from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import usable_cores
 from tests.cluster.hosts import Hosts, why_not
 

@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.vetting import Vetter
+from imgproc.intake.vetting import Vetter
 from imgproc.measure.results import Progress
+from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.runs.execute import process
 from imgproc.runs.passes import Places
 from imgproc.runs.record import ImageRecord, Record, RunSettings

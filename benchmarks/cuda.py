@@ -29,16 +29,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.comparisons import compare
 from benchmarks.gpu_peers import PEERS
 from imgproc.backends import TECHNIQUES
-from imgproc.backends.gpu_pipeline import GpuPipeline
-from imgproc.image.kernels.device import Device, Library
-from imgproc.image.kernels.layout import Layout, pack
-from imgproc.image.kernels.programs import PROGRAMS
-from imgproc.image.on_device import Accelerator
-from imgproc.image.operations import OPERATIONS, Image, Parameters, _without_ipp, parse_parameters
-from imgproc.image.samples import draw_many
-from imgproc.image.task import Stopwatch, pin_threads
+from imgproc.backends.gpu.on_device import Accelerator
+from imgproc.backends.gpu.pipeline import GpuPipeline
+from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import environment, usable_cores
-from imgproc.runs.words import comparison
+from imgproc.operations import OPERATIONS, _without_ipp, parse_parameters
+from imgproc.operations.contract import Image
+from imgproc.operations.cuda.device import Device, Library
+from imgproc.operations.cuda.layout import Layout, pack
+from imgproc.operations.cuda.programs import PROGRAMS
+from imgproc.parameters import Parameters
+from imgproc.pixels.inner_threads import pin_threads
+from imgproc.pixels.stopwatch import Stopwatch
+from imgproc.report.text import comparison
 
 DEFAULTS = parse_parameters({})
 #: Megapixels, and how many such pictures take turns, so that no cache holds them.

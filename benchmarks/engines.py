@@ -32,13 +32,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Backend, Options
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.samples import draw_many
-from imgproc.image.task import ImageJob, Stopwatch, Task
-from imgproc.image.transport import BYTES, PATHS, image_task
+from imgproc.backends.sharing.transport import BYTES, PATHS, image_task
+from imgproc.backends.task import Task
+from imgproc.intake.paths import find_images
+from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.lock import machine_lock
-from imgproc.runs.paths import find_images
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.job import ImageJob
+from imgproc.pixels.stopwatch import Stopwatch
 
 EMPTY_TASKS = 400
 DEADLINE = 120.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imgproc.image.operations import Image
+from imgproc.operations.contract import Image
 
 #: Does it once on the image that lies on the GPU; ``fetch`` gives its result as an array on the host.
 Program = Callable[[], Any]

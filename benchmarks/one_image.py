@@ -40,18 +40,20 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.textbook import loop
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.backends.base import Backend
-from imgproc.image import canvas
-from imgproc.image.codecs import decode
-from imgproc.image.operations import OPERATIONS, Image, _without_ipp, parse_parameters
-from imgproc.image.samples import JPEG_QUALITY, KINDS
-from imgproc.image.samples.fields import Canvas
-from imgproc.image.split_tasks import StripJob, work_on_strip
-from imgproc.image.strips import STRIPS, Rows, apply, cut
-from imgproc.image.task import Task, pin_threads
+from imgproc.backends.sharing import buffers as canvas
+from imgproc.backends.strips.tasks import StripJob, work_on_strip
+from imgproc.backends.task import Task
+from imgproc.intake.samples import JPEG_QUALITY, KINDS
+from imgproc.intake.samples.fields import Canvas
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.load import MachineLoad
 from imgproc.measure.lock import machine_lock
 from imgproc.measure.protocol import Contender
+from imgproc.operations import OPERATIONS, _without_ipp, parse_parameters
+from imgproc.operations.contract import Image
+from imgproc.operations.strips import STRIPS, Rows, apply, cut
+from imgproc.pixels.codecs import decode
+from imgproc.pixels.inner_threads import pin_threads
 from imgproc.runs.passes import Passes, Places
 from imgproc.runs.progress import Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from imgproc.image.operations import OPERATIONS, Image, parse_parameters
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.contract import Image
 
 Program = Callable[[], Image]
 

@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.comparisons import compare
 from imgproc.backends import TECHNIQUES
-from imgproc.image.samples import draw_many
+from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.lock import machine_lock
 from imgproc.measure.results import Progress

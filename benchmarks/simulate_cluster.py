@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import cluster_costs
 from benchmarks.cluster_model import Cluster, Costs, Job, Link, predict
 from benchmarks.cluster_simulation import simulate_many
-from imgproc.image.samples import draw_many
+from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.lock import machine_lock
 

@@ -26,16 +26,17 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from imgproc.backends import TECHNIQUES
-from imgproc.image.codecs import decode
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.plan import whole
-from imgproc.image.samples import draw_many
-from imgproc.image.task import ImageJob, pin_threads
-from imgproc.image.transport import image_task
+from imgproc.backends.plan import whole
+from imgproc.backends.sharing.transport import image_task
+from imgproc.intake.paths import find_images
+from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import decode
+from imgproc.pixels.inner_threads import pin_threads
+from imgproc.pixels.job import ImageJob
 from imgproc.runs.passes import on_gpu
-from imgproc.runs.paths import find_images
 
 Row = tuple[str, Callable[[Path], None]]
 

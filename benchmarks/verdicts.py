@@ -30,13 +30,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.comparisons import compare
 from imgproc.backends import TECHNIQUES
-from imgproc.backends.threads import Threads
-from imgproc.image.samples import draw_many
-from imgproc.image.task import Stopwatch, Task, TaskResult
+from imgproc.backends.pools.threads import Threads
+from imgproc.backends.task import Task, TaskResult
+from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.lock import machine_lock
 from imgproc.measure.results import Verdict
 from imgproc.measure.statistics import paired_speedup, verdict
+from imgproc.pixels.stopwatch import Stopwatch
 from imgproc.runs.record import Record
 
 ORIGINAL = "threading"

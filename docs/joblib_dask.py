@@ -15,8 +15,10 @@ from joblib import Parallel, delayed, parallel_config
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.task import ImageJob, Stopwatch, pin_threads, process_image
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.inner_threads import pin_threads
+from imgproc.pixels.job import ImageJob, process_image
+from imgproc.pixels.stopwatch import Stopwatch
 
 
 def make(source: Path, results: Path) -> int:

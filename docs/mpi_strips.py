@@ -16,10 +16,11 @@ from mpi4py import MPI
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from imgproc.image.codecs import decode, encode
-from imgproc.image.operations import OPERATIONS, Image, parse_parameters
-from imgproc.image.strips import STRIPS, Rows, cut
-from imgproc.image.task import pin_threads
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.contract import Image
+from imgproc.operations.strips import STRIPS, Rows, cut
+from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.inner_threads import pin_threads
 
 PARAMETERS = parse_parameters({})
 BORDER = max(operation.border(PARAMETERS) for operation in STRIPS.values())

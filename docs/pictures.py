@@ -9,8 +9,9 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from imgproc.image.operations import OPERATIONS, Image, parse_parameters  # noqa: E402
-from imgproc.image.samples import KINDS, draw, sample_name  # noqa: E402
+from imgproc.intake.samples import KINDS, draw, sample_name  # noqa: E402
+from imgproc.operations import OPERATIONS, parse_parameters  # noqa: E402
+from imgproc.operations.contract import Image  # noqa: E402
 
 OUT = PROJECT / "static" / "img"
 THUMB, BANNER = (288, 192), (480, 176)

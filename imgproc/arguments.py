@@ -7,9 +7,9 @@ from pathlib import Path
 
 from imgproc import __version__
 from imgproc.backends import TECHNIQUES
-from imgproc.image.codecs import FORMATS
-from imgproc.image.operations import OPERATIONS, PARAMETERS
-from imgproc.image.transport import TRANSFERS
+from imgproc.backends.sharing.transport import TRANSFERS
+from imgproc.operations import OPERATIONS, PARAMETERS
+from imgproc.pixels.codecs import FORMATS
 from imgproc.runs.options import scale_counts, scale_threads, start_methods
 from imgproc.runs.splitting import SPLITS
 

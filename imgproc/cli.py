@@ -22,14 +22,15 @@ from imgproc.arguments import parser
 from imgproc.backends import TECHNIQUES, technique
 from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
-from imgproc.image.codecs import parse_format
-from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
-from imgproc.image.samples import draw_many
-from imgproc.image.task import write_whole
-from imgproc.image.vetting import Vetter
-from imgproc.leftovers import own_folder
+from imgproc.files import own_folder, write_whole
+from imgproc.intake.paths import find_images
+from imgproc.intake.samples import draw_many
+from imgproc.intake.vetting import Vetter
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
+from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
+from imgproc.pixels.codecs import parse_format
+from imgproc.report.text import comparison, scale_table, summary
 from imgproc.runs.execute import process
 from imgproc.runs.options import (
     MOST_IN_CHUNK,
@@ -40,11 +41,9 @@ from imgproc.runs.options import (
     scale_counts,
 )
 from imgproc.runs.passes import Places
-from imgproc.runs.paths import find_images
 from imgproc.runs.record import ImageRecord, Mode, Record, RunSettings
 from imgproc.runs.splitting import parse_split
 from imgproc.runs.verify import verify
-from imgproc.runs.words import comparison, scale_table, summary
 from imgproc.settings import PROJECT, Settings
 from imgproc.terminal import Bar, quiet_libraries
 

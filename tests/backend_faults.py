@@ -11,12 +11,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from imgproc.backends import board, dask_worker
-from imgproc.backends.board import begin_work
+from imgproc.backends import worker_loop as board
+from imgproc.backends.dask import worker as dask_worker
+from imgproc.backends.sharing.transport import image_task
+from imgproc.backends.task import Task
+from imgproc.backends.worker_loop import begin_work
 from imgproc.errors import UserError
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.task import ImageJob, Task, inner_threads, pin_threads
-from imgproc.image.transport import image_task
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.inner_threads import inner_threads, pin_threads
+from imgproc.pixels.job import ImageJob
 from tests.backend_kinds import kind
 
 
@@ -62,7 +65,7 @@ def pin_one_thread(wanted):
 
 
 def rank_with_one_thread(socket):
-    from imgproc.backends.mpi.rank import main  # loads MPI
+    from imgproc.backends.mpi.rank import main
 
     main(socket, 1)
 

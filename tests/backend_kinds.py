@@ -13,7 +13,7 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Availability, Backend
-from imgproc.backends.gpu_pipeline import GpuPipeline
+from imgproc.backends.gpu.pipeline import GpuPipeline
 
 SHIM = "gpu-shim"
 _FOLDER = Path(__file__).parent / "kernels"

@@ -20,9 +20,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
-from imgproc.image.operations import OPERATIONS, PARAMETERS
 from imgproc.measure.environment import environment
 from imgproc.measure.results import Progress, Round, SpanRecord, TechniqueMeasurement
+from imgproc.operations import OPERATIONS, PARAMETERS
 from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
 from imgproc.runs.store import Store
 from imgproc.settings import Settings

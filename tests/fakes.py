@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 from imgproc.backends.base import DEFAULTS, Backend, BackendError, Capabilities
-from imgproc.backends.multiprocessing_pool import MultiprocessingPool
-from imgproc.backends.sequential import Sequential
-from imgproc.image.task import ImageJob, Span, TaskResult, Worker
+from imgproc.backends.pools.multiprocessing_pool import MultiprocessingPool
+from imgproc.backends.pools.sequential import Sequential
+from imgproc.backends.task import TaskResult, Worker
+from imgproc.pixels.job import ImageJob
+from imgproc.pixels.stopwatch import Span
 
 
 class Clock:

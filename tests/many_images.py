@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.samples import draw_many
-from imgproc.image.task import ImageJob, Stopwatch, process_image
+from imgproc.intake.samples import draw_many
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.job import ImageJob, process_image
+from imgproc.pixels.stopwatch import Stopwatch
 
 
 def many_images(folder: Path, count: int, side: int) -> list[ImageJob]:

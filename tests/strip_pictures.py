@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from imgproc.image.strips import STRIPS, Rows, cut
+from imgproc.operations.strips import STRIPS, Rows, cut
 
 Generator = np.random.Generator
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from imgproc.backends import Technique
-from imgproc.image.plan import whole
-from imgproc.image.task import Task
+from imgproc.backends.plan import whole
+from imgproc.backends.task import Task
 from imgproc.measure.alarms import Alarm, alarms, drift, spread
 from imgproc.measure.derive import derive
 from imgproc.measure.environment import environment, usable_cores
@@ -206,7 +206,7 @@ def smooth(widely, stopwatch):
 
 def rounds_of(payload):
     """A sequential technique that is measured on real work."""
-    technique = Technique("sequential", "Sequential", "imgproc.backends.sequential:Sequential", "", "", "", "")
+    technique = Technique("sequential", "Sequential", "imgproc.backends.pools.sequential:Sequential", "", "", "", "")
     contender = Contender(technique, 1, deadline=60)
     contender.start()
     work = [Task(index, smooth, payload) for index in range(3)]

@@ -15,16 +15,20 @@ import numpy as np
 import psutil
 import pytest
 
-from imgproc.backends import TECHNIQUES, dask_crew, futures, processes, threads
+from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Backend, BackendError, Options
-from imgproc.backends.joblib_loky import JoblibLoky
+from imgproc.backends.dask import workers as dask_crew
+from imgproc.backends.gpu.on_device import process_image_on_device
 from imgproc.backends.mpi import launch
-from imgproc.backends.multiprocessing_pool import MultiprocessingPool
-from imgproc.backends.watcher import kill
-from imgproc.image.codecs import decode
-from imgproc.image.on_device import process_image_on_device
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.task import ImageJob, Task, pixels_sha256, process_image
+from imgproc.backends.pools import futures, processes, threads
+from imgproc.backends.pools.joblib_loky import JoblibLoky
+from imgproc.backends.pools.multiprocessing_pool import MultiprocessingPool
+from imgproc.backends.pools.watcher import kill
+from imgproc.backends.task import Task
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import decode
+from imgproc.pixels.job import ImageJob, process_image
+from imgproc.pixels.proof import pixels_sha256
 from tests import backend_faults as faults
 from tests.backend_kinds import INLINE, KILLABLE, NAMES, ON_GPU, PROCESSES, THREADED, each, kind
 

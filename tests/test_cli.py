@@ -15,9 +15,9 @@ from scale_runs import scale_run
 
 from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
-from imgproc.image.codecs import decode, encode
-from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_parameters
-from imgproc.runs.paths import find_images
+from imgproc.intake.paths import find_images
+from imgproc.operations import OPERATIONS, PARAMETERS, parse_parameters
+from imgproc.pixels.codecs import decode, encode
 from tests.backend_kinds import AVAILABLE, each
 
 PROJECT = Path(__file__).resolve().parent.parent

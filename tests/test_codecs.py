@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from imgproc.errors import UserError
-from imgproc.image import codecs
+from imgproc.pixels import codecs
 
 SIDES = st.integers(1, 70)
 

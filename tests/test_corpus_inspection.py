@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from imgproc.image.codecs import decode
-from imgproc.runs.intake import vet
+from imgproc.pixels.codecs import decode
 from imgproc.runs.record import ImageRecord
+from imgproc.runs.uploads import vet
 from imgproc.settings import Settings
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"

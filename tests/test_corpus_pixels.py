@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from imgproc.backends import TECHNIQUES
-from imgproc.image.codecs import decode
-from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import decode
 from imgproc.runs.execute import process
-from imgproc.runs.intake import vet
 from imgproc.runs.passes import Places
 from imgproc.runs.record import Record, RunSettings
+from imgproc.runs.uploads import vet
 from imgproc.settings import Settings
 from tests.backend_kinds import each
 

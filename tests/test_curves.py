@@ -13,9 +13,9 @@ from imgproc.measure.curves import Scaling, strong_curve, versus
 from imgproc.measure.derive import derive_weak
 from imgproc.measure.results import Round
 from imgproc.measure.scaling import amdahl, gustafson, karp_flatt, usl
-from imgproc.runs import findings
-from imgproc.runs.laws import laws
-from imgproc.runs.units import NBSP
+from imgproc.numbers import NBSP
+from imgproc.report import findings
+from imgproc.report.laws import laws
 
 
 def law(found, name):

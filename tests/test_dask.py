@@ -16,12 +16,15 @@ import numpy as np
 import psutil
 import pytest
 
-from imgproc.backends import TECHNIQUES, dask_crew
+from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import BackendError, Options
-from imgproc.backends.dask_cluster import DaskCluster
-from imgproc.image.codecs import encode
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.task import ImageJob, Stopwatch, Task, process_image
+from imgproc.backends.dask import workers as dask_crew
+from imgproc.backends.dask.cluster import DaskCluster
+from imgproc.backends.task import Task
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import encode
+from imgproc.pixels.job import ImageJob, process_image
+from imgproc.pixels.stopwatch import Stopwatch
 from tests import backend_faults as faults
 from tests import dask_faults
 from tests.many_images import assert_done, many_images
@@ -109,7 +112,7 @@ def test_a_closed_cluster_leaves_no_process_and_no_folder(tmp_path, monkeypatch)
 
 
 def test_a_worker_that_dask_does_without_is_made_anew(local, monkeypatch):
-    monkeypatch.setattr("imgproc.backends.dask_cluster.RENEW_SECONDS", 2.0)
+    monkeypatch.setattr("imgproc.backends.dask.cluster.RENEW_SECONDS", 2.0)
     cluster = local._crew.cluster
     cluster.sync(cluster.workers[0].close)
     begin = time.perf_counter()
@@ -324,7 +327,7 @@ def test_a_worker_with_several_threads_does_one_thing_at_a_time(remote):
 
 @unix
 def test_fewer_workers_than_were_asked_for_are_said(cluster, monkeypatch):
-    monkeypatch.setattr("imgproc.backends.dask_cluster.MORE_SECONDS", 0.5)
+    monkeypatch.setattr("imgproc.backends.dask.cluster.MORE_SECONDS", 0.5)
     cluster.worker("a")
     with closing(DaskCluster(5, Options(cv2_threads=2))) as backend:
         backend.start()
@@ -345,7 +348,7 @@ def test_no_more_workers_are_used_than_were_asked_for(cluster):
 
 @unix
 def test_without_workers_it_does_not_start(cluster, monkeypatch):
-    monkeypatch.setattr("imgproc.backends.dask_cluster.START_SECONDS", 0.5)
+    monkeypatch.setattr("imgproc.backends.dask.cluster.START_SECONDS", 0.5)
     with pytest.raises(BackendError, match="no Dask worker ready"):
         DaskCluster(2).start()
 

@@ -6,12 +6,13 @@ from contextlib import closing
 
 import pytest
 
-from imgproc.backends import dispatch
+from imgproc.backends import dispatcher as dispatch
 from imgproc.backends.base import BackendError
-from imgproc.backends.board import Entry, Item, Parcel
-from imgproc.backends.desk import Desk
-from imgproc.backends.dispatch import AHEAD, Dispatcher
-from imgproc.image.task import Span, Task, TaskResult
+from imgproc.backends.dispatcher import AHEAD, Dispatcher
+from imgproc.backends.envelopes import Desk
+from imgproc.backends.task import Task, TaskResult
+from imgproc.backends.worker_loop import Entry, Item, Parcel
+from imgproc.pixels.stopwatch import Span
 
 DEADLINE = 10.0
 

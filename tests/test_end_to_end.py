@@ -21,8 +21,8 @@ import pytest
 from conftest import browsing, jpeg
 
 from imgproc.backends import TECHNIQUES
-from imgproc.image.codecs import decode
-from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import decode
 from tests.backend_kinds import AVAILABLE, each
 
 PROJECT = Path(__file__).resolve().parent.parent

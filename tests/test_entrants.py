@@ -4,9 +4,9 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.runs import entrants as module
-from imgproc.runs.entrants import entrants
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.runs import contenders as module
+from imgproc.runs.contenders import entrants
 from imgproc.runs.record import Record, RunSettings
 from tests.backend_kinds import AVAILABLE
 

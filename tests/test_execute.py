@@ -12,8 +12,8 @@ import pytest
 from imgproc.backends import TECHNIQUES, Technique
 from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
-from imgproc.image.codecs import decode, encode
-from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import decode, encode
 from imgproc.runs.execute import process
 from imgproc.runs.passes import Places
 from imgproc.runs.progress import Cancelled

@@ -21,10 +21,10 @@ from figure_records import BARS, CASES, GONE, SEVEN, SHARES, TWO, fabricated, sc
 
 from imgproc.errors import UserError
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.runs.figures import CHARTS, drawing, figure, figures, kept, rounds, speedup, stages
-from imgproc.runs.figures.bars import Places
-from imgproc.runs.figures.charts import measured as shown_of
-from imgproc.runs.figures.charts import ticks
+from imgproc.report.charts import CHARTS, drawing, figure, figures, kept, rounds, speedup, stages
+from imgproc.report.charts.bars import Places
+from imgproc.report.charts.charts import measured as shown_of
+from imgproc.report.charts.charts import ticks
 from imgproc.runs.record import Record
 
 NAMES = ["speedup", "rounds", "stages"]
@@ -89,7 +89,7 @@ def test_png_has_twice_the_pixels_and_is_drawn_on_the_ground_of_its_theme(name, 
 
 AGAIN = """
 import hashlib, json, sys
-from imgproc.runs.figures import figure, figures
+from imgproc.report.charts import figure, figures
 from imgproc.runs.record import Record
 r = Record.from_dict(json.load(sys.stdin))
 made = {f.name + "." + t: figure(r, f.name, t) for f in figures(r) for t in ("svg", "png")}
@@ -239,7 +239,7 @@ def test_a_matplotlibrc_of_the_machine_changes_nothing(tmp_path):
         "font.size: 30\nsvg.fonttype: path\naxes.facecolor: red\ntext.usetex: True\n"
     )
     code = (
-        "import json, sys; from imgproc.runs.figures import figure; from imgproc.runs.record import Record;"
+        "import json, sys; from imgproc.report.charts import figure; from imgproc.runs.record import Record;"
         "r = Record.from_dict(json.load(sys.stdin)); sys.stdout.buffer.write(figure(r, 'speedup'))"
     )
     root = Path(__file__).resolve().parents[1]

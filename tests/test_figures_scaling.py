@@ -11,9 +11,9 @@ from figure_records import BARS, CASES, SCALES, SEVEN, fabricated, measured
 
 from imgproc.measure.breakdown import PARTS
 from imgproc.measure.derive import derive
-from imgproc.runs.figures import CHARTS, drawing, figures
-from imgproc.runs.figures.grid import contrast, readable
-from imgproc.runs.figures.waterfall import change
+from imgproc.report.charts import CHARTS, drawing, figures
+from imgproc.report.charts.grid import contrast, readable
+from imgproc.report.charts.waterfall import change
 
 TWO, EIGHT, MANY = (SCALES[name] for name in ("two cores", "eight cores", "many cores"))
 NB = "\u00a0"

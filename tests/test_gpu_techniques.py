@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from imgproc.backends import TECHNIQUES, Technique, nvidia
+from imgproc.backends import TECHNIQUES, Technique
 from imgproc.backends.base import BackendError
-from imgproc.backends.gpu_pipeline import GpuPipeline
-from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.backends.gpu import nvidia
+from imgproc.backends.gpu.pipeline import GpuPipeline
 from imgproc.measure.results import TechniqueMeasurement
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.report import breakdown as why
+from imgproc.report.text import comparison
 from imgproc.runs.execute import process
 from imgproc.runs.passes import Places
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.verify import verify
-from imgproc.runs.words import comparison
 from imgproc.settings import Settings
-from imgproc.web import why
 from tests.backend_kinds import SHIM, GpuShim
 from tests.conftest import jpeg
 
@@ -134,7 +135,7 @@ def test_a_gpu_that_fails_at_the_start_is_said(monkeypatch, tmp_path):
 
 @compiler
 def test_too_slow_a_start_is_said_and_leaves_no_process(monkeypatch):
-    monkeypatch.setattr("imgproc.backends.gpu_pipeline.START_SECONDS", 0.01)
+    monkeypatch.setattr("imgproc.backends.gpu.pipeline.START_SECONDS", 0.01)
     backend = GpuShim(2)
     with pytest.raises(BackendError, match=r"it was not ready within 0\.01 seconds"):
         backend.start()
@@ -145,7 +146,7 @@ def test_too_slow_a_start_is_said_and_leaves_no_process(monkeypatch):
 def test_the_callers_process_loads_no_gpu_library(tmp_path):
     code = (
         "import sys; from tests.backend_kinds import GpuShim; from tests import backend_faults as faults;"
-        "from imgproc.image.task import Task\n"
+        "from imgproc.backends.task import Task\n"
         "if __name__ == '__main__':\n"
         "    backend = GpuShim(2)\n"
         "    found = [result.value for result in backend.run([Task(0, faults.double, 4)], deadline=60)]\n"

@@ -24,10 +24,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from imgproc.image.codecs import decode
-from imgproc.image.filetypes import ACCEPTED, accepted_type, refusal
-from imgproc.image.headers import MAX_SCANS, header_size, scans
-from imgproc.image.inspection import Inspection, Inspector
+from imgproc.intake.filetypes import ACCEPTED, accepted_type, refusal
+from imgproc.intake.headers import MAX_SCANS, header_size, scans
+from imgproc.intake.inspection import Inspection, Inspector
+from imgproc.pixels.codecs import decode
 
 Children = Callable[[], list[psutil.Process]]
 
@@ -78,7 +78,7 @@ def children() -> Callable[[], list[psutil.Process]]:
         found = []
         for process in psutil.Process().children():
             with suppress(psutil.Error):  # it is just ending
-                if "imgproc.image.vetting" in process.cmdline():
+                if "imgproc.intake.vetting" in process.cmdline():
                     found.append(process)
         return found
 
@@ -488,7 +488,7 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path, children: Chil
     os.mkfifo(tmp_path / "hang")
     (tmp_path / "good").write_bytes(encoded("PNG"))
     program = (
-        "import sys, threading; from pathlib import Path; from imgproc.image.inspection import Inspector\n"
+        "import sys, threading; from pathlib import Path; from imgproc.intake.inspection import Inspector\n"
         f"i = Inspector({LIMIT}, {SIDE}, 600, processes=2); folder = Path(sys.argv[1])\n"
         "threading.Thread(target=i.inspect, args=(folder / 'hang',)).start()\n"
         "i.inspect(folder / 'good'); print('ready', flush=True)"

@@ -18,7 +18,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.formparser import FormDataParser
 
 from imgproc.errors import UserError
-from imgproc.runs.intake import PartStream, stream_factory, vet
+from imgproc.runs.uploads import PartStream, stream_factory, vet
 from imgproc.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -191,7 +191,7 @@ from pathlib import Path
 import psutil
 sys.path.insert(0, "tests")
 from werkzeug.formparser import FormDataParser
-from imgproc.runs.intake import stream_factory
+from imgproc.runs.uploads import stream_factory
 from test_intake import form, parse
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 body = form([(f"{n}.png", b"%d" % n * 200_000 if n % 100 == 0 else b"%d" % n) for n in range(1100)])

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from imgproc import leftovers
-from imgproc.backends.board import Board
-from imgproc.leftovers import own_folder, owned, sweep
+from imgproc import files as leftovers
+from imgproc.backends.worker_loop import Board
+from imgproc.files import own_folder, owned, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-FOLDER = "from imgproc.leftovers import own_folder as f; w = f(Path(sys.argv[1]), 'kind'); made = w.__enter__()"
-BOARD = "from imgproc.backends.board import Board; b = Board(); made = b.folder"
+FOLDER = "from imgproc.files import own_folder as f; w = f(Path(sys.argv[1]), 'kind'); made = w.__enter__()"
+BOARD = "from imgproc.backends.worker_loop import Board; b = Board(); made = b.folder"
 
 
 def begin(make, folder):

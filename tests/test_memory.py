@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from imgproc.image import shared
+from imgproc.backends.sharing import memory as shared
 from imgproc.measure import memory
 from imgproc.measure.memory import PeakMemory, full, own_tree, resident, started_since
 

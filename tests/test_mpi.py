@@ -17,7 +17,8 @@ from imgproc.backends.mpi import backend as backend_module
 from imgproc.backends.mpi import launch
 from imgproc.backends.mpi.backend import Mpi
 from imgproc.backends.mpi.protocol import Exchange, ahead
-from imgproc.image.task import Task, process_image
+from imgproc.backends.task import Task
+from imgproc.pixels.job import process_image
 from tests import backend_faults as faults
 from tests.many_images import assert_done, many_images
 
@@ -74,7 +75,7 @@ def test_rests_are_short_while_a_message_is_under_way():
     program = (
         "import mpi4py\n"
         "mpi4py.rc.initialize = False\n"
-        "from imgproc.backends.mpi.mail import LONGEST, SHORTEST, UNDER_WAY, Pause\n"
+        "from imgproc.backends.mpi.messages import LONGEST, SHORTEST, UNDER_WAY, Pause\n"
         "pause, rests = Pause(), []\n"
         "pause.wake.wait = rests.append\n"
         "for moving in [False] * 20 + [True] * 3 + [False] * 20:\n"
@@ -94,7 +95,7 @@ def test_the_caller_never_loads_mpi():
     program = (
         "import sys\n"
         "from imgproc.backends.mpi.backend import Mpi\n"
-        "from imgproc.image.task import Task\n"
+        "from imgproc.backends.task import Task\n"
         "from tests.backend_faults import double\n"
         "mpi = Mpi(2)\n"
         "mpi.start()\n"
@@ -247,7 +248,7 @@ def test_what_mpi_gave_up_is_neither_sent_nor_received():
     """A failed request would be called done if it were tested again. In a process of its own, as it loads MPI."""
     program = """
 from mpi4py import MPI
-from imgproc.backends.mpi.mail import Mail
+from imgproc.backends.mpi.messages import Mail
 from imgproc.backends.mpi.protocol import Kind, Message
 
 class Request:

@@ -14,10 +14,11 @@ import pytest
 
 from imgproc.backends.mpi.backend import Mpi
 from imgproc.backends.mpi.launch import mpiexec
-from imgproc.image.codecs import encode
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.samples import draw_many
-from imgproc.image.task import ImageJob, Stopwatch, process_image
+from imgproc.intake.samples import draw_many
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import encode
+from imgproc.pixels.job import ImageJob, process_image
+from imgproc.pixels.stopwatch import Stopwatch
 from imgproc.runs.record import Record
 from imgproc.runs.verify import verify
 

@@ -10,14 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imgproc.runs.naming import (
-    MAX_SHOWN,
-    MAX_STEM,
-    MAX_STEM_BYTES,
-    OutputNames,
-    display_name,
-    output_stem,
-)
+from imgproc.intake.naming import MAX_SHOWN, MAX_STEM, MAX_STEM_BYTES, OutputNames, display_name, output_stem
 
 OPERATIONS = ("canny", "gaussian", "equalize")
 RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgproc.errors import UserError
-from imgproc.image.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
+from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
 
 DEFAULTS = parse_parameters({})
 

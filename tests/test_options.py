@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgproc.backends import TECHNIQUES
+from imgproc.backends.sharing.transport import TRANSFERS
 from imgproc.errors import UserError
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.transport import TRANSFERS
+from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.runs import options
 from imgproc.runs.options import (
     check_options,

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from imgproc.image import codecs, png
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.samples import draw
-from imgproc.image.strips import Rows, cut
+from imgproc.intake.samples import draw
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.strips import Rows, cut
+from imgproc.pixels import codecs, png
 
 
 def in_pieces(image, pieces, *, bilevel=False, run=map) -> bytes:

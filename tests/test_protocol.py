@@ -5,8 +5,8 @@ from fakes import Clock
 
 from imgproc.backends import Technique
 from imgproc.backends.base import BackendError
-from imgproc.image.plan import whole
-from imgproc.image.task import Task
+from imgproc.backends.plan import whole
+from imgproc.backends.task import Task
 from imgproc.measure import protocol
 from imgproc.measure.derive import break_even
 from imgproc.measure.protocol import Contender, conclude, interleave

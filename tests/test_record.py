@@ -7,11 +7,11 @@ import pytest
 from scale_runs import fail, scale_run
 
 from imgproc.errors import UserError
-from imgproc.image.operations import parse_parameters
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
+from imgproc.operations import parse_parameters
+from imgproc.report.text import comparison, scale_table, summary
 from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
 from imgproc.runs.verify import verify
-from imgproc.runs.words import comparison, scale_table, summary
 
 
 @pytest.fixture

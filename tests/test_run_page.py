@@ -12,10 +12,12 @@ from flask.testing import FlaskClient
 from imgproc.measure.alarms import Alarm
 from imgproc.measure.breakdown import PARTS
 from imgproc.measure.results import Progress, Round, TechniqueMeasurement
+from imgproc.report import alarms as doubts
+from imgproc.report import breakdown as why
+from imgproc.report import conditions, grid
 from imgproc.runs.record import Record
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
-from imgproc.web import conditions, doubts, grid, why
 
 HTML = {"Accept": "text/html"}
 NBSP = "\u00a0"

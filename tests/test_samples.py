@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from imgproc.errors import UserError
-from imgproc.image.samples import (
+from imgproc.intake.samples import (
     KINDS,
     MAX_MEGAPIXELS,
     MIN_MEGAPIXELS,
@@ -142,7 +142,7 @@ def test_a_killed_worker_is_said_in_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from imgproc.image.samples import draw_many\n"
+        "from pathlib import Path; from imgproc.intake.samples import draw_many\n"
         "for path in draw_many(Path('out'), 40, 6.0, 0, 2): print(path, flush=True)"
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -17,7 +17,7 @@ from benchmarks import cluster_costs, simulate_cluster
 from benchmarks.cluster_model import IN_FLIGHT, LEAST_IMAGES, Cluster, Costs, Job, Link, predict
 from benchmarks.cluster_simulation import Shared, draw_sizes, simulate, simulate_many
 from imgproc.backends.mpi.backend import Mpi
-from imgproc.image.samples import draw_many
+from imgproc.intake.samples import draw_many
 from tests.cluster.hosts import why_not
 
 PROJECT = Path(__file__).resolve().parents[1]

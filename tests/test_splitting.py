@@ -19,13 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgproc.backends import TECHNIQUES
+from imgproc.backends.plan import after_another, flat, numbered, together, whole
+from imgproc.backends.strips.split import split_image
+from imgproc.backends.task import Task, TaskResult
 from imgproc.errors import UserError
-from imgproc.image.codecs import decode, encode
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.plan import after_another, flat, numbered, together, whole
-from imgproc.image.split import split_image
-from imgproc.image.task import ImageJob, Task, TaskResult
 from imgproc.measure.protocol import Contender
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.job import ImageJob
 from imgproc.runs.record import ImageRecord
 from imgproc.runs.splitting import GAIN, OVERHEAD, SERIAL, groups_of, images_to_split, makespan, parse_split, strips_of
 

@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strip_pictures import PICTURES, parameters
 
+from imgproc.backends.plan import flat, numbered, together
+from imgproc.backends.sharing.buffers import Local
+from imgproc.backends.strips.split import split_image
+from imgproc.backends.task import run_task
 from imgproc.cli import main
-from imgproc.image.canvas import Local
-from imgproc.image.codecs import decode, encode
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.plan import flat, numbered, together
-from imgproc.image.split import split_image
-from imgproc.image.strips import STRIPS
-from imgproc.image.task import ImageJob, Stopwatch, run_task
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.strips import STRIPS
+from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.job import ImageJob
+from imgproc.pixels.stopwatch import Stopwatch
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strip_pictures import PICTURES, Case, case, noise, parameters, picture, snake, soft, some_strips
 
-from imgproc.image import strips
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.samples import draw
-from imgproc.image.strips import STRIPS, Rows, cut, edges, filters, undecided
+from imgproc.intake.samples import draw
+from imgproc.operations import OPERATIONS, filters, parse_parameters, strips
+from imgproc.operations.canny import strips as edges
+from imgproc.operations.canny import undecided
+from imgproc.operations.strips import STRIPS, Rows, cut
 
 DEFAULTS = parse_parameters({})
 

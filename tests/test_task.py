@@ -10,12 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
+from imgproc.backends import task as tasks
+from imgproc.backends.task import Task, run_task
 from imgproc.errors import UserError
-from imgproc.image import task as tasks
-from imgproc.image.codecs import decode, encode
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.previews import PREVIEW_SIDE, CheckJob, check_outputs
-from imgproc.image.task import ImageJob, Stopwatch, Task, pixels_sha256, process_image, run_task, write_whole
+from imgproc.files import write_whole
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.job import ImageJob, process_image
+from imgproc.pixels.previews import PREVIEW_SIDE, CheckJob, check_outputs
+from imgproc.pixels.proof import pixels_sha256
+from imgproc.pixels.stopwatch import Stopwatch
 
 
 def work(error, stopwatch):

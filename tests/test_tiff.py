@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from imgproc.backends import TECHNIQUES
+from imgproc.backends.plan import flat, together
+from imgproc.backends.strips.split import split_image
 from imgproc.errors import UserError
-from imgproc.image import tiff
-from imgproc.image.codecs import decode
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.plan import flat, together
-from imgproc.image.split import split_image
-from imgproc.image.task import ImageJob
 from imgproc.measure.protocol import Contender
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels import tiff
+from imgproc.pixels.codecs import decode
+from imgproc.pixels.job import ImageJob
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.splitting import explain
 

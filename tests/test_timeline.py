@@ -9,10 +9,10 @@ from conftest import MakeRun
 from flask.testing import FlaskClient
 
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
+from imgproc.report import timeline as module
+from imgproc.report.timeline import Timeline, slug, timeline
 from imgproc.runs.record import Record
 from imgproc.settings import Settings
-from imgproc.web import timeline as module
-from imgproc.web.timeline import Timeline, slug, timeline
 
 HTML = {"Accept": "text/html"}
 

@@ -20,11 +20,14 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Options
-from imgproc.image import canvas, shared
-from imgproc.image.codecs import FORMATS, encode
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.task import ImageJob, Stopwatch, Task, process_image, run_task
-from imgproc.image.transport import TRANSFERS, image_task
+from imgproc.backends.sharing import buffers as canvas
+from imgproc.backends.sharing import memory as shared
+from imgproc.backends.sharing.transport import TRANSFERS, image_task
+from imgproc.backends.task import Task, run_task
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import FORMATS, encode
+from imgproc.pixels.job import ImageJob, process_image
+from imgproc.pixels.stopwatch import Stopwatch
 from tests.backend_kinds import INLINE, THREADED, kind
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,15 +23,18 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-import imgproc.image.operations as operations
+import imgproc.operations as operations
 from app import create_app
 from imgproc.backends import TECHNIQUES, Technique
 from imgproc.errors import UserError
-from imgproc.image.operations import OPERATIONS, PARAMETERS, Operation, Parameter
+from imgproc.operations import OPERATIONS, PARAMETERS
+from imgproc.operations.contract import Operation
+from imgproc.parameters import Parameter
 from imgproc.runs.record import Record
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
-from imgproc.web import answers, guard
+from imgproc.web import errors as answers
+from imgproc.web import security as guard
 
 HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
 PAGES = ("/", "/runs", "/techniques")
@@ -248,7 +251,7 @@ def test_many_small_files_in_one_post(client: FlaskClient, settings: Settings, m
         seen.extend(files)
         raise UserError("Enough seen.", code="refused_image")
 
-    monkeypatch.setattr("imgproc.runs.intake.vet", vet)
+    monkeypatch.setattr("imgproc.runs.uploads.vet", vet)
     parts = b"".join(
         b'--xx\r\nContent-Disposition: form-data; name="images"; filename="%d.jpg"\r\n\r\n%d\r\n' % (n, n)
         for n in range(1000)

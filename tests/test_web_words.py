@@ -15,8 +15,10 @@ from scale_runs import conclude, fail, scale_run
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.curves import Scaling
 from imgproc.measure.results import Progress, Round, TechniqueMeasurement
+from imgproc.report import formats, pictures, scaling
+from imgproc.report import sentences as words
 from imgproc.runs.record import Record, RunSettings
-from imgproc.web import formats, pages, pictures, scaling, words
+from imgproc.web import pages
 
 
 @pytest.mark.parametrize(

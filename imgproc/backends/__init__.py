@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 
-from imgproc.backends import nvidia
 from imgproc.backends.base import Availability, Backend
+from imgproc.backends.gpu import nvidia
 from imgproc.errors import UserError
 
 
@@ -55,7 +55,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "sequential",
             "Sequential",
-            "imgproc.backends.sequential:Sequential",
+            "imgproc.backends.pools.sequential:Sequential",
             "",
             "One process, one thread, the same fast codecs. The baseline of every speedup.",
             "For one small image: nothing to start.",
@@ -64,7 +64,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "opencv",
             "OpenCV’s own threads",
-            "imgproc.backends.opencv_threads:OpenCVThreads",
+            "imgproc.backends.pools.opencv_threads:OpenCVThreads",
             "",
             "One Python thread; OpenCV splits each operation over its own threads.",
             "For one very large image with long operations.",
@@ -74,7 +74,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "multiprocessing",
             "Process pool",
-            "imgproc.backends.multiprocessing_pool:MultiprocessingPool",
+            "imgproc.backends.pools.multiprocessing_pool:MultiprocessingPool",
             "",
             "A Pool of processes. Workers get file names and write their own results.",
             "When an operation holds the GIL, and when one bad image must not take the others along.",
@@ -83,7 +83,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "threading",
             "Threads",
-            "imgproc.backends.threads:Threads",
+            "imgproc.backends.pools.threads:Threads",
             "",
             "Threads of one process, each taking the next image as soon as it is free.",
             "Almost always here: nothing is copied, start-up takes no time, memory is shared.",
@@ -92,7 +92,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "futures-threads",
             "Futures, threads",
-            "imgproc.backends.futures:FuturesThreads",
+            "imgproc.backends.pools.futures:FuturesThreads",
             "",
             "concurrent.futures.ThreadPoolExecutor, Python’s modern interface to threads.",
             "The same cases as threads; the shortest code to write yourself.",
@@ -101,7 +101,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "futures-processes",
             "Futures, processes",
-            "imgproc.backends.futures:FuturesProcesses",
+            "imgproc.backends.pools.futures:FuturesProcesses",
             "",
             "concurrent.futures.ProcessPoolExecutor, processes behind the same interface as its threads.",
             "The same cases as the process pool; a dead worker is noticed at once.",
@@ -110,7 +110,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "joblib",
             "joblib",
-            "imgproc.backends.joblib_loky:JoblibLoky",
+            "imgproc.backends.pools.joblib_loky:JoblibLoky",
             "pip install joblib",
             "joblib with its loky processes, the usual choice in scientific Python.",
             "When your program uses joblib already.",
@@ -129,7 +129,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "dask",
             "Dask",
-            "imgproc.backends.dask_cluster:DaskCluster",
+            "imgproc.backends.dask.cluster:DaskCluster",
             "pip install distributed",
             "Dask’s scheduler with worker processes: on this machine, or those of a cluster (DASK_SCHEDULER).",
             "When one machine is too small, or you have a Dask cluster already.",
@@ -138,7 +138,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "numba",
             "CUDA with Numba",
-            "imgproc.backends.numba_cuda:NumbaCuda",
+            "imgproc.backends.gpu.numba_cuda:NumbaCuda",
             nvidia.INSTALL,
             "Operations on an NVIDIA GPU by kernels in Python, which Numba compiles; threads decode and encode.",
             "When operations are long and decoding and encoding are not.",
@@ -148,7 +148,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "cupy",
             "CUDA with CuPy",
-            "imgproc.backends.cupy_cuda:CupyCuda",
+            "imgproc.backends.gpu.cupy_cuda:CupyCuda",
             nvidia.INSTALL,
             "Operations on an NVIDIA GPU by kernels in CUDA C, which CuPy launches; threads decode and encode.",
             "As CUDA with Numba, with less time for each launch.",
@@ -158,7 +158,7 @@ TECHNIQUES: dict[str, Technique] = {
         Technique(
             "pycuda",
             "CUDA with PyCUDA",
-            "imgproc.backends.pycuda_cuda:PycudaCuda",
+            "imgproc.backends.gpu.pycuda_cuda:PycudaCuda",
             nvidia.INSTALL_PYCUDA,
             "The kernels of CUDA with CuPy, launched by PyCUDA, which needs CUDA’s own compiler, nvcc.",
             "When your program uses PyCUDA already.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from imgproc.image.task import Task, TaskResult
+from imgproc.backends.task import Task, TaskResult
 
 
 @dataclass(frozen=True)

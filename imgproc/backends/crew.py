@@ -16,10 +16,11 @@ from itertools import islice
 from queue import SimpleQueue
 
 from imgproc.backends.base import DEFAULTS, Backend, BackendError, Options
-from imgproc.backends.board import Parcel
-from imgproc.backends.desk import Desk
-from imgproc.backends.watcher import Watch
-from imgproc.image.task import Task, TaskResult, one_opencv_thread
+from imgproc.backends.envelopes import Desk
+from imgproc.backends.pools.watcher import Watch
+from imgproc.backends.task import Task, TaskResult
+from imgproc.backends.worker_loop import Parcel
+from imgproc.pixels.inner_threads import one_opencv_thread
 
 LOG = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ import cv2
 import joblib
 import psutil
 
-from imgproc.backends.processes import ProcessBackend
-from imgproc.image.codecs import PNG_ENCODER
+from imgproc.backends.pools.processes import ProcessBackend
+from imgproc.pixels.codecs import PNG_ENCODER
 
 _PACKAGES = ("opencv-python-headless", "numpy", "isal", "joblib", "pillow", "scipy", "psutil", "flask")
 #: Where the system's files are; tests put a folder of their own in its place.

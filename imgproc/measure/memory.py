@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Self
 
 import psutil
 
-from imgproc.image import shared
+from imgproc.backends.sharing import memory as shared
 
 Kind = Literal["pss", "uss", "rss"]
 

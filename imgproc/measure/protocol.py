@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 
 from imgproc.backends import BASELINE, Technique
 from imgproc.backends.base import Backend, BackendError, Options
-from imgproc.image.plan import Plan, numbered
-from imgproc.image.task import HOST, Span, TaskResult
+from imgproc.backends.plan import Plan, numbered
+from imgproc.backends.task import HOST, TaskResult
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import derive, derive_weak, typical_spans
 from imgproc.measure.load import cpu_seconds
 from imgproc.measure.memory import PeakMemory, helpers, own_tree, started_since
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
+from imgproc.pixels.stopwatch import Span
 
 OnResult = Callable[[TaskResult], None]
 Clock = Callable[[], float]

@@ -12,7 +12,7 @@ from imgproc.errors import UserError
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment
 from imgproc.measure.protocol import Pass
-from imgproc.runs.entrants import entrants
+from imgproc.runs.contenders import entrants
 from imgproc.runs.passes import Passes, Places
 from imgproc.runs.progress import Cancelled, OnProgress, Tracker
 from imgproc.runs.record import ImageRecord, Record

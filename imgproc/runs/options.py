@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 from imgproc.backends import BASELINE, TECHNIQUES, technique
 from imgproc.backends.base import Capabilities
+from imgproc.backends.sharing.transport import PATHS, TRANSFERS
 from imgproc.errors import UserError
-from imgproc.image.transport import PATHS, TRANSFERS
 from imgproc.measure.environment import usable_cores
 from imgproc.runs.record import Mode, RunSettings
 

@@ -12,17 +12,19 @@ from pathlib import Path
 
 from imgproc.backends import AUTO, technique
 from imgproc.backends.base import Backend, BackendError
-from imgproc.image import operations_alone
-from imgproc.image.codecs import FORMATS
-from imgproc.image.operations_alone import Timing
-from imgproc.image.plan import Plan, after_another, flat, together, whole
-from imgproc.image.previews import CheckJob, check_outputs
-from imgproc.image.split import split_image
-from imgproc.image.task import ImageJob, Task, TaskResult, remove_parts
-from imgproc.image.transport import BYTES, PATHS, image_task
+from imgproc.backends.gpu import operations_alone
+from imgproc.backends.gpu.operations_alone import Timing
+from imgproc.backends.plan import Plan, after_another, flat, together, whole
+from imgproc.backends.sharing.transport import BYTES, PATHS, image_task
+from imgproc.backends.strips.split import split_image
+from imgproc.backends.task import Task, TaskResult
+from imgproc.files import remove_parts
+from imgproc.intake.naming import OutputNames
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
-from imgproc.runs.naming import OutputNames
+from imgproc.pixels.codecs import FORMATS
+from imgproc.pixels.job import ImageJob
+from imgproc.pixels.previews import CheckJob, check_outputs
 from imgproc.runs.progress import Cancelled, Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
 from imgproc.runs.splitting import groups_of, images_to_split, strips_of

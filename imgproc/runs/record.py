@@ -10,10 +10,10 @@ from typing import Any, Literal, TypeVar
 
 from imgproc.backends import BASELINE
 from imgproc.errors import UserError
-from imgproc.image.operations import Value
-from imgproc.image.task import write_whole
+from imgproc.files import write_whole
 from imgproc.measure.curves import Scaling
 from imgproc.measure.results import TechniqueMeasurement
+from imgproc.parameters import Value
 
 SCHEMA = 1
 

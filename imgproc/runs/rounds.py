@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from imgproc.backends import BASELINE
 from imgproc.backends.base import BackendError
-from imgproc.image.transport import TRANSFERS
+from imgproc.backends.sharing.transport import TRANSFERS
 from imgproc.measure.alarms import OF_THE_RUN, alarms
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.load import MachineLoad
 from imgproc.measure.protocol import Contender, Pass, conclude, interleave
 from imgproc.measure.statistics import LOOKS, enough
-from imgproc.runs.entrants import Entrants
+from imgproc.runs.contenders import Entrants
 from imgproc.runs.passes import Hashes, Passes, on_gpu
 from imgproc.runs.record import ImageRecord
 

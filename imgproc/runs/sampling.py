@@ -6,12 +6,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from imgproc.image.samples import draw_many
+from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.results import Progress
-from imgproc.runs.intake import vet
 from imgproc.runs.progress import Cancelled, OnProgress
 from imgproc.runs.record import Record
+from imgproc.runs.uploads import vet
 from imgproc.settings import Settings
 
 

@@ -9,9 +9,9 @@ from imgproc.backends import BASELINE
 from imgproc.errors import UserError
 from imgproc.measure.derive import typical_spans
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.runs.findings import listed
+from imgproc.numbers import counted, seconds
+from imgproc.report.findings import listed
 from imgproc.runs.record import ImageRecord, Record
-from imgproc.runs.units import counted, seconds
 
 #: What ``split`` may be, and what it means.
 SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}

@@ -15,7 +15,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from imgproc.errors import UserError
-from imgproc.runs.intake import PartStream, StreamFactory
+from imgproc.runs.uploads import PartStream, StreamFactory
 
 FILES_FIELD = "images"
 _CHUNK = 256 * 1024

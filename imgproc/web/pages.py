@@ -13,20 +13,24 @@ from werkzeug.datastructures import MultiDict
 
 from imgproc.backends import AUTO, AUTO_REASON, BASELINE, TECHNIQUES
 from imgproc.backends.base import Availability
+from imgproc.backends.sharing.transport import TRANSFERS
 from imgproc.errors import UserError
-from imgproc.image.codecs import FORMATS
-from imgproc.image.operations import OPERATIONS, PARAMETERS
-from imgproc.image.previews import PREVIEW_SIDE
-from imgproc.image.transport import TRANSFERS
 from imgproc.measure import environment
 from imgproc.measure.results import Progress, TechniqueMeasurement
+from imgproc.operations import OPERATIONS, PARAMETERS
+from imgproc.pixels.codecs import FORMATS
+from imgproc.pixels.previews import PREVIEW_SIDE
+from imgproc.report import alarms as doubts
+from imgproc.report import breakdown as why
+from imgproc.report import conditions, formats, grid, pictures, scaling, timeline
+from imgproc.report import sentences as words
+from imgproc.report.text import summary
 from imgproc.runs import options, splitting
 from imgproc.runs.record import FINAL_STATES, ImageRecord, Record
 from imgproc.runs.splitting import SPLITS
 from imgproc.runs.store import RunRow
-from imgproc.runs.words import summary
 from imgproc.settings import Settings
-from imgproc.web import asked, conditions, doubts, formats, grid, pictures, scaling, timeline, why, words
+from imgproc.web import form as asked
 
 PER_PAGE = 20
 #: Most pictures on the page of a run that is still going.

@@ -14,12 +14,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from imgproc.errors import UserError
 from imgproc.measure.environment import usable_cores
-from imgproc.runs import intake
+from imgproc.runs import uploads as intake
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
-from imgproc.web import answers, multipart
-from imgproc.web.asked import Fields, parse_run
+from imgproc.web import errors as answers
+from imgproc.web import multipart
+from imgproc.web.form import Fields, parse_run
 from imgproc.web.multipart import FILES_FIELD, Posted
 
 # One upload is vetted at a time, on all cores; more at once would only slow each other and what is measured down.

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from imgproc.backends import TECHNIQUES
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.samples import draw_many
-from imgproc.image.task import ImageJob, Stopwatch, process_image
+from imgproc.intake.samples import draw_many
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.job import ImageJob, process_image
+from imgproc.pixels.stopwatch import Stopwatch
 from tests.cluster.engines import (
     await_results,
     finished,

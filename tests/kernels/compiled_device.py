@@ -16,8 +16,8 @@ import numpy as np
 from numba import types
 from numba.core.extending import intrinsic
 
-from imgproc.image import kernels
-from imgproc.image.kernels.device import Array, Host, Kept, Sizes
+from imgproc.operations import cuda as kernels
+from imgproc.operations.cuda.device import Array, Host, Kept, Sizes
 
 SIZES = Sizes(copies=2, blur_words=4, edge_pixels=32, blur_rows=8, staged=2, edge_rows=6, threads=1, counting_threads=1)
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from imgproc.image import kernels
+from imgproc.operations import cuda as kernels
 
 SOURCE = Path(kernels.__file__).with_name("kernels.cu")
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from strip_pictures import GAIN, PICTURES, Generator, parameters
 
-from imgproc.image.kernels import programs
-from imgproc.image.kernels.device import Device
-from imgproc.image.operations import OPERATIONS
+from imgproc.operations import OPERATIONS
+from imgproc.operations.cuda import programs
+from imgproc.operations.cuda.device import Device
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 
 from kernel_cases import check  # noqa: E402
 
-from imgproc.image.kernels.device import Device, Sizes  # noqa: E402
+from imgproc.operations.cuda.device import Device, Sizes  # noqa: E402
 
 # The simulator makes a Python thread of each of the kernel's.
 FEW = Sizes(copies=2, blur_words=2, edge_pixels=32, blur_rows=8, staged=2, edge_rows=4, threads=3, counting_threads=2)
@@ -27,12 +27,12 @@ def simulated() -> Device:
     """In Numba's simulator; with small tiles, which are set before a kernel is used."""
     # Its threads wait for each other in a loop, and should not do so for long.
     sys.setswitchinterval(3e-4)
-    from imgproc.image.kernels import numba_kernels
+    from imgproc.operations.cuda import numba_kernels
 
     assert numba_kernels.SIMULATED
     for name, value in FEW.fixed.items():
         setattr(numba_kernels, name, value)
-    from imgproc.image.kernels.numba_device import NumbaDevice
+    from imgproc.operations.cuda.numba_device import NumbaDevice
 
     # Counters may go below 0 between counting and taking back, and wrap as on a GPU.
     warnings.filterwarnings("ignore", "overflow encountered in scalar", RuntimeWarning)

@@ -29,7 +29,7 @@ TYPES = {
 def main(capability: tuple[int, int]) -> None:
     # Functions that kernels call are compiled for the GPU at hand, which is asked what it is.
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
-    from imgproc.image.kernels import numba_kernels
+    from imgproc.operations.cuda import numba_kernels
 
     for name, function in functions().items():
         if function.is_kernel:

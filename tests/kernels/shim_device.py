@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from cuda_text import SOURCE, Function, functions
 
-from imgproc.image.kernels.device import Array, Host, Kept, Sizes
+from imgproc.operations.cuda.device import Array, Host, Kept, Sizes
 
 COMPILER = shutil.which("g++")
 FLAGS = ("-O2", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=off", "-fwrapv", "-U_FORTIFY_SOURCE", "-w")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from shim_device import SMALL, ShimDevice
 
-from imgproc.image.kernels.device import Array, Host
+from imgproc.operations.cuda.device import Array, Host
 
 
 class OutOfMemory(Exception):

@@ -46,7 +46,7 @@ def test_a_wrong_pixel_is_told_and_fails(library, capsys, monkeypatch):
 
 
 def test_it_says_why_it_cannot_run(monkeypatch):
-    monkeypatch.setattr("imgproc.backends.nvidia.driver", lambda: None)
+    monkeypatch.setattr("imgproc.backends.gpu.nvidia.driver", lambda: None)
     with pytest.raises(SystemExit, match="There is no CUDA device here"):
         cuda.main(["--libraries", "cupy"])
     with pytest.raises(SystemExit, match="None of the GPU techniques can run here"):

@@ -12,7 +12,7 @@ from cuda_text import functions
 from kernel_cases import check
 from shim_device import SMALL, ShimDevice, build
 
-from imgproc.image.kernels.device import cuda_source
+from imgproc.operations.cuda.device import cuda_source
 
 pytestmark = pytest.mark.skipif(shim_device.COMPILER is None, reason="there is no g++ here")
 
@@ -166,7 +166,7 @@ def faked(modules, name):
 
 @pytest.mark.parametrize(("library", "device"), [(cupy, "CupyDevice"), (pycuda, "PycudaDevice")])
 def test_an_adapter_gives_opencvs_pixels(shim, library, device):
-    with faked(library(shim), f"imgproc.image.kernels.{library.__name__}_device") as adapter:
+    with faked(library(shim), f"imgproc.operations.cuda.{library.__name__}_device") as adapter:
         made = getattr(adapter, device)(SMALL)
         assert made.processors == 2
         assert check(made, 40, 25, largest=30) == 75

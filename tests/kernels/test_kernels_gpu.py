@@ -7,8 +7,8 @@ import pytest
 from kernel_cases import check, wrong_pixels
 from strip_pictures import snake
 
-from imgproc.image.kernels.device import Sizes
-from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.cuda.device import Sizes
 from tests.backend_kinds import ON_GPU, SHIM, each, kind
 
 pytestmark = pytest.mark.gpu

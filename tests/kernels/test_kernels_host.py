@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from imgproc.errors import UserError
-from imgproc.image.kernels import programs, weights
-from imgproc.image.kernels.device import Kept, Sizes, buffer, filled
-from imgproc.image.kernels.layout import Layout, pack, unpack
-from imgproc.image.operations import OPERATIONS, parse_parameters
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.cuda import programs, weights
+from imgproc.operations.cuda.device import Kept, Sizes, buffer, filled
+from imgproc.operations.cuda.layout import Layout, pack, unpack
 
 DEFAULTS = parse_parameters({})
 
@@ -193,7 +193,7 @@ def test_buffers_grow_and_are_filled_once():
 
 def test_neither_numba_nor_cupy_is_imported():
     code = (
-        "import sys, imgproc.image.kernels.programs;"
+        "import sys, imgproc.operations.cuda.programs;"
         "print(sorted({'numba', 'cupy', 'pycuda', 'llvmlite'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,11 +10,11 @@ from kernel_cases import PAINTS, check, wrong_pixels
 from shim_device import SMALL, ShimDevice, build
 from strip_pictures import GAIN, parameters, snake, soft, spiral
 
-from imgproc.image.kernels import programs
-from imgproc.image.kernels.device import Sizes
-from imgproc.image.kernels.layout import pack, unpack
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.samples import draw
+from imgproc.intake.samples import draw
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.cuda import programs
+from imgproc.operations.cuda.device import Sizes
+from imgproc.operations.cuda.layout import pack, unpack
 
 pytestmark = pytest.mark.skipif(shim_device.COMPILER is None, reason="there is no g++ here")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cuda_text import functions
 
-from imgproc.image import kernels
-from imgproc.image.kernels.device import Sizes, cuda_source
+from imgproc.operations import cuda as kernels
+from imgproc.operations.cuda.device import Sizes, cuda_source
 
 
 def test_both_have_the_same_functions_with_the_same_parameters():

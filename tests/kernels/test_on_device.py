@@ -15,12 +15,13 @@ import shim_gpu
 from kernel_cases import picture
 from shim_device import SMALL, build
 
+from imgproc.backends.gpu import on_device
+from imgproc.backends.gpu.on_device import Accelerator, DeviceLost, needed
 from imgproc.errors import UserError
-from imgproc.image import on_device
-from imgproc.image.codecs import decode, encode
-from imgproc.image.on_device import Accelerator, DeviceLost, needed
-from imgproc.image.operations import OPERATIONS, parse_parameters
-from imgproc.image.task import ImageJob, Stopwatch
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.job import ImageJob
+from imgproc.pixels.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.skipif(shim_device.COMPILER is None, reason="there is no g++ here")
 

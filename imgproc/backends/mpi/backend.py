@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from imgproc.backends.base import Availability, BackendError, Capabilities
-from imgproc.backends.board import Parcel
 from imgproc.backends.crew import Crew
 from imgproc.backends.mpi.gang import Gang
 from imgproc.backends.mpi.launch import mpiexec
+from imgproc.backends.worker_loop import Parcel
 
 
 class Mpi(Crew):

@@ -17,11 +17,13 @@ from typing import Any
 from mpi4py import MPI
 
 from imgproc.backends.base import Backend, Capabilities
-from imgproc.backends.board import Parcel, report_by, run_parcel
-from imgproc.backends.desk import Desk
-from imgproc.backends.mpi.mail import leave_no_shared_memory
+from imgproc.backends.envelopes import Desk
+from imgproc.backends.mpi.messages import leave_no_shared_memory
 from imgproc.backends.mpi.protocol import EXCHANGES, Clock, Exchange, ahead, copy_probe, machine, seen_by
-from imgproc.image.task import Task, TaskResult, pin_threads, set_clock
+from imgproc.backends.task import Task, TaskResult
+from imgproc.backends.worker_loop import Parcel, report_by, run_parcel
+from imgproc.pixels.inner_threads import pin_threads
+from imgproc.pixels.stopwatch import set_clock
 
 #: Seconds between two looks whether all are there. MPI itself would spin.
 REST = 0.001

@@ -20,20 +20,10 @@ from pathlib import Path
 import psutil
 
 from imgproc.backends.base import DIED, BackendError, hung
-from imgproc.backends.board import Parcel
 from imgproc.backends.mpi.launch import prepare
-from imgproc.backends.mpi.protocol import (
-    Hello,
-    Kind,
-    Message,
-    Ready,
-    machine,
-    number_in,
-    receive,
-    seen_by,
-    send,
-)
-from imgproc.backends.watcher import TICK, Watch
+from imgproc.backends.mpi.protocol import Hello, Kind, Message, Ready, machine, number_in, receive, seen_by, send
+from imgproc.backends.pools.watcher import TICK, Watch
+from imgproc.backends.worker_loop import Parcel
 
 LOG = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from mpi4py import MPI
 
-from imgproc.backends.mpi.mail import Mail, Pause
+from imgproc.backends.mpi.messages import Mail, Pause
 from imgproc.backends.mpi.protocol import (
     BEAT,
     DEPTH,

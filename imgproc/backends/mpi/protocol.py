@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from imgproc.image.task import HOST
+from imgproc.backends.task import HOST
 
 #: Seconds between two signs of life.
 BEAT = 1.0

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from mpi4py import MPI
 
-from imgproc.backends.mpi.mail import leave_no_shared_memory
 from imgproc.backends.mpi.manager import Manager
+from imgproc.backends.mpi.messages import leave_no_shared_memory
 from imgproc.backends.mpi.worker import work
 
 

@@ -13,8 +13,7 @@ from typing import NoReturn
 
 from mpi4py import MPI
 
-from imgproc.backends.board import Entry, report_by, run_parcel
-from imgproc.backends.mpi.mail import Mail, Pause
+from imgproc.backends.mpi.messages import Mail, Pause
 from imgproc.backends.mpi.protocol import (
     BEAT,
     EXCHANGES,
@@ -29,7 +28,9 @@ from imgproc.backends.mpi.protocol import (
     machine,
     number,
 )
-from imgproc.image.task import pin_threads, set_clock
+from imgproc.backends.worker_loop import Entry, report_by, run_parcel
+from imgproc.pixels.inner_threads import pin_threads
+from imgproc.pixels.stopwatch import set_clock
 
 MANAGER = 0
 _Letter = tuple[Message, Callable[[], object]]

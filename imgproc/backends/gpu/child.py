@@ -1,0 +1,81 @@
+"""The child process that has the GPU: threads that take tasks from its parent, and give results back."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any
+
+from imgproc.backends.gpu.on_device import Accelerator, DeviceLost, open_accelerator
+from imgproc.backends.worker_loop import Parcel, run_item
+from imgproc.pixels.inner_threads import pin_threads
+
+#: What the child says, each with something: nothing; why; the index of a task; a parcel with its result; a sentence
+#: for the record; why.
+READY, FAILED, BEGUN, DONE, NOTE, LOST = "ready", "failed", "begun", "done", "note", "lost"
+Message = tuple[str, Any]
+Tell = Callable[[str, Any], None]
+
+
+def serve(connection: Connection, adapter: str, threads: int) -> None:
+    """Take tasks from the parent until it closes the connection or ends.
+
+    Args:
+        adapter: the module of a GPU library (see ``kernels.device.Library``).
+        threads: how many tasks are worked on at a time.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pin_threads()
+    lock = threading.Lock()
+
+    def tell(kind: str, what: Any) -> None:
+        with lock:
+            connection.send((kind, what))
+
+    try:
+        gpu = open_accelerator(adapter)
+    except DeviceLost as problem:
+        tell(FAILED, str(problem))
+        return
+    except ImportError as problem:
+        tell(FAILED, f"the Python package {(problem.name or 'it needs').partition('.')[0]} cannot be loaded")
+        return
+    inbox: SimpleQueue[Parcel] = SimpleQueue()
+    for _ in range(threads):
+        threading.Thread(target=_work, args=(inbox, tell, gpu), name="image worker", daemon=True).start()
+    tell(READY, None)
+    while True:
+        try:
+            inbox.put(connection.recv())
+        except (EOFError, OSError):
+            os._exit(0)  # the parent wants no more; threads may be in the middle of something
+
+
+def _work(inbox: SimpleQueue[Parcel], tell: Tell, gpu: Accelerator) -> None:
+    free = time.perf_counter()
+    while True:
+        parcel = inbox.get()
+        since = max(free, parcel.submitted)
+        for item in parcel.items:
+            tell(BEGUN, item.task)
+            done = run_item(item, since)
+            if gpu.lost:
+                tell(LOST, gpu.lost)
+            if note := gpu.take_note():
+                tell(NOTE, note)
+            tell(DONE, Parcel((done,)))
+            since = free = time.perf_counter()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,308 @@
+"""Images through a GPU: decoded and encoded by the threads of a process, worked on by the GPU that they share.
+
+The GPU has a few lanes, streams of work with memory of their own, so that copying one image to it, working on another
+and copying a third one back go on at once. All images that are on a lane at a time, of whatever sizes, are the batch.
+Memory of the GPU is asked for before it is used; where there is not enough the batch is halved, down to one image.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import pairwise
+from statistics import median
+from typing import TypeVar, cast
+
+import numpy as np
+
+from imgproc.backends.task import TRANSFER
+from imgproc.errors import UserError
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.contract import Image
+from imgproc.operations.cuda.device import Array, Device, Host, Kept, Library, buffer
+from imgproc.operations.cuda.layout import Layout, pack, unpack
+from imgproc.operations.cuda.programs import PROGRAMS, bytes_needed
+from imgproc.parameters import Parameters
+from imgproc.pixels.job import ImageJob, Processed, read_image, write_output
+from imgproc.pixels.stopwatch import Stopwatch
+
+#: Stages that the GPU's own clock times: copying to it, its kernels, and copying back.
+TO_DEVICE, KERNEL, FROM_DEVICE = "h2d", "kernel", "d2h"
+Found = TypeVar("Found")
+#: Images on the GPU at a time: one that comes, two that are worked on, one that goes.
+LANES = 4
+_WORD = 4
+
+
+class DeviceLost(Exception):
+    """The GPU or its driver failed; nothing can be asked of it any more in this process."""
+
+
+class _NoRoom(Exception):
+    """There is less memory than an image needs; nothing was asked for."""
+
+
+class Accelerator:
+    """The GPU of an adapter's library. Any number of threads may use it at once.
+
+    ``most``: images that it takes at a time, fewer once memory was short. ``lost``: why nothing can be asked of it any
+    more.
+    """
+
+    def __init__(self, library: Library, lanes: int = LANES) -> None:
+        self.library = library
+        self.most, self.lost = lanes, ""
+        self._note = ""
+        self._made = 0
+        self._idle: list[Device] = []
+        self._changed = threading.Condition()
+        self._own = threading.local()
+
+    def run(self, image: Image, names: Sequence[str], p: Parameters, stopwatch: Stopwatch) -> list[Image]:
+        """The result of each operation, in memory of this thread that its next call uses again.
+
+        Raises:
+            UserError: the image is too large for the kernels or for the GPU.
+            DeviceLost: the GPU failed.
+        """
+        with self._guarded(), stopwatch.stage(TRANSFER):
+            staging = self._staging()
+            words = pack(image, staging.words("image", Layout.of(image.shape).words))
+        since = time.perf_counter()
+
+        def there_and_back(lane: Device) -> list[Image]:
+            return _Trip(lane, staging, image.shape, since).there_and_back(words, names, p, stopwatch)
+
+        return self._on_a_lane(needed(names, image.shape), there_and_back)
+
+    def time_alone(self, image: Image, names: Sequence[str], p: Parameters, repeats: int) -> dict[str, float]:
+        """Seconds that each operation takes on an image that lies on the GPU, where its result stays: medians.
+
+        Raises:
+            UserError: the image is too large for the kernels or for the GPU.
+            DeviceLost: the GPU failed.
+        """
+
+        def measure(lane: Device) -> dict[str, float]:
+            words = pack(image)  # to be there until it was copied
+            source = on_lane(lane, words)
+            return {name: median(_times(lane, name, source, image.shape, p, repeats)) for name in names}
+
+        return self._on_a_lane(needed(names, image.shape), measure)
+
+    def _on_a_lane(self, size: int, work: Callable[[Device], Found]) -> Found:
+        """What ``work`` makes with a lane on which there are so many bytes of memory for it."""
+        while True:
+            with self._guarded(), self._lane() as lane:
+                try:
+                    self._ask(lane, size)
+                    return work(lane)
+                except Exception as problem:
+                    if not isinstance(problem, _NoRoom) and not self.library.out_of_memory(problem):
+                        raise
+                lane.wait()
+                lane.kept = Kept()
+                alone = self._halve()
+                free = self.library.free_bytes()
+            if alone:
+                raise UserError(
+                    f"This image needs {size / 1e6:,.0f} MB of the GPU’s memory, of which {free / 1e6:,.0f} MB are "
+                    "free. Choose a technique that works on the CPU, or end other programs that use the GPU.",
+                    code="too_large",
+                )
+
+    def take_note(self) -> str:
+        """A sentence about what happened since it was last asked; mostly none."""
+        note, self._note = self._note, ""
+        return note
+
+    def warm_up(self) -> None:
+        """Make the context and compile every kernel."""
+        for shape in ((8, 8), (8, 8, 3)):
+            self.run(np.zeros(shape, np.uint8), list(OPERATIONS), parse_parameters({}), Stopwatch())
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        if self.lost:
+            raise DeviceLost(self.lost)
+        try:
+            with self.library.using():
+                yield
+        except (UserError, DeviceLost):
+            raise
+        except Exception as problem:
+            why = self.library.trouble(problem)
+            if why is None:
+                raise
+            self.lost = why
+            raise DeviceLost(why) from None
+
+    @contextmanager
+    def _lane(self) -> Iterator[Device]:
+        """A lane for this thread alone, as soon as there is one."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle or self._made < self.most)
+            lane = self._idle.pop() if self._idle else None
+            if lane is None:
+                self._made += 1
+        try:
+            lane = lane or self.library.lane()
+            yield lane
+        finally:
+            with self._changed:
+                if lane is not None and self._made <= self.most and not self.lost:
+                    self._idle.append(lane)
+                else:
+                    self._made -= 1
+                self._changed.notify()
+
+    def _ask(self, lane: Device, size: int) -> None:
+        # What is kept of a smaller image is free before more is asked for, so it counts.
+        held = _WORD * sum(lane.kept.counts.values())
+        if size > held + self.library.free_bytes():
+            raise _NoRoom
+
+    def _halve(self) -> bool:
+        """Half as many lanes from now on; returns whether this was the only one, and nobody has more to give back."""
+        with self._changed:
+            alone = self.most == 1 and self._made == 1
+            if self.most > 1:
+                self.most //= 2
+                self._note = (
+                    f"The GPU’s memory was short, so it took {self.most} images at a time, not {2 * self.most}."
+                )
+            while self._idle and self._made > self.most:
+                self._idle.pop()
+                self._made -= 1
+        self.library.give_back()
+        return alone
+
+    def _staging(self) -> Staging:
+        if not hasattr(self._own, "staging"):
+            self._own.staging = Staging(self.library)
+        return cast(Staging, self._own.staging)
+
+
+class Staging:
+    """Pinned memory of one thread, kept from image to image, by name."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._arrays: dict[str, Host] = {}
+
+    def words(self, name: str, count: int) -> Host:
+        """An array of so many words."""
+        if name not in self._arrays or self._arrays[name].size < count:
+            self._arrays.pop(name, None)
+            self._arrays[name] = self._library.pinned(_WORD * count).view(np.uint32)
+        return self._arrays[name][:count]
+
+
+class _Trip:
+    """One image to the GPU and its results back. ``since``: when it began to wait for the lane."""
+
+    def __init__(self, lane: Device, staging: Staging, shape: tuple[int, ...], since: float) -> None:
+        self.lane, self.staging, self.shape, self.since = lane, staging, shape, since
+
+    def there_and_back(self, words: Host, names: Sequence[str], p: Parameters, stopwatch: Stopwatch) -> list[Image]:
+        lane = self.lane
+        marks = [lane.mark()]
+        source = on_lane(lane, words)
+        marks.append(lane.mark())
+        made = [PROGRAMS[name](lane, source, self.shape, p) for name in names]
+        marks.append(lane.mark())
+        shapes = [result_shape(name, self.shape) for name in names]
+        found = [self._fetch(*each) for each in zip(names, made, shapes, strict=True)]
+        marks.append(lane.mark())
+        lane.wait()
+        self._note(marks, stopwatch)
+        return [unpack(words, shape) for words, shape in zip(found, shapes, strict=True)]
+
+    def _fetch(self, name: str, result: Array, shape: tuple[int, ...]) -> Host:
+        words = self.staging.words(name, Layout.of(shape).words)
+        self.lane.download(result, words)
+        return words
+
+    def _note(self, marks: Sequence[object], stopwatch: Stopwatch) -> None:
+        """The stages as the GPU timed them, up to now; what it did not need of the time was waiting for its turn."""
+        end = time.perf_counter()
+        took = [self.lane.seconds(*pair) for pair in pairwise(marks)]
+        at = max(self.since, end - sum(took))
+        for stage, seconds in zip((TO_DEVICE, KERNEL, FROM_DEVICE), took, strict=True):
+            until = min(end, at + seconds)
+            stopwatch.note(stage, at, until)
+            at = until
+
+
+def _times(
+    lane: Device, name: str, source: Array, shape: tuple[int, ...], p: Parameters, repeats: int
+) -> Iterator[float]:
+    """Of an operation on the GPU, the first time left out."""
+    PROGRAMS[name](lane, source, shape, p)
+    for _ in range(repeats):
+        before = lane.mark()
+        PROGRAMS[name](lane, source, shape, p)
+        after = lane.mark()
+        lane.wait()
+        yield lane.seconds(before, after)
+
+
+def on_lane(lane: Device, words: Host) -> Array:
+    """The words of an image on the GPU, in the lane's buffer for them."""
+    source = buffer(lane, "image", words.size, np.uint32)
+    lane.upload(words, source)
+    return source
+
+
+def needed(names: Sequence[str], shape: tuple[int, ...]) -> int:
+    """Bytes of the GPU's memory that an image of this shape and what is made of it take at most.
+
+    Raises:
+        UserError: the image is too large for the kernels.
+    """
+    image = _WORD * Layout.of(shape).words
+    return image + sum(bytes_needed(name, shape) - image for name in names)
+
+
+def result_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of what an operation makes of an image of this shape."""
+    return shape[:2] if OPERATIONS[name].bilevel else shape
+
+
+_accelerator: Accelerator | None = None
+
+
+def open_accelerator(adapter: str) -> Accelerator:
+    """Make the GPU of an adapter, a module's name, that of this process.
+
+    Raises:
+        ImportError: its library is not installed.
+        DeviceLost: there is no GPU, or its kernels cannot be compiled.
+    """
+    global _accelerator
+    library = cast(Library, import_module(adapter))
+    _accelerator = Accelerator(library)
+    _accelerator.warm_up()
+    return _accelerator
+
+
+def accelerator() -> Accelerator:
+    """The GPU of this process."""
+    if _accelerator is None:
+        raise RuntimeError("no GPU was opened in this process")
+    return _accelerator
+
+
+def process_image_on_device(job: ImageJob, stopwatch: Stopwatch) -> Processed:
+    """As ``process_image``, with the operations on the GPU."""
+    image = read_image(job, stopwatch)
+    results = accelerator().run(image, [name for name, _ in job.outputs], job.parameters, stopwatch)
+    done = [
+        write_output(job, name, path, result, stopwatch)
+        for (name, path), result in zip(job.outputs, results, strict=True)
+    ]
+    height, width = image.shape[:2]
+    return Processed(width, height, tuple(done))

@@ -1,0 +1,164 @@
+"""What the GPU techniques have in common: one child process that has the GPU, and threads in it that feed it.
+
+The child has the only CUDA context, so a GPU that fails takes nobody else along. Its threads decode, hand the image to
+the GPU that they share (``imgproc.backends.gpu.on_device``), and encode what comes back.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from imgproc.backends.base import DEFAULTS, DIED, Availability, BackendError, Capabilities, Options, hung
+from imgproc.backends.crew import Crew
+from imgproc.backends.gpu import child as gpu_child
+from imgproc.backends.gpu import nvidia
+from imgproc.backends.pools.watcher import TICK, Watch, kill
+from imgproc.backends.task import Task, TaskResult
+from imgproc.backends.worker_loop import Parcel
+
+#: Longest that it may take to make the context and to compile the kernels, in seconds.
+START_SECONDS = 180.0
+#: Longest that the system may take to let a killed child go.
+END_SECONDS = 5.0
+
+
+class GpuPipeline(Crew):
+    """``workers`` threads of a child process around one GPU. Techniques name the module of their adapter, the packages
+    that it needs, and what installs them."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(memory="device", killable=True)
+    adapter: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]]
+    install: ClassVar[str] = nvidia.INSTALL
+
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        super().__init__(workers, options)
+        self._child: _Child | None = None
+
+    @classmethod
+    def availability(cls) -> Availability:
+        return nvidia.availability(cls.packages, cls.install)
+
+    def start(self) -> None:
+        if self._child is not None and not self._child.over.is_set():
+            return
+        self.close(kill=True)
+        self._watch = self._child = _Child(self.adapter, self.workers, self.notes.append)
+
+    def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
+        """As ``Backend.run``. All that the child was at when it died may have killed it, so each of these is tried
+        once more, alone. An early end kills the child; the next run starts a new one."""
+        yield from super().run([replace(task, carrier=None) for task in tasks], deadline=deadline)
+
+    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+        assert self._child is not None
+        self._child.hand_over(parcel, done)
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the child. It has nothing to finish or to save, so ``kill`` makes no difference."""
+        child, self._child, self._watch = self._child, None, None
+        if child is not None:
+            child.close()
+
+
+class _Child(Watch):
+    """The child as its parent sees it, made when it is ready; ``note`` is called with sentences for the record.
+
+    Raises:
+        BackendError: it could not be started.
+    """
+
+    def __init__(self, adapter: str, threads: int, note: Callable[[str], None]) -> None:
+        super().__init__()
+        self._note = note
+        self._busy: dict[int, float] = {}  # task -> since when
+        self._heard = 0.0
+        self._done: Callable[[Parcel | None], None] = lambda _: None
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=gpu_child.serve, args=(theirs, adapter, threads), daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="GPU", daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            self._await_ready()
+        except BaseException:
+            self.close()
+            raise
+        self._listener.start()
+
+    def _await_ready(self) -> None:
+        why = f"it was not ready within {START_SECONDS:g} seconds"
+        try:
+            if self._connection.poll(START_SECONDS):
+                kind, said = self._connection.recv()
+                if kind == gpu_child.READY:
+                    return
+                why = said
+        except (EOFError, OSError):
+            why = "its process ended without a word"
+        raise BackendError(f"The GPU could not be started: {why}.")
+
+    def hand_over(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+        """Have a thread work on a parcel, and ``done`` be called with what comes of it.
+
+        Raises:
+            OSError: the child is gone.
+        """
+        self._done = done
+        self._connection.send(parcel)
+
+    def close(self) -> None:
+        """End the child at once. Safe to call twice."""
+        self.over.set()
+        kill([self._process])
+        self._process.join(END_SECONDS)  # else it would stay a zombie
+        if self._listener.is_alive() and self._listener is not threading.current_thread():
+            self._listener.join()
+        self._connection.close()
+
+    def _listen(self) -> None:
+        try:
+            while not self.over.is_set():
+                if self._connection.poll(TICK):
+                    self._hear(*self._connection.recv())
+                else:
+                    self._look(time.perf_counter())
+        except (EOFError, OSError):
+            if not self.over.is_set():  # any of these may have ended it
+                self.victims = dict.fromkeys(self._busy, DIED)
+        finally:
+            kill([self._process])
+            self.over.set()
+            self._on_death()
+
+    def _hear(self, kind: str, said: Any) -> None:
+        self._heard = time.perf_counter()
+        match kind:
+            case gpu_child.BEGUN:
+                self._busy[said] = self._heard
+            case gpu_child.DONE:
+                for item in said.items:
+                    self._busy.pop(item.task, None)
+                self._done(said)
+            case gpu_child.NOTE:
+                self._note(said)
+            case gpu_child.LOST:
+                self.fatal = f"The GPU failed in the middle of the work ({said})."
+                self.over.set()
+
+    def _look(self, now: float) -> None:
+        """Whether a task takes too long, or the child does not begin what the caller waits for."""
+        deadline, waiting_since = self.deadline, self.waiting_since
+        if deadline is None:
+            return
+        late = {task: hung(deadline) for task, since in self._busy.items() if now - since > deadline}
+        idle = not self._busy and waiting_since is not None and now - max(waiting_since, self._heard) > deadline
+        if late or idle:
+            self.victims = late
+            self.over.set()

@@ -1,0 +1,115 @@
+"""``concurrent.futures``: threads and processes behind one interface."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import thread as thread_futures
+from typing import Any
+
+from imgproc.backends.base import DEFAULTS, BackendError, Options
+from imgproc.backends.pools.processes import ProcessBackend, hang_up, in_background
+from imgproc.backends.pools.threaded import Job, ThreadBackend, join_all
+from imgproc.backends.pools.watcher import kill
+from imgproc.backends.worker_loop import Parcel, run_parcel
+from imgproc.pixels.inner_threads import pin_threads
+
+
+class FuturesThreads(ThreadBackend):
+    """``ThreadPoolExecutor``. A hung thread costs the executor, since it cannot replace one of its threads."""
+
+    name = "futures-threads"
+
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        super().__init__(workers, options)
+        self._executor: ThreadPoolExecutor | None = None
+        self._threads: list[threading.Thread] = []
+        self._futures: dict[Future[None], Job] = {}
+
+    def start(self) -> None:
+        if self._executor is None:
+            self.cv2_threads = pin_threads(self.cv2_threads)
+            self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="image worker")
+            self._threads = _make_threads(self._executor, self.workers)
+
+    def _submit(self, job: Job) -> None:
+        assert self._executor is not None
+        future = self._executor.submit(job)
+        self._futures[future] = job
+        future.add_done_callback(lambda done: None if done.cancelled() else self._futures.pop(done, None))
+
+    def _replace(self, thread: threading.Thread) -> None:
+        futures, self._futures = self._futures, {}
+        self._let_go()
+        self.start()
+        for future, job in futures.items():
+            if future.cancelled():
+                self._submit(job)
+
+    def _let_go(self) -> list[threading.Thread]:
+        """Give the executor up without waiting; its threads end when they have done what they are at."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+        return self._threads
+
+    def close(self, *, kill: bool = False) -> None:
+        self._drop_all()
+        self._futures = {}
+        threads = self._let_go()
+        if not kill:
+            join_all(threads)
+        self._threads = []
+
+
+def _make_threads(executor: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
+    """Have the executor make all its threads now, none of which can hold up the end of the program."""
+    meeting = threading.Barrier(count + 1)
+
+    def meet() -> threading.Thread:
+        meeting.wait()
+        return threading.current_thread()
+
+    made: list[Future[threading.Thread]] = []
+    # submit() makes the threads, and a thread is a daemon if the one that made it is.
+    maker = threading.Thread(target=lambda: made.extend(executor.submit(meet) for _ in range(count)), daemon=True)
+    maker.start()
+    try:
+        meeting.wait(timeout=30)
+    except threading.BrokenBarrierError:
+        raise BackendError("The threads could not be started.") from None
+    maker.join()
+    threads = [future.result() for future in made]
+    # concurrent.futures joins even daemon threads at exit, for ever if one hangs; close() joins those that end.
+    for thread in threads:
+        _joined_at_exit().pop(thread, None)
+    return threads
+
+
+def _joined_at_exit() -> Any:
+    return getattr(thread_futures, "_threads_queues", {})
+
+
+class FuturesProcesses(ProcessBackend):
+    """``ProcessPoolExecutor``. The death of a worker breaks the whole executor: it is made anew."""
+
+    name = "futures-processes"
+    _executor: ProcessPoolExecutor | None = None
+
+    def _open_pool(self, initializer: Callable[[], None]) -> None:
+        self._executor = ProcessPoolExecutor(self.workers, mp_context=self.context(), initializer=initializer)
+        for _ in range(self.workers):  # it starts one process per task until it has all
+            self._executor.submit(int)
+
+    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+        assert self._executor is not None
+        self._executor.submit(run_parcel, parcel).add_done_callback(
+            lambda future: done(None if future.exception() else future.result())
+        )
+
+    def _discard_pool(self) -> None:
+        kill(self._workers)
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            hang_up(in_background(executor.shutdown), executor, "_call_queue._reader", "_result_queue._writer")

@@ -1,0 +1,145 @@
+"""What all pools of processes have in common: how their workers are started and watched.
+
+The libraries do the work, each in its own file.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+import time
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from operator import attrgetter
+from typing import ClassVar
+
+from imgproc.backends.base import DEFAULTS, BackendError, Capabilities, Options
+from imgproc.backends.crew import Crew
+from imgproc.backends.pools.watcher import Watcher
+from imgproc.backends.worker_loop import Board, begin_work
+from imgproc.pixels.inner_threads import one_opencv_thread
+
+#: Longest that all workers together may take to get ready, in seconds; forked ones have nothing to load.
+START_SECONDS = 60.0
+FORK_SECONDS = 10.0
+#: Seconds in which what is not stuck is done.
+MOMENT = 0.2
+# Windows cannot wait for more at once.
+_MOST = 60 if sys.platform == "win32" else None
+
+
+class ProcessBackend(Crew):
+    """Tasks on worker processes. Techniques say how their library makes, feeds and discards its pool."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        memory="copied",
+        splits=True,
+        killable=True,
+        max_workers=_MOST,
+        inner_threads=True,
+        start_methods=tuple(
+            method for method in ("forkserver", "spawn", "fork") if method in multiprocessing.get_all_start_methods()
+        ),
+        chunks=True,
+        carries=True,
+    )
+
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        super().__init__(workers, options)
+        self._board: Board | None = None
+        self._workers: list[BaseProcess] = []
+
+    @abstractmethod
+    def _open_pool(self, initializer: Callable[[], None]) -> None:
+        """Make a pool whose workers call ``initializer``; need not wait for them."""
+
+    def _opened(self) -> None:
+        """Called when every worker is ready."""
+
+    @abstractmethod
+    def _discard_pool(self) -> None:
+        """Kill ``_workers`` and let go of what is left of the pool, if any; must not block for long."""
+
+    def context(self) -> BaseContext:
+        """The multiprocessing context for the pool."""
+        context = multiprocessing.get_context(self.start_method)
+        if self.start_method == "fork":  # Python warns where a process has threads; the record of a run always does
+            warnings.filterwarnings("ignore", r".* multi-threaded, use of fork\(\)", DeprecationWarning)
+        # Workers are copies of the fork server, so it must not load the program, with OpenCV, into itself.
+        context.set_forkserver_preload([])
+        return context
+
+    def start(self) -> None:
+        if self._watch is not None and not self._watch.over.is_set():
+            return
+        self.close(kill=True)
+        self._board = board = Board()
+        others = set(multiprocessing.active_children())
+        try:
+            # OpenCV's own threads do not survive a fork: a worker that then ends them waits for ever.
+            with one_opencv_thread():
+                self._open_pool(partial(begin_work, board.folder, self.cv2_threads))
+                self._await_workers(board)
+            self._opened()
+        except BaseException as problem:
+            self._workers = [process for process in multiprocessing.active_children() if process not in others]
+            self.close(kill=True)
+            if isinstance(problem, Exception) and not isinstance(problem, BackendError):
+                raise BackendError("The worker processes could not be started.") from problem
+            raise
+        self._watch = watcher = Watcher(board, self._workers)
+        watcher.start()
+
+    def _await_workers(self, board: Board) -> None:
+        seconds = FORK_SECONDS if self.start_method == "fork" else START_SECONDS
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if ready := board.ready():
+                self._workers = [process for process in multiprocessing.active_children() if process.pid in ready]
+                if len(self._workers) >= self.workers:
+                    self.cv2_threads = min(ready.values())
+                    board.close()
+                    return
+            time.sleep(0.003)
+        advice = " Choose forkserver or spawn to start them." if self.start_method == "fork" else ""
+        raise BackendError(f"The worker processes were not ready within {seconds:g} seconds.{advice}")
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the workers. They have nothing to finish or to save, so ``kill`` makes no difference."""
+        board, self._board, self._watch = self._board, None, None
+        if board is not None:
+            self._discard_pool()
+            board.remove()
+            self._workers = []
+
+
+def in_background(letting_go: Callable[[], object]) -> threading.Thread:
+    """Call something that a worker's death at a bad moment might block for ever, so that it can be left behind."""
+
+    def call() -> None:
+        with suppress(Exception):
+            letting_go()
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    return thread
+
+
+def hang_up(waiting: threading.Thread, pool: object, *ends: str) -> None:
+    """Let a thread end that lets go of a pool's dead workers, and may be waiting for more from them.
+
+    Who reads from a worker that was killed in the middle of a large parcel, or writes to it, waits as long as the
+    caller's own copies of the workers' ``ends`` of the pipes, given by attribute, are open.
+    """
+    waiting.join(MOMENT)
+    if waiting.is_alive():
+        for end in ends:
+            with suppress(AttributeError, OSError):  # another Python may have other names
+                attrgetter(end)(pool).close()
+        waiting.join(5)

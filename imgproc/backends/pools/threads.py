@@ -1,0 +1,57 @@
+"""Threads written by hand: ``threading.Thread`` and a queue from which each takes the next image."""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+
+from imgproc.backends.base import DEFAULTS, Options
+from imgproc.backends.pools.threaded import Job, ThreadBackend, join_all
+from imgproc.pixels.inner_threads import pin_threads
+
+
+class Threads(ThreadBackend):
+    """``workers`` threads and one queue. They run side by side because OpenCV and the PNG encoder release the GIL."""
+
+    name = "threading"
+
+    def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
+        super().__init__(workers, options)
+        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self._team: set[threading.Thread] = set()
+
+    def start(self) -> None:
+        if not self._team:
+            self.cv2_threads = pin_threads(self.cv2_threads)
+            for _ in range(self.workers):
+                self._add_thread()
+
+    def _add_thread(self) -> None:
+        # A daemon, so that one that hangs does not hold up the end of the program.
+        thread = threading.Thread(target=_work, args=(self._inbox, self._team), name="image worker", daemon=True)
+        self._team.add(thread)
+        thread.start()
+
+    def _submit(self, job: Job) -> None:
+        self._inbox.put(job)
+
+    def _replace(self, thread: threading.Thread) -> None:
+        self._team.discard(thread)
+        self._add_thread()
+
+    def close(self, *, kill: bool = False) -> None:
+        self._drop_all()
+        team = list(self._team)
+        self._team.clear()
+        for _ in team:
+            self._inbox.put(None)
+        if not kill:
+            join_all(team)
+        self._inbox, self._team = SimpleQueue(), set()
+
+
+def _work(inbox: SimpleQueue[Job | None], team: set[threading.Thread]) -> None:
+    while (job := inbox.get()) is not None:
+        job()
+        if threading.current_thread() not in team:  # it was given up, and another has its place
+            return

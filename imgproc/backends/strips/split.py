@@ -1,0 +1,196 @@
+"""The plan of one image in strips: decode it, work on its strips, join them, encode them in pieces, write the files.
+
+Decoding is serial, but for files that are stored in strips themselves; so is the joining, which takes next to no
+time, and which the caller does itself. A result that needs no joining is encoded while it is made, and never whole in
+memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from imgproc.backends.plan import after_another, together
+from imgproc.backends.sharing.buffers import Canvas, Handle, canvas
+from imgproc.backends.strips.sent import SentRows
+from imgproc.backends.strips.tasks import (
+    SOURCE,
+    Decoding,
+    PartDecoding,
+    PieceJob,
+    Room,
+    StripJob,
+    Whole,
+    Writing,
+    decode_onto,
+    decode_part,
+    encode_strip,
+    encode_whole,
+    make_room,
+    work_on_strip,
+    write_pieces,
+)
+from imgproc.backends.task import Task, TaskResult, Work, in_words
+from imgproc.operations import OPERATIONS
+from imgproc.operations.strips import STRIPS, Rows, cut
+from imgproc.pixels import tiff
+from imgproc.pixels.job import ImageJob, Processed
+from imgproc.pixels.stopwatch import Stopwatch
+
+#: Above so many pixels the operations are done one after the other, so that one result at a time is in memory: what
+#: is needed is then a byte for each byte of the image, one for those of a result, and the encoded result.
+LEAN_PIXELS = 100_000_000
+MERGE = "merge"
+
+_SPARE = 1.01, 1 << 16  # what deflating may add to what it cannot shrink
+Steps = Generator[list[Task], list[TaskResult], Any]
+
+
+class _Failed(Exception):
+    """A step failed; the words for it."""
+
+
+def split_image(
+    index: int, job: ImageJob, size: tuple[int, int], strips: int, *, across_processes: bool, sent: bool = False
+) -> Generator[list[Task], list[TaskResult], TaskResult]:
+    """The plan of one image; returns its result.
+
+    With ``sent`` nothing is shared: the image lies with this process, which decodes it and writes the files, and a
+    worker is sent the rows that it needs and sends back what it made of them.
+
+    Args:
+        size: height and width as its header tells.
+        strips: how many; fewer where it has fewer rows.
+        across_processes: whether workers are processes, which do not see this process's memory.
+    """
+    caller = Stopwatch()  # of what is done here, between the phases
+    pixels = math.prod(size) * (3 if job.color else 1)
+    slot_bytes = int(pixels * _SPARE[0]) + size[0] + _SPARE[1]
+    try:
+        lean = math.prod(size) > LEAN_PIXELS
+        slots = _slots(job, lean)
+        used = 1 + max(box for _, box in slots)
+        with canvas(slot_bytes, used, across_processes=across_processes and not sent) as (own, handle):
+            for slot in range(used):
+                own.make(slot)
+            if sent:
+                shape = _here(decode_onto, Decoding(job, handle), caller)
+            else:
+                first = _decoding(index, job, size, strips, handle)
+                if across_processes and not lean:
+                    first.append(Task(index, make_room, Room(handle, _whole(job, size, slots))))
+                shape = _values((yield first))[0]
+            split = _Split(index, job, own, handle, shape, cut(shape[0], strips), caller, sent)
+            run = after_another if lean else together
+            each = [split.steps(*output, *slot) for output, slot in zip(job.outputs, slots, strict=True)]
+            with closing(run(each)) as steps:
+                outputs = yield from steps
+        done = Processed(shape[1], shape[0], tuple(outputs))
+        return TaskResult(index, done, caller_spans=tuple(caller.spans))
+    except _Failed as failure:
+        return TaskResult(index, error=str(failure), caller_spans=tuple(caller.spans))
+
+
+def _decoding(index: int, job: ImageJob, size: tuple[int, int], strips: int, handle: Handle) -> list[Task]:
+    """Tasks that decode the image, each a part of it where the file allows that; all return its shape."""
+    parts = tiff.pieces(job.source, strips)
+    if not parts or parts[-1].rows.stop != size[0]:
+        return [Task(index, decode_onto, Decoding(job, handle))]
+    shape = (*size, 3) if job.color else size
+    return [Task(index, decode_part, PartDecoding(job, handle, shape, part), part=k) for k, part in enumerate(parts)]
+
+
+def _slots(job: ImageJob, lean: bool) -> list[tuple[int, int]]:
+    """For each output the slot of its pixels, 0 where they are never whole, and that of its file's pieces."""
+    slots, free = [], SOURCE + 1
+    for name, _ in job.outputs:
+        pixels = 0 if _flows(job, name) else free
+        slots.append((pixels, max(free, pixels + 1)))
+        if not lean:
+            free = slots[-1][1] + 1
+    return slots
+
+
+def _whole(job: ImageJob, size: tuple[int, int], slots: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The slots of pixels, and how many bytes will be in each."""
+    shape = (*size, 3) if job.color else size
+    sizes = [math.prod(STRIPS[name].result_shape(shape)) for name, _ in job.outputs]
+    return tuple((slot, size) for (slot, _), size in zip(slots, sizes, strict=True) if slot)
+
+
+def _flows(job: ImageJob, operation: str) -> bool:
+    return STRIPS[operation].flows and job.format == "png"
+
+
+def _here(work: Work, payload: Any, caller: Stopwatch) -> Any:
+    """What a task would do, done by this process."""
+    try:
+        return work(payload, caller)
+    except Exception as problem:
+        raise _Failed(in_words(problem)) from problem
+
+
+def _values(results: Sequence[TaskResult]) -> list[Any]:
+    for result in results:
+        if result.error is not None:
+            raise _Failed(result.error)
+    return [result.value for result in results]
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """What is known of an image once it is decoded."""
+
+    index: int
+    job: ImageJob
+    canvas: Canvas
+    handle: Handle
+    shape: tuple[int, ...]
+    rows: tuple[Rows, ...]
+    caller: Stopwatch
+    sent: bool
+
+    def steps(self, name: str, path: str, slot: int, box: int) -> Steps:
+        """The phases of one output; returns its ``Output``."""
+        operation = STRIPS[name]
+        shape, given = operation.result_shape(self.shape), None
+        flows = _flows(self.job, name)
+        for k, phase in enumerate(operation.phases[:-1] if flows else operation.phases):
+            one = StripJob(self.handle, self.shape, slot, name, k, Rows(0, 0), self.job.parameters, given)
+            results = yield self._per_strip(work_on_strip, [replace(one, rows=rows) for rows in self.rows])
+            with self.caller.stage(MERGE):
+                out = self.canvas.get(slot, shape) if phase.writes else np.empty(0, np.uint8)
+                given = phase.merge(out, self.rows, _values(results))
+                del out
+        if self.job.format != "png":
+            whole = Whole(self.handle, shape, slot, self.job, name, path)
+            return (yield from self._at_once(encode_whole, whole))
+        pieces = [
+            PieceJob(self.handle, self.shape, slot, name, rows, self.job.parameters, given, box, *room)
+            for rows, room in zip(self.rows, self._places(), strict=True)
+        ]
+        placed = _values((yield self._per_strip(encode_strip, pieces)))
+        writing = Writing(self.handle, box, shape, OPERATIONS[name].bilevel, name, path, placed)
+        return (yield from self._at_once(write_pieces, writing))
+
+    def _at_once(self, work: Work, payload: Any) -> Steps:
+        """What is done with the whole result, where that lies."""
+        if self.sent:
+            return _here(work, payload, self.caller)
+        return _values((yield [Task(self.index, work, payload)]))[0]
+
+    def _places(self) -> list[tuple[int, int]]:
+        """Where in its box the piece of each strip begins, and the bytes it has there."""
+        places = [self.canvas.slot_bytes * rows.start // self.shape[0] for rows in self.rows]
+        ends = [*places[1:], self.canvas.slot_bytes]
+        return [(place, end - place) for place, end in zip(places, ends, strict=True)]
+
+    def _per_strip(self, work: Work, payloads: Sequence[Any]) -> list[Task]:
+        carrier = partial(SentRows, self.canvas) if self.sent else None
+        return [Task(self.index, work, payload, carrier, part=k) for k, payload in enumerate(payloads)]

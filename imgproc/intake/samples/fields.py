@@ -1,0 +1,239 @@
+"""What sample pictures are made of: fractal noise, palettes, cells, escape times.
+
+A field is a float32 array of shape (height, width); planes are float32 of shape (3, height, width), blue
+first. Everything is vectorised over bands of rows that stay in the processor's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from imgproc.operations.contract import Image
+
+Field = npt.NDArray[np.float32]
+Planes = npt.NDArray[np.float32]
+
+_BAND_PIXELS = 32_768
+_SHADES = 2048
+_ESCAPE_BLOCK = 16_384
+_SUBPIXEL = 4  # bits behind the point in the corners of polygons
+
+
+@dataclass
+class Canvas:
+    """A picture to be made: its size in pixels, which variant of its kind it is, and its own random numbers."""
+
+    height: int
+    width: int
+    variant: int
+    rng: np.random.Generator
+
+    @cached_property
+    def unit(self) -> float:
+        """Pixels of what takes one pixel in a picture of 1200 by 800. It grows more slowly than the picture:
+        a larger one shows more detail, as a photograph does."""
+        return float((min(self.height, self.width) / 800) ** 0.6)
+
+    @cached_property
+    def x(self) -> Field:
+        """Columns, shape (1, width)."""
+        return np.arange(self.width, dtype=np.float32)[None]
+
+    @cached_property
+    def y(self) -> Field:
+        """Rows, shape (height, 1)."""
+        return np.arange(self.height, dtype=np.float32)[:, None]
+
+    def noise(self, cell: float, gain: float = 0.5, height: int | None = None) -> Field:
+        """Fractal noise of the canvas's size (or of another height), see ``noise``."""
+        return noise(height or self.height, self.width, cell, self.rng, gain)
+
+    def skyline(self, cell: float, gain: float = 0.5) -> Field:
+        """Fractal noise along the columns, shape (width,)."""
+        line: Field = noise(1, self.width, cell, self.rng, gain)[0]
+        return line
+
+    def bands(self) -> Iterator[slice]:
+        rows = max(1, _BAND_PIXELS // self.width)
+        for top in range(0, self.height, rows):
+            yield slice(top, min(self.height, top + rows))
+
+    def paint(self, shade: Callable[[slice], Planes]) -> Image:
+        """The picture whose rows ``shade`` gives, in 0 to 255."""
+        picture = np.empty((self.height, self.width, 3), np.uint8)
+        for rows in self.bands():
+            planes = shade(rows)
+            np.clip(planes, 0, 255, out=planes)
+            cv2.merge(list(planes.astype(np.uint8)), picture[rows])
+        return picture
+
+
+def noise(height: int, width: int, cell: float, rng: np.random.Generator, gain: float = 0.5) -> Field:
+    """Smooth fractal noise in 0 to 1.
+
+    Args:
+        cell: size of the largest features, in pixels.
+        gain: how much weaker each octave is than the one twice as coarse.
+
+    Each octave is added at its own resolution and all are enlarged together, so that the cost hardly
+    depends on their number. Enlarging by two with linear weights again and again is a quadratic spline.
+    """
+    sizes = [(height, width)]
+    for _ in range(max(1, round(np.log2(max(cell, 2))))):
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    total, amplitude = rng.random(sizes[-1], np.float32), 1.0
+    for at, (rows, columns) in list(enumerate(sizes))[-2::-1]:
+        enlarged = (2 * total.shape[1], 2 * total.shape[0])
+        total = np.ascontiguousarray(cv2.resize(total, enlarged, interpolation=cv2.INTER_LINEAR)[:rows, :columns])
+        amplitude *= gain
+        if at:
+            total += amplitude * rng.random((rows, columns), np.float32)
+    low, high, _, _ = cv2.minMaxLoc(total)
+    total -= low
+    total /= max(high - low, 1e-6)
+    return total
+
+
+def ridged(field: Field) -> Field:
+    """Noise folded at its middle: sharp crests at 1."""
+    return 1 - np.abs(2 * field - 1)
+
+
+def bgr(color: str) -> npt.NDArray[np.float32]:
+    """ "#rrggbb" as planes of shape (3, 1, 1), blue first."""
+    return np.array([int(color[at : at + 2], 16) for at in (5, 3, 1)], np.float32)[:, None, None]
+
+
+def palette(*stops: tuple[float, str], hue: float = 0) -> npt.NDArray[np.float32]:
+    """A table of shades between stops (place in 0 to 1, "#rrggbb"), its hues turned by ``hue`` degrees."""
+    places, colors = zip(*stops, strict=True)
+    at = np.linspace(0, 1, _SHADES)
+    corners = np.concatenate([bgr(color) for color in colors], axis=1)[:, :, 0]
+    table = np.stack([np.interp(at, places, corner) for corner in corners]).astype(np.float32)
+    if hue:
+        hsv = cv2.cvtColor(table.T[None] / 255, cv2.COLOR_BGR2HSV)
+        hsv[..., 0] = (hsv[..., 0] + hue) % 360
+        table = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0].T * 255
+    return np.ascontiguousarray(table)
+
+
+def colors(table: npt.NDArray[np.float32], place: Field) -> Planes:
+    """The palette's shades at the places (0 to 1, beyond them the end shades), as planes."""
+    index = (np.clip(place, 0, 1) * (_SHADES - 1)).astype(np.int32)
+    return np.take(table, index, axis=1)
+
+
+def slopes_of_rows(field: Field, rows: slice) -> tuple[Field, Field]:
+    """How much the field rises per pixel to the right and downwards, in these rows; 0 at its last column and row."""
+    here = field[rows]
+    right = np.zeros_like(here)
+    np.subtract(here[:, 1:], here[:, :-1], out=right[:, :-1])
+    below = field[rows.start + 1 : rows.stop + 1]
+    if below.shape != here.shape:
+        below = np.concatenate([below, here[-1:]])
+    return right, below - here
+
+
+def enlarge(field: Field, height: int, width: int, interpolation: int = cv2.INTER_CUBIC) -> Field:
+    if field.shape == (height, width):
+        return field
+    return cv2.resize(field, (width, height), interpolation=interpolation)  # type: ignore[return-value]
+
+
+def cells(canvas: Canvas, cell: float) -> tuple[Field, npt.NDArray[np.int32], int]:
+    """Voronoi cells around points on a shaken grid.
+
+    Returns:
+        Distance to the nearest border (in pixels, about), the number of each pixel's cell, how many there are.
+    """
+    shrink = 2 if cell > 24 else 1
+    height, width, size = -(-canvas.height // shrink), -(-canvas.width // shrink), cell / shrink
+    rows, columns = int(height / size) + 3, int(width / size) + 3
+    nearest = np.full((height, width), 1e9, np.float32)
+    second, label = nearest.copy(), np.zeros((height, width), np.int32)
+    shake = canvas.rng.uniform(-0.36, 0.36, (rows, columns, 2))
+    for row in range(rows):
+        for column in range(columns):
+            y = (row - 0.5 + shake[row, column, 0]) * size
+            x = (column - 0.5 + 0.5 * (row % 2) - 0.25 + shake[row, column, 1]) * size
+            top, left = max(0, int(y - 1.7 * size)), max(0, int(x - 1.7 * size))
+            here = (slice(top, max(0, int(y + 1.7 * size))), slice(left, max(0, int(x + 1.7 * size))))
+            near = nearest[here]
+            if not near.size:
+                continue
+            dy = np.arange(top, top + near.shape[0], dtype=np.float32)[:, None] - np.float32(y)
+            dx = np.arange(left, left + near.shape[1], dtype=np.float32)[None] - np.float32(x)
+            distance = dy * dy + dx * dx
+            np.copyto(label[here], row * columns + column, where=distance < near)
+            np.minimum(second[here], np.maximum(near, distance), out=second[here])
+            np.minimum(near, distance, out=near)
+    border: Field = (np.sqrt(second) - np.sqrt(nearest)) * np.float32(shrink / 2)
+    border = enlarge(border, canvas.height, canvas.width, cv2.INTER_LINEAR)
+    labels = enlarge(label.astype(np.float32), canvas.height, canvas.width, cv2.INTER_NEAREST).astype(np.int32)
+    return border, labels, rows * columns
+
+
+def look_up(field: Field | Image, x: npt.NDArray[Any], y: npt.NDArray[Any], beyond: int) -> npt.NDArray[Any]:
+    """The field's values, or a picture's, at these coordinates in pixels; ``beyond`` is OpenCV's border type."""
+    return cv2.remap(field, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=beyond)
+
+
+def fill(picture: Image, outlines: npt.NDArray[np.complex128], color: npt.NDArray[np.floating]) -> None:
+    """Fill polygons that do not overlap: x + iy, of shape (polygons, corners)."""
+    points = np.rint(np.stack([outlines.real, outlines.imag], axis=-1) * 2**_SUBPIXEL).astype(np.int32)
+    cv2.fillPoly(picture, list(points), [float(part) for part in color], cv2.LINE_AA, _SUBPIXEL)
+
+
+def line(picture: Image, points: npt.NDArray[np.complex128], color: npt.NDArray[np.floating], thickness: int) -> None:
+    """Draw a line through the points x + iy."""
+    corners = np.rint(np.stack([points.real, points.imag], axis=-1) * 2**_SUBPIXEL).astype(np.int32)
+    cv2.polylines(picture, [corners], False, [float(part) for part in color], thickness, cv2.LINE_AA, _SUBPIXEL)
+
+
+def escape_time(points: npt.NDArray[np.complex64], start: complex | None, limit: int) -> Field:
+    """How long z² + c takes to leave, smoothed; -1 where it has not after ``limit`` steps.
+
+    Args:
+        points: of shape (height, width).
+        start: the constant c of a Julia set, whose z starts at the points; None for the Mandelbrot set,
+            where the points are c.
+    """
+    flat = points.ravel()
+    times = np.empty(flat.shape, np.float32)
+    for at in range(0, flat.size, _ESCAPE_BLOCK):
+        block = flat[at : at + _ESCAPE_BLOCK]
+        times[at : at + _ESCAPE_BLOCK] = _escape(block.real.copy(), block.imag.copy(), start, limit)
+    return times.reshape(points.shape)
+
+
+def _escape(
+    px: npt.NDArray[np.float32], py: npt.NDArray[np.float32], start: complex | None, limit: int
+) -> npt.NDArray[np.float32]:
+    times = np.full(px.shape, -1, np.float32)
+    alive, x, y = np.arange(px.size), px, py
+    cx, cy = (px, py) if start is None else (np.array(part, np.float32) for part in (start.real, start.imag))
+    for step in range(4, limit + 1, 4):
+        # Four steps from |z| < 8 stay below 1e15: float32 holds the square, so one check for four is enough.
+        for _ in range(4):
+            product = x * y
+            x = x * x - y * y + cx
+            y = product + product + cy
+        size = x * x + y * y
+        gone = size > 64
+        if not gone.any():
+            continue
+        times[alive[gone]] = step - np.log2(0.5 * np.log2(size[gone]))
+        stay = ~gone
+        alive, x, y = alive[stay], x[stay], y[stay]
+        if start is None:
+            cx, cy = cx[stay], cy[stay]
+        if not alive.size:
+            break
+    return times

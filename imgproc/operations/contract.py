@@ -1,0 +1,31 @@
+"""The contract of an operation: array in, array out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from imgproc.parameters import Parameter, Parameters
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One entry of the table below.
+
+    ``apply`` takes an image, (height, width) gray or (height, width, 3) BGR of uint8, and the parameters;
+    it returns a new image of uint8. ``bilevel`` says that the result is only 0 and 255, so that a PNG of
+    it needs one bit per pixel.
+    """
+
+    name: str
+    label: str
+    result: str
+    help: str
+    parameters: tuple[Parameter, ...]
+    apply: Callable[[Image, Parameters], Image]
+    bilevel: bool = False

@@ -1,0 +1,50 @@
+"""The threads that libraries make inside a worker: OpenCV's, and those of BLAS and OpenMP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+from threadpoolctl import threadpool_info, threadpool_limits
+
+_other_threads = 0  # not pinned yet
+
+
+def pin_threads(cv2_threads: int = 1) -> int:
+    """Pin the inner threads of this process: OpenCV's to ``cv2_threads``, BLAS and OpenMP to one.
+
+    Returns:
+        How many threads OpenCV took: any number, also more than there are cores, but a build without threads says 1.
+    """
+    global _other_threads
+    cv2.setNumThreads(cv2_threads)
+    threadpool_limits(1)
+    # Asked for once: it takes the libraries a moment to say.
+    _other_threads = max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
+    return max(1, cv2.getNumThreads())
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """OpenCV works on one thread in this process, and those it had are ended, until the block ends."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)  # the same number again would end nothing, and its threads can outlive their number
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def inner_threads() -> dict[str, int]:
+    """The inner threads of this process as the libraries report them."""
+    threads = {"opencv": cv2.getNumThreads()}
+    for pool in threadpool_info():  # two copies of a library may be loaded
+        threads[pool["prefix"]] = max(threads.get(pool["prefix"], 0), int(pool["num_threads"]))
+    return threads
+
+
+def other_threads() -> int:
+    """The most threads of any BLAS or OpenMP library as ``pin_threads`` found them; 0 before that."""
+    return _other_threads

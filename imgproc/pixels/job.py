@@ -1,0 +1,77 @@
+"""One image file and what is made of it: read, decode, operate, encode, write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imgproc.files import write_whole
+from imgproc.operations import OPERATIONS
+from imgproc.operations.contract import Image
+from imgproc.parameters import Value
+from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True, slots=True)
+class ImageJob:
+    """One image file and the files to be made of it, each with the operation that makes it."""
+
+    source: str
+    outputs: tuple[tuple[str, str], ...]  # (operation, path)
+    parameters: dict[str, Value] = field(hash=False)
+    format: str = "png"
+    color: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A written file."""
+
+    operation: str
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What became of one image: its size upright in pixels, and the files written."""
+
+    width: int
+    height: int
+    outputs: tuple[Output, ...]
+
+
+def process_image(job: ImageJob, stopwatch: Stopwatch) -> Processed:
+    """Read, decode, and for each operation: run it, encode, write."""
+    image = read_image(job, stopwatch)
+    done = []
+    for name, path in job.outputs:
+        result = operate(name, image, job.parameters, stopwatch)
+        done.append(write_output(job, name, path, result, stopwatch))
+    height, width = image.shape[:2]
+    return Processed(width, height, tuple(done))
+
+
+def read_image(job: ImageJob, stopwatch: Stopwatch) -> Image:
+    """The stages before the operations."""
+    with stopwatch.stage("read"):
+        data = Path(job.source).read_bytes()
+    with stopwatch.stage("decode"):
+        return decode(data, color=job.color)
+
+
+def operate(name: str, image: Image, parameters: Mapping[str, Value], stopwatch: Stopwatch) -> Image:
+    """The stage of one operation."""
+    with stopwatch.stage(name):
+        return OPERATIONS[name].apply(image, parameters)
+
+
+def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: Stopwatch) -> Output:
+    """The stages after an operation."""
+    with stopwatch.stage("encode"):
+        encoded = encode(result, job.format, bilevel=OPERATIONS[name].bilevel)
+    with stopwatch.stage("write"):
+        write_whole(path, encoded)
+    return Output(name, path, len(encoded))

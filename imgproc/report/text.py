@@ -1,0 +1,205 @@
+"""A record in plain text: the summary that scripts read, and the tables of a comparison and of a scale run."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from imgproc.backends import AUTO, BASELINE, TECHNIQUES
+from imgproc.measure.curves import Cell, Point, Scaling
+from imgproc.measure.results import TechniqueMeasurement
+from imgproc.numbers import NBSP, counted
+from imgproc.report import findings
+from imgproc.report.laws import laws
+from imgproc.runs.record import Record
+from imgproc.runs.splitting import explain
+
+
+def summary(record: Record) -> str:
+    """The four lines that scripts read, then one line per thing the reader must know."""
+    technique = record.technique
+    lines = [f"Processing Mode: {_mode(record)}", f"Number of Images: {len(record.good_images)}"]
+    if technique is None or technique.median_seconds is None:
+        lines.append(f"Time Taken: not measured ({record.state})")
+    else:
+        lines.append(f"Time Taken: {seconds(record.seconds or technique.median_seconds)} seconds")
+        lines.append(f"Speedup: {_speedup(record, technique)}")
+    if record.error:
+        lines.append(f"Error: {record.error}")
+    if record.mode == "scale" and technique and technique.name != BASELINE and technique.median_seconds is not None:
+        lines.append(f"Note: the time and the speedup are those of the fastest: {technique.label}.")
+    if record.sample:
+        sample = f"{len(record.sample)} of the {len(record.good_images)} images"
+        every = technique is not None and record.seconds == technique.first_round_seconds
+        both = "speedup was" if every else "time and the speedup were"
+        lines.append(f"Note: the {both} measured on a sample of {sample}.")
+    lines += [f"Note: {sentence}" for sentence in explain(record)]
+    lines += [f"Failed: {image.name}: {image.error}" for image in record.images if image.error]
+    lines += [f"Warning: {warning}" for warning in record.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def scaled_counts(record: Record) -> list[int]:
+    """The numbers of workers of a scale run, in order."""
+    own = {t.threads for t in record.techniques if t.name == scaled(record) and t.cv2_threads == 1}
+    return sorted(set(record.settings.worker_counts) or own or {record.settings.workers})
+
+
+def scaled(record: Record) -> str:
+    """The name of the technique that a scale run is about."""
+    if record.scaling:
+        return record.scaling.technique
+    return AUTO if record.settings.technique == "auto" else record.settings.technique
+
+
+def _mode(record: Record) -> str:
+    technique = record.technique
+    if record.mode == "sequential":
+        return "Sequential"
+    if record.mode == "scale":
+        name = scaled(record)
+        return f"Scale ({name}, {findings.span(scaled_counts(record), findings.unit(name))})"
+    if technique is None:
+        return record.mode.capitalize()
+    count, what = (technique.workers, "worker") if technique.cv2_threads == 1 else (technique.threads, "thread")
+    workers = f"1 {what}" if count == 1 else f"{count} {what}s"
+    return f"{record.mode.capitalize()} ({technique.name}, {workers})"
+
+
+def _speedup(record: Record, technique: TechniqueMeasurement) -> str:
+    baseline = TECHNIQUES[BASELINE].label
+    if technique.name == BASELINE:
+        return f"1.0x over {baseline} (this is the baseline)"
+    if technique.speedup is None:
+        return f"not shown ({technique.reason or 'the baseline was not measured'})"
+    interval = technique.speedup_ci95
+    shown = f"{technique.speedup:.1f}x over {baseline}"
+    if interval:
+        return f"{shown} (95% CI {interval[0]:.1f} to {interval[1]:.1f})"
+    rounds = len(technique.rounds)
+    return f"{shown} ({rounds} round{'' if rounds == 1 else 's'}, too few for an interval)"
+
+
+def seconds(value: float) -> str:
+    """Seconds with two decimals, more where two would say nothing: 2.41, 0.0042."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
+def comparison(record: Record) -> str:
+    """The summary, then a line per technique, the fastest first, then what could not run and why."""
+    timed = [t for t in record.techniques if t.median_seconds is not None]
+    names = {t.label: _called(t, record.techniques) for t in record.techniques}
+    wide = max(20, *(len(names[t.label]) + 1 for t in timed)) if timed else 20
+    head = f"{'technique':<{wide}}{'start-up':>10}{'median':>10}  {'95% interval':<17}"
+    lines = [head + f"{'speedup':>8}  {'95% interval':<15}verdict"]
+    for t in sorted(timed, key=lambda t: t.median_seconds or 0.0):
+        name = names[t.label]
+        spread = f"{t.ci95[0]:.3f} to {t.ci95[1]:.3f}" if t.ci95 else "-"
+        speedup = f"{t.speedup:.2f}x" if t.speedup else "-"
+        sure = f"{t.speedup_ci95[0]:.2f} to {t.speedup_ci95[1]:.2f}" if t.speedup_ci95 else "-"
+        said = "baseline" if t.name == BASELINE else t.reason or t.verdict or "too few rounds"
+        startup = f"{(t.startup_seconds or 0.0) * 1000:.0f} ms"
+        lines.append(
+            f"{name:<{wide}}{startup:>10}{t.median_seconds:>8.3f} s  {spread:<17}{speedup:>8}  {sure:<15}{said}"
+        )
+    rounds = max((len(t.rounds) for t in timed), default=0)
+    same = "All made the same pixels." if all(t.identical for t in timed) else "Not all made the same pixels."
+    lines.append(f"{rounds} rounds, seed {record.settings.seed}. {same}")
+    lines += [
+        f"{t.label}: starting it pays from {t.break_even_images} images like these."
+        for t in timed
+        if t.break_even_images and t.break_even_images > 1
+    ]
+    lines += [
+        f"{t.label}: the operations alone, with the pixels on the GPU, are {t.operations_speedup:.3g}x as fast as the "
+        "baseline’s; the rest stays on the CPU."
+        for t in timed
+        if t.operations_speedup and t.name != BASELINE
+    ]
+    lines += [f"Not run: {names[t.label]}: {t.reason}" for t in record.techniques if t.median_seconds is None]
+    return summary(record) + "\n" + "\n".join(lines) + "\n"
+
+
+def _called(t: TechniqueMeasurement, all_: Sequence[TechniqueMeasurement]) -> str:
+    """Its name, as in the commands; its label where several share the name."""
+    if sum(other.name == t.name for other in all_) > 1:
+        return t.label
+    return t.name if t.threads == 1 or t.median_seconds is None else f"{t.name} x{t.threads}"
+
+
+# ---------------------------------------------------------------- scaling
+
+
+def scale_table(record: Record) -> str:
+    """The summary, then strong and weak scaling, what the laws say of them, and the grid of threads."""
+    found = record.scaling
+    if found is None or not found.strong:
+        return summary(record)
+    what = findings.unit(found.technique)
+    images = len(record.sample or record.good_images)
+    parts = [
+        [
+            f"Strong scaling, the same {counted(images, 'image')} for every number of {what}s",
+            f"{what + 's':<10}{_HEAD}{'Karp-Flatt':>12}",
+            *(f"{p.workers:<10}{_point(p)}{_percent(p.karp_flatt):>12}{_over(p)}" for p in found.strong),
+            findings.headline(found, record.techniques),
+        ]
+    ]
+    if found.weak:
+        parts.append(
+            [
+                f"Weak scaling, {counted(images, 'image')} for each {what}; the speedup is the scaled one",
+                f"{what + 's':<10}{_HEAD}",
+                *(f"{p.workers:<10}{_point(p)}{_over(p)}" for p in found.weak),
+                findings.weak_headline(found),
+            ]
+        )
+    parts.append([_wrapped(f"{law.name}: {law.sentence} {law.basis}".rstrip()) for law in laws(found)])
+    if found.grid:
+        parts.append([*_grid(found), _wrapped(findings.grid_headline(found, record.techniques))])
+    parts.append(findings.left_out(record.techniques, record.weak))
+    text = "\n\n".join("\n".join(filter(None, lines)) for lines in parts if lines)
+    return f"{summary(record)}\n{text}\n".replace(NBSP, " ")
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False)
+
+
+_HEAD = f"{'median':>10}  {'95% interval':<17}{'speedup':>8}  {'95% interval':<15}{'efficiency':>10}"
+
+
+def _point(p: Point) -> str:
+    spread = f"{p.ci95[0]:.3f} to {p.ci95[1]:.3f}" if p.ci95 else "-"
+    speedup = f"{p.speedup:.2f}x" if p.speedup else "-"
+    sure = f"{p.speedup_ci95[0]:.2f} to {p.speedup_ci95[1]:.2f}" if p.speedup_ci95 else "-"
+    return f"{p.seconds:>8.3f} s  {spread:<17}{speedup:>8}  {sure:<15}{_percent(p.efficiency):>10}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def _over(p: Point) -> str:
+    return "  oversubscribed" if p.oversubscribed else ""
+
+
+def _grid(found: Scaling) -> list[str]:
+    inner = sorted({cell.cv2_threads for cell in found.grid})
+    cells = {(cell.workers, cell.cv2_threads): cell for cell in found.grid}
+    lines = [
+        "Workers with OpenCV’s own threads in each, as speedups (*: fastest, +: more threads than cores)",
+        f"{'workers':<10}" + "".join(f"{counted(count, 'thread'):>12}" for count in inner),
+    ]
+    best = min(found.grid, key=lambda cell: cell.seconds)
+    for workers in sorted({cell.workers for cell in found.grid}):
+        row = [_cell(cells.get((workers, count)), best) for count in inner]
+        lines.append(f"{workers:<10}" + "".join(f"{text:>12}" for text in row))
+    return lines
+
+
+def _cell(cell: Cell | None, best: Cell) -> str:
+    if cell is None:
+        return "-"
+    speedup = f"{cell.speedup:.2f}x" if cell.speedup else f"{cell.seconds:.3f} s"
+    return f"{speedup}{'*' if cell is best else ' '}{'+' if cell.oversubscribed else ' '}"

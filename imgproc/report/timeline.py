@@ -1,0 +1,306 @@
+"""The worker timeline of a run's page: any round of any technique, as geometry in percent and as numbers."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.measure.breakdown import CALLER
+from imgproc.measure.results import SpanRecord, TechniqueMeasurement
+from imgproc.report import formats
+from imgproc.report.pictures import Mark, mark, rank, ticks
+from imgproc.runs.record import Record
+
+#: More blocks than this would make a slow page; the timeline then shows the beginning of the round.
+MAX_BLOCKS = 2_000
+#: Pixels from one lane to the next.
+LANE = 34
+#: A caller that works for less than this share of the round, such as one that only sends paths, has no lane.
+LEAST_CALLER = 0.01
+#: What stands in the address for every technique.
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One stage: ``x`` and ``width`` in percent."""
+
+    stage: str
+    x: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One worker: its blocks, where each image begins, and the numbers of the images below."""
+
+    y: int
+    width: float
+    blocks: list[Block]
+    edges: list[float]
+    numbers: list[tuple[float, int]]
+
+
+@dataclass(frozen=True)
+class Strand:
+    """One technique; ``caller`` is the lane of the caller's own process, where it worked for the others."""
+
+    label: str
+    time: str
+    height: int
+    lanes: list[Lane]
+    caller: Lane | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """One worker in numbers; times in seconds."""
+
+    who: str
+    images: int
+    busy: float
+    waiting: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One option of a field of the timeline's form."""
+
+    value: str
+    text: str
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """``which`` ends the heading; ``rounds`` and ``techniques`` are what can be shown, none where that is no choice."""
+
+    which: str
+    strands: list[Strand]
+    ticks: list[Mark]
+    stages: list[str]
+    workers: list[Share]
+    rounds: list[Choice]
+    techniques: list[Choice]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of one technique."""
+
+    technique: TechniqueMeasurement
+    number: int
+    spans: list[SpanRecord]
+    wall: float
+
+    @classmethod
+    def of(cls, technique: TechniqueMeasurement, number: int) -> _Pass:
+        """That round, or the one nearest the median where it was not kept or the number is 0."""
+        spans = [span for span in technique.spans if span.round == number]
+        if not spans:
+            number = technique.typical_round
+            spans = [span for span in technique.spans if span.round == number]
+        end = max((span.end for span in spans), default=0.0)
+        counted = technique.rounds[number - 1 : number]
+        return cls(technique, number, spans, max(end, counted[0].wall_seconds) if counted else end)
+
+    @property
+    def lanes(self) -> dict[int, list[SpanRecord]]:
+        """The spans of every worker, also of those that got nothing, and of the caller if it worked."""
+        found: dict[int, list[SpanRecord]] = defaultdict(list)
+        for span in sorted(self.spans, key=lambda span: span.start):
+            found[span.worker].append(span)
+        last = max(self.technique.workers, *found) if found else self.technique.workers
+        return {n: found[n] for n in range(CALLER, last + 1) if n != CALLER or found.get(CALLER)}
+
+
+def timeline(record: Record, round: str = "", techniques: str = "") -> Timeline | None:
+    """What each worker did in one round; None where nothing was recorded.
+
+    Args:
+        round: its number as it stands in the address. What is none that was kept stands for the one nearest the
+            median, of each technique its own.
+        techniques: the slug of a label, or ``all``; anything else is the run's technique, one with worker
+            processes, and the baseline.
+    """
+    every = [t for t in (*record.techniques, *record.weak) if any(s.round == t.typical_round for s in t.spans)]
+    if not every:
+        return None
+    every.sort(key=lambda t: rank(t, record))
+    kept = sorted({span.round for t in every for span in t.spans})
+    number = int(round) if round.isdecimal() and len(round) < 6 and int(round) in kept else 0
+    usual = _usual(every, record.technique)
+    named = {slug(t.label): [t] for t in every}
+    chosen = techniques if techniques in named or (techniques == ALL and len(usual) < len(every)) else ""
+    passes = [_Pass.of(t, number) for t in {"": usual, ALL: every, **named}[chosen]]
+    rounds = [("", "round nearest the median"), *((str(n), f"round {n}") for n in kept)] if len(kept) > 1 else []
+    return _drawn(
+        record,
+        passes,
+        number,
+        [Choice(value, text, value == str(number or "")) for value, text in rounds],
+        [Choice(value, text, value == chosen) for value, text in _texts(record, every, usual)],
+    )
+
+
+def slug(label: str) -> str:
+    """A label as it stands in an address: futures-threads, opencvs-own-threads."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower().replace("’", "")).strip("-")
+
+
+def _usual(every: Sequence[TechniqueMeasurement], main: TechniqueMeasurement | None) -> list[TechniqueMeasurement]:
+    """The run's technique, one with processes if that is none, and the baseline."""
+    first = [t for t in every if t is main]
+    processes = [t for t in every if t.start_method and t.copies == 1]
+    if not any(t.start_method for t in first):
+        first += processes[:1]
+    first += [t for t in every if t.name == BASELINE and t not in first]
+    return first or list(every)
+
+
+def _texts(
+    record: Record, every: Sequence[TechniqueMeasurement], usual: Sequence[TechniqueMeasurement]
+) -> list[tuple[str, str]]:
+    """Which techniques can be shown, value and text; none where there is nothing to choose."""
+    single = [(slug(t.label), t.label) for t in every]
+    if len(usual) == len(every):
+        return [("", "both" if len(every) == 2 else "all"), *single] if len(every) > 1 else []
+    best = "best" if record.mode in ("compare", "scale") else usual[0].label
+    roles = ["sequential" if t.name == BASELINE else best if t is usual[0] else "processes" for t in usual]
+    return [("", ", ".join(roles)), (ALL, f"all {formats.counted(len(every), 'technique', words=True)}"), *single]
+
+
+def _drawn(
+    record: Record, passes: Sequence[_Pass], number: int, rounds: list[Choice], techniques: list[Choice]
+) -> Timeline:
+    longest = max(done.wall for done in passes)
+    ends = sorted(span.end for done in passes for span in done.spans)
+    until = ends[MAX_BLOCKS - 1] if len(ends) > MAX_BLOCKS else longest
+    scale = _Scale(record, until, until * 1.06)
+    used = {span.stage for done in passes for span in done.spans}
+    order = [
+        "read",
+        "decode",
+        *record.settings.operations,
+        "h2d",
+        "kernel",
+        "d2h",
+        "merge",
+        "encode",
+        "write",
+        "transfer",
+        "wait",
+    ]
+    notes = [f"The first {formats.seconds(until)} of {formats.seconds(longest)}."] if until < longest else []
+    if number and (lost := [done.technique.label for done in passes if done.number != number]):
+        notes.append(f"Of {' and '.join(lost)} only the round nearest the median was kept.")
+    return Timeline(
+        f", round {number}" if number else " in the round nearest the median" if rounds else "",
+        [scale.strand(done, say=done.number != number) for done in passes],
+        scale.axis(),
+        [stage for stage in order if stage in used] + sorted(used - set(order)),
+        [share for done in passes for share in _shares(done)],
+        rounds,
+        techniques,
+        notes,
+    )
+
+
+def _worker(technique: TechniqueMeasurement, number: int, host: str | None) -> str:
+    if number == CALLER:
+        return "caller"
+    row = TECHNIQUES.get(technique.name)
+    # OpenCV's own threads, say, are all in one worker.
+    unit = row.unit if row and technique.workers > 1 else "worker"
+    return f"{unit} {number} on {host}" if host else f"{unit} {number}"
+
+
+def _shares(done: _Pass) -> list[Share]:
+    found = []
+    for number, lane in done.lanes.items():
+        busy = min(done.wall, sum(span.end - span.start for span in lane if span.stage != "wait"))
+        host = lane[0].host if lane else None
+        who, images = f"{done.technique.label}, {_worker(done.technique, number, host)}", len({s.image for s in lane})
+        found.append(Share(who, images, busy, done.wall - busy, busy / done.wall if done.wall else 0.0))
+    return sorted(found, key=lambda share: share.who.endswith(", caller"))
+
+
+class _Scale:
+    """Places of times in percent of the width, which stands for ``top`` seconds; shown are those up to ``until``."""
+
+    def __init__(self, record: Record, until: float, top: float) -> None:
+        self.until, self.top = until, top
+        # In weak scaling there are several copies of each image, numbered on.
+        self.every = max(1, len(record.images))
+        self.names = {image.index: image.name for image in record.images}
+
+    def place(self, seconds: float) -> float:
+        return round(seconds / self.top * 100, 2)
+
+    def axis(self) -> list[Mark]:
+        values = ticks(self.top, 6)
+        places = max(len(f"{value:g}".partition(".")[2]) for value in values)
+        return [mark(self.place(value), f"{value:.{places if value else 0}f}") for value in values]
+
+    def strand(self, done: _Pass, *, say: bool) -> Strand:
+        """One pass; ``say`` its round's number beside its time."""
+        wide = self.place(min(done.wall, self.until))
+        spans = done.lanes
+        own = spans.pop(CALLER, [])
+        if sum(span.end - span.start for span in own) < LEAST_CALLER * done.wall:
+            own = []
+        lanes = [self._lane(done.technique, 1 + LANE * row, wide, seen) for row, seen in enumerate(spans.values())]
+        time = formats.seconds(done.wall)
+        images = formats.counted(len({span.image for span in done.spans}), "image")
+        workers = formats.counted(len(lanes), "worker") + (" and the caller" if own else "")
+        return Strand(
+            done.technique.label,
+            f"{time}, round {done.number}" if say and len(done.technique.rounds) > 1 else time,
+            LANE * len(lanes) + 2,
+            lanes,
+            self._lane(done.technique, 1, wide, own) if own else None,
+            f"{done.technique.label}: {workers}, {time} for {images}; the numbers are in the table below",
+        )
+
+    def _lane(self, technique: TechniqueMeasurement, y: int, wide: float, spans: Sequence[SpanRecord]) -> Lane:
+        seen = [span for span in spans if span.end <= self.until]
+        blocks = [
+            Block(
+                span.stage,
+                self.place(span.start),
+                max(0.05, self.place(span.end - span.start)),
+                f"{self._name(span.image)}{_strip(span.part)}, {span.stage}, "
+                f"{formats.start_up(span.end - span.start)}, {_worker(technique, span.worker, span.host)}",
+            )
+            for span in seen
+        ]
+        # One after the other; the caller comes back to an image when its worker is done.
+        of_image = [(image, list(of)) for image, of in groupby(seen, key=lambda span: span.image)]
+        places = [(image, of[0].start, max(span.end for span in of)) for image, of in of_image]
+        return Lane(
+            y,
+            wide,
+            blocks,
+            [self.place(start) for _, start, _ in places],
+            [
+                (self.place((start + end) / 2), image % self.every + 1)
+                for image, start, end in places
+                if (end - start) / self.top > 0.016  # a number wider than its block would run into the next one
+            ],
+        )
+
+    def _name(self, image: int) -> str:
+        number = image % self.every
+        return self.names.get(number, f"image {number + 1}")
+
+
+def _strip(part: int | None) -> str:
+    return "" if part is None else f", strip {part + 1}"

@@ -1,0 +1,125 @@
+"""The history of runs, and the table of techniques with what the runs say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, get_args
+from urllib.parse import quote
+
+from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique
+from imgproc.backends.base import Availability
+from imgproc.measure import environment
+from imgproc.report import formats, pictures
+from imgproc.runs.record import State
+from imgproc.runs.store import RunRow, Store
+from imgproc.web import form as asked
+from imgproc.web import pages
+
+PER_PAGE = 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the history."""
+
+    row: RunRow
+    micro: pictures.Micro | None
+    note: str
+
+
+def history(store: Store, args: Mapping[str, str]) -> dict[str, Any]:
+    """Runs that match the filters in the address, and the timing summary of all."""
+    wanted = {name: args.get(name, "").strip() for name in ("q", "mode", "technique", "state", "from")}
+    page = int(args["page"]) if args.get("page", "").isdecimal() else 1
+    page = min(max(1, page), 1_000_000)
+    chosen = {name: None if wanted[name] in ("", "any") else wanted[name] for name in ("mode", "technique", "state")}
+    rows, total = store.history(
+        q=wanted["q"] or None, **chosen, since=_day(wanted["from"]), page=page, per_page=PER_PAGE
+    )
+    times = store.by_technique()
+    kept = "&".join(f"{name}={quote(value)}" for name, value in wanted.items() if value)
+    return {
+        "entries": [_entry(store, row) for row in rows],
+        "total": total,
+        "first": (page - 1) * PER_PAGE + 1,
+        "last": (page - 1) * PER_PAGE + len(rows),
+        "page": page,
+        "more": page * PER_PAGE < total,
+        "wanted": wanted,
+        "filtered": any(wanted.values()),
+        "kept": kept,
+        "modes": asked.MODES,
+        "states": get_args(State),
+        "techniques": TECHNIQUES.values(),
+        "times": [(t, _range(t.speedup, t.speedup_min, t.speedup_max)) for t in times],
+    }
+
+
+def _day(text: str) -> datetime | None:
+    """Midnight of a day by this machine's clock."""
+    try:
+        return datetime.fromisoformat(text).astimezone() if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _range(middle: float | None, low: float | None, high: float | None) -> pictures.Micro | None:
+    ends = (low, high) if low is not None and high is not None else None
+    return pictures.micro(middle, ends, float(environment.usable_cores()), width=128)
+
+
+def _entry(store: Store, row: RunRow) -> Entry:
+    interval = (row.speedup_low, row.speedup_high)
+    ends = (interval[0], interval[1]) if interval[0] is not None and interval[1] is not None else None
+    compared = row.state == "done" and row.technique != BASELINE
+    mark = pictures.micro(row.speedup, ends, float(min(row.workers, environment.usable_cores()))) if compared else None
+    if row.state == "queued":
+        before = store.position(row.id)
+        note = f"{formats.counted(before, 'run')} before it" if before else "next"
+    elif row.state == "running":
+        live_row = pages.live(row, 0)
+        note = ", ".join(filter(None, (live_row["now"].lower(), live_row["left"])))
+    elif row.state == "done":
+        note = "baseline only" if row.technique == BASELINE else "no speedup shown"
+    else:
+        note = row.error or {"cancelled": "on request"}.get(row.state, "")
+    return Entry(row, mark, note)
+
+
+@dataclass(frozen=True)
+class TechniqueEntry:
+    technique: Technique
+    available: Availability
+    runs: int
+    speedup: float | None
+    micro: pictures.Micro | None
+
+
+def techniques(store: Store) -> dict[str, Any]:
+    """The table of techniques with what all runs here say of each."""
+    known = {t.technique: t for t in store.by_technique()}
+    entries = []
+    for technique in TECHNIQUES.values():
+        times = known.get(technique.name)
+        base = technique.name == BASELINE or times is None
+        mark = None if base or times is None else _range(times.speedup, times.speedup_min, times.speedup_max)
+        entries.append(
+            TechniqueEntry(
+                technique,
+                pages.availability(technique.name),
+                times.runs if times else 0,
+                times.speedup if times and not base else None,
+                mark,
+            )
+        )
+    here = [entry for entry in entries if entry.available.ok]
+    here.sort(key=lambda entry: (entry.technique.name == BASELINE, entry.technique.name != AUTO))
+    return {
+        "here": here,
+        "missing": [entry for entry in entries if not entry.available.ok],
+        "total": len(entries),
+        "measured": any(entry.micro for entry in entries),
+        "cores": environment.usable_cores(),
+    }
