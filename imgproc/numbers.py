@@ -49,3 +49,16 @@ def counted(count: int, thing: str, *, words: bool = False) -> str:
     """``5 images``; in words up to twelve if asked for: ``five images``."""
     shown = _WORDS[count] if words and count < len(_WORDS) else number(count)
     return f"{shown} {thing}{'' if count == 1 else 's'}"
+
+
+def share(value: float) -> str:
+    """A small share of a whole keeps a decimal: 3.1 %, 33 %."""
+    if 0 < value < 0.0005:
+        return f"under 0.1{NBSP}%"
+    shown = f"{100 * value:.0f}" if abs(value) >= 0.0995 or value == 0 else f"{100 * value:.1f}"
+    return f"{shown.replace('-', '−')}{NBSP}%"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

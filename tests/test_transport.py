@@ -382,7 +382,7 @@ LITTLE = """
 import sys
 import numpy as np
 from imgproc.errors import UserError
-from imgproc.image import shared
+from imgproc.backends.sharing import memory as shared
 
 block = shared.create(1_500_000, 3)
 block.put(0, np.ones(800_000, np.uint8))

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from imgproc.measure.statistics import LEAST_FOR_INTERVAL
-from imgproc.numbers import NBSP
-from imgproc.report.findings import listed
+from imgproc.numbers import NBSP, listed
 from imgproc.runs.record import Record
 
 #: The end of a sentence, which a decimal point or a file's name is not.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from imgproc.numbers import listed
 from imgproc.operations import OPERATIONS
 from imgproc.report import formats
-from imgproc.report.findings import listed
 from imgproc.runs.record import Record, RunSettings
 from imgproc.runs.splitting import SPLITS
 

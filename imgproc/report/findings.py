@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.curves import Scaling, strong_curve, versus
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.numbers import NBSP, counted
+from imgproc.numbers import NBSP, counted, listed
 
 Measurements = Sequence[TechniqueMeasurement]
 FASTER, SLOWER, LEVEL = "faster", "slower", "no measurable difference"
@@ -16,19 +16,6 @@ FASTER, SLOWER, LEVEL = "faster", "slower", "no measurable difference"
 def unit(technique: str) -> str:
     """What a technique's number of workers counts: ``worker``, or ``thread`` where it has but one."""
     return TECHNIQUES[technique].unit if technique in TECHNIQUES else "worker"
-
-
-def listed(names: Sequence[str]) -> str:
-    """a, b and c"""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def share(value: float) -> str:
-    """A small share of a whole keeps a decimal: 3.1 %, 33 %."""
-    if 0 < value < 0.0005:
-        return f"under 0.1{NBSP}%"
-    shown = f"{100 * value:.0f}" if abs(value) >= 0.0995 or value == 0 else f"{100 * value:.1f}"
-    return f"{shown.replace('-', '−')}{NBSP}%"
 
 
 def many(counts: Iterable[int], what: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from imgproc.measure.curves import NEGLIGIBLE, Fit, Point, Scaling
 from imgproc.measure.scaling import LEAST_FOR_FIT, LEAST_FOR_USL, karp_flatt
-from imgproc.numbers import NBSP, counted
-from imgproc.report.findings import many, share, span, unit, word
+from imgproc.numbers import NBSP, counted, share
+from imgproc.report.findings import many, span, unit, word
 
 
 @dataclass(frozen=True)

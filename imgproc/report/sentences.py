@@ -8,9 +8,9 @@ from imgproc.backends import BASELINE, TECHNIQUES, technique
 from imgproc.measure.breakdown import PARTS
 from imgproc.measure.curves import Scaling, versus
 from imgproc.measure.results import Progress, TechniqueMeasurement
+from imgproc.numbers import listed
 from imgproc.operations import PARAMETERS
 from imgproc.report import findings, formats
-from imgproc.report.findings import listed as listed
 from imgproc.report.text import scaled, scaled_counts
 from imgproc.runs.record import Record
 

@@ -9,8 +9,7 @@ from imgproc.backends import BASELINE
 from imgproc.errors import UserError
 from imgproc.measure.derive import typical_spans
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.numbers import counted, seconds
-from imgproc.report.findings import listed
+from imgproc.numbers import counted, listed, seconds
 from imgproc.runs.record import ImageRecord, Record
 
 #: What ``split`` may be, and what it means.

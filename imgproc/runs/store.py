@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
 from imgproc.measure.results import Progress
-from imgproc.report.tables import Base, RunTable, TimingTable, middle, plain, run_values, text, timings
 from imgproc.runs.database import Database
 from imgproc.runs.record import FINAL_STATES, Mode, Record, State
+from imgproc.runs.tables import Base, RunTable, TimingTable, middle, plain, run_values, text, timings
 
 log = logging.getLogger(__name__)
 

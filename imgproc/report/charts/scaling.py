@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.curves import Fit, Point, Scaling, UslRecord
 from imgproc.measure.scaling import amdahl, gustafson, usl
-from imgproc.numbers import NBSP, counted, percent, times, times_interval
+from imgproc.numbers import NBSP, counted, percent, share, times, times_interval
 from imgproc.report.charts.charts import Chart, Section, Table
 from imgproc.report.charts.plot import Curve, Look, Plot, Series
-from imgproc.report.findings import share, unit
+from imgproc.report.findings import unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
