@@ -9,7 +9,7 @@ from imgproc.backends import TECHNIQUES
 from imgproc.measure.curves import Scaling, scaling
 from imgproc.measure.derive import derive, derive_weak
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
-from imgproc.measure.scaling import amdahl, gustafson
+from imgproc.measure.laws import amdahl, gustafson
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 
 Law = Callable[[int], float]

@@ -12,7 +12,7 @@ from scale_runs import IMAGES, ROUNDS, SEQUENTIAL, conclude, fail, measured, sca
 from imgproc.measure.curves import Scaling, strong_curve, versus
 from imgproc.measure.derive import derive_weak
 from imgproc.measure.results import Round
-from imgproc.measure.scaling import amdahl, gustafson, karp_flatt, usl
+from imgproc.measure.laws import amdahl, gustafson, karp_flatt, usl
 from imgproc.numbers import NBSP
 from imgproc.report import findings
 from imgproc.report.laws import laws

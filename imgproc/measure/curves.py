@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 from imgproc.backends import TECHNIQUES
-from imgproc.measure.results import TechniqueMeasurement, Verdict
-from imgproc.measure.scaling import AmdahlFit, GustafsonFit, fit_amdahl, fit_gustafson, fit_usl
-from imgproc.measure.statistics import paired_speedup, verdict
+from imgproc.measure.laws import AmdahlFit, GustafsonFit, fit_amdahl, fit_gustafson, fit_usl
+from imgproc.measure.results import TechniqueMeasurement, read
 
 #: A serial fraction below this cannot be told from none: the limit it would set is no finding.
 NEGLIGIBLE = 0.001
@@ -97,20 +96,8 @@ class Scaling:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Scaling:
-        """Read back what ``dataclasses.asdict`` wrote; names it does not know are left out."""
-        found = _read(cls, data)
-        found.strong, found.weak = ([_read(Point, p) for p in points] for points in (found.strong, found.weak))
-        found.grid = [_read(Cell, c) for c in found.grid]
-        found.amdahl, found.gustafson = (_read(Fit, f) if f else None for f in (found.amdahl, found.gustafson))
-        found.usl = _read(UslRecord, found.usl) if found.usl else None
-        return found
-
-
-T = TypeVar("T")
-
-
-def _read(kind: type[T], data: Any) -> T:
-    return kind(**{f.name: data[f.name] for f in fields(kind) if f.name in data})  # type: ignore[arg-type]
+        """Read back what ``dataclasses.asdict`` wrote."""
+        return read(cls, data)
 
 
 def scaling(
@@ -149,14 +136,6 @@ def strong_curve(technique: str, techniques: Sequence[TechniqueMeasurement]) -> 
     For a technique whose one worker has threads of its own, that of these."""
     own = [m for m in techniques if m.name == technique and m.median_seconds is not None]
     return sorted((m for m in own if m.cv2_threads == 1 or _by_threads(technique)), key=lambda m: m.threads)
-
-
-def versus(one: TechniqueMeasurement, other: TechniqueMeasurement) -> Verdict | None:
-    """What the rounds, pair by pair, say of ``one`` against ``other``; None where they are no pairs, or too few."""
-    walls, others = ([r.wall_seconds for r in t.rounds] for t in (one, other))
-    if not walls or len(walls) != len(others):
-        return None
-    return verdict(paired_speedup(others, walls)[1])
 
 
 def _by_threads(technique: str) -> bool:

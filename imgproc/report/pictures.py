@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from imgproc.backends import BASELINE
 from imgproc.measure.curves import strong_curve
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.report import formats
+from imgproc.numbers import counted, times, times_interval
 from imgproc.report.charts.charts import ideal
 from imgproc.runs.record import Record
 
@@ -46,15 +46,17 @@ def micro(
         return round(0.5 + value / top * (width - 9), 1)
 
     verdict = verdict or ("faster" if low > 1 else "slower" if high < 1 else "none")
-    kind = {"faster": "is-faster", "slower": "is-slower"}.get(verdict, "is-none")
+    kind = KINDS.get(verdict, "is-none")
     return Micro(width, place(1), place(ideal) if ideal > 1.05 else None, place(low), place(high), place(speedup), kind)
 
 
-def rank(t: TechniqueMeasurement, record: Record) -> tuple[object, ...]:
-    """The place of a technique among others: the run's own first and the baseline last; in between those of a scale
-    run by their numbers of workers, others the fastest first."""
-    ways = (t.copies, t.cv2_threads, t.workers) if record.mode == "scale" else ()
-    return (t is not record.technique, t.name == BASELINE, *ways, t.median_seconds or 0.0)
+#: The class of a verdict on the pages.
+KINDS = {"faster": "is-faster", "slower": "is-slower"}
+
+
+def rank(t: TechniqueMeasurement, record: Record) -> tuple[bool, bool, int]:
+    """The place of a technique among others: the run's own first and the baseline last, in between by their order."""
+    return t.label != record.found.technique, t.name == BASELINE, record.found.order.index(t.label)
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def speedup_bars(record: Record) -> Bars | None:
     of = "core" if best < main.threads else "worker" if main.cv2_threads == 1 else "thread"
     caption = "Speedup: sequential time over the technique’s time."
     if best > 1.05:
-        caption += f" {best:g}× is the ideal for {formats.counted(int(best), of, words=True)}."
+        caption += f" {best:g}× is the ideal for {counted(int(best), of, words=True)}."
     return Bars(
         24 + ROW * len(rows),
         rows,
@@ -127,7 +129,7 @@ def speedup_bars(record: Record) -> Bars | None:
 
 def _bar(y: int, t: TechniqueMeasurement, place: Callable[[float], float]) -> Bar:
     speedup, interval = t.speedup or 0.0, t.speedup_ci95
-    shown = formats.times(speedup) + (f" ({formats.times_interval(interval)})" if interval else "")
+    shown = times(speedup) + (f" ({times_interval(interval)})" if interval else "")
     ends = [place(end) for end in interval] if interval else [None, None]
     kind = {"faster": "is-faster", "slower": "is-slower"}.get(t.verdict or "", "is-none")
     return Bar(y, t.label, shown, place(speedup), ends[0], ends[1], kind)

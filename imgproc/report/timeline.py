@@ -11,7 +11,7 @@ from itertools import groupby
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
-from imgproc.report import formats
+from imgproc.numbers import counted, seconds
 from imgproc.report.pictures import Mark, mark, rank, ticks
 from imgproc.runs.record import Record
 
@@ -175,7 +175,7 @@ def _texts(
         return [("", "both" if len(every) == 2 else "all"), *single] if len(every) > 1 else []
     best = "best" if record.mode in ("compare", "scale") else usual[0].label
     roles = ["sequential" if t.name == BASELINE else best if t is usual[0] else "processes" for t in usual]
-    return [("", ", ".join(roles)), (ALL, f"all {formats.counted(len(every), 'technique', words=True)}"), *single]
+    return [("", ", ".join(roles)), (ALL, f"all {counted(len(every), 'technique', words=True)}"), *single]
 
 
 def _drawn(
@@ -199,7 +199,7 @@ def _drawn(
         "transfer",
         "wait",
     ]
-    notes = [f"The first {formats.seconds(until)} of {formats.seconds(longest)}."] if until < longest else []
+    notes = [f"The first {seconds(until)} of {seconds(longest)}."] if until < longest else []
     if number and (lost := [done.technique.label for done in passes if done.number != number]):
         notes.append(f"Of {' and '.join(lost)} only the round nearest the median was kept.")
     return Timeline(
@@ -258,9 +258,9 @@ class _Scale:
         if sum(span.end - span.start for span in own) < LEAST_CALLER * done.wall:
             own = []
         lanes = [self._lane(done.technique, 1 + LANE * row, wide, seen) for row, seen in enumerate(spans.values())]
-        time = formats.seconds(done.wall)
-        images = formats.counted(len({span.image for span in done.spans}), "image")
-        workers = formats.counted(len(lanes), "worker") + (" and the caller" if own else "")
+        time = seconds(done.wall)
+        images = counted(len({span.image for span in done.spans}), "image")
+        workers = counted(len(lanes), "worker") + (" and the caller" if own else "")
         return Strand(
             done.technique.label,
             f"{time}, round {done.number}" if say and len(done.technique.rounds) > 1 else time,
@@ -278,7 +278,7 @@ class _Scale:
                 self.place(span.start),
                 max(0.05, self.place(span.end - span.start)),
                 f"{self._name(span.image)}{_strip(span.part)}, {span.stage}, "
-                f"{formats.start_up(span.end - span.start)}, {_worker(technique, span.worker, span.host)}",
+                f"{seconds(span.end - span.start)}, {_worker(technique, span.worker, span.host)}",
             )
             for span in seen
         ]

@@ -124,12 +124,10 @@ class _Execution:
 
     def _judge(self) -> None:
         record = self.record
-        timed = [m for m in record.techniques if m.median_seconds is not None and m.identical is not False]
-        timed = [m for m in timed if m.reason is None] or timed
-        record.best = min(timed, key=lambda m: m.median_seconds or 0).name if timed else None
         if record.mode == "scale":
             cores = record.environment.get("cores_usable")
             record.scaling = scaling(self.main.technique.name, record.techniques, record.weak, cores=cores)
+        record.conclude()
 
     def _results(self) -> Pass:
         """The pass over all images that makes the results."""

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from imgproc.backends import BASELINE
 from imgproc.backends.base import BackendError
 from imgproc.backends.sharing.transport import TRANSFERS
-from imgproc.measure.alarms import OF_THE_RUN, alarms
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.load import MachineLoad
 from imgproc.measure.protocol import Contender, Pass, conclude, interleave
@@ -57,14 +56,13 @@ class Rounds:
             budget=asked.budget - (time.perf_counter() - begin),
             seed=asked.seed,
         )
-        busy = load.stop()
-        record.environment["cores_used_by_others"] = busy
+        record.environment["cores_used_by_others"] = load.stop()
         self._time_alone(images)
         conclude(self.contenders, images=len(images), megapixels=sum(image.megapixels for image in images))
         if self.main not in self.contenders:  # it failed later; its first pass was whole
             self.main.passes = [first]
             conclude([self.main], images=len(record.good_images), megapixels=record.megapixels)
-        self._warn(busy, len(images))
+        self._warn()
 
     def _time_alone(self, images: Sequence[ImageRecord]) -> None:
         """Where a GPU takes part, also what the operations alone take there and in the baseline: on few images, so
@@ -83,20 +81,13 @@ class Rounds:
             except BackendError as problem:
                 m.warnings.append(f"{m.label}: {problem}")
 
-    def _warn(self, busy: float | None, images: int) -> None:
+    def _warn(self) -> None:
         """What makes the figures doubtful: of the machine once for the run, of a technique with its own figures."""
         record = self.record
-        for contender in self.contenders:
-            m = contender.measurement
-            tasks = images * contender.copies
-            for alarm in alarms(m, environment=record.environment, machine_busy=busy, tasks=tasks):
-                if alarm.name == "oversubscribed" and record.mode == "scale":
-                    continue  # asked for on purpose, and marked wherever it stands
-                if alarm.name in OF_THE_RUN:
-                    record.warnings.append(str(alarm))
-                else:
-                    m.warnings.append(f"{m.label}: {alarm}")
-        record.warnings = list(dict.fromkeys(record.warnings))
+        record.alarms = record.doubts()
+        of_label = {m.label: m for m in (*record.techniques, *record.weak)}
+        for alarm in record.alarms:
+            of_label.get(alarm.who, record).warnings.append(alarm.text)
 
     def _sample(self, first: Pass) -> list[ImageRecord]:
         """The images to measure on: all, or as many as the budget allows, spread evenly over the sizes."""

@@ -230,6 +230,7 @@ def remove_abandoned(settings: Settings) -> None:
 
 def _forget_results(record: Record) -> None:
     record.techniques, record.warnings, record.sample, record.best, record.advice = [], [], None, None, ""
+    record.weak, record.scaling, record.alarms, record.findings = [], None, [], None
     for image in record.images:
         image.outputs = []
         if image.stored:  # it was accepted; what failed then may go well the next time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from imgproc.backends import BASELINE
@@ -32,6 +32,7 @@ def verify(record: Record) -> list[str]:
         *_differences(record.weak, weak),
         *(sentence for m in (*record.techniques, *record.weak) for sentence in _unproved(record, m)),
         *_scaling(record, again, weak),
+        *_findings(record, again, weak),
     ]
 
 
@@ -61,6 +62,22 @@ def _scaling(
     found = scaling(record.scaling.technique, again, weak, cores=record.environment.get("cores_usable"))
     for where, said, computed in _apart(asdict(record.scaling), asdict(found), "scaling"):
         yield f"{where} is {said}, but the raw samples give {computed}."
+
+
+def _findings(
+    record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[TechniqueMeasurement]
+) -> Iterator[str]:
+    """Of verdicts, order, losses and alarms, each that differs."""
+    computed = replace(record, techniques=[*again], weak=[*weak], findings=None)
+    computed.conclude()
+    again_alarms = computed.doubts() if record.alarms else []
+    for name, said, found in (
+        ("best", record.best, computed.best),
+        ("findings", asdict(record.found), asdict(computed.found)),
+        ("alarms", [asdict(alarm) for alarm in record.alarms], [asdict(alarm) for alarm in again_alarms]),
+    ):
+        for where, one, other in _apart(said, found, name):
+            yield f"{where} is {one}, but the raw samples give {other}."
 
 
 def _apart(said: Any, found: Any, where: str) -> Iterator[tuple[str, Any, Any]]:

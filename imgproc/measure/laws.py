@@ -92,21 +92,6 @@ class UslFit:
         return Prediction(value, _outside(workers, self.workers))
 
 
-def speedup(one_seconds: float, many_seconds: float) -> float:
-    """T1/Tp; below 1 is a slow-down."""
-    return one_seconds / many_seconds
-
-
-def scaled_speedup(one_seconds: float, many_seconds: float, workers: int) -> float:
-    """p T1/Tp, where ``many_seconds`` is the time of p workers for p times the work. (Gustafson, CACM 31(5), 1988.)"""
-    return workers * one_seconds / many_seconds
-
-
-def efficiency(speedup: float, workers: int) -> float:
-    """Speedup per worker, S/p; 1 is ideal. Also for scaled speedups."""
-    return speedup / workers
-
-
 def karp_flatt(speedup: float, workers: int) -> float | None:
     """Experimentally determined serial fraction (1/S - 1/p) / (1 - 1/p). (Karp and Flatt, CACM 33(5), 1990.)
 
@@ -131,11 +116,6 @@ def gustafson(workers: float, serial: float) -> float:
     (Gustafson, CACM 31(5), 1988.)
     """
     return workers + (1 - workers) * serial
-
-
-def gustafson_serial(scaled: float, workers: int) -> float | None:
-    """Serial share (p - S)/(p - 1) of one scaled speedup S; None for one worker. (Gustafson's law solved for s.)"""
-    return (workers - scaled) / (workers - 1) if workers > 1 else None
 
 
 def usl(workers: float, sigma: float, kappa: float) -> float:
@@ -167,7 +147,7 @@ def fit_amdahl(workers: Sequence[int], speedups: Sequence[float]) -> AmdahlFit |
 
 
 def fit_gustafson(workers: Sequence[int], scaled: Sequence[float]) -> GustafsonFit | None:
-    """Gustafson's serial share from weak scaling, see ``scaled_speedup``; otherwise as ``fit_amdahl``."""
+    """Gustafson's serial share from weak scaling; otherwise as ``fit_amdahl``."""
     p, s = _points(workers, scaled)
     if len(set(workers)) < LEAST_FOR_FIT:
         return None
