@@ -6,8 +6,8 @@ import random
 
 from imgproc.measure.curves import scaling
 from imgproc.measure.derive import derive, derive_weak
-from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 from imgproc.measure.laws import amdahl, gustafson
+from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 
 SHARES = {"read": 0.01, "decode": 0.17, "canny": 0.19, "gaussian": 0.07, "equalize": 0.09, "encode": 0.42}

@@ -113,7 +113,7 @@ def test_the_callers_process_has_a_lane_of_its_own(compared: Record) -> None:
     threads, pool, _ = found.strands
     assert threads.caller is None and pool.caller and len(pool.lanes) == 2
     assert {block.stage for block in pool.caller.blocks} == {"transfer"}
-    assert pool.caller.blocks[0].title.endswith("transfer, 55\u00a0ms, caller")
+    assert pool.caller.blocks[0].title.endswith("transfer, 54.8\u00a0ms, caller")
     assert "and the caller" in pool.sentence
     assert [w.who for w in found.workers if "pool" in w.who] == [
         "Process pool, pickled arrays, worker 1",

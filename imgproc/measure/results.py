@@ -17,7 +17,7 @@ def read(kind: type[T], data: Any) -> T:
     Raises:
         KeyError, TypeError, AttributeError: the data is something else.
     """
-    names, inside = _names(kind)
+    names, inside = _names(kind)  # type: ignore[arg-type]
     values = {name: data[name] for name in names if name in data}
     for name, (one, many) in inside.items():
         if values.get(name) is not None:

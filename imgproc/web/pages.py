@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -36,19 +34,9 @@ PER_PAGE = 20
 LIVE_PICTURES = 24
 
 
-#: Seconds for which it is taken as known whether a technique can run here. Asking costs little once its packages are
-#: imported, but a scheduler on the network may come up, or go, at any time.
-AVAILABILITY_SECONDS = 10.0
-_asked: dict[str, tuple[float, Availability]] = {}
-
-
 def availability(name: str) -> Availability:
-    """Whether a technique can run here, as found out within the last ``AVAILABILITY_SECONDS``."""
-    when, found = _asked.get(name, (-math.inf, None))
-    if found is None or time.monotonic() - when > AVAILABILITY_SECONDS:
-        found = TECHNIQUES[name].availability()
-        _asked[name] = time.monotonic(), found
-    return found
+    """Whether a technique can run here now: a scheduler may come up at any time. What takes long, backends keep."""
+    return TECHNIQUES[name].availability()
 
 
 def machine() -> str:
