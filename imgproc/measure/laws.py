@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,81 +15,55 @@ from scipy.special import stdtrit
 LEAST_FOR_FIT = 3
 #: The same for the Universal Scalability Law, whose three parameters are easily mistaken for each other.
 LEAST_FOR_USL = 6
+#: A serial fraction below this cannot be told from none: the limit it would set is no finding.
+NEGLIGIBLE = 0.001
+#: A peak at more than so many times the most workers measured is none that the data could know of.
+FAR = 100
 #: Squared differences of logarithms as small as this come from rounding, not from timing.
 ROUNDING = 1e-18
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a fitted law says for a number of workers; ``beyond`` is True outside the worker counts measured."""
-
-    value: float
-    beyond: bool
-
-
-@dataclass(frozen=True)
-class SerialFit:
+@dataclass
+class Fit:
     """A law with one serial fraction, fitted to measured speedups.
 
-    ``serial``: 0 to 1. ``interval``: its 95 % interval, None where no fraction from 0 to 1 fits the data,
-    as with speedups above the number of workers. ``scale``: the fitted curve's speedup at one worker, which is
-    not quite 1 because the time of one worker is measured with an error too. ``residuals``: measured over
-    fitted speedup, less 1. ``workers``: least and most measured.
+    ``serial``: 0 to 1, with its 95 % interval, None where no fraction from 0 to 1 fits the data, as with speedups
+    above the number of workers. ``curve``: fitted speedups, as [workers, speedup], at the numbers of ``workers`` it was
+    fitted to; ``scale`` is its height at one worker, which is not quite 1 because the time of one worker is measured
+    with an error too. ``limit``: the speedup no number of workers exceeds by Amdahl's law, always beyond the data, None
+    where the points show none. ``largest_error``: of a point, as a share.
+
+    Points above the cores are left out, because the laws know no cores and would read missing ones as serial work.
+    Where too few points remain they are used all the same: ``oversubscribed`` then says that the fraction is too high.
     """
 
     serial: float
-    interval: tuple[float, float] | None
-    scale: float
-    residuals: tuple[float, ...]
-    workers: tuple[int, int]
+    serial_ci95: list[float] | None
+    curve: list[list[float]]
+    limit: float | None
+    largest_error: float
+    scale: float = 1.0
+    workers: list[int] = field(default_factory=list)
+    oversubscribed: bool = False
 
 
-@dataclass(frozen=True)
-class AmdahlFit(SerialFit):
-    """Amdahl's law fitted to strong scaling: the same images for every number of workers."""
+@dataclass
+class UslRecord:
+    """The Universal Scalability Law fitted to throughputs, of all points, those above the cores too.
 
-    def speedup(self, workers: float) -> Prediction:
-        """The fitted speedup."""
-        return Prediction(self.scale * amdahl(workers, self.serial), _outside(workers, self.workers))
-
-    @property
-    def limit(self) -> Prediction | None:
-        """The speedup that no number of workers exceeds, always beyond the data; None without a serial part."""
-        return Prediction(self.scale / self.serial, beyond=True) if self.serial > 0 else None
-
-
-@dataclass(frozen=True)
-class GustafsonFit(SerialFit):
-    """Gustafson's law fitted to weak scaling: images grow with the workers."""
-
-    def speedup(self, workers: float) -> Prediction:
-        """The fitted scaled speedup."""
-        return Prediction(self.scale * gustafson(workers, self.serial), _outside(workers, self.workers))
-
-
-@dataclass(frozen=True)
-class UslFit:
-    """The Universal Scalability Law fitted to throughputs.
-
-    ``gamma``: throughput of one worker, in the data's unit. ``sigma``: contention, 0 to 1, what waits in a queue.
-    ``kappa``: coherency, 0 or more, what grows with every pair of workers. ``peak``: the number of workers with
-    the highest throughput, None where the curve only flattens. ``residuals``: measured over fitted, less 1.
-    ``workers``: least and most measured.
+    ``sigma``: contention, 0 to 1, what waits in a queue. ``kappa``: coherency, 0 or more, what grows with every pair
+    of workers. ``peak``: the number of workers with the most throughput, None where the curve only flattens, and
+    whether that lies beyond the measured ones. ``curve`` (in the data's unit) and ``largest_error`` as Fit's.
     """
 
-    gamma: float
     sigma: float
     kappa: float
-    peak: Prediction | None
-    residuals: tuple[float, ...]
-    workers: tuple[int, int]
-
-    def throughput(self, workers: float) -> Prediction:
-        """The fitted throughput."""
-        value = self.gamma * usl(workers, self.sigma, self.kappa)
-        return Prediction(value, _outside(workers, self.workers))
+    peak: float | None
+    peak_beyond: bool
+    curve: list[list[float]]
+    largest_error: float
 
 
 def karp_flatt(speedup: float, workers: int) -> float | None:
@@ -126,7 +100,7 @@ def usl(workers: float, sigma: float, kappa: float) -> float:
     return workers / (1 + sigma * (workers - 1) + kappa * workers * (workers - 1))
 
 
-def fit_amdahl(workers: Sequence[int], speedups: Sequence[float]) -> AmdahlFit | None:
+def fit_amdahl(workers: Sequence[int], speedups: Sequence[float]) -> Fit | None:
     """Amdahl's serial fraction from strong scaling.
 
     Give the one-worker measurement as a point too, with its speedup (1 where it is itself the baseline):
@@ -138,24 +112,19 @@ def fit_amdahl(workers: Sequence[int], speedups: Sequence[float]) -> AmdahlFit |
     Raises:
         ValueError: not one speedup per worker count, a count below 1, or a speedup that is not positive.
     """
-    p, s = _points(workers, speedups)
-    if len(set(workers)) < LEAST_FOR_FIT:
-        return None
     # below this the law's time would be negative for the most workers; up to 2 is a clear slow-down by workers
-    span = (-0.999 / (float(p.max()) - 1), 2.0)
-    return AmdahlFit(*_fit_serial(lambda x: -np.log(x + (1 - x) / p), np.log(s), span), _range(p))
+    found = _fit_serial(amdahl, workers, speedups, lambda most: (-0.999 / (most - 1), 2.0))
+    if found and found.serial >= NEGLIGIBLE:
+        found.limit = found.scale / found.serial
+    return found
 
 
-def fit_gustafson(workers: Sequence[int], scaled: Sequence[float]) -> GustafsonFit | None:
+def fit_gustafson(workers: Sequence[int], scaled: Sequence[float]) -> Fit | None:
     """Gustafson's serial share from weak scaling; otherwise as ``fit_amdahl``."""
-    p, s = _points(workers, scaled)
-    if len(set(workers)) < LEAST_FOR_FIT:
-        return None
-    span = (-1.0, 1 + 0.999 / (float(p.max()) - 1))
-    return GustafsonFit(*_fit_serial(lambda x: np.log(p + (1 - p) * x), np.log(s), span), _range(p))
+    return _fit_serial(gustafson, workers, scaled, lambda most: (-1.0, 1 + 0.999 / (most - 1)))
 
 
-def fit_usl(workers: Sequence[int], throughput: Sequence[float]) -> UslFit | None:
+def fit_usl(workers: Sequence[int], throughput: Sequence[float]) -> UslRecord | None:
     """Gunther's Universal Scalability Law by least squares, the three parameters together.
 
     The curve peaks at sqrt((1 - sigma)/kappa) workers. (Gunther, Guerrilla Capacity Planning, 2007, chapters 4, 5.)
@@ -170,7 +139,8 @@ def fit_usl(workers: Sequence[int], throughput: Sequence[float]) -> UslFit | Non
         ValueError: not one throughput per worker count, a count below 1, or a throughput that is not positive.
     """
     n, x = _points(workers, throughput)
-    if len(set(workers)) < LEAST_FOR_USL:
+    counts = sorted(set(workers))
+    if len(counts) < LEAST_FOR_USL:
         return None
     unit = float(x.max())
 
@@ -189,36 +159,48 @@ def fit_usl(workers: Sequence[int], throughput: Sequence[float]) -> UslFit | Non
         misses, start, bounds=bounds, method="dogbox", x_scale="jac", xtol=1e-12, ftol=1e-12, gtol=1e-12
     )
     gamma, sigma, kappa = (float(v) for v in found.x)
-    fitted = unit * (misses(found.x) + x / unit)
-    most = max(1.0, math.sqrt((1 - sigma) / kappa)) if kappa > 0 else None
-    peak = None if most is None else Prediction(most, _outside(most, _range(n)))
-    return UslFit(gamma * unit, sigma, kappa, peak, _residuals(x, fitted), _range(n))
+    most = max(1.0, math.sqrt((1 - sigma) / kappa)) if kappa > 0 else math.inf
+    peak = most if most <= FAR * counts[-1] else None
+    curve = [[p, gamma * unit * usl(p, sigma, kappa)] for p in counts]
+    beyond = peak is not None and not counts[0] <= peak <= counts[-1]
+    return UslRecord(sigma, kappa, peak, beyond, curve, _largest_error(x, unit * (misses(found.x) + x / unit)))
 
 
 def _fit_serial(
-    law: Callable[[float], Array], logs: Array, span: tuple[float, float]
-) -> tuple[float, tuple[float, float] | None, float, tuple[float, ...]]:
-    """Serial fraction, interval, scale and residuals of a law given by its log speedups at the points.
+    law: Callable[[float, float], float],
+    workers: Sequence[int],
+    speedups: Sequence[float],
+    span: Callable[[float], tuple[float, float]],
+) -> Fit | None:
+    """A law of a number of workers and a serial fraction, fitted to points; ``span``: the fractions to try, from the
+    most workers.
 
     Times vary by factors, so squares of log differences are summed; the height is then their mean. The interval
     holds the fractions whose sum exceeds the least one by no more than Student's t allows at 95 % (the profile
     interval: Bates and Watts, Nonlinear Regression Analysis, 1988, chapter 6), so it needs no symmetry.
     """
+    p, s = _points(workers, speedups)
+    counts, logs = sorted(set(workers)), np.log(s)
+    if len(counts) < LEAST_FOR_FIT:
+        return None
+
+    def rest(serial: float) -> Array:
+        missed: Array = logs - np.log(np.array([law(count, serial) for count in p]))
+        return missed
 
     def squares(serial: float) -> float:
-        rest = logs - law(serial)
-        return float(np.sum((rest - rest.mean()) ** 2))
+        return float(np.sum((rest(serial) - rest(serial).mean()) ** 2))
 
-    best = minimize_scalar(squares, bounds=span, method="bounded", options={"xatol": 1e-10})
+    best = minimize_scalar(squares, bounds=span(float(p.max())), method="bounded", options={"xatol": 1e-10})
     serial = min(1.0, max(0.0, float(best.x)))
     freedom = len(logs) - 2
     most = float(best.fun) * (1 + float(stdtrit(freedom, 0.975)) ** 2 / freedom) + ROUNDING
     interval = None
     if squares(serial) <= most:
-        interval = (_edge(squares, serial, 0.0, most), _edge(squares, serial, 1.0, most))
-    rest = logs - law(serial)
-    scale = float(np.exp(rest.mean()))
-    return serial, interval, scale, _residuals(np.exp(logs), np.exp(law(serial)) * scale)
+        interval = [_edge(squares, serial, 0.0, most), _edge(squares, serial, 1.0, most)]
+    scale = float(np.exp(rest(serial).mean()))
+    error = _largest_error(s, np.array([scale * law(count, serial) for count in p]))
+    return Fit(serial, interval, [[c, scale * law(c, serial)] for c in counts], None, error, scale, counts)
 
 
 def _edge(squares: Callable[[float], float], serial: float, end: float, most: float) -> float:
@@ -236,13 +218,5 @@ def _points(workers: Sequence[int], values: Sequence[float]) -> tuple[Array, Arr
     return np.asarray(workers, float), np.asarray(values, float)
 
 
-def _range(workers: Array) -> tuple[int, int]:
-    return int(workers.min()), int(workers.max())
-
-
-def _residuals(measured: Array, fitted: Array) -> tuple[float, ...]:
-    return tuple(float(r) for r in measured / fitted - 1)
-
-
-def _outside(workers: float, measured: tuple[int, int]) -> bool:
-    return not measured[0] <= workers <= measured[1]
+def _largest_error(measured: Array, fitted: Array) -> float:
+    return float(np.abs(measured / fitted - 1).max())

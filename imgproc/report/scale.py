@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from imgproc.backends import AUTO, TECHNIQUES
-from imgproc.measure.curves import NEGLIGIBLE, Cell, Fit, Point, Scaling, strong_curve
-from imgproc.measure.laws import LEAST_FOR_FIT, LEAST_FOR_USL, karp_flatt
+from imgproc.measure.curves import Cell, Point, Scaling, strong_curve
+from imgproc.measure.laws import LEAST_FOR_FIT, LEAST_FOR_USL, NEGLIGIBLE, Fit, karp_flatt
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, listed, percent, spelled, spelled_times
 from imgproc.runs.record import Record

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from imgproc.backends import TECHNIQUES
-from imgproc.measure.curves import Fit, Point, Scaling, UslRecord
-from imgproc.measure.laws import amdahl, gustafson, usl
+from imgproc.measure.curves import Point, Scaling
+from imgproc.measure.laws import Fit, UslRecord, amdahl, gustafson, usl
 from imgproc.numbers import NBSP, counted, percent, times, times_interval
 from imgproc.report.charts.charts import Chart, Section, Table
 from imgproc.report.charts.plot import Curve, Look, Plot, Series
