@@ -323,7 +323,7 @@ def test_text_of_a_run(client: FlaskClient, make_run: MakeRun) -> None:
 def test_page_of_a_done_run(client: FlaskClient, make_run: MakeRun) -> None:
     page = client.get(f"/runs/{make_run(bad=1).id}", headers=HTML).text
     assert "Three images in <b>0.27\u00a0seconds</b> with threads," in page
-    assert "1.9\u00a0times as fast as sequential; the same pixels." in page
+    assert "1.93\u00a0times as fast as sequential; the same pixels." in page
     assert "1.93×<small>1.89–1.97</small>" in page and "0.274\u00a0s" in page and "96\u00a0%" in page
     assert "broken &lt;3&gt;.jpg" in page
     assert page.count('<rect class="st st-') > 20
