@@ -60,6 +60,7 @@ def test_it_is_true_to_scale(make_run: MakeRun) -> None:
             assert left.x + left.width <= right.x + 0.06  # no block hides another; 0.05 % is the narrowest shown
     assert sum(len(lane.blocks) for s in found.strands for lane in s.lanes) == 2 * 4 * 7
     assert found.stages == ["read", "decode", "canny", "gaussian", "equalize", "encode", "write"]
+    assert found.fills["canny"] == "light-dark(#0b5cad, #2f80cf)" and "read" not in found.fills
     assert found.rounds == [] and found.which == ""  # of one round there is nothing to choose
 
 
