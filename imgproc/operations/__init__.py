@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 
 from imgproc.errors import UserError
-from imgproc.operations.contract import Image, Operation
+from imgproc.operations.contract import Image, Look, Operation
 from imgproc.parameters import Parameter, Parameters, Value
 
 
@@ -98,6 +98,7 @@ OPERATIONS: dict[str, Operation] = {
             ),
             canny,
             bilevel=True,
+            look=Look("#0b5cad", "#2f80cf", "op-canny.webp"),
         ),
         Operation(
             "gaussian",
@@ -127,6 +128,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             gaussian,
+            look=Look("#4f92d1", "#73b3ee", "op-gaussian.webp"),
         ),
         Operation(
             "equalize",
@@ -135,6 +137,7 @@ OPERATIONS: dict[str, Operation] = {
             "Spreads the grays over the full range.",
             (),
             equalize,
+            look=Look("#aacdec", "#bedcf6", "op-equalize.webp"),
         ),
     )
 }
