@@ -49,9 +49,10 @@ from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.load import MachineLoad
 from imgproc.measure.lock import machine_lock
 from imgproc.measure.protocol import Contender
-from imgproc.operations import OPERATIONS, _without_ipp, parse_parameters
-from imgproc.operations.contract import Image
-from imgproc.operations.strips import STRIPS, Rows, apply, cut
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.canny.cpu import without_ipp
+from imgproc.operations.contract import Image, apply_in_strips
+from imgproc.operations.rows import Rows, cut
 from imgproc.pixels.codecs import decode
 from imgproc.pixels.inner_threads import pin_threads
 from imgproc.runs.passes import Passes, Places
@@ -105,7 +106,7 @@ def timed(program: Callable[[], Any]) -> Callable[[], tuple[float, Any]]:
 
 def one_thread(name: str, image: Image) -> Image:
     """The reference for every pixel."""
-    with _without_ipp():
+    with without_ipp():
         return OPERATIONS[name].apply(image, PARAMETERS)
 
 
@@ -122,7 +123,7 @@ def operation_rows(photo: Image, workers: int, stack: ExitStack) -> Iterator[Row
         for group in groups:
             name = group.partition(",")[0]
             whole = timed(partial(OPERATIONS[name].apply, picture, PARAMETERS))
-            on_threads = timed(partial(apply, name, picture, PARAMETERS, strips, threads.map))
+            on_threads = timed(partial(apply_in_strips, OPERATIONS[name], picture, PARAMETERS, strips, threads.map))
             on_processes = timed(partial(by_processes, processes, shared, picture.shape, name, strips))
             target, processes_target = TARGETS[group]
             yield Row(group, "OpenCV, one thread, IPP off", timed(partial(one_thread, name, picture)), base="IPP off")
@@ -156,9 +157,9 @@ def by_processes(
 ) -> Image:
     """An operation on strips of what is in the first slot of a canvas; the result is in the second, and stays."""
     own, handle = shared
-    operation, given = STRIPS[name], None
+    operation, given = OPERATIONS[name], None
     out = own.get(1, operation.result_shape(shape))
-    for number, phase in enumerate(operation.phases):
+    for number, phase in enumerate(operation.on_strips.phases):
         jobs = [StripJob(handle, shape, 1, name, number, rows, PARAMETERS, given) for rows in strips]
         tasks = [Task(k, work_on_strip, job) for k, job in enumerate(jobs)]
         results = sorted(backend.run(tasks, deadline=DEADLINE), key=lambda result: result.index)

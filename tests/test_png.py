@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from imgproc.intake.samples import draw
 from imgproc.operations import OPERATIONS, parse_parameters
-from imgproc.operations.strips import Rows, cut
+from imgproc.operations.rows import Rows, cut
 from imgproc.pixels import codecs, png
 
 

@@ -17,7 +17,7 @@ from imgproc.errors import UserError
 from imgproc.files import write_whole
 from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
-from imgproc.operations.strips import STRIPS, Rows
+from imgproc.operations.rows import Rows
 from imgproc.parameters import Parameters
 from imgproc.pixels import png, tiff
 from imgproc.pixels.codecs import decode
@@ -96,11 +96,11 @@ class StripJob:
 
 def work_on_strip(job: StripJob, stopwatch: Stopwatch) -> Any:
     """Returns the strip's part of what the phase is merged to."""
-    operation = STRIPS[job.operation]
+    operation = OPERATIONS[job.operation]
     shape = operation.result_shape(job.shape)
     row = math.prod(shape[1:])
     with opened(job.handle) as canvas, stopwatch.stage(job.operation):
-        source, out, phase = canvas.get(SOURCE, job.shape), np.empty(0, np.uint8), operation.phases[job.phase]
+        source, out, phase = canvas.get(SOURCE, job.shape), np.empty(0, np.uint8), operation.on_strips.phases[job.phase]
         if phase.writes:
             canvas.reserve(job.slot, job.rows.start * row, (job.rows.stop - job.rows.start) * row)
             out = job.rows.of(canvas.get(job.slot, shape))
@@ -153,7 +153,7 @@ def encode_strip(job: PieceJob, stopwatch: Stopwatch) -> Placed:
 
 def _encode_made(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.Piece:
     with stopwatch.stage("encode"):
-        result = canvas.get(job.slot, STRIPS[job.operation].result_shape(job.shape))
+        result = canvas.get(job.slot, OPERATIONS[job.operation].result_shape(job.shape))
         return png.encode_piece(result, job.rows, bilevel=OPERATIONS[job.operation].bilevel)
 
 
@@ -161,7 +161,7 @@ def _make_and_encode(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png
     source = canvas.get(SOURCE, job.shape)
 
     def made(rows: Rows) -> Iterator[Image]:
-        flow = STRIPS[job.operation].flow(source, rows, job.parameters, job.given)
+        flow = OPERATIONS[job.operation].flow(source, rows, job.parameters, job.given)
         while True:
             with stopwatch.stage(job.operation):
                 block = next(flow, None)
