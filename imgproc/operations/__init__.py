@@ -56,13 +56,17 @@ def parse_parameters(values: Mapping[str, str | Value]) -> dict[str, Value]:
     return parsed
 
 
+def _known(names: Iterable[str]) -> list[Operation]:
+    return [OPERATIONS[name] for name in names if name in OPERATIONS]  # an old record may name others
+
+
 def not_on_gpu(names: Iterable[str]) -> str:
     """Why a GPU technique cannot do these operations, in a sentence; empty where it can do them all."""
-    missing = [OPERATIONS[name].label for name in names if OPERATIONS[name].cuda is None]
+    missing = [one.label for one in _known(names) if one.cuda is None]
     return f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} not on the GPU." if missing else ""
 
 
 def not_in_strips(names: Iterable[str]) -> str:
     """Why an image for these operations stays whole, in a part of a sentence; empty where it can be cut."""
-    missing = [OPERATIONS[name].label for name in names if OPERATIONS[name].strips is None]
+    missing = [one.label for one in _known(names) if one.strips is None]
     return f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} not cut into strips" if missing else ""

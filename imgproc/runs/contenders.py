@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from imgproc.backends import BASELINE, TECHNIQUES, Technique, cannot_run, technique
@@ -13,6 +13,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
+from imgproc.operations import not_on_gpu
 from imgproc.runs.record import Record, RunSettings
 
 
@@ -57,7 +58,7 @@ def entrants(record: Record, deadline: float) -> Entrants:
     missing = []
     twins: dict[tuple[str, int, Options], Contender] = {}
     for way in dict.fromkeys(_ways(record, choose(record))):
-        if why := cannot_run(way.technique, way.workers):
+        if why := _cannot_run(way.technique, way.workers, record.settings.operations):
             label = way.label or way.technique.label
             missing.append(TechniqueMeasurement(way.technique.name, label, way.workers, available=False, reason=why))
             continue
@@ -141,6 +142,14 @@ def choose(record: Record) -> Technique:
     # A comparison's results come from the technique that is likely to be the fastest.
     chosen = technique("auto" if not names or "auto" in names else names[0])
     workers = max(asked.worker_counts) if record.mode == "scale" and asked.worker_counts else asked.workers
-    if why := cannot_run(chosen, workers):
+    if why := _cannot_run(chosen, workers, asked.operations):
         raise UserError(f"{chosen.label} cannot run here. {why}", code="unavailable", field="technique")
     return chosen
+
+
+def _cannot_run(technique: Technique, workers: int, operations: Sequence[str]) -> str | None:
+    """As ``cannot_run``; and a GPU technique does not do what is not on the GPU."""
+    why = cannot_run(technique, workers)
+    if why is None and technique.load().capabilities.memory == "device":
+        return not_on_gpu(operations) or None
+    return why

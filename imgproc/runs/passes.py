@@ -27,7 +27,7 @@ from imgproc.pixels.job import ImageJob
 from imgproc.pixels.previews import CheckJob, check_outputs
 from imgproc.runs.progress import Cancelled, Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
-from imgproc.runs.splitting import groups_of, images_to_split, strips_of
+from imgproc.runs.splitting import groups_of, images_to_split, split_of, strips_of
 
 #: How often each operation is timed alone, after a first time that does not count.
 ALONE_REPEATS = 3
@@ -209,7 +209,7 @@ class Passes:
         split: list[ImageRecord] = []
         backend = contender.backend
         if backend.capabilities.splits and contender.transfer in (PATHS, BYTES) and contender.copies == 1:
-            split = images_to_split(images, backend.workers, self.record.settings.split)
+            split = images_to_split(images, backend.workers, split_of(self.record.settings))
         contender.measurement.split = sorted(image.index for image in split)
         rest = [image for image in images if image not in split]
         tasks = self._tasks(contender, sorted(rest, key=lambda image: -image.megapixels), folder)
