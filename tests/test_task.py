@@ -17,8 +17,8 @@ from imgproc.files import write_whole
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
 from imgproc.pixels.job import ImageJob, process_image
-from imgproc.pixels.previews import PREVIEW_SIDE, CheckJob, check_outputs
-from imgproc.pixels.proof import pixels_sha256
+from imgproc.pixels.previews import PREVIEW_SIDE
+from imgproc.pixels.proof import CheckJob, check_outputs, pixels_sha256
 from imgproc.pixels.stopwatch import Stopwatch
 
 

@@ -20,7 +20,7 @@ import joblib
 import psutil
 
 from imgproc.backends.pools.processes import ProcessBackend
-from imgproc.pixels.codecs import PNG_ENCODER
+from imgproc.pixels.png import PNG_ENCODER
 
 _PACKAGES = ("opencv-python-headless", "numpy", "isal", "joblib", "pillow", "scipy", "psutil", "flask")
 #: Where the system's files are; tests put a folder of their own in its place.

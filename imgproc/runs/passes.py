@@ -24,7 +24,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
 from imgproc.pixels.codecs import FORMATS
 from imgproc.pixels.job import ImageJob
-from imgproc.pixels.previews import CheckJob, check_outputs
+from imgproc.pixels.proof import CheckJob, check_outputs
 from imgproc.runs.progress import Cancelled, Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
 from imgproc.runs.splitting import groups_of, images_to_split, split_of, strips_of

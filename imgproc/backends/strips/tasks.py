@@ -51,7 +51,7 @@ class PartDecoding:
     job: ImageJob
     handle: Handle
     shape: tuple[int, ...]
-    piece: tiff.Piece
+    piece: tiff.StoredRows
 
 
 def decode_part(part: PartDecoding, stopwatch: Stopwatch) -> tuple[int, ...]:
@@ -130,7 +130,7 @@ class PieceJob:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An encoded piece: where it lies in its box, or itself where it did not fit; see ``png.Piece``."""
+    """An encoded piece: where it lies in its box, or itself where it did not fit; see ``png.EncodedRows``."""
 
     place: int
     size: int
@@ -151,13 +151,13 @@ def encode_strip(job: PieceJob, stopwatch: Stopwatch) -> Placed:
     return Placed(job.place, size, piece.adler, piece.length)
 
 
-def _encode_made(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.Piece:
+def _encode_made(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.EncodedRows:
     with stopwatch.stage("encode"):
         result = canvas.get(job.slot, OPERATIONS[job.operation].result_shape(job.shape))
         return png.encode_piece(result, job.rows, bilevel=OPERATIONS[job.operation].bilevel)
 
 
-def _make_and_encode(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.Piece:
+def _make_and_encode(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.EncodedRows:
     source = canvas.get(SOURCE, job.shape)
 
     def made(rows: Rows) -> Iterator[Image]:
@@ -197,7 +197,7 @@ def _write(job: Writing, canvas: Canvas) -> int:
     """Returns the size of the file; on return no view of the canvas is left."""
     box = canvas.get(job.box, (canvas.slot_bytes,)).data
     found = [
-        png.Piece(p.chunk if p.chunk is not None else box[p.place : p.place + p.size], p.adler, p.length)
+        png.EncodedRows(p.chunk if p.chunk is not None else box[p.place : p.place + p.size], p.adler, p.length)
         for p in job.pieces
     ]
     parts = png.join(job.shape, found, bilevel=job.bilevel)
