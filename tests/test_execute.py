@@ -15,7 +15,7 @@ from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
 from imgproc.runs.execute import process
-from imgproc.runs.passes import Places
+from imgproc.runs.passes import RunFolders
 from imgproc.runs.progress import Cancelled
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.settings import Settings
@@ -44,7 +44,8 @@ def run(tmp_path):
         hooks.pop("spoil", lambda _: None)(sources)
         settings = RunSettings(list(OPERATIONS), parse_parameters({}), technique, **{"workers": 2, **asked})
         record = Record("0123456789ab", mode, settings, records)
-        places = Places(sources, tmp_path / "images", tmp_path / "previews" if previews else None, tmp_path / "work")
+        shown = tmp_path / "previews" if previews else None
+        places = RunFolders(sources, tmp_path / "images", shown, tmp_path / "work")
         process(record, places, SETTINGS, **hooks)
         return record, places
 

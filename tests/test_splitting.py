@@ -345,7 +345,8 @@ def test_a_huge_image_takes_little_memory(technique, height, width, tmp_path):
     watched = (
         "import sys\n"
         "from imgproc.cli import main\n"
-        "from imgproc.measure.memory import PeakMemory, own_tree\n"
+        "from imgproc.measure.peak_memory import PeakMemory\n"
+        "from imgproc.measure.process_tree import own_tree\n"
         "with PeakMemory(own_tree) as memory:\n"
         "    status = main(sys.argv[1:])\n"
         "print(status, memory.bytes)\n"

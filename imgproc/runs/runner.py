@@ -28,7 +28,7 @@ from imgproc.errors import UserError
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.measure.results import Progress
 from imgproc.runs.monitor import Monitor
-from imgproc.runs.processes import end_process, end_with_stdin, kill_children
+from imgproc.runs.process_control import end_process, end_with_stdin, kill_children
 from imgproc.runs.record import FINAL_STATES, Record, State
 from imgproc.runs.store import Store
 from imgproc.settings import Settings

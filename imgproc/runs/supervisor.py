@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from imgproc.runs.processes import kill_group
+from imgproc.runs.process_control import kill_group
 from imgproc.runs.runner import EXECUTE
 from imgproc.settings import PROJECT, Settings
 
