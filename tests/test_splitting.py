@@ -27,7 +27,7 @@ from imgproc.measure.protocol import Contender
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
 from imgproc.pixels.job import ImageJob
-from imgproc.runs.record import ImageRecord
+from imgproc.runs.record import ImageRecord, OutputRecord
 from imgproc.runs.splitting import GAIN, OVERHEAD, SERIAL, groups_of, images_to_split, makespan, parse_split, strips_of
 
 CARRY = [name for name, t in TECHNIQUES.items() if t.load().capabilities.carries]
@@ -75,6 +75,19 @@ def test_never_and_always():
     assert [parse_split(name) for name in ("auto", "never", "always")] == ["auto", "never", "always"]
     with pytest.raises(UserError, match="split must be one of auto, never, always"):
         parse_split("strips")
+
+
+@pytest.mark.parametrize("split", ["auto", "always"])
+def test_with_an_operation_that_has_no_strips_images_stay_whole(split, monkeypatch):
+    class Whole:
+        strips = None
+
+    batch = [image(0, 12)]
+    batch[0].outputs = [OutputRecord("gaussian", "a.png")]
+    assert images_to_split(batch, 4, split) == batch
+    monkeypatch.setitem(OPERATIONS, "median", Whole)
+    batch[0].outputs.append(OutputRecord("median", "b.png"))
+    assert images_to_split(batch, 4, split) == []
 
 
 @given(st.lists(st.floats(0.1, 60), min_size=1, max_size=40), st.integers(2, 16))

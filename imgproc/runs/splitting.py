@@ -10,6 +10,7 @@ from imgproc.errors import UserError
 from imgproc.measure.derive import typical_spans
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, listed, seconds
+from imgproc.operations import OPERATIONS
 from imgproc.runs.record import ImageRecord, Record
 
 #: What ``split`` may be, and what it means.
@@ -32,12 +33,14 @@ PER_WORKER = 2
 
 
 def images_to_split(images: Sequence[ImageRecord], workers: int, split: str) -> list[ImageRecord]:
-    """The largest images, as many as it pays to split; none with one worker.
+    """The largest images, as many as it pays to split; none with one worker, nor with an operation that is not done
+    in strips.
 
     Args:
         split: a key of ``SPLITS``.
     """
-    if split == "never" or workers < 2:
+    wanted = {output.operation for image in images for output in image.outputs}
+    if split == "never" or workers < 2 or any(_stays_whole(name) for name in wanted):
         return []
     order = sorted(images, key=lambda image: (-image.megapixels, image.index))
     if split == "always":
@@ -52,6 +55,11 @@ def images_to_split(images: Sequence[ImageRecord], workers: int, split: str) -> 
         if time < least and time < needed:
             least, count = time, k
     return order[:count]
+
+
+def _stays_whole(operation: str) -> bool:
+    """Whether an operation says that it is not done in strips."""
+    return getattr(OPERATIONS[operation], "strips", "any") is None
 
 
 def strips_of(image: ImageRecord, workers: int) -> int:
