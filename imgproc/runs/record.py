@@ -21,7 +21,14 @@ SCHEMA = 1
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 Mode = Literal["sequential", "parallel", "compare", "scale"]
+#: What ``forget_results`` keeps.
+_KEPT = ["id", "mode", "settings", "images", "state", "created", "owner", "started", "finished", "error", "environment"]
 FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
+
+
+def now() -> str:
+    """The time as records write it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass
@@ -103,7 +110,7 @@ class Record:
     settings: RunSettings
     images: list[ImageRecord] = field(default_factory=list)
     state: State = "queued"
-    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    created: str = field(default_factory=now)
     owner: str = ""
     started: str | None = None
     finished: str | None = None
@@ -146,6 +153,16 @@ class Record:
             return None
         made = self.sample and technique.first_round_images == len(self.good_images)
         return technique.first_round_seconds if made else technique.median_seconds
+
+    def forget_results(self) -> None:
+        """Only what was asked for is left, and how the run stands."""
+        empty = Record(self.id, self.mode, self.settings)
+        for name in (one.name for one in fields(self) if one.name not in _KEPT):
+            setattr(self, name, getattr(empty, name))
+        for image in self.images:
+            image.outputs = []
+            if image.stored:  # it was accepted; what failed then may go well the next time
+                image.error = image.code = None
 
     def to_dict(self) -> dict[str, Any]:
         record = to_plain(self)
