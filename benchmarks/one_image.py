@@ -55,7 +55,7 @@ from imgproc.operations.contract import Image, apply_in_strips
 from imgproc.operations.rows import Rows, cut
 from imgproc.pixels.codecs import decode
 from imgproc.pixels.inner_threads import pin_threads
-from imgproc.runs.passes import Passes, Places
+from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
 from imgproc.runs.splitting import PER_WORKER
@@ -202,10 +202,10 @@ def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack
         outputs = [OutputRecord(*pair) for pair in zip(OPERATIONS, names, strict=True)]
         record.images = [ImageRecord(0, file.name, shape[1], shape[0], "JPEG", file.stat().st_size, outputs=outputs)]
         tracker = Tracker(lambda _: None, rounds=1, budget=0, contenders=1)
-        passes = Passes(record, Places({0: file}, out, None, out), DEADLINE, tracker, lambda: False)
+        passes = Passes(record, RunFolders({0: file}, out, None, out), DEADLINE, tracker, lambda: False)
 
         def run() -> tuple[float, None]:
-            done = passes.over(contender, record.images, out, "measured")
+            done = passes.run_pass(contender, record.images, out, "measured")
             if error := done.results[0].error:
                 raise SystemExit(f"{contender.technique.label}: {error}")
             return done.round.wall_seconds / contender.copies, None  # without what it takes to watch over memory
