@@ -2,103 +2,69 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.curves import Fit, Point, Scaling, UslRecord
 from imgproc.measure.scaling import amdahl, gustafson, usl
 from imgproc.numbers import NBSP, counted, percent, share, times, times_interval
-from imgproc.report.charts.charts import Chart, Section, Table
-from imgproc.report.charts.plot import Curve, Look, Plot, Series
+from imgproc.report.charts.chart import Chart
+from imgproc.report.charts.style import Style, ticks
 from imgproc.report.findings import unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
-    from imgproc.report.charts.drawing import Sheet
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: From this many workers on both axes are logarithmic: a machine's first few would lie on top of each other.
 LOGARITHMIC = 16
 #: Pieces of a curve between two measured numbers of workers.
 _SMOOTH = 12
+#: Pixels of the plot for a wide and a narrow figure, of the words above it, below it.
+_HIGH, _HEAD, _FOOT = (300, 220), 30, 44
 
 
-@dataclass(frozen=True)
-class ScalingChart(Chart):
-    """``workers``: those measured; ``unit`` is what their number counts, workers or threads."""
+class Series(NamedTuple):
+    """Measured points, the law fitted to them and how both look; ``side``: where points step that would hide
+    another's, -1 is to the left."""
 
-    name: ClassVar[str] = "scaling"
-    title: ClassVar[str] = "Scaling"
-    section: ClassVar[Section] = "scaling"
-    data: Scaling
-    unit: str
-
-    @property
-    def workers(self) -> list[int]:
-        return sorted({point.workers for point in (*self.data.strong, *self.data.weak)})
-
-    def ideal(self, workers: int) -> int:
-        """More workers than cores cannot help."""
-        return min(workers, self.data.cores or workers)
-
-    def plot(self, narrow: bool) -> Plot:
-        """Its lines and points."""
-        ends = self.workers[0], self.workers[-1]
-        bend = [cores] if (cores := self.data.cores) and ends[0] < cores < ends[1] else []
-        ideal = [(float(p), float(self.ideal(p))) for p in (ends[0], *bend, ends[1])]
-        data = self.data
-        curves = [Curve("ideal", ideal, "ink", "dashed", 1.2)]
-        if data.usl:
-            curves.append(Curve("USL" + _peak(data.usl, self.unit), _usl(data.usl), "accent", "dotted", 2.2))
-        weak = [p for p in _timed(data.weak) if p not in data.strong]  # one worker has the same images in both
-        both = {p.workers for p in data.strong} & {p.workers for p in weak}
-        looks = Look("accent", "", "dot", -1), Look("other", "long", "diamond", 1)
-        series = [
-            Series("same images", _timed(data.strong), *_fitted("Amdahl", data.amdahl, amdahl), both, looks[0]),
-            Series(
-                f"images grow with {self.unit}s", weak, *_fitted("Gustafson", data.gustafson, gustafson), both, looks[1]
-            ),
-        ]
-        series = [one for one in series if one.points]
-        return Plot(series, curves, self.workers, data.cores, self.unit, self.workers[-1] > LOGARITHMIC, narrow)
-
-    def size(self, narrow: bool) -> tuple[int, int]:
-        plot = self.plot(narrow)
-        return plot.width, plot.height
-
-    def draw(self, sheet: Sheet) -> None:
-        self.plot(sheet.narrow).draw(sheet)
-
-    def table(self) -> Table:
-        data = self.data
-        columns: list[tuple[str, Callable[[int], str]]] = []
-        for points, name, fit, law in (
-            (data.strong, "Speedup", data.amdahl, "Amdahl"),
-            (data.weak, "Scaled speedup", data.gustafson, "Gustafson"),
-        ):
-            if points:
-                columns += _columns(name, {p.workers: p for p in points}, law, fit)
-        if data.usl:
-            columns.append(("USL", _at(data.usl.curve)))
-        columns.insert(0, ("Ideal", lambda workers: f"{self.ideal(workers)}×"))
-        over = {p.workers for p in (*data.strong, *data.weak) if p.oversubscribed}
-        rows = []
-        for workers in self.workers:
-            name = counted(workers, self.unit) + (", more than cores" if workers in over else "")
-            rows.append((name, tuple(value(workers) for _, value in columns)))
-        return Table(self.unit.capitalize() + "s", tuple(name for name, _ in columns), tuple(rows))
+    name: str
+    points: list[Point]
+    law: str
+    line: list[tuple[float, float]]
+    colour: str
+    dash: str
+    marker: str
+    side: int
 
 
-def chart(record: Record) -> ScalingChart | None:
+def chart(record: Record) -> Chart | None:
     """None where fewer than two numbers of workers have a speedup."""
     data = record.scaling
     if data is None or len({p.workers for p in _timed((*data.strong, *data.weak))}) < 2:
         return None
     label = TECHNIQUES[data.technique].label if data.technique in TECHNIQUES else data.technique
     what = unit(data.technique)
-    return ScalingChart(_sentence(label, what, data), _alt(label, what, data), data, what)
+    columns, cells = _table(data, what)
+    labels = _labels(data, what)
+    narrow = _HIGH[True] + _HEAD + _FOOT + Style(narrow=True).legend_height(labels)
+    return Chart(
+        "scaling",
+        "scaling",
+        "Scaling",
+        _sentence(label, what, data),
+        _alt(label, what, data),
+        (_HIGH[False] + _HEAD + _FOOT, narrow),
+        partial(_draw, data, what),
+        f"{what.capitalize()}s",
+        columns,
+        cells,
+    )
 
 
 # ---------------------------------------------------------------- what it says
@@ -159,29 +125,77 @@ def _peak(fit: UslRecord, what: str) -> str:
     return f", highest at {counted(round(fit.peak), what)}" if fit.peak is not None and not fit.peak_beyond else ""
 
 
-def _columns(name: str, points: dict[int, Point], law: str, fit: Fit | None) -> list[tuple[str, Callable[[int], str]]]:
-    missing = Point(0, 0.0)
-    found: list[tuple[str, Callable[[int], str]]] = [
-        (name, lambda workers: times(points.get(workers, missing).speedup)),
-        (f"95{NBSP}% interval", lambda workers: times_interval(points.get(workers, missing).speedup_ci95) or "–"),
-        ("Efficiency", lambda workers: percent(points.get(workers, missing).efficiency)),
-    ]
-    return [*found, (law, _at(fit.curve))] if fit else found
+def _table(data: Scaling, what: str) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Its columns, and its rows with their names."""
+    counts = sorted({point.workers for point in (*data.strong, *data.weak)})
+    columns = [("Ideal", [f"{_ideal(data, p)}×" for p in counts])]
+    for points, name, law, fit in (
+        (data.strong, "Speedup", "Amdahl", data.amdahl),
+        (data.weak, "Scaled speedup", "Gustafson", data.gustafson),
+    ):
+        measured = {point.workers: point for point in points}
+        found = [measured.get(p, Point(p, 0.0)) for p in counts]
+        if points:
+            columns += [
+                (name, [times(p.speedup) for p in found]),
+                (f"95{NBSP}% interval", [times_interval(p.speedup_ci95) or "–" for p in found]),
+                ("Efficiency", [percent(p.efficiency) for p in found]),
+            ]
+        if points and fit:
+            columns.append((law, _at(fit.curve, counts)))
+    if data.usl:
+        columns.append(("USL", _at(data.usl.curve, counts)))
+    over = {p.workers for p in (*data.strong, *data.weak) if p.oversubscribed}
+    names = [counted(p, what) + (", more than cores" if p in over else "") for p in counts]
+    cells = zip(names, zip(*(values for _, values in columns), strict=True), strict=True)
+    return tuple(name for name, _ in columns), tuple(cells)
 
 
-def _at(curve: Sequence[Sequence[float]]) -> Callable[[int], str]:
+def _at(curve: Sequence[Sequence[float]], counts: Sequence[int]) -> list[str]:
     values = {int(workers): value for workers, value in curve}
-    return lambda workers: times(values.get(workers))
+    return [times(values.get(workers)) for workers in counts]
 
 
-# ---------------------------------------------------------------- curves
+def _ideal(data: Scaling, workers: int) -> int:
+    """More workers than cores cannot help."""
+    return min(workers, data.cores or workers)
 
 
-def _fitted(name: str, fit: Fit | None, law: Callable[[float, float], float]) -> tuple[list[tuple[float, float]], str]:
-    """A law's curve through the fitted values, which lie on it but for its height, and what to call it."""
+# ---------------------------------------------------------------- lines
+
+
+def _series(data: Scaling, what: str) -> list[Series]:
+    weak = [p for p in _timed(data.weak) if p not in data.strong]  # one worker has the same images in both
+    grown = f"images grow with {what}s"
+    found = [
+        Series("same images", _timed(data.strong), *_fitted("Amdahl", data.amdahl, amdahl), "accent", "-", "o", -1),
+        Series(grown, weak, *_fitted("Gustafson", data.gustafson, gustafson), "other", "--", "D", 1),
+    ]
+    return [series for series in found if series.points]
+
+
+def _labels(data: Scaling, what: str) -> list[str]:
+    """What the legend says."""
+    series = _series(data, what)
+    labels = [*(one.name for one in series), *(one.law for one in series if one.law), "ideal"]
+    if data.usl:
+        labels.append("USL" + _peak(data.usl, what))
+    if any(p.oversubscribed for one in series for p in one.points):
+        labels.append(f"more {what}s than cores")
+    return labels + ([counted(cores, "core")] if (cores := _bend(data)) else [])
+
+
+def _bend(data: Scaling) -> int | None:
+    """The number of cores, where that many workers lie within those measured."""
+    counts = [point.workers for point in (*data.strong, *data.weak)]
+    return data.cores if data.cores and min(counts) <= data.cores <= max(counts) else None
+
+
+def _fitted(name: str, fit: Fit | None, law: Callable[[float, float], float]) -> tuple[str, list[tuple[float, float]]]:
+    """What to call a law, and its curve through the fitted values, which lie on it but for its height."""
     if fit is None:
-        return [], ""
-    return _smooth(fit.curve, lambda workers: law(workers, fit.serial)), _serial(name, fit)
+        return "", []
+    return _serial(name, fit), _smooth(fit.curve, lambda workers: law(workers, fit.serial))
 
 
 def _usl(fit: UslRecord) -> list[tuple[float, float]]:
@@ -197,3 +211,102 @@ def _smooth(curve: Sequence[Sequence[float]], law: Callable[[float], float]) -> 
             at = low + (high - low) * k / _SMOOTH
             found.append((at, law(at) * height))
     return [*found, (curve[-1][0], curve[-1][1])] if curve else []
+
+
+# ---------------------------------------------------------------- drawn
+
+
+def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
+    labels, narrow = _labels(data, what), style.narrow
+    counts = sorted({point.workers for point in (*data.strong, *data.weak)})
+    left = style.breadth("128×") + 8
+    right = 8 if narrow else max(map(style.breadth, labels)) + 50
+    key = style.legend_height(labels) if narrow else 0
+    axes = style.axes(figure, left, key + _HEAD, right, _FOOT)
+    axes.set_xlabel(f"{what.capitalize()}s")
+    axes.annotate(
+        "Times as fast as sequential", (0, 1), (0, 9), xycoords=("figure fraction", "axes fraction"),
+        textcoords="offset points", color=style.colour("ink-2"),
+    )  # fmt: skip
+    handles: dict[str, Any] = {}
+    ideal = [counts[0], *([data.cores] if data.cores and counts[0] < data.cores < counts[-1] else []), counts[-1]]
+    (handles["ideal"],) = axes.plot(
+        ideal, [_ideal(data, p) for p in ideal], "--", color=style.colour("ink"), linewidth=0.9
+    )
+    if data.usl:
+        line = zip(*_usl(data.usl), strict=True)
+        (handles["USL" + _peak(data.usl, what)],) = axes.plot(*line, ":", color=style.colour("accent"), linewidth=1.65)
+    if cores := _bend(data):
+        handles[counted(cores, "core")] = axes.axvline(cores, color=style.colour("ink-3"), linewidth=0.75, zorder=1)
+    series = _series(data, what)
+    both = set.intersection(*({p.workers for p in one.points} for one in series)) if len(series) > 1 else set()
+    for one in series:
+        if one.law:
+            (handles[one.law],) = axes.plot(
+                *zip(*one.line, strict=True), linestyle=one.dash, color=style.colour(one.colour), linewidth=1.5
+            )
+        handles |= _points(axes, one, both, what, style)
+    _scales(axes, counts, style)
+    figure.legend(
+        [handles[label] for label in labels], labels, loc="upper left", ncols=style.columns(labels) if narrow else 1,
+        bbox_to_anchor=(0 if narrow else 1 - (right - 16) / style.width, 1 if narrow else 1 - _HEAD / figure.bbox.height),
+    )  # fmt: skip
+
+
+def _points(axes: Axes, one: Series, both: set[int], what: str, style: Style) -> dict[str, Any]:
+    """Its points with their intervals, hollow where there are more workers than cores; and what the legend shows."""
+    from matplotlib.transforms import ScaledTranslation
+
+    handles, colour = {}, style.colour(one.colour)
+    figure = axes.get_figure()
+    for hollow in (True, False):
+        for step in (True, False):
+            points = [p for p in one.points if p.oversubscribed == hollow and (p.workers in both) == step]
+            aside = ScaledTranslation(one.side * 5 / 96 * step, 0, figure.dpi_scale_trans)
+            values = [p.speedup or 0.0 for p in points]
+            ends = [p.speedup_ci95 or [float("nan")] * 2 for p in points]
+            made = axes.errorbar(
+                [p.workers for p in points],
+                values,
+                fmt=one.marker,
+                color=colour,
+                markersize=6 if one.marker == "o" else 5,
+                yerr=[[v - e[0] for v, e in zip(values, ends)], [e[1] - v for v, e in zip(values, ends)]],
+                markeredgewidth=1.35,
+                markerfacecolor=style.colour("paper") if hollow else colour,
+                elinewidth=1.5,
+                capsize=3,
+                capthick=1.2,
+                transform=aside + axes.transData,
+            )
+            handles[f"more {what}s than cores" if hollow else one.name] = made.lines[0]
+    return handles
+
+
+def _scales(axes: Axes, counts: Sequence[int], style: Style) -> None:
+    """Limits and ticks: a tick per number of workers, named where there is room."""
+    low, high = axes.dataLim.intervaly
+    if counts[-1] > LOGARITHMIC:
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        margin = (counts[-1] / counts[0]) ** 0.05
+        axes.set_xlim(counts[0] / margin, counts[-1] * margin)
+        axes.set_ylim(low / 1.08, high * 1.08)
+        powers = [2.0**k for k in range(math.ceil(math.log2(low / 1.08)), math.floor(math.log2(high * 1.08)) + 1)]
+        axes.set_yticks(powers, labels=[f"{power:g}×" for power in powers])
+    else:
+        margin = (counts[-1] - counts[0]) * 0.05
+        axes.set_xlim(counts[0] - margin, counts[-1] + margin)
+        axes.set_ylim(0, high * 1.04)
+        ticks(axes.yaxis, 0, high * 1.04, 6, "×", suffix="×")
+    free, said = 0.0, []
+    for p in counts:
+        x, half = axes.transData.transform((p, 1))[0], style.breadth(str(p)) / 2
+        said.append(str(p) if x - half >= free else "")
+        free = x + half + 4 if said[-1] else free
+    axes.set_xticks(counts, labels=said, minor=False)
+    axes.minorticks_off()
+    axes.grid(axis="y")
+    axes.spines.left.set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.axhline(1, color=style.colour("axis"), linewidth=0.75, zorder=0.9)

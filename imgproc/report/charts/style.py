@@ -1,0 +1,199 @@
+"""How figures look, and their files. matplotlib is imported here, at first use: that takes a second.
+
+Only its object interface is used, because pyplot keeps figures of the whole process.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import textwrap
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from imgproc.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+    from imgproc.report.charts.chart import Chart
+
+Unit = Literal["×", "s", "ms"]
+DPI, PNG_SCALE = 96, 2
+POINT = 72 / DPI  #: a pixel, in points
+#: For a wide and a narrow figure: pixels across, and of its font.
+WIDTHS, SIZES = (864, 344), (14, 12)
+#: The font to measure by: matplotlib brings it, and it is the widest of those that an SVG, which is shown on another
+#: machine, asks for.
+_FONT = "DejaVu Sans"
+_FONTS = (
+    f"-apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', 'Helvetica Neue', Arial, '{_FONT}', sans-serif"
+)
+#: The page's colours; ``heat-0`` to ``heat-1`` is a ramp of lightness.
+COLOURS: dict[str, dict[str, str]] = {
+    "light": {
+        "paper": "#fcfcfb", "solid": "#ffffff", "ink": "#171b1f", "ink-2": "#4a525a", "ink-3": "#616970",
+        "rule": "#dcdfe2", "axis": "#82898f", "accent": "#0b5cad", "accent-soft": "#d3e4f5", "gray": "#c9ced3",
+        "warn": "#a34a04", "warn-soft": "#f0c79d", "io": "#3f474e", "decode": "#6e7881", "encode": "#cb8527",
+        "other": "#915600", "heat-0": "#eaf2fa", "heat-1": "#0b5cad",
+    },
+    "dark": {
+        "paper": "#14171a", "solid": "#14171a", "ink": "#eceef0", "ink-2": "#b9c1c8", "ink-3": "#98a1a9",
+        "rule": "#2c3238", "axis": "#6f7880", "accent": "#6fb3f0", "accent-soft": "#1d3b57", "gray": "#4a525a",
+        "warn": "#efa261", "warn-soft": "#6d4521", "io": "#c2c9cf", "decode": "#a3acb4", "encode": "#d9993f",
+        "other": "#e6b566", "heat-0": "#1b2936", "heat-1": "#8cc6f8",
+    },
+}  # fmt: skip
+#: Colour and hatching of the stages that are no operation. Neighbours differ in lightness, for print and for
+#: colour-blind people.
+STAGES = {
+    **dict.fromkeys(("read", "write"), ("io", "")), "decode": ("decode", ""), "encode": ("encode", ""),
+    **dict.fromkeys(("h2d", "d2h", "transfer"), ("paper", "//////")), "kernel": ("accent", ""), "merge": ("ink", ""),
+    "wait": ("none", ""),
+}  # fmt: skip
+#: matplotlib's settings belong to the whole process.
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Style:
+    """One way to draw a figure: its theme, and whether it is for a narrow screen. Sizes are pixels."""
+
+    theme: str = "light"
+    narrow: bool = False
+
+    @property
+    def width(self) -> int:
+        return WIDTHS[self.narrow]
+
+    @property
+    def size(self) -> int:
+        """Of the font."""
+        return SIZES[self.narrow]
+
+    def colour(self, name: str) -> str:
+        """Of ``COLOURS``, or ``name`` itself where that is a colour."""
+        return COLOURS[self.theme].get(name, name)
+
+    def stage(self, stage: str) -> tuple[str, str]:
+        """Colour and hatching: an operation's are its own, those of what nobody knows dotted."""
+        if stage in OPERATIONS:
+            look = OPERATIONS[stage].look
+            return (look.dark if self.theme == "dark" else look.light), ""
+        colour, hatch = STAGES.get(stage, ("accent-soft", "....."))
+        return self.colour(colour), hatch
+
+    def settings(self) -> dict[str, Any]:
+        """matplotlib's, in its units."""
+        quiet, axis = self.colour("ink-2"), self.colour("axis")
+        size = self.size * POINT
+        return {
+            "font.family": [_FONT], "font.size": size, "text.color": self.colour("ink"), "text.parse_math": False,
+            "svg.fonttype": "none", "svg.hashsalt": "speedup-lab", "hatch.linewidth": 0.9, "figure.dpi": DPI,
+            "axes.facecolor": "none", "axes.linewidth": POINT, "axes.edgecolor": axis, "axes.labelcolor": quiet,
+            "axes.labelsize": size, "axes.labelpad": 3, "axes.spines.top": False, "axes.spines.right": False,
+            "axes.unicode_minus": True, "axes.axisbelow": True, "grid.color": self.colour("rule"), "grid.linewidth": POINT,
+            **{f"{side}tick.{what}": value for side in "xy" for what, value in
+               {"color": axis, "labelcolor": quiet, "labelsize": size, "major.size": 3, "major.width": POINT,
+                "minor.size": 0}.items()},
+            "legend.frameon": False, "legend.fontsize": size, "legend.labelcolor": quiet, "legend.borderpad": 0,
+            "legend.borderaxespad": 0, "legend.handletextpad": 0.5, "legend.columnspacing": 1.2,
+            "legend.labelspacing": 0.5, "lines.dash_capstyle": "butt", "lines.solid_capstyle": "butt",
+        }  # fmt: skip
+
+    # ------------------------------------------------------------ text and places
+
+    def breadth(self, text: str, bold: bool = False) -> float:
+        """How wide a line of text is."""
+        from matplotlib.font_manager import FontProperties
+        from matplotlib.textpath import text_to_path
+
+        font = FontProperties(family=_FONT, weight="bold" if bold else "normal", size=self.size)  # type: ignore[arg-type]
+        return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
+
+    def wrapped(self, text: str, room: float, lines: int, bold: bool = False) -> str:
+        """A text in at most so many lines that fit; what is too long ends in an ellipsis."""
+        letters = max(4, int(room / max(self.breadth(text, bold), 1) * len(text)))
+        return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder="…"))
+
+    def axes(self, figure: Figure, left: float, top: float, right: float, bottom: float) -> Axes:
+        """Axes with their edges so far from those of the figure."""
+        width, height = figure.bbox.width, figure.bbox.height
+        box = left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height
+        return figure.add_axes(box)
+
+    def columns(self, labels: Sequence[str]) -> int:
+        """How many columns of a legend with these labels fit side by side, by a guess that needs no matplotlib."""
+        for count in range(len(labels), 1, -1):
+            high = math.ceil(len(labels) / count)
+            longest = [max(map(len, labels[k : k + high])) for k in range(0, len(labels), high)]
+            if sum(letters * 0.62 * self.size + 2.9 * self.size for letters in longest) < self.width:
+                return count
+        return 1
+
+    def legend_height(self, labels: Sequence[str]) -> int:
+        return round(math.ceil(len(labels) / self.columns(labels)) * self.size * 1.7) + 8
+
+
+def ticks(
+    axis: Axis, low: float, high: float, most: int, unit: Unit, logarithmic: bool = False, suffix: str = ""
+) -> None:
+    """At most so many round values between ``low`` and ``high``, which are in seconds or times."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    factor = 1000.0 if unit == "ms" else 1.0
+    if logarithmic:  # fewer steps where the axis is long
+        steps = (1, 2, 5) if high / low < 60 else (1, 3) if high / low < 1000 else (1,)
+        found = LogLocator(subs=steps, numticks=most).tick_values(low * factor, high * factor)
+    else:
+        found = MaxNLocator(most - 1, steps=[1, 2, 5, 10]).tick_values(low * factor, high * factor)
+    values = [v for v in (round(float(value), 12) for value in found) if low * factor <= v <= high * factor]
+    decimals = 0 if logarithmic else max((len(f"{v:.10g}".partition(".")[2]) for v in values), default=0)
+    said = [f"{v:,.{decimals}f}" if decimals and v else f"{v:,.10g}" for v in values]
+    axis.set_ticks([v / factor for v in values], labels=[text + suffix for text in said])
+    axis.set_minor_locator(NullLocator())
+
+
+# ---------------------------------------------------------------- files
+
+
+def drawn(chart: Chart, style: Style) -> Figure:
+    """The chart as matplotlib's figure; the settings of the process become the style's."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcdefaults()  # not what a matplotlibrc of this machine says
+    matplotlib.rcParams.update(style.settings())
+    figure = Figure(figsize=(style.width / DPI, chart.heights[style.narrow] / DPI))
+    chart.draw(figure, style)
+    return figure
+
+
+def save(chart: Chart, format: str, style: Style, run: str) -> bytes:
+    """The chart as SVG (transparent, text as text) or PNG (twice the size, on the theme's ground).
+
+    The same bytes each time. ``run`` is the run's id, which stands in the file's title.
+    """
+    file = io.BytesIO()
+    title = f"{chart.title}, run {run}"
+    with _LOCK:
+        # A missing font or folder is nothing that anybody could mend here.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        import matplotlib
+
+        with matplotlib.rc_context():
+            figure = drawn(chart, style)
+            if format == "svg":
+                nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+                figure.savefig(file, format="svg", transparent=True, metadata={"Title": title, **nothing})
+            else:
+                ground = style.colour("solid")
+                metadata = {"Title": title, "Software": None}
+                figure.savefig(file, format="png", dpi=DPI * PNG_SCALE, facecolor=ground, metadata=metadata)
+    made = file.getvalue()
+    return made.replace(f"'{_FONT}'".encode(), _FONTS.encode()) if format == "svg" else made
