@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from imgproc.measure.curves import Cell, Scaling
 from imgproc.numbers import counted, times, times_interval
 from imgproc.report.charts.chart import Chart
-from imgproc.report.charts.style import Style
+from imgproc.report.charts.style import POINT, Style
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -69,43 +70,41 @@ def _draw(data: Scaling, best: Cell, figure: Figure, style: Style) -> None:
     axes.set_yticks([k + 0.5 for k in range(len(workers))], labels=names, ha="left")
     axes.tick_params(length=0, pad=4, labelcolor=style.colour("ink"), top=True, labeltop=True, labelbottom=False)
     axes.tick_params(axis="y", pad=(left - 1) * 0.75)
-    axes.annotate("OpenCV’s threads in each worker", (left, 4), (0, 0), xycoords="figure pixels")
+    axes.set_title("OpenCV’s threads in each worker", loc="left")
+    ring = {"marker": "o", "s": 20, "facecolors": "none", "linewidths": 1.0}
     for row, line in enumerate(cells):
         for column, cell in enumerate(line):
             if cell is None:
                 continue
-            ink = style.colour("ink-3")
-            if cell.speedup is None:  # other pixels: no colour
+            colour = mesh.to_rgba([cell.speedup or math.nan])[0, :3]
+            ink = readable(colour) if cell.speedup else style.colour("ink-3")
+            _write(axes, cell, (column + 0.5, row + 0.5), ink, cell is best, wide, style)
+            if cell.oversubscribed:
+                axes.scatter(column + 10 / wide, row + 0.23, edgecolors=ink, **ring)
+            if cell is best or cell.speedup is None:  # other pixels have no colour
+                edge, width = ("ink", 1.9) if cell is best else ("rule", POINT)
                 axes.add_patch(
-                    Rectangle((column, row), 1, 1, fill=False, edgecolor=style.colour("rule"), linewidth=0.75)
+                    Rectangle((column, row), 1, 1, fill=False, edgecolor=style.colour(edge), linewidth=width)
                 )
-            else:
-                ink = readable(tuple(mesh.to_rgba([cell.speedup])[0, :3]))
-            _write(axes, cell, (column + 0.5, row + 0.5), ink, cell is best, style, wide)
-            if cell is best:
-                axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=style.colour("ink"), linewidth=1.9))
     if any(cell.oversubscribed for cell in data.grid):
         over = f"more threads than the {counted(data.cores, 'core')}" if data.cores else "more threads than cores"
-        ring = axes.plot([], [], "o", markersize=5, markerfacecolor="none", markeredgecolor=style.colour("ink-2"))
-        figure.legend(ring, [over], loc="lower left", bbox_to_anchor=(left / style.width, 0.02), handlelength=1)
+        handle = axes.scatter([], [], edgecolors=style.colour("ink-2"), **ring)
+        style.legend(figure, {over: handle}, 1, left, figure.bbox.height - _FOOT + 9)
 
 
-def _write(axes: Axes, cell: Cell, at: tuple[float, float], ink: str, best: bool, style: Style, wide: float) -> None:
-    """A cell's speedup, its interval where that fits, and a ring where there are more threads than cores."""
-    value, interval, size, small = times(cell.speedup), times_interval(cell.speedup_ci95), style.size, 0.82
+def _write(axes: Axes, cell: Cell, at: tuple[float, float], ink: str, best: bool, wide: float, style: Style) -> None:
+    """A cell's speedup, and its interval where that fits."""
+    value, interval, size = times(cell.speedup), times_interval(cell.speedup_ci95), style.size * POINT
     if style.breadth(value, best) > wide - 6:
-        value, size = value.rstrip("×"), round(size * 0.85)
-    if style.breadth(interval) * small > wide - 8:
-        interval = ""
-    for text, up, part in ((value, 6 if interval else 0, size), (interval, -7, style.size * small)):
+        value, size = value.rstrip("×"), size * 0.85
+    shown = [(value, size)]
+    if interval and style.breadth(interval) * 0.82 < wide - 8:
+        shown.append((interval, style.size * POINT * 0.82))
+    for k, (text, points) in enumerate(shown):
+        up, weight = (6 - 13 * k) * (len(shown) - 1), "bold" if best and not k else "normal"
         axes.annotate(
-            text, at, (0, up), textcoords="offset points", ha="center", va="center", color=ink, size=part * 0.75,
-            weight="bold" if best and text == value else "normal",
+            text, at, (0, up), textcoords="offset points", ha="center", va="center", color=ink, size=points, weight=weight
         )  # fmt: skip
-    if cell.oversubscribed:
-        axes.plot(
-            at[0] - 0.5 + 10 / wide, at[1] - 0.27, "o", markersize=4.5, markerfacecolor="none", markeredgecolor=ink
-        )
 
 
 def readable(ground: Sequence[float]) -> str:

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.curves import Fit, Point, Scaling, UslRecord
 from imgproc.measure.scaling import amdahl, gustafson, usl
 from imgproc.numbers import NBSP, counted, percent, share, times, times_interval
 from imgproc.report.charts.chart import Chart
-from imgproc.report.charts.style import Style, ticks
+from imgproc.report.charts.style import POINT, Style, errors, ticks
 from imgproc.report.findings import unit
 from imgproc.runs.record import Record
 
@@ -27,20 +27,6 @@ LOGARITHMIC = 16
 _SMOOTH = 12
 #: Pixels of the plot for a wide and a narrow figure, of the words above it, below it.
 _HIGH, _HEAD, _FOOT = (300, 220), 30, 44
-
-
-class Series(NamedTuple):
-    """Measured points, the law fitted to them and how both look; ``side``: where points step that would hide
-    another's, -1 is to the left."""
-
-    name: str
-    points: list[Point]
-    law: str
-    line: list[tuple[float, float]]
-    colour: str
-    dash: str
-    marker: str
-    side: int
 
 
 def chart(record: Record) -> Chart | None:
@@ -161,130 +147,95 @@ def _ideal(data: Scaling, workers: int) -> int:
     return min(workers, data.cores or workers)
 
 
-# ---------------------------------------------------------------- lines
+# ---------------------------------------------------------------- drawn
 
 
-def _series(data: Scaling, what: str) -> list[Series]:
+def _points(data: Scaling, what: str) -> dict[str, tuple[list[Point], str, str]]:
+    """The measured points by their name, with their colour and marker."""
     weak = [p for p in _timed(data.weak) if p not in data.strong]  # one worker has the same images in both
-    grown = f"images grow with {what}s"
-    found = [
-        Series("same images", _timed(data.strong), *_fitted("Amdahl", data.amdahl, amdahl), "accent", "-", "o", -1),
-        Series(grown, weak, *_fitted("Gustafson", data.gustafson, gustafson), "other", "--", "D", 1),
-    ]
-    return [series for series in found if series.points]
+    found = {"same images": (_timed(data.strong), "accent", "o"), f"images grow with {what}s": (weak, "other", "D")}
+    return {name: series for name, series in found.items() if series[0]}
+
+
+def _lines(data: Scaling, what: str) -> dict[str, tuple[list[tuple[float, float]], str, str]]:
+    """Lines of (workers, speedup) by their name, with their colour and dashes."""
+    counts = [p.workers for p in (*data.strong, *data.weak)]
+    ends = {min(counts), max(counts), *([data.cores] if (_bend(data)) else [])}
+    found = {"ideal": ([(float(p), float(_ideal(data, p))) for p in sorted(ends)], "ink", "--")}
+    if fit := data.amdahl:
+        found[_serial("Amdahl", fit)] = _smooth(fit.curve, partial(amdahl, serial=fit.serial)), "accent", "-"
+    if fit := data.gustafson:
+        found[_serial("Gustafson", fit)] = _smooth(fit.curve, partial(gustafson, serial=fit.serial)), "other", "--"
+    if data.usl:
+        law = partial(usl, sigma=data.usl.sigma, kappa=data.usl.kappa)
+        found["USL" + _peak(data.usl, what)] = _smooth(data.usl.curve, law), "accent", ":"
+    return found
 
 
 def _labels(data: Scaling, what: str) -> list[str]:
     """What the legend says."""
-    series = _series(data, what)
-    labels = [*(one.name for one in series), *(one.law for one in series if one.law), "ideal"]
-    if data.usl:
-        labels.append("USL" + _peak(data.usl, what))
-    if any(p.oversubscribed for one in series for p in one.points):
-        labels.append(f"more {what}s than cores")
-    return labels + ([counted(cores, "core")] if (cores := _bend(data)) else [])
+    over = [f"more {what}s than cores"] if any(p.oversubscribed for p in (*data.strong, *data.weak)) else []
+    return [
+        *_points(data, what),
+        *over,
+        *_lines(data, what),
+        *([counted(data.cores or 0, "core")] if _bend(data) else []),
+    ]
 
 
-def _bend(data: Scaling) -> int | None:
-    """The number of cores, where that many workers lie within those measured."""
+def _bend(data: Scaling) -> bool:
+    """Whether the number of cores lies within the numbers of workers measured."""
     counts = [point.workers for point in (*data.strong, *data.weak)]
-    return data.cores if data.cores and min(counts) <= data.cores <= max(counts) else None
-
-
-def _fitted(name: str, fit: Fit | None, law: Callable[[float, float], float]) -> tuple[str, list[tuple[float, float]]]:
-    """What to call a law, and its curve through the fitted values, which lie on it but for its height."""
-    if fit is None:
-        return "", []
-    return _serial(name, fit), _smooth(fit.curve, lambda workers: law(workers, fit.serial))
-
-
-def _usl(fit: UslRecord) -> list[tuple[float, float]]:
-    return _smooth(fit.curve, lambda workers: usl(workers, fit.sigma, fit.kappa))
+    return data.cores is not None and min(counts) <= data.cores <= max(counts)
 
 
 def _smooth(curve: Sequence[Sequence[float]], law: Callable[[float], float]) -> list[tuple[float, float]]:
-    """From the least to the most workers measured: nothing is drawn beyond."""
+    """A law's curve through the fitted values, which lie on it but for its height, from the least to the most workers
+    measured: nothing is drawn beyond."""
     found: list[tuple[float, float]] = []
     for (low, value), (high, _) in pairwise(curve):
-        height = value / law(low)
-        for k in range(_SMOOTH):
-            at = low + (high - low) * k / _SMOOTH
-            found.append((at, law(at) * height))
-    return [*found, (curve[-1][0], curve[-1][1])] if curve else []
-
-
-# ---------------------------------------------------------------- drawn
+        places = [low + (high - low) * k / _SMOOTH for k in range(_SMOOTH)]
+        found += [(at, law(at) * value / law(low)) for at in places]
+    return [*found, (curve[-1][0], curve[-1][1])]
 
 
 def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
-    labels, narrow = _labels(data, what), style.narrow
-    counts = sorted({point.workers for point in (*data.strong, *data.weak)})
-    left = style.breadth("128×") + 8
-    right = 8 if narrow else max(map(style.breadth, labels)) + 50
-    key = style.legend_height(labels) if narrow else 0
-    axes = style.axes(figure, left, key + _HEAD, right, _FOOT)
+    from matplotlib.transforms import offset_copy
+
+    labels, points = _labels(data, what), _points(data, what)
+    right = 8 if style.narrow else max(map(style.breadth, labels)) + 50
+    head = _HEAD + (style.legend_height(labels) if style.narrow else 0)
+    axes = style.axes(figure, style.breadth("128×") + 8, head, right, _FOOT)
     axes.set_xlabel(f"{what.capitalize()}s")
     axes.annotate(
         "Times as fast as sequential", (0, 1), (0, 9), xycoords=("figure fraction", "axes fraction"),
         textcoords="offset points", color=style.colour("ink-2"),
     )  # fmt: skip
     handles: dict[str, Any] = {}
-    ideal = [counts[0], *([data.cores] if data.cores and counts[0] < data.cores < counts[-1] else []), counts[-1]]
-    (handles["ideal"],) = axes.plot(
-        ideal, [_ideal(data, p) for p in ideal], "--", color=style.colour("ink"), linewidth=0.9
-    )
-    if data.usl:
-        line = zip(*_usl(data.usl), strict=True)
-        (handles["USL" + _peak(data.usl, what)],) = axes.plot(*line, ":", color=style.colour("accent"), linewidth=1.65)
-    if cores := _bend(data):
-        handles[counted(cores, "core")] = axes.axvline(cores, color=style.colour("ink-3"), linewidth=0.75, zorder=1)
-    series = _series(data, what)
-    both = set.intersection(*({p.workers for p in one.points} for one in series)) if len(series) > 1 else set()
-    for one in series:
-        if one.law:
-            (handles[one.law],) = axes.plot(
-                *zip(*one.line, strict=True), linestyle=one.dash, color=style.colour(one.colour), linewidth=1.5
-            )
-        handles |= _points(axes, one, both, what, style)
-    _scales(axes, counts, style)
-    figure.legend(
-        [handles[label] for label in labels], labels, loc="upper left", ncols=style.columns(labels) if narrow else 1,
-        bbox_to_anchor=(0 if narrow else 1 - (right - 16) / style.width, 1 if narrow else 1 - _HEAD / figure.bbox.height),
-    )  # fmt: skip
+    for name, (line, colour, dash) in _lines(data, what).items():
+        thin = 0.9 if name == "ideal" else 1.5
+        (handles[name],) = axes.plot(*zip(*line, strict=True), dash, color=style.colour(colour), linewidth=thin)
+    if data.cores and _bend(data):
+        handles[counted(data.cores, "core")] = axes.axvline(data.cores, color=style.colour("ink-3"), linewidth=POINT)
+    for side, (name, (series, colour, marker)) in zip((-1, 1), points.items(), strict=False):
+        # Aside, where they would hide another's.
+        place = offset_copy(axes.transData, figure, x=4 * POINT * side * (len(points) > 1), units="points")
+        for hollow in (True, False):
+            shown = [p for p in series if p.oversubscribed == hollow]
+            values = [p.speedup or 0.0 for p in shown]
+            handles[f"more {what}s than cores" if hollow else name] = axes.errorbar(
+                [p.workers for p in shown], values, errors(values, [p.speedup_ci95 for p in shown]), fmt=marker,
+                color=style.colour(colour), markerfacecolor=style.colour("paper" if hollow else colour), capsize=3,
+                transform=place,
+            )  # fmt: skip
+    _scales(axes, data, style)
+    beside = {} if style.narrow else {"left": style.width - right + 14, "top": _HEAD, "columns": 1}
+    style.legend(figure, {label: handles[label] for label in labels}, **beside)
 
 
-def _points(axes: Axes, one: Series, both: set[int], what: str, style: Style) -> dict[str, Any]:
-    """Its points with their intervals, hollow where there are more workers than cores; and what the legend shows."""
-    from matplotlib.transforms import ScaledTranslation
-
-    handles, colour = {}, style.colour(one.colour)
-    figure = axes.get_figure()
-    for hollow in (True, False):
-        for step in (True, False):
-            points = [p for p in one.points if p.oversubscribed == hollow and (p.workers in both) == step]
-            aside = ScaledTranslation(one.side * 5 / 96 * step, 0, figure.dpi_scale_trans)
-            values = [p.speedup or 0.0 for p in points]
-            ends = [p.speedup_ci95 or [float("nan")] * 2 for p in points]
-            made = axes.errorbar(
-                [p.workers for p in points],
-                values,
-                fmt=one.marker,
-                color=colour,
-                markersize=6 if one.marker == "o" else 5,
-                yerr=[[v - e[0] for v, e in zip(values, ends)], [e[1] - v for v, e in zip(values, ends)]],
-                markeredgewidth=1.35,
-                markerfacecolor=style.colour("paper") if hollow else colour,
-                elinewidth=1.5,
-                capsize=3,
-                capthick=1.2,
-                transform=aside + axes.transData,
-            )
-            handles[f"more {what}s than cores" if hollow else one.name] = made.lines[0]
-    return handles
-
-
-def _scales(axes: Axes, counts: Sequence[int], style: Style) -> None:
+def _scales(axes: Axes, data: Scaling, style: Style) -> None:
     """Limits and ticks: a tick per number of workers, named where there is room."""
+    counts = sorted({point.workers for point in (*data.strong, *data.weak)})
     low, high = axes.dataLim.intervaly
     if counts[-1] > LOGARITHMIC:
         axes.set_xscale("log", base=2)

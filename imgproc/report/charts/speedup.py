@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgproc.backends import BASELINE
 from imgproc.measure.curves import strong_curve
@@ -12,13 +12,13 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, times, times_interval
 from imgproc.report.charts import bars
 from imgproc.report.charts.chart import Chart, ideal, measured
-from imgproc.report.charts.style import Style, ticks
+from imgproc.report.charts.style import Style, errors, ticks
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_HEAD = 28
+_LEVEL = "no measurable difference"
 
 
 def chart(record: Record) -> Chart | None:
@@ -40,7 +40,7 @@ def chart(record: Record) -> Chart | None:
         "Speedup",
         _sentence(others, beyond),
         f"Bars of speedup with 95{NBSP}% intervals: {bars.listed(rows)}{said}.",
-        bars.heights(rows, (_HEAD, _HEAD)),
+        bars.heights(rows, _labels(shown, beyond)),
         partial(_draw, shown, rows, beyond),
     )
 
@@ -51,37 +51,39 @@ def _row(t: TechniqueMeasurement, record: Record) -> bars.Row:
     return bars.Row(t.label, value, value, t is record.technique)
 
 
+def _labels(shown: Sequence[TechniqueMeasurement], ideal: float | None) -> list[str]:
+    """What the legend says."""
+    labels = ["sequential"] + ([f"ideal {ideal:g}×"] if ideal else [])
+    return labels + ([_LEVEL] if any(bars.kind(t) == "level" for t in shown) else [])
+
+
 def _draw(
     shown: Sequence[TechniqueMeasurement], rows: Sequence[bars.Row], ideal: float | None, figure: Figure, style: Style
 ) -> None:
-    axes = bars.axes(figure, style, rows, _HEAD)
-    high = max(ideal or 1.0, 1.0, *(value for t in shown for value in (t.speedup or 0.0, *(t.speedup_ci95 or ()))))
-    axes.set_xlim(0, high * 1.04)
-    ticks(axes.xaxis, 0, high * 1.04, 6 if style.narrow else 7, "×", suffix="×")
+    labels = _labels(shown, ideal)
+    axes = bars.axes(figure, style, rows, style.legend_height(labels))
+    high = 1.04 * max(ideal or 1.0, 1.0, *(v for t in shown for v in (t.speedup or 0.0, *(t.speedup_ci95 or ()))))
+    axes.set_xlim(0, high)
+    ticks(axes.xaxis, 0, high, 6 - style.narrow, "×", suffix="×")
     axes.set_xlabel("Times as fast as sequential" + ("" if style.narrow else f", with 95{NBSP}% interval"))
+    handles: dict[str, Any] = {}
     for kind, (soft, strong) in bars.TONES.items():
         here = [(k, t) for k, t in enumerate(shown) if bars.kind(t) == kind]
         places, values = [k for k, _ in here], [t.speedup or 0.0 for _, t in here]
         axes.barh(places, values, bars.bar(style), color=style.colour(soft))
-        if kind == "baseline" or not here:
-            continue
-        ends = [t.speedup_ci95 or (float("nan"),) * 2 for _, t in here]
-        errors = [[v - low for v, (low, _) in zip(values, ends, strict=True)]]
-        errors.append([top - v for v, (_, top) in zip(values, ends, strict=True)])
-        colour = style.colour(strong)
-        axes.errorbar(
-            values, places, xerr=errors, fmt="o", color=colour, markersize=6, markeredgewidth=1.35, capsize=4,
-            markerfacecolor=style.colour("paper") if kind == "level" else colour, elinewidth=1.9, capthick=1.2,
-            label="no measurable difference" if kind == "level" else "",
-        )  # fmt: skip
-    lines = [(1.0, "sequential", "ink-3", "-")] + ([(ideal, f"ideal {ideal:g}×", "ink", "--")] if ideal else [])
+        if kind != "baseline":
+            handles[_LEVEL] = axes.errorbar(
+                values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o",
+                color=style.colour(strong), markerfacecolor=style.colour("paper" if kind == "level" else strong),
+            )  # fmt: skip
     half = bars.bar(style) / 2 + 0.07 if style.narrow else 0.5  # the narrow figure has names between its bars
-    for value, name, colour, dash in lines:
-        starts = [k - half for k in range(len(rows))]
-        ends_at = [k + half for k in range(len(rows))]
-        axes.vlines([value] * len(rows), starts, ends_at, style.colour(colour), dash, linewidth=0.9, label=name)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(0, 1), ncols=3)
+    low, top = [k - half for k in range(len(rows))], [k + half for k in range(len(rows))]
+    for value, colour, dash, label in zip((1.0, ideal), ("ink-3", "ink"), ("solid", "dashed"), labels, strict=False):
+        if value:
+            made = axes.vlines([value] * len(rows), low, top, style.colour(colour), linewidth=0.9)
+            made.set_linestyle(dash)
+            handles[label] = made
+    style.legend(figure, {label: handles[label] for label in labels})
 
 
 def _sentence(others: Sequence[TechniqueMeasurement], best: float | None) -> str:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: The stages before and after the operations, in the order of the work; in place of these a GPU has its own.
 BEFORE, AFTER = ("read", "decode"), ("h2d", "kernel", "d2h", "merge", "encode", "write", "transfer")
 
+#: How wide the legend's samples are, in letters.
+_SWATCH = 0.8
+
 
 def chart(record: Record) -> Chart | None:
     """None where no stage was recorded."""
@@ -32,8 +35,6 @@ def chart(record: Record) -> Chart | None:
         waits = f"{share(_waits(t))} waiting"
         rows.append(bars.Row(t.label, f"{seconds(_work(t))}, {waits}", waits, t is record.technique))
     order = _order(record, {stage for t in shown for stage, value in t.stages.items() if value > 0})
-    labels = list(_legend(order))
-    heads = Style().legend_height(labels), Style(narrow=True).legend_height(labels)
     cells = (tuple(seconds(t.stages.get(stage) or None) for stage in order) for t in shown)
     return Chart(
         "stages",
@@ -41,7 +42,7 @@ def chart(record: Record) -> Chart | None:
         "Stages",
         _sentence(shown),
         f"Stacked bars of the seconds of work in each stage: {bars.listed(rows)}.",
-        bars.heights(rows, heads),
+        bars.heights(rows, list(_legend(order)), _SWATCH),
         partial(_draw, shown, rows, order),
         "Technique",
         tuple(_said(stage).capitalize() for stage in order),
@@ -72,7 +73,7 @@ def _draw(
     shown: Sequence[TechniqueMeasurement], rows: Sequence[bars.Row], order: Sequence[str], figure: Figure, style: Style
 ) -> None:
     entries = _legend(order)
-    axes = bars.axes(figure, style, rows, style.legend_height(list(entries)))
+    axes = bars.axes(figure, style, rows, style.legend_height(list(entries), _SWATCH))
     high = max(sum(t.stages.values()) for t in shown) * 1.02
     unit, words = time_unit(high)
     axes.set_xlim(0, high)
@@ -91,10 +92,7 @@ def _draw(
         )  # fmt: skip
         drawn[stage] = made.patches[0]
         lefts = [left + value for left, value in zip(lefts, values, strict=True)]
-    figure.legend(
-        [drawn[stage] for stage in entries.values()], list(entries), loc="upper left", bbox_to_anchor=(0, 1),
-        ncols=style.columns(list(entries)), handlelength=0.8, handleheight=0.8,
-    )  # fmt: skip
+    style.legend(figure, {said: drawn[stage] for said, stage in entries.items()}, _SWATCH)
 
 
 def _sentence(shown: Sequence[TechniqueMeasurement]) -> str:

@@ -10,9 +10,9 @@ import logging
 import math
 import textwrap
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from imgproc.operations import OPERATIONS
 
@@ -103,7 +103,8 @@ class Style:
                 "minor.size": 0}.items()},
             "legend.frameon": False, "legend.fontsize": size, "legend.labelcolor": quiet, "legend.borderpad": 0,
             "legend.borderaxespad": 0, "legend.handletextpad": 0.5, "legend.columnspacing": 1.2,
-            "legend.labelspacing": 0.5, "lines.dash_capstyle": "butt", "lines.solid_capstyle": "butt",
+            "legend.labelspacing": 0.4, "lines.linewidth": 1.5, "lines.markersize": 6, "lines.markeredgewidth": 1.35,
+            "errorbar.capsize": 4, "errorbar.capthick": 1.2, "patch.linewidth": POINT, "lines.dash_capstyle": "butt", "lines.solid_capstyle": "butt",
         }  # fmt: skip
 
     # ------------------------------------------------------------ text and places
@@ -113,7 +114,7 @@ class Style:
         from matplotlib.font_manager import FontProperties
         from matplotlib.textpath import text_to_path
 
-        font = FontProperties(family=_FONT, weight="bold" if bold else "normal", size=self.size)  # type: ignore[arg-type]
+        font = FontProperties(family=_FONT, weight="bold" if bold else "normal", size=self.size)
         return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
     def wrapped(self, text: str, room: float, lines: int, bold: bool = False) -> str:
@@ -127,17 +128,36 @@ class Style:
         box = left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height
         return figure.add_axes(box)
 
-    def columns(self, labels: Sequence[str]) -> int:
-        """How many columns of a legend with these labels fit side by side, by a guess that needs no matplotlib."""
+    def columns(self, labels: Sequence[str], sample: float = 1.8) -> int:
+        """How many columns of a legend with these labels, and samples so many letters wide, fit side by side, by a
+        guess that needs no matplotlib."""
         for count in range(len(labels), 1, -1):
             high = math.ceil(len(labels) / count)
             longest = [max(map(len, labels[k : k + high])) for k in range(0, len(labels), high)]
-            if sum(letters * 0.62 * self.size + 2.9 * self.size for letters in longest) < self.width:
+            if self.size * sum(0.57 * letters + sample + 1.7 for letters in longest) < self.width:
                 return count
         return 1
 
-    def legend_height(self, labels: Sequence[str]) -> int:
-        return round(math.ceil(len(labels) / self.columns(labels)) * self.size * 1.7) + 8
+    def legend_height(self, labels: Sequence[str], sample: float = 1.8) -> int:
+        return round(math.ceil(len(labels) / self.columns(labels, sample)) * self.size * 1.55) + 10
+
+    def legend(
+        self, figure: Figure, handles: Mapping[str, Any], sample: float = 1.8, left: float = 0, top: float = 3,
+        columns: int = 0,
+    ) -> None:  # fmt: skip
+        """Labels with what they stand for, by default above everything else."""
+        corner = left / figure.bbox.width, 1 - top / figure.bbox.height
+        figure.legend(
+            list(handles.values()), list(handles), loc="upper left", bbox_to_anchor=corner, handlelength=sample,
+            handleheight=0.8, ncols=columns or self.columns(list(handles), sample),
+        )  # fmt: skip
+
+
+def errors(values: Sequence[float], intervals: Sequence[Sequence[float] | None]) -> list[list[float]]:
+    """What an interval has below and above its value, as ``errorbar`` takes it; nothing where there is none."""
+    ends = [interval or (math.nan, math.nan) for interval in intervals]
+    below = [value - low for value, (low, _) in zip(values, ends, strict=True)]
+    return [below, [high - value for value, (_, high) in zip(values, ends, strict=True)]]
 
 
 def ticks(
@@ -151,10 +171,10 @@ def ticks(
         steps = (1, 2, 5) if high / low < 60 else (1, 3) if high / low < 1000 else (1,)
         found = LogLocator(subs=steps, numticks=most).tick_values(low * factor, high * factor)
     else:
-        found = MaxNLocator(most - 1, steps=[1, 2, 5, 10]).tick_values(low * factor, high * factor)
+        found = MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low * factor, high * factor)
     values = [v for v in (round(float(value), 12) for value in found) if low * factor <= v <= high * factor]
-    decimals = 0 if logarithmic else max((len(f"{v:.10g}".partition(".")[2]) for v in values), default=0)
-    said = [f"{v:,.{decimals}f}" if decimals and v else f"{v:,.10g}" for v in values]
+    decimals = 0 if logarithmic or not low else max((len(f"{v:.10g}".partition(".")[2]) for v in values), default=0)
+    said = [f"{v:,.{decimals}f}" if decimals else f"{v:,.10g}" for v in values]
     axis.set_ticks([v / factor for v in values], labels=[text + suffix for text in said])
     axis.set_minor_locator(NullLocator())
 
@@ -168,7 +188,7 @@ def drawn(chart: Chart, style: Style) -> Figure:
     from matplotlib.figure import Figure
 
     matplotlib.rcdefaults()  # not what a matplotlibrc of this machine says
-    matplotlib.rcParams.update(style.settings())
+    matplotlib.rcParams.update(cast("Any", style.settings()))
     figure = Figure(figsize=(style.width / DPI, chart.heights[style.narrow] / DPI))
     chart.draw(figure, style)
     return figure
