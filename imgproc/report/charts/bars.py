@@ -44,9 +44,9 @@ def listed(rows: Sequence[Row]) -> str:
     return ", ".join(f"{row.label} {row.value}" for row in rows)
 
 
-def heights(rows: Sequence[Row], labels: Sequence[str] = (), sample: float = 1.8) -> tuple[int, int]:
+def heights(rows: Sequence[Row], labels: Sequence[str] = ()) -> tuple[int, int]:
     """Of the wide and the narrow figure with a legend of these labels above the rows."""
-    heads = [Style(narrow=narrow).legend_height(labels, sample) if labels else 4 for narrow in (False, True)]
+    heads = [Style(narrow=narrow).legend_height(labels) for narrow in (False, True)]
     wide, narrow = (head + pitch * len(rows) + _FOOT for head, pitch in zip(heads, _PITCH, strict=True))
     return wide, narrow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgproc.measure.curves import Cell, Scaling
 from imgproc.numbers import counted, times, times_interval
@@ -31,17 +31,13 @@ def chart(record: Record) -> Chart | None:
     best, worst = (pick(timed, key=lambda cell: cell.speedup or 0.0) for pick in (max, min))
     values = "; ".join(f"{_spoken(cell)} {_said(cell)}" for cell in data.grid)
     return Chart(
-        "grid",
-        "scaling",
-        "Workers and OpenCV’s threads",
+        "grid", "scaling", "Workers and OpenCV’s threads",
         f"Fastest is {_spoken(best)}, {_said(best)}; slowest {_spoken(worst)}, {_said(worst)}.",
         f"Map of speedups by workers and OpenCV’s threads in each: {values}.",
-        (_HEAD + _HIGH * len(workers) + _FOOT,) * 2,
-        partial(_draw, data, best),
-        "Workers",
+        (_HEAD + _HIGH * len(workers) + _FOOT,) * 2, partial(_draw, data, best), "Workers",
         tuple(f"{counted(count, 'thread')} each" for count in threads),
         tuple((counted(p, "worker"), tuple(map(_said, row))) for p, row in zip(workers, cells, strict=True)),
-    )
+    )  # fmt: skip
 
 
 def _table(grid: Sequence[Cell]) -> tuple[list[int], list[int], list[list[Cell | None]]]:
@@ -70,14 +66,15 @@ def _draw(data: Scaling, best: Cell, figure: Figure, style: Style) -> None:
     axes.set_yticks([k + 0.5 for k in range(len(workers))], labels=names, ha="left")
     axes.tick_params(length=0, pad=4, labelcolor=style.colour("ink"), top=True, labeltop=True, labelbottom=False)
     axes.tick_params(axis="y", pad=(left - 1) * 0.75)
-    axes.set_title("OpenCV’s threads in each worker", loc="left")
-    ring = {"marker": "o", "s": 20, "facecolors": "none", "linewidths": 1.0}
+    axes.set_title("OpenCV’s threads in each worker")
+    ring: dict[str, Any] = {"marker": "o", "s": 20, "facecolors": "none", "linewidths": 1.0}
     for row, line in enumerate(cells):
         for column, cell in enumerate(line):
             if cell is None:
                 continue
             colour = mesh.to_rgba([cell.speedup or math.nan])[0, :3]
-            ink = readable(colour) if cell.speedup else style.colour("ink-3")
+            # On this side of the limit black, on the other white has the better contrast, 4.58 at least.
+            ink = ("black" if luminance(colour) > 0.179 else "white") if cell.speedup else style.colour("ink-3")
             _write(axes, cell, (column + 0.5, row + 0.5), ink, cell is best, wide, style)
             if cell.oversubscribed:
                 axes.scatter(column + 10 / wide, row + 0.23, edgecolors=ink, **ring)
@@ -89,7 +86,7 @@ def _draw(data: Scaling, best: Cell, figure: Figure, style: Style) -> None:
     if any(cell.oversubscribed for cell in data.grid):
         over = f"more threads than the {counted(data.cores, 'core')}" if data.cores else "more threads than cores"
         handle = axes.scatter([], [], edgecolors=style.colour("ink-2"), **ring)
-        style.legend(figure, {over: handle}, 1, left, figure.bbox.height - _FOOT + 9)
+        style.legend(figure, {over: handle}, left, figure.bbox.height - _FOOT + 9)
 
 
 def _write(axes: Axes, cell: Cell, at: tuple[float, float], ink: str, best: bool, wide: float, style: Style) -> None:
@@ -107,19 +104,8 @@ def _write(axes: Axes, cell: Cell, at: tuple[float, float], ink: str, best: bool
         )  # fmt: skip
 
 
-def readable(ground: Sequence[float]) -> str:
-    """Black or white on a colour of shares of red, green and blue, whichever stands out: the better of them has a
-    contrast of 4.58 at least on any colour."""
-    return max(("#000000", "#ffffff"), key=lambda ink: contrast((ink == "#ffffff",) * 3, ground))
-
-
-def contrast(one: Sequence[float], other: Sequence[float]) -> float:
-    """Contrast of two colours by WCAG, 1 to 21."""
-    low, high = sorted((_luminance(one), _luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def _luminance(colour: Sequence[float]) -> float:
+def luminance(colour: Sequence[float]) -> float:
+    """Of a colour of shares of red, green and blue, by WCAG."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 

@@ -29,17 +29,12 @@ def chart(record: Record) -> Chart | None:
     rows = [bars.Row(t.label, said := seconds(t.median_seconds), said, t is record.technique) for t in shown]
     walls = {t.label: [seconds(r.wall_seconds) for r in t.rounds] for t in shown}
     return Chart(
-        "rounds",
-        "figures",
-        "Every round",
-        _sentence(shown),
-        f"Dots of the time of every round. Medians: {bars.listed(rows)}.",
-        bars.heights(rows),
-        partial(_draw, shown, rows, counted(len(record.sample or record.good_images), "image")),
-        "Technique",
+        "rounds", "figures", "Every round", _sentence(shown),
+        f"Dots of the time of every round. Medians: {bars.listed(rows)}.", bars.heights(rows),
+        partial(_draw, shown, rows, counted(len(record.sample or record.good_images), "image")), "Technique",
         tuple(f"Round {k}" for k in range(1, most + 1)),
         tuple((label, (*said, *[seconds(None)] * (most - len(said)))) for label, said in walls.items()),
-    )
+    )  # fmt: skip
 
 
 def _draw(

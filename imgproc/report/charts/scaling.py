@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -13,7 +12,7 @@ from imgproc.measure.curves import Fit, Point, Scaling, UslRecord
 from imgproc.measure.scaling import amdahl, gustafson, usl
 from imgproc.numbers import NBSP, counted, percent, share, times, times_interval
 from imgproc.report.charts.chart import Chart
-from imgproc.report.charts.style import POINT, Style, errors, ticks
+from imgproc.report.charts.style import POINT, Style, errors
 from imgproc.report.findings import unit
 from imgproc.runs.record import Record
 
@@ -40,17 +39,9 @@ def chart(record: Record) -> Chart | None:
     labels = _labels(data, what)
     narrow = _HIGH[True] + _HEAD + _FOOT + Style(narrow=True).legend_height(labels)
     return Chart(
-        "scaling",
-        "scaling",
-        "Scaling",
-        _sentence(label, what, data),
-        _alt(label, what, data),
-        (_HIGH[False] + _HEAD + _FOOT, narrow),
-        partial(_draw, data, what),
-        f"{what.capitalize()}s",
-        columns,
-        cells,
-    )
+        "scaling", "scaling", "Scaling", _sentence(label, what, data), _alt(label, what, data),
+        (_HIGH[False] + _HEAD + _FOOT, narrow), partial(_draw, data, what), f"{what.capitalize()}s", columns, cells,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- what it says
@@ -203,7 +194,7 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
     from matplotlib.transforms import offset_copy
 
     labels, points = _labels(data, what), _points(data, what)
-    right = 8 if style.narrow else max(map(style.breadth, labels)) + 50
+    right = 8 if style.narrow else max(map(style.breadth, labels)) + 52
     head = _HEAD + (style.legend_height(labels) if style.narrow else 0)
     axes = style.axes(figure, style.breadth("128×") + 8, head, right, _FOOT)
     axes.set_xlabel(f"{what.capitalize()}s")
@@ -243,13 +234,11 @@ def _scales(axes: Axes, data: Scaling, style: Style) -> None:
         margin = (counts[-1] / counts[0]) ** 0.05
         axes.set_xlim(counts[0] / margin, counts[-1] * margin)
         axes.set_ylim(low / 1.08, high * 1.08)
-        powers = [2.0**k for k in range(math.ceil(math.log2(low / 1.08)), math.floor(math.log2(high * 1.08)) + 1)]
-        axes.set_yticks(powers, labels=[f"{power:g}×" for power in powers])
     else:
         margin = (counts[-1] - counts[0]) * 0.05
         axes.set_xlim(counts[0] - margin, counts[-1] + margin)
         axes.set_ylim(0, high * 1.04)
-        ticks(axes.yaxis, 0, high * 1.04, 6, "×", suffix="×")
+    axes.yaxis.set_major_formatter("{x:g}×")
     free, said = 0.0, []
     for p in counts:
         x, half = axes.transData.transform((p, 1))[0], style.breadth(str(p)) / 2
@@ -259,5 +248,4 @@ def _scales(axes: Axes, data: Scaling, style: Style) -> None:
     axes.minorticks_off()
     axes.grid(axis="y")
     axes.spines.left.set_visible(False)
-    axes.tick_params(axis="y", length=0)
     axes.axhline(1, color=style.colour("axis"), linewidth=0.75, zorder=0.9)

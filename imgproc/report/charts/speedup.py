@@ -12,7 +12,7 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, times, times_interval
 from imgproc.report.charts import bars
 from imgproc.report.charts.chart import Chart, ideal, measured
-from imgproc.report.charts.style import Style, errors, ticks
+from imgproc.report.charts.style import Style, errors
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -35,14 +35,10 @@ def chart(record: Record) -> Chart | None:
     beyond = best if best > 1.05 else None
     said = f"; the ideal is {best:g}" if beyond else ""
     return Chart(
-        "speedup",
-        "summary",
-        "Speedup",
-        _sentence(others, beyond),
+        "speedup", "summary", "Speedup", _sentence(others, beyond),
         f"Bars of speedup with 95{NBSP}% intervals: {bars.listed(rows)}{said}.",
-        bars.heights(rows, _labels(shown, beyond)),
-        partial(_draw, shown, rows, beyond),
-    )
+        bars.heights(rows, _labels(shown, beyond)), partial(_draw, shown, rows, beyond),
+    )  # fmt: skip
 
 
 def _row(t: TechniqueMeasurement, record: Record) -> bars.Row:
@@ -64,7 +60,7 @@ def _draw(
     axes = bars.axes(figure, style, rows, style.legend_height(labels))
     high = 1.04 * max(ideal or 1.0, 1.0, *(v for t in shown for v in (t.speedup or 0.0, *(t.speedup_ci95 or ()))))
     axes.set_xlim(0, high)
-    ticks(axes.xaxis, 0, high, 6 - style.narrow, "×", suffix="×")
+    axes.xaxis.set_major_formatter("{x:g}×")
     axes.set_xlabel("Times as fast as sequential" + ("" if style.narrow else f", with 95{NBSP}% interval"))
     handles: dict[str, Any] = {}
     for kind, (soft, strong) in bars.TONES.items():

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 #: The stages before and after the operations, in the order of the work; in place of these a GPU has its own.
 BEFORE, AFTER = ("read", "decode"), ("h2d", "kernel", "d2h", "merge", "encode", "write", "transfer")
 
-#: How wide the legend's samples are, in letters.
-_SWATCH = 0.8
-
 
 def chart(record: Record) -> Chart | None:
     """None where no stage was recorded."""
@@ -37,17 +34,11 @@ def chart(record: Record) -> Chart | None:
     order = _order(record, {stage for t in shown for stage, value in t.stages.items() if value > 0})
     cells = (tuple(seconds(t.stages.get(stage) or None) for stage in order) for t in shown)
     return Chart(
-        "stages",
-        "figures",
-        "Stages",
-        _sentence(shown),
+        "stages", "figures", "Stages", _sentence(shown),
         f"Stacked bars of the seconds of work in each stage: {bars.listed(rows)}.",
-        bars.heights(rows, list(_legend(order)), _SWATCH),
-        partial(_draw, shown, rows, order),
-        "Technique",
-        tuple(_said(stage).capitalize() for stage in order),
-        tuple(zip((t.label for t in shown), cells, strict=True)),
-    )
+        bars.heights(rows, list(_legend(order))), partial(_draw, shown, rows, order), "Technique",
+        tuple(_said(stage).capitalize() for stage in order), tuple(zip((t.label for t in shown), cells, strict=True)),
+    )  # fmt: skip
 
 
 def _order(record: Record, present: set[str]) -> tuple[str, ...]:
@@ -73,7 +64,7 @@ def _draw(
     shown: Sequence[TechniqueMeasurement], rows: Sequence[bars.Row], order: Sequence[str], figure: Figure, style: Style
 ) -> None:
     entries = _legend(order)
-    axes = bars.axes(figure, style, rows, style.legend_height(list(entries), _SWATCH))
+    axes = bars.axes(figure, style, rows, style.legend_height(list(entries)))
     high = max(sum(t.stages.values()) for t in shown) * 1.02
     unit, words = time_unit(high)
     axes.set_xlim(0, high)
@@ -92,7 +83,7 @@ def _draw(
         )  # fmt: skip
         drawn[stage] = made.patches[0]
         lefts = [left + value for left, value in zip(lefts, values, strict=True)]
-    style.legend(figure, {said: drawn[stage] for said, stage in entries.items()}, _SWATCH)
+    style.legend(figure, {said: drawn[stage] for said, stage in entries.items()})
 
 
 def _sentence(shown: Sequence[TechniqueMeasurement]) -> str:

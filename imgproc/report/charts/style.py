@@ -12,6 +12,7 @@ import textwrap
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from imgproc.operations import OPERATIONS
@@ -95,27 +96,26 @@ class Style:
         return {
             "font.family": [_FONT], "font.size": size, "text.color": self.colour("ink"), "text.parse_math": False,
             "svg.fonttype": "none", "svg.hashsalt": "speedup-lab", "hatch.linewidth": 0.9, "figure.dpi": DPI,
-            "axes.facecolor": "none", "axes.linewidth": POINT, "axes.edgecolor": axis, "axes.labelcolor": quiet,
-            "axes.labelsize": size, "axes.labelpad": 3, "axes.spines.top": False, "axes.spines.right": False,
-            "axes.unicode_minus": True, "axes.axisbelow": True, "grid.color": self.colour("rule"), "grid.linewidth": POINT,
-            **{f"{side}tick.{what}": value for side in "xy" for what, value in
-               {"color": axis, "labelcolor": quiet, "labelsize": size, "major.size": 3, "major.width": POINT,
-                "minor.size": 0}.items()},
+            "axes.facecolor": "none", "axes.linewidth": POINT, "axes.edgecolor": axis, "axes.axisbelow": True,
+            "axes.labelcolor": quiet, "axes.labelsize": size, "axes.labelpad": 3, "axes.titlecolor": quiet,
+            "axes.titlesize": size, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
+            "grid.color": self.colour("rule"), "grid.linewidth": POINT,
+            **dict.fromkeys(("xtick.color", "ytick.color"), axis), "ytick.major.size": 0, "ytick.major.pad": 6,
+            **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), quiet), "xtick.major.width": POINT,
+            **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), size), "xtick.major.size": 3,
             "legend.frameon": False, "legend.fontsize": size, "legend.labelcolor": quiet, "legend.borderpad": 0,
             "legend.borderaxespad": 0, "legend.handletextpad": 0.5, "legend.columnspacing": 1.2,
-            "legend.labelspacing": 0.4, "lines.linewidth": 1.5, "lines.markersize": 6, "lines.markeredgewidth": 1.35,
-            "errorbar.capsize": 4, "errorbar.capthick": 1.2, "patch.linewidth": POINT, "lines.dash_capstyle": "butt", "lines.solid_capstyle": "butt",
+            "legend.labelspacing": 0.4, "legend.handlelength": 1.5, "legend.handleheight": 0.8,
+            "lines.linewidth": 1.5, "lines.markersize": 6, "lines.markeredgewidth": 1.35, "errorbar.capsize": 4,
+            "errorbar.capthick": 1.2, "patch.linewidth": POINT,
+            **dict.fromkeys(("lines.dash_capstyle", "lines.solid_capstyle"), "butt"),
         }  # fmt: skip
 
     # ------------------------------------------------------------ text and places
 
     def breadth(self, text: str, bold: bool = False) -> float:
         """How wide a line of text is."""
-        from matplotlib.font_manager import FontProperties
-        from matplotlib.textpath import text_to_path
-
-        font = FontProperties(family=_FONT, weight="bold" if bold else "normal", size=self.size)
-        return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
+        return _breadth(text, "bold" if bold else "normal") * self.size
 
     def wrapped(self, text: str, room: float, lines: int, bold: bool = False) -> str:
         """A text in at most so many lines that fit; what is too long ends in an ellipsis."""
@@ -128,29 +128,30 @@ class Style:
         box = left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height
         return figure.add_axes(box)
 
-    def columns(self, labels: Sequence[str], sample: float = 1.8) -> int:
-        """How many columns of a legend with these labels, and samples so many letters wide, fit side by side, by a
-        guess that needs no matplotlib."""
-        for count in range(len(labels), 1, -1):
-            high = math.ceil(len(labels) / count)
-            longest = [max(map(len, labels[k : k + high])) for k in range(0, len(labels), high)]
-            if self.size * sum(0.57 * letters + sample + 1.7 for letters in longest) < self.width:
-                return count
-        return 1
+    def columns(self, labels: Sequence[str]) -> int:
+        """Of a legend with these labels, by a guess that needs no matplotlib."""
+        return max(1, int(self.width / self.size / (0.62 * max(map(len, labels), default=0) + 3.2)))
 
-    def legend_height(self, labels: Sequence[str], sample: float = 1.8) -> int:
-        return round(math.ceil(len(labels) / self.columns(labels, sample)) * self.size * 1.55) + 10
+    def legend_height(self, labels: Sequence[str]) -> int:
+        return round(math.ceil(len(labels) / self.columns(labels)) * self.size * 1.55) + 10 if labels else 4
 
     def legend(
-        self, figure: Figure, handles: Mapping[str, Any], sample: float = 1.8, left: float = 0, top: float = 3,
-        columns: int = 0,
-    ) -> None:  # fmt: skip
+        self, figure: Figure, handles: Mapping[str, Any], left: float = 0, top: float = 3, columns: int = 0
+    ) -> None:
         """Labels with what they stand for, by default above everything else."""
         corner = left / figure.bbox.width, 1 - top / figure.bbox.height
-        figure.legend(
-            list(handles.values()), list(handles), loc="upper left", bbox_to_anchor=corner, handlelength=sample,
-            handleheight=0.8, ncols=columns or self.columns(list(handles), sample),
-        )  # fmt: skip
+        columns = columns or self.columns(list(handles))
+        figure.legend(list(handles.values()), list(handles), loc="upper left", bbox_to_anchor=corner, ncols=columns)
+
+
+@lru_cache(1024)
+def _breadth(text: str, weight: str) -> float:
+    """Of a line of text, as a multiple of the font's size."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family=_FONT, weight=weight, size=100)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 100
 
 
 def errors(values: Sequence[float], intervals: Sequence[Sequence[float] | None]) -> list[list[float]]:
@@ -161,21 +162,17 @@ def errors(values: Sequence[float], intervals: Sequence[Sequence[float] | None])
 
 
 def ticks(
-    axis: Axis, low: float, high: float, most: int, unit: Unit, logarithmic: bool = False, suffix: str = ""
+    axis: Axis, low: float, high: float, most: int, unit: Unit, logarithmic: bool = False, sign: str = ""
 ) -> None:
-    """At most so many round values between ``low`` and ``high``, which are in seconds or times."""
+    """About so many round values between ``low`` and ``high``, which are in seconds."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-    factor = 1000.0 if unit == "ms" else 1.0
-    if logarithmic:  # fewer steps where the axis is long
-        steps = (1, 2, 5) if high / low < 60 else (1, 3) if high / low < 1000 else (1,)
-        found = LogLocator(subs=steps, numticks=most).tick_values(low * factor, high * factor)
-    else:
-        found = MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low * factor, high * factor)
-    values = [v for v in (round(float(value), 12) for value in found) if low * factor <= v <= high * factor]
-    decimals = 0 if logarithmic or not low else max((len(f"{v:.10g}".partition(".")[2]) for v in values), default=0)
-    said = [f"{v:,.{decimals}f}" if decimals else f"{v:,.10g}" for v in values]
-    axis.set_ticks([v / factor for v in values], labels=[text + suffix for text in said])
+    steps = (1, 2, 5) if high / (low or high) < 60 else (1, 3) if high / low < 1000 else (1,)
+    locator = LogLocator(subs=steps, numticks=most) if logarithmic else MaxNLocator(most, steps=[1, 2, 5, 10])
+    values = [v for v in (round(float(value), 12) for value in locator.tick_values(low, high)) if low <= v <= high]
+    said = [v * (1000 if unit == "ms" else 1) for v in values]
+    decimals = 0 if logarithmic or not low else max(len(f"{v:.10g}".partition(".")[2]) for v in said)
+    axis.set_ticks(values, labels=[(f"{v:,.{decimals}f}" if decimals else f"{v:,.10g}") + sign for v in said])
     axis.set_minor_locator(NullLocator())
 
 

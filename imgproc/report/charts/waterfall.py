@@ -11,7 +11,7 @@ from imgproc.measure.breakdown import PARTS, largest
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, seconds
 from imgproc.report.charts.chart import Chart, measured, time_unit
-from imgproc.report.charts.style import SIZES, WIDTHS, Style, ticks
+from imgproc.report.charts.style import POINT, Style, ticks
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ MOST = 3
 IDEAL, MEASURED = "ideal", "measured"
 #: Parts of which every technique has less than this share of its time are left out of the picture.
 _NOTHING = 0.0005
-#: Pixels: from bar to bar, between panels, below them.
-_PITCH, _GAP, _FOOT = (26, 23), 30, 26
+#: Pixels: from bar to bar and of the title, for a wide and a narrow figure; between panels, below them.
+_PITCH, _HEAD, _GAP, _FOOT = (26, 23), (42, 34), 30, 26
 _BAR = 0.62
 
 
@@ -55,17 +55,12 @@ def chart(record: Record) -> Chart | None:
         return None
     values = (f"{panel.label}: {', '.join(f'{step.name} {step.said}' for step in panel.steps)}" for panel in panels)
     return Chart(
-        "waterfall",
-        "why",
-        "From the ideal to the measured time",
-        _sentence(panels),
+        "waterfall", "why", "From the ideal to the measured time", _sentence(panels),
         f"Waterfalls from the ideal to the measured time. {'; '.join(values)}.",
-        (_Places(panels, narrow=False).height, _Places(panels, narrow=True).height),
-        partial(_draw, panels),
-        "Technique",
-        tuple(step.name.capitalize() for step in panels[0].steps),
+        (_HEAD[False] + _deep(panels, False) + _FOOT, (_HEAD[True] + _deep(panels, True)) * len(panels) + _FOOT),
+        partial(_draw, panels), "Technique", tuple(step.name.capitalize() for step in panels[0].steps),
         tuple((panel.label, tuple(step.said for step in panel.steps)) for panel in panels),
-    )
+    )  # fmt: skip
 
 
 def _panels(record: Record) -> list[Panel]:
@@ -131,74 +126,59 @@ def change(value: float, longest: float) -> str:
 # ---------------------------------------------------------------- drawn
 
 
-class _Places:
-    """Panels beside each other or, if narrow, below each other; ``title`` is how many lines a panel's may have."""
-
-    def __init__(self, panels: Sequence[Panel], narrow: bool) -> None:
-        size, across = SIZES[narrow], 1 if narrow else len(panels)
-        room = WIDTHS[narrow] / across - (0 if narrow else 70)
-        self.title = 1 + any(len(panel.label) * 0.62 * size > room for panel in panels)
-        self.head = round(size * 1.2 * self.title + 8)
-        self.rows = len(panels[0].steps) * _PITCH[narrow] + 4
-        self.deep = self.head + self.rows + 20
-        self.height = (self.deep * len(panels) - 20 if narrow else self.head + self.rows) + _FOOT
+def _deep(panels: Sequence[Panel], narrow: bool) -> int:
+    """How high a panel is, without its title."""
+    return len(panels[0].steps) * _PITCH[narrow] + 4
 
 
 def _draw(panels: Sequence[Panel], figure: Figure, style: Style) -> None:
-    places, narrow = _Places(panels, style.narrow), style.narrow
+    """Panels beside each other or, if narrow, below each other."""
+    narrow, deep, count = style.narrow, _deep(panels, style.narrow), len(panels)
     steps = [step for panel in panels for step in panel.steps]
     low, high = min(0.0, *(step.end for step in steps)), max(max(step.start, step.end) for step in steps)
     names = max(style.breadth(step.name) for step in panels[0].steps) + 14
     values = max(style.breadth(step.said, bold=True) for step in steps) + 12
-    wide = style.width - names if narrow else (style.width - names - _GAP * (len(panels) - 1)) / len(panels)
+    wide = style.width - names if narrow else (style.width - names - _GAP * (count - 1)) / count
+    unit, _ = time_unit(high)
     for number, panel in enumerate(panels):
         left = names + (0 if narrow else (wide + _GAP) * number)
-        top = places.head + (places.deep * number if narrow else 0)
-        axes = style.axes(figure, left, top, style.width - left - wide, places.height - top - places.rows)
+        top = _HEAD[narrow] + (_HEAD[narrow] + deep) * number * narrow
+        axes = style.axes(figure, left, top, style.width - left - wide, figure.bbox.height - top - deep)
         axes.set_xlim(low, low + (high - low) * wide / (wide - values))
-        _bars(axes, panel, style)
-        title = style.wrapped(panel.label, style.width if narrow else wide, places.title, panel.main)
+        axes.set_ylim(len(panel.steps) - 0.4, -0.6)
+        axes.spines.left.set_visible(False)
+        axes.spines.bottom.set_bounds(low, high)
+        axes.set_yticks(range(len(panel.steps)), labels=[step.name for step in panel.steps], ha="left")
+        axes.tick_params(axis="y", pad=(names - 1) * POINT, labelleft=narrow or not number)
+        ticks(axes.xaxis, low, high, min(5, int((wide - values) / 44)), unit, sign=f"{NBSP}{unit}")
+        axes.tick_params(axis="x", labelbottom=not narrow or number == count - 1)
         axes.annotate(
-            title, (0, 1), (-names * 0.75 if narrow else 0, 6), xycoords="axes fraction", textcoords="offset points",
+            style.wrapped(panel.label, style.width if narrow else wide, 2 - narrow, panel.main), (0, 1),
+            (-names * POINT * narrow, 6), xycoords="axes fraction", textcoords="offset points",
             weight="bold" if panel.main else "normal",
         )  # fmt: skip
-        axes.set_yticks(range(len(panel.steps)), labels=[step.name for step in panel.steps], ha="left")
-        axes.tick_params(axis="y", length=0, pad=(names - 1) * 0.75, labelleft=narrow or not number)
-        unit, _ = time_unit(high)
-        most = max(2, min(5, int((wide - values) / 36)))
-        ticks(axes.xaxis, low, high, most, unit, suffix=f"{NBSP}{unit}")
-        axes.spines.bottom.set_bounds(low, high)
-        if narrow and number < len(panels) - 1:
-            axes.tick_params(labelbottom=False)
+        _bars(axes, panel, style)
 
 
 def _bars(axes: Axes, panel: Panel, style: Style) -> None:
-    rows = range(len(panel.steps))
-    axes.spines.left.set_visible(False)
-    axes.axvline(0, color=style.colour("axis"), linewidth=0.75)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    tones = []
     for k, step in enumerate(panel.steps):
-        colour, edge = "warn", "none"
         if step.name in (IDEAL, MEASURED):
-            colour = "gray" if step.name == IDEAL else "accent"
+            tones.append(("gray" if step.name == IDEAL else "accent", "none"))
         elif step.said == "0":
-            colour, edge = "none", "axis"
-        elif step.end < step.start:  # a gain: an outline, because colour alone would not tell
-            colour, edge = "accent-soft", "accent"
-        start, end = (step.start, step.start) if step.said == "0" else sorted((step.start, step.end))
-        axes.barh(
-            k, end - start, _BAR, left=start, color=style.colour(colour), edgecolor=style.colour(edge), linewidth=0.75
-        )
+            tones.append(("none", "axis"))
+        else:  # a gain has an outline, because colour alone would not tell
+            tones.append(("warn", "none") if step.end > step.start else ("accent-soft", "accent"))
         quiet, bold = step.name == IDEAL or step.said == "0", step.name in (MEASURED, panel.largest)
         axes.annotate(
-            step.said, (end, k), (4.5, 0), textcoords="offset points", va="center",
+            step.said, (max(step.start, step.end), k), (4.5, 0), textcoords="offset points", va="center",
             color=style.colour("ink-2" if quiet else "ink"), weight="bold" if bold else "normal",
         )  # fmt: skip
+    widths = [0.0 if step.said == "0" else step.end - step.start for step in panel.steps]
+    colours, edges = zip(*(map(style.colour, tone) for tone in tones), strict=True)
+    starts, places = [step.start for step in panel.steps], range(len(tones))
+    axes.barh(places, widths, _BAR, left=starts, color=colours, edgecolor=edges)
+    axes.axvline(0, color=style.colour("axis"), linewidth=POINT)
     ends = [step.end for step in panel.steps[:-1]]  # on to where the next one begins
-    axes.vlines(
-        ends,
-        [k + _BAR / 2 for k in rows[:-1]],
-        [k + 1 - _BAR / 2 for k in rows[:-1]],
-        style.colour("axis"),
-        linewidth=0.75,
-    )
+    low, high = zip(*((k + _BAR / 2, k + 1 - _BAR / 2) for k in places[:-1]), strict=True)
+    axes.vlines(ends, low, high, style.colour("axis"), linewidth=POINT)
