@@ -16,6 +16,7 @@ from imgproc.measure.results import Round
 from imgproc.numbers import NBSP
 from imgproc.report import scale
 from imgproc.report.scale import laws
+from imgproc.runs.serialization import from_plain
 
 
 def law(found, name):
@@ -338,9 +339,9 @@ def test_every_law_has_a_sentence_whatever_was_measured():
 def test_a_scaling_survives_its_record(counts, inner, cores, noise):
     found = scale_run(counts, inner=inner, cores=cores, noise=noise, scaled=lambda p: gustafson(p, 0.1)).scaling
     data = asdict(found)
-    assert Scaling.from_dict(data) == found
+    assert from_plain(Scaling, data) == found
     data["strong"][0]["something new"] = data["something new"] = 1
-    assert Scaling.from_dict(data) == found
+    assert from_plain(Scaling, data) == found
 
 
 def test_the_figures_are_those_of_the_measurements():

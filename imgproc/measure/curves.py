@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.laws import Fit, UslRecord, fit_amdahl, fit_gustafson, fit_usl
-from imgproc.measure.results import TechniqueMeasurement, read
+from imgproc.measure.results import TechniqueMeasurement
 
 
 @dataclass
@@ -53,11 +52,6 @@ class Scaling:
     gustafson: Fit | None = None
     usl: UslRecord | None = None
     best: str | None = None
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Scaling:
-        """Read back what ``dataclasses.asdict`` wrote."""
-        return read(cls, data)
 
 
 def scaling(

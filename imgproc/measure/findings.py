@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
 from imgproc.backends import BASELINE
 from imgproc.measure.breakdown import largest
 from imgproc.measure.curves import Scaling, strong_curve
-from imgproc.measure.results import TechniqueMeasurement, Verdict, read
+from imgproc.measure.results import TechniqueMeasurement, Verdict
 from imgproc.measure.statistics import paired_speedup, verdict
 
 Measurements = Sequence[TechniqueMeasurement]
@@ -78,11 +78,6 @@ class Findings:
             if (pair.technique, pair.other) == (other, technique):
                 return pair.reversed()
         return Pair(technique, other)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Findings:
-        """Read back what ``dataclasses.asdict`` wrote."""
-        return read(cls, data)
 
 
 def findings(mode: str, techniques: Measurements, weak: Measurements, scaling: Scaling | None) -> Findings:

@@ -2,38 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Literal
 
 Verdict = Literal["faster", "slower", "no measurable difference"]
-T = TypeVar("T")
-
-
-def read(kind: type[T], data: Any) -> T:
-    """A dataclass read back from what ``dataclasses.asdict`` wrote, with all the dataclasses inside it; names that it
-    does not know are left out.
-
-    Raises:
-        KeyError, TypeError, AttributeError: the data is something else.
-    """
-    names, inside = _names(kind)  # type: ignore[arg-type]
-    values = {name: data[name] for name in names if name in data}
-    for name, (one, many) in inside.items():
-        if values.get(name) is not None:
-            values[name] = [read(one, value) for value in values[name]] if many else read(one, values[name])
-    return kind(**values)
-
-
-@cache
-def _names(kind: Any) -> tuple[list[str], dict[str, tuple[type, bool]]]:
-    """The names of a dataclass, and those that hold another dataclass, or a list of them."""
-    inside = {}
-    for name, hint in get_type_hints(kind).items():
-        for one in (hint, *get_args(hint)):
-            if is_dataclass(one) and isinstance(one, type):
-                inside[name] = one, get_origin(hint) is list
-    return [f.name for f in fields(kind)], inside
 
 
 @dataclass
@@ -125,11 +97,6 @@ class TechniqueMeasurement:
     def threads(self) -> int:
         """How many things it can do at once: workers, each with its inner threads."""
         return self.workers * max(1, self.cv2_threads)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TechniqueMeasurement:
-        """Read back what ``dataclasses.asdict`` wrote."""
-        return read(cls, data)
 
 
 @dataclass

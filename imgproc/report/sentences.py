@@ -19,9 +19,10 @@ from imgproc.numbers import (
     times,
     times_interval,
 )
+from imgproc.operations import not_in_strips
 from imgproc.report.scale import FASTER, LEVEL, SLOWER, beside, many, scaled, scaled_counts, unit
 from imgproc.runs.record import Record
-from imgproc.runs.splitting import SERIAL_STAGES
+from imgproc.runs.splitting import SERIAL_STAGES, images_to_split
 
 #: Labels that are names, and keep their capital in a sentence.
 NAMES = {"Dask"}
@@ -194,6 +195,10 @@ def ending(record: Record) -> Ending | None:
 def split(record: Record) -> list[str]:
     """What was cut into strips and why, and how much of it cannot be; a sentence each, none where nothing was."""
     main = record.technique
+    if main is not None and (why := not_in_strips(record.settings.operations)):
+        able = main.name in TECHNIQUES and TECHNIQUES[main.name].load().capabilities.splits
+        wanted = able and images_to_split(record.good_images, main.workers, record.settings.split)
+        return [f"Every image stays whole: {why}."] if wanted else []
     if main is None or not main.split:
         return []
     names = {image.index: image.name for image in record.images}

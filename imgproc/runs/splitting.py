@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Sequence
 
 from imgproc.errors import UserError
-from imgproc.runs.record import ImageRecord
+from imgproc.operations import not_in_strips
+from imgproc.runs.record import ImageRecord, RunSettings
 
 #: What ``split`` may be, and what it means.
 SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
@@ -48,6 +49,11 @@ def images_to_split(images: Sequence[ImageRecord], workers: int, split: str) -> 
         if time < least and time < needed:
             least, count = time, k
     return order[:count]
+
+
+def split_of(settings: RunSettings) -> str:
+    """What ``split`` comes to: an operation that is not cut into strips keeps the images whole for all."""
+    return "never" if not_in_strips(settings.operations) else settings.split
 
 
 def strips_of(image: ImageRecord, workers: int) -> int:
