@@ -22,7 +22,7 @@ from imgproc.pixels.codecs import FORMATS
 from imgproc.pixels.previews import PREVIEW_SIDE
 from imgproc.report import alarms as doubts
 from imgproc.report import breakdown as why
-from imgproc.report import conditions, formats, grid, pictures, scaling, timeline
+from imgproc.report import conditions, formats, grid, scaling, timeline
 from imgproc.report import sentences as words
 from imgproc.report.text import summary
 from imgproc.runs import options, splitting
@@ -258,7 +258,6 @@ def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, A
     return {
         "verdict": words.verdict(record) if record.state == "done" else None,
         "ending": words.ending(record),
-        "bars": pictures.speedup_bars(record),
         "gallery": gallery(record, results, int(number) if number.isdecimal() and len(number) < 10 else 1, operation),
         "lines": table(record),
         "note": measured_note(record),
