@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from conftest import MakeRun, techniques
+from conftest import MakeRun
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,17 +114,6 @@ def test_a_mark_stays_inside_its_picture(
     assert 0 < mark.base <= mark.width and (mark.ideal is None or mark.base < mark.ideal <= mark.width)
 
 
-def test_bars_are_true_to_scale(make_run: MakeRun) -> None:
-    record = make_run()
-    bars = pictures.speedup_bars(record)
-    assert bars and bars.rows[0].low and bars.rows[0].high
-    assert bars.rows[0].width / bars.rows[1].width == pytest.approx(1.93, abs=0.01)
-    assert bars.rows[0].low / bars.rows[1].width == pytest.approx(1.89, abs=0.01)
-    assert bars.ticks[0].x == 0 and all(0 <= tick.x <= 100 for tick in bars.ticks)
-    record.techniques = techniques("sequential", 3)
-    assert pictures.speedup_bars(record) is None
-
-
 def compared(make_run: MakeRun, *others: tuple[str, str, float]) -> Record:
     """A comparison of threads (1.93x), sequential, and others given as name, label and speedup."""
     record = make_run(mode="compare")
@@ -171,12 +160,8 @@ def test_other_pixels_are_said_in_the_verdict(make_run: MakeRun) -> None:
     assert sentences.headline(record).after.endswith("not all made the same pixels.")
 
 
-def test_the_picture_and_the_table_of_a_comparison_have_the_fastest_first(make_run: MakeRun) -> None:
+def test_the_table_of_a_comparison_has_the_fastest_first(make_run: MakeRun) -> None:
     record = compared(make_run, ("joblib", "joblib", 1.5), ("opencv", "OpenCV’s own threads", 0.9))
-    bars = pictures.speedup_bars(record)
-    assert bars and [row.label for row in bars.rows] == ["Threads", "joblib", "OpenCV’s own threads", "Sequential"]
-    assert [row.kind for row in bars.rows] == ["is-faster", "is-faster", "is-slower", "is-baseline"]
-    assert bars.rows[1].width / bars.rows[3].width == pytest.approx(1.5, abs=0.01)
     record.techniques.append(TechniqueMeasurement("mpi", "MPI", available=False, reason="not installed"))
     assert [line.t.name for line in page.table(record)] == ["threading", "joblib", "sequential", "opencv", "mpi"]
 

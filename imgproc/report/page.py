@@ -132,7 +132,6 @@ def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, A
         "title": sentences.title(record),
         "headline": sentences.headline(record) if record.state == "done" else None,
         "ending": sentences.ending(record),
-        "bars": pictures.speedup_bars(record),
         "gallery": gallery(record, results, int(image) if image.isdecimal() and len(image) < 10 else 1, operation),
         "rows": table(record),
         "note": measured_note(record),

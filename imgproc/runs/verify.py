@@ -37,9 +37,7 @@ def verify(record: Record) -> list[str]:
     return [*found, *_told(record, again, weak)]
 
 
-def _told(
-    record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[TechniqueMeasurement]
-) -> Iterator[str]:
+def _told(record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[TechniqueMeasurement]) -> Iterator[str]:
     """Of verdicts, order, losses and alarms, each that differs."""
     computed = replace(record, techniques=[*again], weak=[*weak], findings=None)
     computed.conclude()
