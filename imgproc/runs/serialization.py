@@ -37,9 +37,9 @@ def from_plain(kind: type[T], data: Any) -> T:
     known, nested = _fields(cast(Any, kind))
     if not data.keys() <= known:
         data = {name: value for name, value in data.items() if name in known}
-    return kind(
-        **(data | {name: read(data[name]) for name, read in nested.items() if name in data} if nested else data)
-    )
+    if nested:
+        data = data | {name: read(data[name]) for name, read in nested.items() if name in data}
+    return kind(**data)
 
 
 @cache
