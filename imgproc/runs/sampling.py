@@ -1,4 +1,4 @@
-"""A run on sample pictures: they are drawn by the runner, then vetted like any upload."""
+"""A run on sample pictures: they are drawn by the runner, then inspected like any upload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.results import Progress
 from imgproc.runs.progress import Cancelled, OnProgress
 from imgproc.runs.record import Record
-from imgproc.runs.uploads import vet
+from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
 
 
@@ -38,5 +38,5 @@ def draw_samples(
                 raise Cancelled
             progress(Progress("drawing", images_done=done, images_total=count))
     files = sorted(folder.iterdir())
-    record.images = vet([(file.name, file) for file in files], uploads, previews, settings, processes=cores)
+    record.images = inspect_files([(file.name, file) for file in files], uploads, previews, settings, processes=cores)
     folder.rmdir()

@@ -17,14 +17,14 @@ from imgproc.errors import UserError
 from imgproc.measure.environment import usable_cores
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.store import Store
-from imgproc.runs.uploads import IncomingFiles, vet
+from imgproc.runs.uploads import IncomingFiles, inspect_files
 from imgproc.settings import Settings
 from imgproc.web import errors as answers
 from imgproc.web.form import Fields, parse_run
 from imgproc.web.multipart import FILES_FIELD, read_form
 
-# One upload is vetted at a time, on all cores; more at once would only slow each other and what is measured down.
-_vetting = threading.Lock()
+# One upload is inspected at a time, on all cores; more at once would only slow each other and what is measured down.
+_inspecting = threading.Lock()
 
 
 class NoneGood(UserError):
@@ -52,7 +52,7 @@ class Submission:
         self.fields: Fields = MultiDict()
 
     def accept(self, request: Request, owner: str) -> Record:
-        """Keep the files, vet them, and queue the run.
+        """Keep the files, inspect them, and queue the run.
 
         Raises:
             UserError: with nothing left behind on the disk.
@@ -62,7 +62,7 @@ class Submission:
             self._check_room(request)
             files = self._read(request, uploads)
             mode, asked = parse_run(self.fields, self.settings)
-            images = self._vet(files, asked, uploads, results)
+            images = self._inspect(files, asked, uploads, results)
             record = Record(self.run_id, mode, asked, images, owner=owner)
             self._queue(record, results)
         except BaseException as problem:
@@ -138,7 +138,7 @@ class Submission:
             incoming.close()
         return incoming.files
 
-    def _vet(
+    def _inspect(
         self, files: list[tuple[str, Path]], asked: RunSettings, uploads: Path, results: Path
     ) -> list[ImageRecord]:
         if asked.samples:
@@ -146,8 +146,8 @@ class Submission:
             return []
         if not files:
             raise UserError("Choose at least one image, or run with sample images.", field=FILES_FIELD)
-        with _vetting:
-            images = vet(files, uploads, results / "previews", self.settings, processes=usable_cores())
+        with _inspecting:
+            images = inspect_files(files, uploads, results / "previews", self.settings, processes=usable_cores())
         if not any(image.error is None for image in images):
             raise NoneGood(images)
         return images
