@@ -21,7 +21,7 @@ from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import Cancelled, OnProgress, Tracker
 from imgproc.runs.record import Record
-from imgproc.runs.uploads import vet
+from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
 
 Cancel = Callable[[], bool]
@@ -122,7 +122,7 @@ def _draw_samples(
                 raise Cancelled
             on_progress(Progress("drawing", images_done=done, images_total=count))
     files = [(file.name, file) for file in sorted(folder.iterdir())]
-    record.images = vet(files, uploads, previews, settings, processes=cores)
+    record.images = inspect_files(files, uploads, previews, settings, processes=cores)
     folder.rmdir()
 
 
