@@ -9,7 +9,7 @@ from imgproc.numbers import listed
 from imgproc.operations import OPERATIONS
 from imgproc.report import formats
 from imgproc.runs.record import Record, RunSettings
-from imgproc.runs.splitting import SPLITS
+from imgproc.runs.options import SPLITS
 
 Facts = list[tuple[str, str]]
 

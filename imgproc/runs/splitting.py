@@ -10,10 +10,9 @@ from imgproc.errors import UserError
 from imgproc.measure.derive import typical_spans
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, listed, seconds
+from imgproc.runs.options import SPLITS as SPLITS
 from imgproc.runs.record import ImageRecord, Record
 
-#: What ``split`` may be, and what it means.
-SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
 #: The stages of an image that strips do not shorten.
 SERIAL_STAGES = ("read", "decode")
 #: Share of an image's work that strips do not shorten: reading and decoding it.
