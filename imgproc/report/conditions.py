@@ -8,8 +8,8 @@ from typing import Any
 from imgproc.numbers import listed
 from imgproc.operations import OPERATIONS
 from imgproc.report import formats
-from imgproc.runs.record import Record, RunSettings
 from imgproc.runs.options import SPLITS
+from imgproc.runs.record import Record, RunSettings
 
 Facts = list[tuple[str, str]]
 

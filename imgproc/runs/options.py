@@ -293,7 +293,7 @@ def options() -> dict[str, Option]:
     own = {
         p.name: Option(
             p.name, p.label, p.kind, p.help, "operations", "parameters", p.minimum, p.maximum, p.step, parameter=p
-        )  # fmt: skip
+        )
         for p in PARAMETERS.values()
     }
     return {**{option.name: option for option in TABLE}, **own}

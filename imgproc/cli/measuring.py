@@ -1,0 +1,177 @@
+"""What ``process``, ``compare`` and ``scale`` have in common: images and settings in, a record out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from imgproc.backends.base import BackendError
+from imgproc.cli import DONE, SOME_FAILED
+from imgproc.cli.parser import STDOUT, Parser, add_json
+from imgproc.cli.terminal import ProgressBar, quiet_libraries
+from imgproc.errors import UserError
+from imgproc.files import own_folder, write_whole
+from imgproc.intake.paths import find_images
+from imgproc.intake.vetting import Vetter
+from imgproc.measure.lock import NOT_ALONE, machine_lock
+from imgproc.parameters import Parameter
+from imgproc.runs.execute import process
+from imgproc.runs.options import Mode, Option, flag_of, options
+from imgproc.runs.parsing import parse_settings
+from imgproc.runs.passes import Places
+from imgproc.runs.record import ImageRecord, Record
+from imgproc.settings import Settings
+
+#: A folder in which measured rounds write.
+WORK = ".imgproc"
+#: What OpenCV decodes at most, unless told otherwise before it is imported: 2^30 pixels.
+_SIZE = Parameter("--max-megapixels", "Largest image", "number", 50.0, "", 0.001, 1070)
+
+
+def add_arguments(parser: Parser, command: str, *modes: Mode) -> None:
+    """Images, and every row of the table of settings that means something in one of the modes."""
+    settings = Settings.from_environment()
+    parser.set_defaults(command=command)
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, folders (with all below), or globs")
+    for option in options().values():
+        if option.flag and set(option.modes) & set(modes):
+            _add(parser, option, option.commands.get(command) or option.start(settings), settings)
+    parser.add_argument("--max-megapixels", metavar="X", help="Largest image (default: MAX_MEGAPIXELS, up to 1070)")
+    add_json(parser)
+
+
+def _add(parser: Parser, option: Option, default: str, settings: Settings) -> None:
+    if option.kind == "flag" or list(option.choices()) == ["off", "on"]:
+        parser.add_argument(*option.flags, dest=option.name, action="store_const", const="on", help=option.help)
+        return
+    text = f"{option.help} {option.range(settings)} (default: {default})".replace("%", "%%")
+    metavar = {"integer": "N", "number": "X", "choice": "N", "counts": "N,..."}.get(option.kind, "NAME")
+    action = "append" if option.kind == "names" else "store"
+    parser.add_argument(*option.flags, dest=option.name, action=action, metavar=metavar, help=text)
+
+
+def new_record(mode: Mode, arguments: argparse.Namespace, settings: Settings) -> Record:
+    """A record with the settings that the command was given.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+    given: dict[str, list[str]] = {}
+    for option in options().values():
+        value = getattr(arguments, option.name, None)
+        if value is None:
+            value = option.commands.get(arguments.command)
+        if value is not None:
+            given[option.names[-1]] = value if isinstance(value, list) else [value]
+    return Record(secrets.token_hex(6), mode, parse_settings(mode, given, settings, flag_of))
+
+
+def app_settings(arguments: argparse.Namespace) -> Settings:
+    """The app's settings, with the largest image as the command says."""
+    settings = Settings.from_environment()
+    if arguments.max_megapixels is None:
+        return settings
+    return replace(settings, MAX_MEGAPIXELS=_SIZE.parse(arguments.max_megapixels))
+
+
+def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record], str]) -> int:
+    """A run of which only the record is kept."""
+    settings = app_settings(arguments)
+    record = new_record(mode, arguments, settings)
+    check_record_file(arguments.json)
+    with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
+        files = look_at_all(record, arguments.paths, folder, settings)
+        execute(record, Places(files, folder / "results", None, folder / "work"), settings, arguments.json)
+    return tell(record, arguments.json, table)
+
+
+def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings) -> dict[int, Path]:
+    """Make the paths the record's images; returns the files by index.
+
+    Raises:
+        UserError: there is no image that could be processed.
+    """
+    files = find_images(paths, out)
+    vetter = Vetter(settings.max_pixels, settings.MAX_SIDE)
+    record.images = [_look_at(index, path, vetter) for index, path in enumerate(files)]
+    if not record.good_images:
+        raise _none_good(record)
+    return dict(enumerate(files))
+
+
+def _look_at(index: int, path: Path, vetter: Vetter) -> ImageRecord:
+    """An image as far as its header tells; it is decoded only once, by the worker that processes it."""
+    look = vetter.look(path)
+    size = path.stat().st_size
+    # A name need not be text on every system; what is shown must be.
+    name = os.fsencode(path).decode(errors="replace")
+    return ImageRecord(index, name, look.width, look.height, look.format, size, look.error, look.code)
+
+
+def _none_good(record: Record) -> UserError:
+    reasons = "".join(f"\nimgproc: {image.name}: {image.error}" for image in record.images)
+    return UserError(f"None of the files could be processed.{reasons}", code="refused_image")
+
+
+def execute(record: Record, places: Places, settings: Settings, json_file: str | None) -> None:
+    """Fill the record, with a progress bar unless the record is all that may be printed.
+
+    Raises:
+        UserError: no image could be processed, or a technique failed as a whole.
+    """
+    with ProgressBar(json_file == STDOUT) as bar, machine_lock(bar.waiting) as alone, quiet_libraries():
+        if not alone:
+            record.warnings.append(NOT_ALONE)
+        try:
+            process(record, places, settings, progress=bar.show)
+        except BackendError as problem:
+            raise UserError(str(problem), code="unavailable") from problem
+        except UserError:
+            if record.good_images:
+                raise
+            raise _none_good(record) from None
+    record.state = "done"
+
+
+def tell(record: Record, json_file: str | None, table: Callable[[Record], str]) -> int:
+    """Print what was found, or the record, and write the record where it is to go; returns the exit status."""
+    data = json.dumps(record.to_dict(), ensure_ascii=False, indent=1) + "\n"
+    print(data if json_file == STDOUT else table(record), end="")
+    if json_file not in (None, STDOUT):
+        try:
+            write_whole(Path(json_file), data.encode())
+        except OSError as problem:
+            raise OSError(problem.errno, problem.strerror, json_file) from None
+    return SOME_FAILED if any(image.error for image in record.images) else DONE
+
+
+def check_record_file(json_file: str | None) -> None:
+    """Before anything is measured: raises OSError where the record could not be written."""
+    if json_file not in (None, STDOUT):
+        if Path(json_file).is_dir():
+            raise UserError(f"{json_file} is a folder; --json takes a file.", field="json")
+        check_folder(Path(json_file).parent, json_file)
+
+
+def check_folder(folder: Path, name: str) -> None:
+    """Raises: OSError: no file can be made in the folder; it names only what the person named."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, name) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Raises: UserError, OSError: the folder cannot be made or written into."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise UserError(f"The folder {folder} cannot be made: {problem.strerror}.", field="out") from None
+    check_folder(folder, str(folder))
