@@ -2,9 +2,9 @@
 
 import sys
 
-from imgproc.web.app import create_app
+from imgproc.web.app import create_app, serve
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "serve"]
 
 if __name__ == "__main__":
     from imgproc.cli import main

@@ -149,7 +149,7 @@ BAD_FIELDS = [
     ({"sigma": "51"}, "sigma"), ({"canny_low": "300"}, "canny_low"), ({"aperture": "4"}, "aperture"),
     ({"operations": "sharpen"}, "operations"), ({"operations": ""}, "operations"), ({"format": "gif"}, "format"),
     ({"workers": "0"}, "workers"), ({"workers": "65"}, "workers"), ({"workers": "1.5"}, "workers"),
-    ({"rounds": "101"}, "rounds"), ({"budget": "0"}, "budget"), ({"seed": "-1"}, "seed"), ({"color": "red"}, "color"),
+    ({"rounds": "101"}, "rounds"), ({"mode": "compare", "budget": "0"}, "budget"), ({"budget": "86401"}, "budget"), ({"seed": "-1"}, "seed"), ({"color": "red"}, "color"),
     ({"samples": "101"}, "samples"), ({"samples": "2", "sample_megapixels": "25"}, "sample_megapixels"),
     ({"split": "strips"}, "split"), ({"split": "yes"}, "split"), ({"kernal": "7"}, "kernal"), ({"seed": "inf"}, "seed"),
 ]  # fmt: skip

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from imgproc.backends import BASELINE
 from imgproc.backends.base import BackendError
 from imgproc.cli import DONE, SOME_FAILED
-from imgproc.cli.parser import STDOUT, Parser, add_json
+from imgproc.cli.parser import STDOUT
+from imgproc.cli.places import check_record_file, make_folder
 from imgproc.cli.terminal import ProgressBar, quiet_libraries
 from imgproc.errors import UserError
 from imgproc.files import own_folder, write_whole
@@ -21,8 +23,9 @@ from imgproc.intake.paths import find_images
 from imgproc.intake.vetting import Vetter
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.parameters import Parameter
+from imgproc.report.text import summary
 from imgproc.runs.execute import process
-from imgproc.runs.options import Mode, Option, flag_of, options
+from imgproc.runs.options import Mode, flag_of, options
 from imgproc.runs.parsing import parse_settings
 from imgproc.runs.passes import Places
 from imgproc.runs.record import ImageRecord, Record
@@ -32,28 +35,6 @@ from imgproc.settings import Settings
 WORK = ".imgproc"
 #: What OpenCV decodes at most, unless told otherwise before it is imported: 2^30 pixels.
 _SIZE = Parameter("--max-megapixels", "Largest image", "number", 50.0, "", 0.001, 1070)
-
-
-def add_arguments(parser: Parser, command: str, *modes: Mode) -> None:
-    """Images, and every row of the table of settings that means something in one of the modes."""
-    settings = Settings.from_environment()
-    parser.set_defaults(command=command)
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, folders (with all below), or globs")
-    for option in options().values():
-        if option.flag and set(option.modes) & set(modes):
-            _add(parser, option, option.commands.get(command) or option.start(settings), settings)
-    parser.add_argument("--max-megapixels", metavar="X", help="Largest image (default: MAX_MEGAPIXELS, up to 1070)")
-    add_json(parser)
-
-
-def _add(parser: Parser, option: Option, default: str, settings: Settings) -> None:
-    if option.kind == "flag" or list(option.choices()) == ["off", "on"]:
-        parser.add_argument(*option.flags, dest=option.name, action="store_const", const="on", help=option.help)
-        return
-    text = f"{option.help} {option.range(settings)} (default: {default})".replace("%", "%%")
-    metavar = {"integer": "N", "number": "X", "choice": "N", "counts": "N,..."}.get(option.kind, "NAME")
-    action = "append" if option.kind == "names" else "store"
-    parser.add_argument(*option.flags, dest=option.name, action=action, metavar=metavar, help=text)
 
 
 def new_record(mode: Mode, arguments: argparse.Namespace, settings: Settings) -> Record:
@@ -89,6 +70,18 @@ def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record],
         files = look_at_all(record, arguments.paths, folder, settings)
         execute(record, Places(files, folder / "results", None, folder / "work"), settings, arguments.json)
     return tell(record, arguments.json, table)
+
+
+def process_into(out: Path, arguments: argparse.Namespace) -> int:
+    """A run whose results are kept in a folder."""
+    settings = app_settings(arguments)
+    record = new_record("sequential" if arguments.technique == BASELINE else "parallel", arguments, settings)
+    check_record_file(arguments.json)
+    files = look_at_all(record, arguments.paths, out, settings)
+    make_folder(out)
+    with own_folder(out, WORK) as work:
+        execute(record, Places(files, out, None, work), settings, arguments.json)
+    return tell(record, arguments.json, summary)
 
 
 def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings) -> dict[int, Path]:
@@ -149,29 +142,3 @@ def tell(record: Record, json_file: str | None, table: Callable[[Record], str]) 
         except OSError as problem:
             raise OSError(problem.errno, problem.strerror, json_file) from None
     return SOME_FAILED if any(image.error for image in record.images) else DONE
-
-
-def check_record_file(json_file: str | None) -> None:
-    """Before anything is measured: raises OSError where the record could not be written."""
-    if json_file not in (None, STDOUT):
-        if Path(json_file).is_dir():
-            raise UserError(f"{json_file} is a folder; --json takes a file.", field="json")
-        check_folder(Path(json_file).parent, json_file)
-
-
-def check_folder(folder: Path, name: str) -> None:
-    """Raises: OSError: no file can be made in the folder; it names only what the person named."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as problem:
-        raise OSError(problem.errno, problem.strerror, name) from None
-
-
-def make_folder(folder: Path) -> None:
-    """Raises: UserError, OSError: the folder cannot be made or written into."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise UserError(f"The folder {folder} cannot be made: {problem.strerror}.", field="out") from None
-    check_folder(folder, str(folder))

@@ -27,7 +27,8 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
         """Raises: UserError: something is unknown, missing or not allowed."""
         arguments = [_with_dashes(word) for word in args]
-        if "--json" in self._option_string_actions:
+        json = self._option_string_actions.get("--json")
+        if json and json.nargs != 0:
             arguments = _json_joined(arguments)
         found, unknown = self.parse_known_args(arguments, namespace)
         if unknown:
@@ -40,15 +41,6 @@ class Parser(argparse.ArgumentParser):
 def _with_dashes(word: str) -> str:
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value if name.startswith("--") else word
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json",
-        metavar="FILE",
-        help="write the record of the run into FILE; without FILE print it, and nothing else. What follows is taken "
-        "for an image, not for FILE, if it is a folder, a glob, an image or called like one; --json=FILE is always FILE",
-    )
 
 
 def _json_joined(arguments: Sequence[str]) -> list[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from imgproc.cli import DONE
-from imgproc.cli.measuring import make_folder
 from imgproc.cli.parser import Parser
+from imgproc.cli.places import make_folder
 from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import usable_cores
 from imgproc.parameters import Parameter
@@ -28,8 +28,8 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    count, size, seed = int(_COUNT.parse(arguments.count)), float(_SIZE.parse(arguments.megapixels)), arguments.seed
-    seed = int(_SEED.parse(seed))
+    count, size = int(_COUNT.parse(arguments.count)), float(_SIZE.parse(arguments.megapixels))
+    seed = int(_SEED.parse(arguments.seed))
     make_folder(arguments.folder)
     drawn = draw_many(arguments.folder, count, size, seed, usable_cores())
     with closing(drawn), tqdm(total=count, unit="picture", leave=False, disable=not sys.stderr.isatty()) as bar:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from imgproc.cli import measuring
+from imgproc.cli.arguments import add_run_arguments
 from imgproc.cli.parser import Parser
-from imgproc.report.text import scale_table
 
 
 def add_arguments(parser: Parser) -> None:
-    measuring.add_arguments(parser, "scale", "scale")
+    add_run_arguments(parser, "scale", "scale")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return measuring.measure("scale", arguments, scale_table)
+    from imgproc.cli.measuring import measure  # all that measures, which --help and typos do without
+    from imgproc.report.text import scale_table
+
+    return measure("scale", arguments, scale_table)
