@@ -24,7 +24,11 @@ COMMANDS = {
 }
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 #: Codes of errors that are not the fault of how a command was typed.
-_NOT_USE = ("refused_image", "disk_full", "unavailable")
+_NOT_USE = ("refused_image", "disk_full")
+
+
+class TechniqueFailed(UserError):
+    """A technique failed as a whole, which is not the fault of how a command was typed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UserError as problem:
         print(f"imgproc: {problem.message}", file=sys.stderr)
-        return SOME_FAILED if problem.code in _NOT_USE else WRONG_USE
+        failed = isinstance(problem, TechniqueFailed) or problem.code in _NOT_USE
+        return SOME_FAILED if failed else WRONG_USE
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return SOME_FAILED

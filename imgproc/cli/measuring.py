@@ -13,7 +13,7 @@ from pathlib import Path
 
 from imgproc.backends import BASELINE
 from imgproc.backends.base import BackendError
-from imgproc.cli import DONE, SOME_FAILED
+from imgproc.cli import DONE, SOME_FAILED, TechniqueFailed
 from imgproc.cli.parser import STDOUT
 from imgproc.cli.places import check_record_file, make_folder
 from imgproc.cli.terminal import ProgressBar, quiet_libraries
@@ -124,7 +124,7 @@ def execute(record: Record, places: Places, settings: Settings, json_file: str |
         try:
             process(record, places, settings, progress=bar.show)
         except BackendError as problem:
-            raise UserError(str(problem), code="unavailable") from problem
+            raise TechniqueFailed(str(problem)) from problem
         except UserError:
             if record.good_images:
                 raise
