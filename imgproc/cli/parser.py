@@ -62,6 +62,8 @@ def _is_record_file(word: str) -> bool:
     from imgproc.intake.paths import EXTENSIONS
 
     path = Path(word)
+    if word == STDOUT:
+        return True
     if word.startswith("-") or path.is_dir() or glob.has_magic(word) or path.suffix.lower() in EXTENSIONS:
         return False
     if not path.is_file():
