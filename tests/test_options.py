@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
+from docs.options import markdown
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.sharing.transport import TRANSFERS
 from imgproc.cli import compare, measuring, process, scale
@@ -15,7 +16,7 @@ from imgproc.cli.parser import Parser
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.runs import options
-from imgproc.runs.options import MODES, RunSettings, markdown, parse_counts, scale_counts, scale_threads
+from imgproc.runs.options import MODES, RunSettings, parse_counts, scale_counts, scale_threads
 from imgproc.runs.parsing import check_options, parse_settings
 from imgproc.settings import Settings
 from imgproc.web.form import parse_run

@@ -56,10 +56,6 @@ class RunSettings:
 _DEFAULTS = RunSettings([], {})
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
 @dataclass(frozen=True)
 class Option:
     """A row of the table: one setting of a run.
@@ -83,7 +79,7 @@ class Option:
     least: Mapping[Mode, float] = field(default_factory=dict)
     choices: Callable[[], Mapping[str, str]] = dict
     spellings: Mapping[str, str] = field(default_factory=dict)
-    convert: Callable[[Any], Any] = _same
+    convert: Callable[[Any], Any] = lambda value: value
     default: Callable[[Settings], str] | None = None
     default_words: str = ""
     suggested: str | None = None
@@ -107,19 +103,17 @@ class Option:
         """Its name in ``RunSettings``."""
         return self.attribute or self.name
 
-    def most(self, settings: Settings | None) -> float | str:
-        """The maximum; the name of the app's setting that is it, where no settings are given."""
-        if isinstance(self.maximum, str) and settings is not None:
-            return float(getattr(settings, self.maximum))
-        return self.maximum
+    def most(self, settings: Settings) -> float:
+        """The maximum."""
+        return float(getattr(settings, self.maximum) if isinstance(self.maximum, str) else self.maximum)
 
     def range(self, settings: Settings | None = None) -> str:
-        """The allowed values in words."""
+        """The allowed values in words; without settings with the name of the one that is the maximum."""
         if self.parameter:
             return self.parameter.range
         if self.kind in ("name", "names"):
             return ", ".join(self.choices()) + ("; several with commas" if self.kind == "names" else "")
-        most = self.most(settings)
+        most = self.maximum if settings is None else self.most(settings)
         numbers = f"{self.minimum:g} to {most if isinstance(most, str) else f'{most:.15g}'}"
         return f"{numbers}, with commas" if self.kind == "counts" else numbers
 
@@ -128,10 +122,6 @@ class Option:
         if self.default:
             return self.default(settings)
         return show(self.parameter.default if self.parameter else getattr(_DEFAULTS, self.stored))
-
-    def documented_default(self) -> str:
-        """The default, the same on every machine."""
-        return self.default_words or self.start(Settings())
 
     def parse(self, values: Sequence[str], typed: str, settings: Settings, mode: Mode | None = None) -> Any:
         """What came in, one text or several, as the value of ``RunSettings``.
@@ -144,17 +134,16 @@ class Option:
         """
         text = next((value.strip() for value in reversed(values) if value.strip()), "")
         if self.kind == "counts":
-            return self.convert(parse_counts(text, typed, int(float(self.most(settings)))))
+            return self.convert(parse_counts(text, typed, int(self.most(settings))))
         if self.kind in ("name", "names"):
             parts = [text] if self.kind == "name" else [part for value in values for part in value.split(",")]
             names = [self._known(part.strip(), typed) for part in parts if part.strip()]
             return self.convert(names[0] if self.kind == "name" else list(dict.fromkeys(names)))
         if self.parameter:
             return replace(self.parameter, name=typed).parse(text)
-        low, high = self.minimum, float(self.most(settings))
-        low = self.least.get(mode, low) if mode else low
+        low = self.least.get(mode, self.minimum) if mode else self.minimum
         kind: Literal["integer", "number"] = "integer" if self.kind == "integer" else "number"
-        return Parameter(typed, self.label, kind, 0, self.help, low, high).parse(text)
+        return Parameter(typed, self.label, kind, 0, self.help, low, self.most(settings)).parse(text)
 
     def _known(self, name: str, typed: str) -> str:
         choices = self.choices()
@@ -179,17 +168,11 @@ def flag_of(name: str) -> str:
 
 def show(value: Any) -> str:
     """A value as it is typed."""
-    if value is None:
-        return "default"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return (
-        ", ".join(map(str, value))
-        if isinstance(value, list)
-        else f"{value:.15g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "default" if value is None else f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def scale_counts(most: int) -> str:
@@ -256,7 +239,8 @@ TABLE: tuple[Option, ...] = (
         modes=("scale",),
     ),
     Option(
-        "rounds", "Rounds", "integer", "Measured rounds; from 6 on there is a 95 % interval.", minimum=1, maximum=100
+        "rounds", "Rounds", "integer", "Measured rounds; from 6 on there is a 95\u00a0% interval.",
+        minimum=1, maximum=100,
     ),
     Option(
         "budget", "Time budget, seconds", "number", "Measuring stops here; the images are done in any case. 0: none.",
@@ -323,17 +307,3 @@ def parse_counts(value: str, typed: str, most: int) -> list[int]:
     if len(found) > MOST_COUNTS:
         raise UserError(f"{typed} may hold up to {MOST_COUNTS} numbers, not {len(found)}.", field=typed)
     return sorted(found)
-
-
-def markdown() -> str:
-    """The table as README shows it."""
-    lines = ["| field | command line | in `run.json` | default | range | what it is |", "|---|---|---|---|---|---|"]
-    for option in options().values():
-        fields = " or ".join(f"`{name}`" for name in option.names)
-        flags = " or ".join(f"`{flag}`" for flag in option.flags) or "–"
-        default = option.documented_default() + "".join(f"; `{c}`: {v}" for c, v in option.commands.items())
-        allowed = option.range() + "".join(f"; from {low:g} in {mode}" for mode, low in option.least.items())
-        modes = "" if option.modes == MODES else f" Mode {' or '.join(option.modes)}."
-        attribute = option.name if option.parameter else option.stored
-        lines.append(f"| {fields} | {flags} | `{attribute}` | {default} | {allowed} | {option.help}{modes} |")
-    return "\n".join(lines) + "\n"

@@ -22,8 +22,6 @@ from imgproc.web.pages import availability
 DEFAULT_MODE: Mode = "parallel"
 #: ``samples`` with this value means: as many as ``sample_count`` says. The form's button sends it.
 AS_COUNTED = "form"
-#: What the form asks for on the side of the technique, and what it hides under "Advanced options".
-_HEAD = ("technique", "workers", "worker_list", "cv2_threads")
 
 Fields = MultiDict[str, str]
 
@@ -82,13 +80,14 @@ def form(settings: Settings, fields: Fields, problem: UserError | None = None) -
         "values": {name: _value(option, fields, settings) for name, option in rows.items()},
         "mode": mode if mode in MODES else DEFAULT_MODE,
         "rows": rows,
-        "head": [rows[name] for name in _HEAD],
+        "head": [row for row in rows.values() if row.group == "technique" and row.name != "techniques"],
         "advanced": [row for row in rows.values() if row.group == "measurement"],
         "samples": [row for row in rows.values() if row.group == "samples"],
         "choices": {name: _choices(option) for name, option in rows.items()},
         "available": sum(availability(name).ok for name in TECHNIQUES),
         "total": len(TECHNIQUES),
-        "auto_hint": f"auto takes {TECHNIQUES[AUTO].label}: {AUTO_REASON} In a comparison it takes all.",
+        "auto": TECHNIQUES[AUTO],
+        "auto_reason": AUTO_REASON,
         "cores": usable_cores(),
         "settings": settings,
         "problem": problem,
