@@ -19,15 +19,15 @@ from imgproc.cli.places import check_record_file, make_folder
 from imgproc.cli.terminal import ProgressBar, quiet_libraries
 from imgproc.errors import UserError
 from imgproc.files import own_folder, write_whole
+from imgproc.intake.checks import Limits, check_header
 from imgproc.intake.paths import find_images
-from imgproc.intake.vetting import Vetter
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.parameters import Parameter
 from imgproc.report.text import summary
 from imgproc.runs.execute import process
 from imgproc.runs.options import Mode, flag_of, options
 from imgproc.runs.parsing import parse_settings
-from imgproc.runs.passes import Places
+from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Record
 from imgproc.settings import Settings
 
@@ -68,7 +68,7 @@ def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record],
     check_record_file(arguments.json)
     with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
         files = look_at_all(record, arguments.paths, folder, settings)
-        execute(record, Places(files, folder / "results", None, folder / "work"), settings, arguments.json)
+        execute(record, RunFolders(files, folder / "results", None, folder / "work"), settings, arguments.json)
     return tell(record, arguments.json, table)
 
 
@@ -80,7 +80,7 @@ def process_into(out: Path, arguments: argparse.Namespace) -> int:
     files = look_at_all(record, arguments.paths, out, settings)
     make_folder(out)
     with own_folder(out, WORK) as work:
-        execute(record, Places(files, out, None, work), settings, arguments.json)
+        execute(record, RunFolders(files, out, None, work), settings, arguments.json)
     return tell(record, arguments.json, summary)
 
 
@@ -91,16 +91,16 @@ def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings)
         UserError: there is no image that could be processed.
     """
     files = find_images(paths, out)
-    vetter = Vetter(settings.max_pixels, settings.MAX_SIDE)
-    record.images = [_look_at(index, path, vetter) for index, path in enumerate(files)]
+    limits = Limits(settings.max_pixels, settings.MAX_SIDE)
+    record.images = [_look_at(index, path, limits) for index, path in enumerate(files)]
     if not record.good_images:
         raise _none_good(record)
     return dict(enumerate(files))
 
 
-def _look_at(index: int, path: Path, vetter: Vetter) -> ImageRecord:
+def _look_at(index: int, path: Path, limits: Limits) -> ImageRecord:
     """An image as far as its header tells; it is decoded only once, by the worker that processes it."""
-    look = vetter.look(path)
+    look = check_header(path, limits)
     size = path.stat().st_size
     # A name need not be text on every system; what is shown must be.
     name = os.fsencode(path).decode(errors="replace")
@@ -112,7 +112,7 @@ def _none_good(record: Record) -> UserError:
     return UserError(f"None of the files could be processed.{reasons}", code="refused_image")
 
 
-def execute(record: Record, places: Places, settings: Settings, json_file: str | None) -> None:
+def execute(record: Record, folders: RunFolders, settings: Settings, json_file: str | None) -> None:
     """Fill the record, with a progress bar unless the record is all that may be printed.
 
     Raises:
@@ -122,7 +122,7 @@ def execute(record: Record, places: Places, settings: Settings, json_file: str |
         if not alone:
             record.warnings.append(NOT_ALONE)
         try:
-            process(record, places, settings, progress=bar.show)
+            process(record, folders, settings, progress=bar.show)
         except BackendError as problem:
             raise TechniqueFailed(str(problem)) from problem
         except UserError:

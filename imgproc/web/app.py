@@ -11,8 +11,8 @@ from flask import Flask
 from flask.helpers import get_debug_flag
 from flask_bootstrap import Bootstrap5
 
-from imgproc.report import formats
-from imgproc.report import sentences as words
+from imgproc.numbers import FILTERS
+from imgproc.report import sentences
 from imgproc.runs.store import Store
 from imgproc.runs.supervisor import Supervisor
 from imgproc.settings import PROJECT, Settings
@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None, *, supervise: bool = False) -> 
         SETTINGS=settings,
         STORE=Store(settings.database_url, settings.RESULTS_DIR),
     )
-    app.jinja_env.filters.update(formats.FILTERS, spoken=words.spoken)
+    app.jinja_env.filters.update(FILTERS, spoken=sentences.spoken)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: {"machine": pages.machine, "is_owner": guard.is_owner})
     Bootstrap5(app)

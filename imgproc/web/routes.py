@@ -21,7 +21,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from imgproc.errors import UserError
 from imgproc.report import charts as figures
-from imgproc.report import sentences as words
+from imgproc.report import sentences
 from imgproc.report.text import summary
 from imgproc.runs.archive import rounds_csv, stream_zip, zip_size
 from imgproc.runs.record import FINAL_STATES, Record
@@ -112,7 +112,7 @@ def _run(run_id: str) -> Run:
 def run_page(run_id: str) -> str:
     row, record = _run(run_id)
     if record.state not in FINAL_STATES:
-        context: dict[str, Any] = {"live": pages.live(row, _store().position(run_id)), "title": words.doing(record)}
+        context: dict[str, Any] = {"live": pages.live(row, _store().position(run_id)), "title": sentences.doing(record)}
         context["pictures"] = [i for i in record.good_images if i.preview][: pages.LIVE_PICTURES]
         context["refused"] = [image for image in record.images if image.error]
         return render_template("run_live.html", run=record, **context)
