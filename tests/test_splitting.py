@@ -77,6 +77,12 @@ def test_small_images_and_single_workers_are_not_worth_it():
     assert images_to_split([image(0, 50)], 1, "always") == []
 
 
+def test_never_and_always():
+    batch = [image(0, 12), image(1, 0.01), ImageRecord(2, "line.png", 500, 1)]
+    assert images_to_split(batch, 4, "never") == []
+    assert indexes(images_to_split(batch, 4, "always")) == [0, 1]  # a single row cannot be cut
+
+
 @pytest.mark.parametrize("split", ["auto", "always"])
 def test_with_an_operation_that_has_no_strips_images_stay_whole(split, monkeypatch):
     whole = replace(OPERATIONS["gaussian"], name="median", strips=None)
