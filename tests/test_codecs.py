@@ -93,13 +93,6 @@ def test_a_side_too_long_for_the_format_names_the_way_out():
     assert caught.value.limit == 16_383
 
 
-def test_formats_are_parsed_strictly():
-    assert codecs.parse_format(" JPG ") == "jpeg"
-    with pytest.raises(UserError) as caught:
-        codecs.parse_format("heic")
-    assert caught.value.field == "format"
-
-
 @pytest.mark.parametrize("color", [False, True])
 def test_decoding_is_plain_imdecode(color):
     data = codecs.encode(noise(64, 48, 3, 9), "jpeg")

@@ -23,7 +23,6 @@ from imgproc.backends import TECHNIQUES
 from imgproc.backends.plan import after_another, flat, numbered, together, whole
 from imgproc.backends.strips.split import split_image
 from imgproc.backends.task import Task, TaskResult
-from imgproc.errors import UserError
 from imgproc.measure.protocol import Contender
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
@@ -36,7 +35,6 @@ from imgproc.runs.splitting import (
     groups_of,
     images_to_split,
     makespan,
-    parse_split,
     split_of,
     strips_of,
 )
@@ -83,9 +81,6 @@ def test_never_and_always():
     batch = [image(0, 12), image(1, 0.01), ImageRecord(2, "line.png", 500, 1)]
     assert images_to_split(batch, 4, "never") == []
     assert indexes(images_to_split(batch, 4, "always")) == [0, 1]  # a single row cannot be cut
-    assert [parse_split(name) for name in ("auto", "never", "always")] == ["auto", "never", "always"]
-    with pytest.raises(UserError, match="split must be one of auto, never, always"):
-        parse_split("strips")
 
 
 @pytest.mark.parametrize("split", ["auto", "always"])

@@ -142,21 +142,16 @@ def test_bad_files_are_listed_and_good_ones_go_on(client: FlaskClient, settings:
     assert "note.txt" in page and "&lt;b&gt;cut&lt;i&gt;.jpg" in page and "<b>cut" not in page
 
 
+# Every setting's own range is in test_options.
 BAD_FIELDS = [
     ({"mode": "quick"}, "mode"), ({"mode": "scale", "technique": "sequential"}, "technique"),
     ({"mode": "scale", "workers": "1,65"}, "workers"), ({"mode": "scale", "worker_list": "1,two"}, "worker_list"),
-    ({"mode": "scale", "cv2_threads": "0"}, "cv2_threads"), ({"workers": "1,2"}, "workers"),
-    ({"transfer": "pigeon"}, "transfer"), ({"transfer": "arrays"}, "transfer"), ({"start_method": "x"}, "start_method"),
-    ({"technique": "multiprocessing", "chunk_size": "0"}, "chunk_size"), ({"chunk_size": "2"}, "chunk_size"),
-    ({"technique": "joblib", "transfer": "paths,arrays"}, "transfer"),
-    ({"technique": "magic"}, "technique"), ({"kernel": "4"}, "kernel"), ({"kernel": "nan"}, "kernel"),
-    ({"sigma": "51"}, "sigma"), ({"canny_low": "300"}, "canny_low"), ({"aperture": "4"}, "aperture"),
-    ({"operations": "sharpen"}, "operations"), ({"operations": ""}, "operations"), ({"format": "gif"}, "format"),
-    ({"workers": "0"}, "workers"), ({"workers": "65"}, "workers"), ({"workers": "1.5"}, "workers"),
-    ({"rounds": "101"}, "rounds"), ({"mode": "compare", "budget": "0"}, "budget"),
-    ({"budget": "86401"}, "budget"), ({"seed": "-1"}, "seed"), ({"color": "red"}, "color"),
-    ({"samples": "101"}, "samples"), ({"samples": "2", "sample_megapixels": "25"}, "sample_megapixels"),
-    ({"split": "strips"}, "split"), ({"split": "yes"}, "split"), ({"kernal": "7"}, "kernal"), ({"seed": "inf"}, "seed"),
+    ({"workers": "1,2"}, "workers"), ({"transfer": "arrays"}, "transfer"), ({"chunk_size": "2"}, "chunk_size"),
+    ({"technique": "joblib", "transfer": "paths,arrays"}, "transfer"), ({"technique": "magic"}, "technique"),
+    ({"kernel": "4"}, "kernel"), ({"canny_low": "300"}, "canny_low"), ({"operations": ""}, "operations"),
+    ({"operations": "sharpen"}, "operations"), ({"mode": "compare", "budget": "0"}, "budget"),
+    ({"samples": "101"}, "samples"), ({"samples": "form", "sample_count": "0"}, "sample_count"),
+    ({"samples": "2", "sample_megapixels": "25"}, "sample_megapixels"), ({"kernal": "7"}, "kernal"),
 ]  # fmt: skip
 
 

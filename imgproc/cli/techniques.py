@@ -17,17 +17,17 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     rows = [(technique, technique.availability()) for technique in TECHNIQUES.values()]
     if arguments.json:
-        told = [
+        listed = [
             {
                 "name": t.name, "label": t.label, "available": a.ok, "reason": a.reason, "command": a.command,
                 "what": t.what, "wins": t.wins, "loses": t.loses,
             }
             for t, a in rows
         ]  # fmt: skip
-        print(json.dumps(told, ensure_ascii=False, indent=1))
+        print(json.dumps(listed, ensure_ascii=False, indent=1))
         return DONE
     width = max(map(len, TECHNIQUES))
     for technique, available in rows:
-        why = technique.what if available.ok else f"{available.reason} {available.command}".strip()
-        print(f"{'yes' if available.ok else 'no '}  {technique.name:<{width}}  {why}")
+        text = technique.what if available.ok else f"{available.reason} {available.command}".strip()
+        print(f"{'yes' if available.ok else 'no '}  {technique.name:<{width}}  {text}")
     return DONE

@@ -110,16 +110,3 @@ FORMATS: dict[str, Format] = {
         Format("webp", "WebP", "webp", "Smallest, quality 90, slow to write.", _webp),
     )
 }
-
-
-def parse_format(value: str) -> str:
-    """The name of an output format.
-
-    Raises:
-        UserError: it is unknown.
-    """
-    name = {"jpg": "jpeg"}.get(value.strip().lower(), value.strip().lower())
-    if name not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise UserError(f"There is no output format “{value}”. Choose from {known}.", field="format", limit=known)
-    return name

@@ -43,50 +43,50 @@ def parse_settings(
         else:
             continue
         (parameters if option.parameter else values)[option.name if option.parameter else option.stored] = value
-    chosen = RunSettings(parameters=parse_parameters(parameters), **values)
+    run_settings = RunSettings(parameters=parse_parameters(parameters), **values)
     if mode == "scale":
-        chosen.workers = max(chosen.worker_counts)
+        run_settings.workers = max(run_settings.worker_counts)
     if mode == "sequential":
-        chosen.technique = BASELINE
-    check_options(mode, chosen)
-    return chosen
+        run_settings.technique = BASELINE
+    check_options(mode, run_settings)
+    return run_settings
 
 
-def check_options(mode: Mode, chosen: RunSettings) -> None:
+def check_options(mode: Mode, run_settings: RunSettings) -> None:
     """Refuse what none of the techniques asked for can do.
 
     Raises:
         UserError: names the field and who could.
     """
     if mode == "compare":
-        asked = [technique(name) for name in chosen.techniques] or list(TECHNIQUES.values())
+        techniques = [technique(name) for name in run_settings.techniques] or list(TECHNIQUES.values())
     else:
-        asked = [technique(BASELINE if mode == "sequential" else chosen.technique)]
+        techniques = [technique(BASELINE if mode == "sequential" else run_settings.technique)]
 
     def able(name: str, can: Callable[[Capabilities], bool]) -> bool:
         return TECHNIQUES[name].availability().ok and can(TECHNIQUES[name].load().capabilities)
 
-    for name, what, can in _wanted(chosen):
-        if not any(able(one.name, can) for one in asked):
+    for name, what, can in _wanted(run_settings):
+        if not any(able(one.name, can) for one in techniques):
             who = ", ".join(other for other in TECHNIQUES if able(other, can))
-            labels = ", ".join(one.label for one in asked)
+            labels = ", ".join(one.label for one in techniques)
             raise UserError(f"{labels} cannot {what}. What can: {who}.", field=name, limit=who)
-    if mode == "scale" and asked[0].name == BASELINE:
-        raise UserError(f"{asked[0].label} has no workers to vary. Choose another technique.", field="technique")
-    if len(chosen.transfers) > 1 and mode != "compare":
+    if mode == "scale" and techniques[0].name == BASELINE:
+        raise UserError(f"{techniques[0].label} has no workers to vary. Choose another technique.", field="technique")
+    if len(run_settings.transfers) > 1 and mode != "compare":
         raise UserError(
             "Several transfers can be compared only in mode compare; choose one here.", field="transfer", limit=1
         )
 
 
-def _wanted(chosen: RunSettings) -> list[tuple[str, str, Callable[[Capabilities], bool]]]:
+def _wanted(run_settings: RunSettings) -> list[tuple[str, str, Callable[[Capabilities], bool]]]:
     """The options that are not left at their defaults: field, what a technique has to do, and whether one can."""
     wanted: list[tuple[str, str, Callable[[Capabilities], bool]]] = []
-    if chosen.transfers != [PATHS]:
+    if run_settings.transfers != [PATHS]:
         wanted.append(("transfer", "move pixels to worker processes", lambda able: able.carries))
-    if chosen.chunk_size != 1:
+    if run_settings.chunk_size != 1:
         wanted.append(("chunk_size", "hand out several images at once", lambda able: able.chunks))
-    if chosen.start_method is not None:
-        method = chosen.start_method
+    if run_settings.start_method is not None:
+        method = run_settings.start_method
         wanted.append(("start_method", f"start its workers by {method}", lambda able: method in able.start_methods))
     return wanted

@@ -5,9 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from imgproc.errors import UserError
 from imgproc.operations import not_in_strips
-from imgproc.runs.options import SPLITS as SPLITS
 from imgproc.runs.record import ImageRecord, RunSettings
 
 #: The stages of an image that strips do not shorten.
@@ -31,7 +29,7 @@ def images_to_split(images: Sequence[ImageRecord], workers: int, split: str) -> 
     """The largest images, as many as it pays to split; none with one worker.
 
     Args:
-        split: a key of ``SPLITS``.
+        split: a key of ``options.SPLITS``.
     """
     if split == "never" or workers < 2:
         return []
@@ -77,15 +75,3 @@ def makespan(costs: Sequence[float], workers: int) -> float:
     for cost in costs:
         heapq.heapreplace(free, free[0] + cost)
     return max(free)
-
-
-def parse_split(value: str) -> str:
-    """A key of ``SPLITS``.
-
-    Raises:
-        UserError: there is no such choice.
-    """
-    if value not in SPLITS:
-        known = ", ".join(SPLITS)
-        raise UserError(f"split must be one of {known}, not “{value}”.", field="split", limit=known)
-    return value

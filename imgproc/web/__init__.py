@@ -1,1 +1,1 @@
-"""Floor 5, what ``app.py`` needs besides its routes: reading requests, guarding them, and what the pages show."""
+"""The web app: reading requests, guarding them, what each address answers, and what the pages show."""

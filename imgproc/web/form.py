@@ -41,12 +41,12 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
             raise UserError(f"There is no field “{field}”.{hint}", field=field)
         given[name] = values
     mode = parse_mode(given.get("mode", [DEFAULT_MODE])[-1].strip())
-    chosen = parse_settings(mode, _with_samples(given), settings)
-    for name in chosen.techniques or ([] if mode == "sequential" else [chosen.technique]):
+    run_settings = parse_settings(mode, _with_samples(given), settings)
+    for name in run_settings.techniques or ([] if mode == "sequential" else [run_settings.technique]):
         found = technique(name)
-        if why := cannot_run(found, chosen.workers):
+        if why := cannot_run(found, run_settings.workers):
             raise UserError(f"{found.label} cannot run here. {why}", field="technique")
-    return mode, chosen
+    return mode, run_settings
 
 
 def _with_samples(given: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -72,11 +72,11 @@ def parse_mode(value: str) -> Mode:
 def form(settings: Settings, fields: Fields, problem: UserError | None = None) -> dict[str, Any]:
     """What the page of the form shows: every row of the table, with the values of ``fields`` where it has some."""
     rows = options()
-    chosen = fields.getlist("operations") if "operations" in fields else list(OPERATIONS)
+    ticked = fields.getlist("operations") if "operations" in fields else list(OPERATIONS)
     mode = fields.get("mode", DEFAULT_MODE)
     return {
         "operations": OPERATIONS.values(),
-        "chosen": [name.strip() for names in chosen for name in names.split(",")],
+        "ticked": [name.strip() for names in ticked for name in names.split(",")],
         "values": {name: _value(option, fields, settings) for name, option in rows.items()},
         "mode": mode if mode in MODES else DEFAULT_MODE,
         "rows": rows,
