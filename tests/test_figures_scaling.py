@@ -197,7 +197,7 @@ def test_the_grid_prints_every_speedup_and_outlines_the_best(narrow):
     (outline,) = axes.patches
     (best,) = (text for text in axes.texts if text.get_weight() == "bold")
     assert best.get_text().startswith(f"{max(cell.speedup for cell in cells):.2f}")
-    assert best.xy == (outline.get_x() + 0.5, outline.get_y() + 0.5)
+    assert tuple(map(int, best.get_position())) == outline.get_xy()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -207,7 +207,7 @@ def test_the_text_of_a_cell_is_readable_and_more_speedup_is_more_ink(theme):
     mesh = axes.collections[0]
     speedups, fills = mesh.get_array().ravel(), [to_hex(colour) for colour in mesh.get_facecolors()]
     for text in axes.texts:
-        x, y = text.xy
+        x, y = text.get_position()
         assert contrast(text.get_color(), fills[int(y) * 3 + int(x)]) >= 4.5
     ordered = [contrast(fill, COLOURS[theme]["solid"]) for _, fill in sorted(zip(speedups, fills, strict=True))]
     assert len(ordered) == 18 and ordered == sorted(ordered)
