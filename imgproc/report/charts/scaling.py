@@ -209,7 +209,7 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
             handles[f"more {what}s than cores" if hollow else name] = axes.errorbar(
                 [p.workers for p in shown], values, errors(values, [p.speedup_ci95 for p in shown]), fmt=marker,
                 color=style.colour(colour), markerfacecolor=style.colour("paper" if hollow else colour), capsize=3,
-                transform=place,
+                transform=place, clip_on=False,
             )  # fmt: skip
     _scales(axes, data, style)
     beside = (0, 3, 0) if style.narrow else (style.width - right + 14, _HEAD, 1)
@@ -219,7 +219,9 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
 def _scales(axes: Axes, data: Scaling, style: Style) -> None:
     """Limits and ticks: a tick per number of workers, named where there is room."""
     counts = sorted({point.workers for point in (*data.strong, *data.weak)})
-    low, high = axes.dataLim.intervaly
+    shown = [v for p in (*data.strong, *data.weak) for v in (p.speedup, *(p.speedup_ci95 or ())) if v]
+    shown += axes.dataLim.intervaly.tolist()
+    low, high = min(shown), max(shown)
     if counts[-1] > LOGARITHMIC:
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)

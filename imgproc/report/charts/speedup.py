@@ -71,7 +71,7 @@ def _draw(
         places, values = [k for k, _ in here], [t.speedup or 0.0 for _, t in here]
         if here and kind != "baseline":
             handles[_LEVEL] = axes.errorbar(
-                values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o",
+                values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o", clip_on=False,
                 color=style.colour(strong), markerfacecolor=style.colour("paper" if kind == "level" else strong),
             )  # fmt: skip
     half = bars.bar(style) / 2 + 0.04 if style.narrow else 0.5  # the narrow figure has names between its bars

@@ -171,7 +171,8 @@ def _bars(axes: Axes, panel: Panel, style: Style, gap: float) -> None:
             tones.append(("none", "axis"))
         else:  # a gain has an outline, because colour alone would not tell
             tones.append(("warn", "none") if step.end > step.start else ("accent-soft", "accent"))
-        quiet, bold = step.name == IDEAL or step.said == "0", step.name in (MEASURED, panel.largest)
+        quiet = step.name == IDEAL or step.said == "0"
+        bold = step.name in (MEASURED, panel.largest) and not quiet
         ink, weight = style.colour("ink-2" if quiet else "ink"), "bold" if bold else "normal"
         axes.text(max(step.start, step.end) + gap, k, step.said, va="center", color=ink, weight=weight)
     widths = [0.0 if step.said == "0" else step.end - step.start for step in panel.steps]
