@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import RendererAgg
 
 from imgproc.measure.curves import scaling
 from imgproc.measure.derive import derive, derive_weak
+from imgproc.measure.laws import amdahl, gustafson
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
-from imgproc.measure.scaling import amdahl, gustafson
 from imgproc.report.charts import figures, style
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 

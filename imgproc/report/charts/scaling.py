@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from imgproc.backends import TECHNIQUES
-from imgproc.measure.curves import Fit, Point, Scaling, UslRecord
-from imgproc.measure.scaling import amdahl, gustafson, usl
-from imgproc.numbers import NBSP, counted, percent, share, times, times_interval
+from imgproc.measure.curves import Point, Scaling
+from imgproc.measure.laws import Fit, UslRecord, amdahl, gustafson, usl
+from imgproc.numbers import NBSP, counted, percent, times, times_interval
 from imgproc.report.charts.chart import Chart
 from imgproc.report.charts.style import POINT, Style, errors
-from imgproc.report.findings import unit
+from imgproc.report.scale import unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _serial(name: str, fit: Fit) -> str:
     are speedups that no share explains."""
     if fit.oversubscribed:
         return f"{name}, knows no cores"
-    return name if fit.serial_ci95 is None else f"{name}, {share(fit.serial)} serial"
+    return name if fit.serial_ci95 is None else f"{name}, {percent(fit.serial)} serial"
 
 
 def _peak(fit: UslRecord, what: str) -> str:
