@@ -63,17 +63,18 @@ def _draw(
     axes.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
     axes.xaxis.set_major_formatter("{x:,g}×")
     axes.set_xlabel("Times as fast as sequential" + ("" if style.narrow else f", with 95{NBSP}% interval"))
+    fills = [style.colour(bars.TONES[bars.kind(t)][0]) for t in shown]
+    axes.barh(range(len(rows)), [t.speedup or 0.0 for t in shown], bars.bar(style), color=fills)
     handles: dict[str, Any] = {}
-    for kind, (soft, strong) in bars.TONES.items():
+    for kind, (_, strong) in bars.TONES.items():
         here = [(k, t) for k, t in enumerate(shown) if bars.kind(t) == kind]
         places, values = [k for k, _ in here], [t.speedup or 0.0 for _, t in here]
-        axes.barh(places, values, bars.bar(style), color=style.colour(soft))
-        if kind != "baseline":
+        if here and kind != "baseline":
             handles[_LEVEL] = axes.errorbar(
-                values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o",
+                values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o", clip_on=False,
                 color=style.colour(strong), markerfacecolor=style.colour("paper" if kind == "level" else strong),
             )  # fmt: skip
-    half = bars.bar(style) / 2 + 0.07 if style.narrow else 0.5  # the narrow figure has names between its bars
+    half = bars.bar(style) / 2 + 0.04 if style.narrow else 0.5  # the narrow figure has names between its bars
     ends = [k - half for k in range(len(rows))], [k + half for k in range(len(rows))]
     handles["sequential"] = axes.vlines([1.0] * len(rows), *ends, style.colour("ink-3"), linewidth=0.9)
     if ideal:
