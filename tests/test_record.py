@@ -62,6 +62,7 @@ def test_the_names_that_scripts_rely_on(record):
 
 
 def test_a_record_survives_its_file(record, tmp_path):
+    record.conclude()
     record.alarms = [Alarm("drift", "It drifts.", "Wait.", "Threads")]
     record.save(tmp_path / "run")
     assert Record.load(tmp_path / "run") == record
