@@ -256,11 +256,11 @@ def test_limits(client_with: Callable[..., FlaskClient], settings: Settings) -> 
 def test_many_small_files_in_one_post(client: FlaskClient, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, Path]] = []
 
-    def vet(files: list[tuple[str, Path]], *_: Any, **__: Any) -> list[Any]:
+    def inspect(files: list[tuple[str, Path]], *_: Any, **__: Any) -> list[Any]:
         seen.extend(files)
         raise UserError("Enough seen.", code="refused_image")
 
-    monkeypatch.setattr("imgproc.web.submit.vet", vet)
+    monkeypatch.setattr("imgproc.web.submit.inspect_files", inspect)
     parts = b"".join(
         b'--xx\r\nContent-Disposition: form-data; name="images"; filename="%d.jpg"\r\n\r\n%d\r\n' % (n, n)
         for n in range(1000)
