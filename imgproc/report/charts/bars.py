@@ -65,7 +65,7 @@ def axes(figure: Figure, style: Style, rows: Sequence[Row], head: int = 4) -> Ax
         right = max(style.breadth(row.value, row.main) for row in rows) + 20
     axes = style.axes(figure, left, head, right, _FOOT)
     axes.set_ylim(len(rows) - (0.34 if narrow else 0.5), -0.66 if narrow else -0.5)
-    axes.set_yticks([])
+    axes.yaxis.set_visible(False)
     axes.spines.left.set_visible(False)
     for k, row in enumerate(rows):
         room = style.width - style.breadth(row.brief, row.main) - 12 if narrow else left - 10

@@ -66,6 +66,8 @@ def _draw(
     handles: dict[str, Any] = {}
     for kind, (soft, strong) in bars.TONES.items():
         here = [(k, t) for k, t in enumerate(shown) if bars.kind(t) == kind]
+        if not here:
+            continue
         places, values = [k for k, _ in here], [t.speedup or 0.0 for _, t in here]
         axes.barh(places, values, bars.bar(style), color=style.colour(soft))
         if kind != "baseline":
@@ -73,7 +75,7 @@ def _draw(
                 values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o",
                 color=style.colour(strong), markerfacecolor=style.colour("paper" if kind == "level" else strong),
             )  # fmt: skip
-    half = bars.bar(style) / 2 + 0.07 if style.narrow else 0.5  # the narrow figure has names between its bars
+    half = bars.bar(style) / 2 + 0.04 if style.narrow else 0.5  # the narrow figure has names between its bars
     ends = [k - half for k in range(len(rows))], [k + half for k in range(len(rows))]
     handles["sequential"] = axes.vlines([1.0] * len(rows), *ends, style.colour("ink-3"), linewidth=0.9)
     if ideal:

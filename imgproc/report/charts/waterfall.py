@@ -148,8 +148,11 @@ def _draw(panels: Sequence[Panel], figure: Figure, style: Style) -> None:
         axes.set_ylim(len(panel.steps) - 0.4, -0.6)
         axes.spines.left.set_visible(False)
         axes.spines.bottom.set_bounds(low, high)
-        axes.set_yticks(range(len(panel.steps)), labels=[step.name for step in panel.steps], ha="left")
-        axes.tick_params(axis="y", pad=(names - 1) * POINT, labelleft=narrow or not number)
+        if narrow or not number:
+            axes.set_yticks(range(len(panel.steps)), labels=[step.name for step in panel.steps], ha="left")
+            axes.tick_params(axis="y", pad=(names - 1) * POINT)
+        else:
+            axes.yaxis.set_visible(False)
         ticks(axes.xaxis, low, high, min(5, int((wide - values) / 44)), unit, sign=f"{NBSP}{unit}")
         axes.tick_params(axis="x", labelbottom=not narrow or number == count - 1)
         axes.annotate(
