@@ -173,11 +173,14 @@ def test_a_comparison_without_intervals_crowns_nobody(
     html = client.get(f"/runs/{run_id}", headers=HTML).text
     assert re.search(r"<title>Too few rounds to tell, \d images? – Speedup Lab</title>", html)
     assert re.search(rf'<h1 class="verdict-line">{said}\.</h1>', html)
+    assert "so nobody can be called faster" in html and "no measurable difference" not in html
     assert "is-best" not in html and not any(row.best for row in page.table(record))
     row = store.get(run_id)
     assert row and row.technique == "sequential" and row.speedup is row.speedup_low is None
     history = client.get("/runs", headers=HTML).text
-    assert "too few rounds to tell" in history and "3.0" not in history.partition('id="by"')[0]
+    assert "too few rounds to tell" in history
+    for html in (history, client.get("/techniques", headers=HTML).text):
+        assert "3.00×" not in html and "2.40×" not in html
 
 
 def test_nobody_is_marked_as_the_best_who_is_not_measurably_faster(make_run: MakeRun) -> None:
