@@ -106,7 +106,7 @@ def test_a_scale_run_has_the_pairs_of_its_curve_and_of_its_grid() -> None:
 def test_findings_survive_their_record_and_verify_works_them_out_again(tmp_path: Any) -> None:
     record = scale_run((1, 2, 4), inner=(1, 2), noise=0.02)
     record.environment["cores_used_by_others"] = 0.9
-    record.alarms = record.doubts()
+    record.alarms = record.raised_alarms()
     assert {(alarm.who, alarm.name) for alarm in record.alarms} >= {("", "busy-machine")}
     record.save(tmp_path)
     again = Record.load(tmp_path)
@@ -127,7 +127,7 @@ def test_findings_survive_their_record_and_verify_works_them_out_again(tmp_path:
 def test_a_record_of_an_earlier_version_has_them_when_it_is_read() -> None:
     record = scale_run((1, 2, 4), noise=0.02)
     record.state, record.environment["cores_used_by_others"] = "done", 0.9
-    alarm = record.doubts()[0]
+    alarm = record.raised_alarms()[0]
     record.warnings = [alarm.text, "A worker died."]
     data = record.to_dict()
     del data["findings"], data["alarms"]

@@ -63,7 +63,7 @@ def ideal(technique: TechniqueMeasurement, record: Record) -> float:
     return float(min(technique.threads, cores if isinstance(cores, int) and cores > 0 else technique.threads))
 
 
-def stressed(t: TechniqueMeasurement, record: Record) -> bool:
+def highlighted(t: TechniqueMeasurement, record: Record) -> bool:
     """Whether it is the one that the run is about; none where too few rounds crown nobody."""
     return t is record.technique and record.found.outcome != "undecided"
 

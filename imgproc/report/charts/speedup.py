@@ -11,7 +11,7 @@ from imgproc.measure.curves import strong_curve
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, times, times_interval
 from imgproc.report.charts import bars
-from imgproc.report.charts.chart import Chart, ideal, measured, stressed
+from imgproc.report.charts.chart import Chart, highlighted, ideal, measured
 from imgproc.report.charts.style import Style, errors
 from imgproc.runs.record import Record
 
@@ -42,7 +42,7 @@ def chart(record: Record) -> Chart | None:
 def _row(t: TechniqueMeasurement, record: Record) -> bars.Row:
     interval = t.name != BASELINE and times_interval(t.speedup_ci95)
     value = times(t.speedup) + (f" ({interval})" if interval else "")
-    return bars.Row(t.label, value, value, stressed(t, record))
+    return bars.Row(t.label, value, value, highlighted(t, record))
 
 
 def _labels(shown: Sequence[TechniqueMeasurement], ideal: float | None) -> list[str]:
