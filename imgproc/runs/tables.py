@@ -116,7 +116,8 @@ def run_values(record: Record) -> dict[str, Any]:
 
 
 def timings(record: Record) -> list[TimingTable]:
-    """A row for every technique that a done run has timed; of one that ran in several ways the fastest."""
+    """A row for every technique that a done run has timed, without a speedup that has no interval; of one that ran in
+    several ways the fastest."""
     if record.state != "done":
         return []
     images = record.sample or record.good_images
@@ -130,7 +131,7 @@ def timings(record: Record) -> list[TimingTable]:
             images=len(images),
             seconds=float(t.median_seconds or 0.0),
             seconds_per_megapixel=_per_megapixel(record, t),
-            speedup=1.0 if t.name == BASELINE else _finite(t.speedup),
+            speedup=1.0 if t.name == BASELINE else _finite(t.speedup if t.speedup_ci95 else None),
         )
         for t in fastest.values()
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, seconds
 from imgproc.report.charts import bars
-from imgproc.report.charts.chart import Chart, measured, share, time_unit
+from imgproc.report.charts.chart import Chart, highlighted, measured, share, time_unit
 from imgproc.report.charts.style import Style, ticks
 from imgproc.runs.record import Record
 
@@ -26,7 +26,7 @@ def chart(record: Record) -> Chart | None:
     most = max((len(t.rounds) for t in shown), default=0)
     if most < 2:
         return None
-    rows = [bars.Row(t.label, said := seconds(t.median_seconds), said, t is record.technique) for t in shown]
+    rows = [bars.Row(t.label, said := seconds(t.median_seconds), said, highlighted(t, record)) for t in shown]
     walls = {t.label: [seconds(r.wall_seconds) for r in t.rounds] for t in shown}
     return Chart(
         "rounds", "figures", "Every round", _sentence(shown),

@@ -10,7 +10,7 @@ from imgproc.backends import BASELINE
 from imgproc.measure.breakdown import PARTS, largest
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, seconds
-from imgproc.report.charts.chart import Chart, measured, time_unit
+from imgproc.report.charts.chart import Chart, highlighted, measured, time_unit
 from imgproc.report.charts.style import POINT, Style, ticks
 from imgproc.runs.record import Record
 
@@ -82,7 +82,7 @@ def _panels(record: Record) -> list[Panel]:
             steps.append(Step(name, at, at + value, seconds(value) if name == IDEAL else change(value, max(walls))))
             at += value
         steps.append(Step(MEASURED, 0.0, wall, seconds(wall)))
-        found.append(Panel(t.label, t is record.technique, values, wall, largest(values), steps))
+        found.append(Panel(t.label, highlighted(t, record), values, wall, largest(values), steps))
     return found
 
 
@@ -92,7 +92,7 @@ def _chosen(record: Record) -> list[TechniqueMeasurement]:
     if record.mode == "scale":  # one worker has nothing to lose: its ideal is the baseline's own time
         able = [t for t in able if t.threads > 1] or able
     lost = {id(t): t.rounds[t.typical_round - 1].wall_seconds - t.breakdown.get(IDEAL, 0.0) for t in able}
-    able.sort(key=lambda t: (t is not record.technique, lost[id(t)]))
+    able.sort(key=lambda t: (not highlighted(t, record), lost[id(t)]))
     if len(able) <= MOST:
         return able
     main, *between, worst = able
