@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from imgproc.backends.task import Task, TaskResult
+from imgproc.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class Options:
     """How a technique is to work, beyond the number of its workers; what it cannot do it leaves at the default.
 
     ``cv2_threads``: OpenCV's own threads in each worker. ``start_method``: of worker processes, None for the
-    technique's default. ``chunk_size``: how many tasks a worker is handed at once.
+    technique's default. ``chunk_size``: how many tasks a worker is handed at once. ``settings``: of whoever runs the
+    app, which say where workers on other machines are.
     """
 
     cv2_threads: int = 1
     start_method: str | None = None
     chunk_size: int = 1
+    settings: Settings = Settings()
 
 
 DEFAULTS = Options()
@@ -87,6 +90,7 @@ class Backend(ABC):
         self.workers = workers if limit is None else min(workers, limit)
         self.cv2_threads = options.cv2_threads if able.inner_threads else 1
         self.chunk_size = options.chunk_size if able.chunks else 1
+        self.settings = options.settings
         self.notes: list[str] = []
         wanted = options.start_method if options.start_method in able.start_methods else None
         self.start_method = wanted or next(iter(able.start_methods), None)
@@ -94,8 +98,9 @@ class Backend(ABC):
         self.dashboard: str | None = None
 
     @classmethod
-    def availability(cls) -> Availability:
-        """Whether it can run here. Never raises."""
+    def availability(cls, settings: Settings = Settings()) -> Availability:
+        """Whether it can run here, with these settings. Asked often, so it should not import what it only looks for.
+        Never raises."""
         return Availability(True)
 
     @abstractmethod

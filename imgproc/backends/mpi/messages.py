@@ -45,7 +45,7 @@ class _Receiving(NamedTuple):
     request: MPI.Request
 
 
-class Mail:
+class Messenger:
     """``failed``: ranks to or from which a message could not be moved; the others' go on."""
 
     def __init__(self, comm: MPI.Intracomm) -> None:
