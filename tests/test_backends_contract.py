@@ -17,7 +17,7 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Backend, BackendError, Options
-from imgproc.backends.dask import workers as dask_crew
+from imgproc.backends.dask import workers as dask_workers
 from imgproc.backends.gpu.on_device import process_image_on_device
 from imgproc.backends.mpi import launch
 from imgproc.backends.pools import futures, processes, threads
@@ -347,7 +347,7 @@ def test_fewer_inner_threads_than_were_asked_for_are_said(name, monkeypatch):
         monkeypatch.setattr(module, "pin_threads", faults.pin_one_thread)
     monkeypatch.setattr(processes, "begin_work", faults.begin_with_one_thread)
     monkeypatch.setattr(launch, "RANK", ("-m", "mpi4py", "-m", "tests.backend_faults", "rank"))
-    monkeypatch.setattr(dask_crew, "join", faults.join_with_one_thread)
+    monkeypatch.setattr(dask_workers, "join", faults.join_with_one_thread)
     with started(name, cv2_threads=3) as backend:
         assert backend.cv2_threads == 1
         assert run(backend, (faults.double, 1))[0].worker.cv2_threads == 1
@@ -476,7 +476,7 @@ def test_workers_killed_from_outside_while_all_work(killable, tmp_path):
 
 
 @unix
-def test_a_worker_killed_in_the_middle_of_a_large_parcel(killable, tmp_path):
+def test_a_worker_killed_in_the_middle_of_a_large_batch(killable, tmp_path):
     for moment, bytes_in, bytes_out in (("it is given a task", 4 * 10**7, 10), ("it gives it back", 10, 4 * 10**7)):
         died = tmp_path / moment
         tasks = [(faults.die_after, (bytes(bytes_in), bytes_out, str(died))) for _ in range(6)]
@@ -534,9 +534,9 @@ def test_idle_workers_stopped_do_not_stop_the_run(killable, tmp_path):
 
 def test_workers_that_keep_dying_end_the_run():
     class Doomed(MultiprocessingPool):
-        def _work_through(self, parcels):
+        def _submit(self, *what):
             kill(self._workers)
-            yield from super()._work_through(parcels)
+            super()._submit(*what)
 
     backend = Doomed(2)
     with pytest.raises(BackendError, match="kept ending"):

@@ -98,7 +98,7 @@ class Backend(ABC):
         self.dashboard: str | None = None
 
     @classmethod
-    def availability(cls, settings: Settings = Settings()) -> Availability:
+    def availability(cls, settings: Settings = DEFAULTS.settings) -> Availability:  # noqa: ARG003
         """Whether it can run here, with these settings. Asked often, so it should not import what it only looks for.
         Never raises."""
         return Availability(True)

@@ -92,7 +92,7 @@ class Workforce(Protocol):
         """
 
     def submit(self, assignment: Assignment) -> None:
-        """Have that worker, and no other, run the batch and call ``done`` with what comes of it, None if nothing can."""
+        """Have that worker, and only it, run the batch and call ``done`` with what comes of it; None if nothing can."""
 
     def at(self, worker: str) -> Mapping[int, float] | None:
         """The tasks that are worked on there, each with the time of its beginning; None where that cannot be told. Of

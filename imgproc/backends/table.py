@@ -119,6 +119,7 @@ TECHNIQUES: dict[str, Technique] = {
             "joblib with its loky processes, the usual choice in scientific Python.",
             "When your program uses joblib already.",
             "For small batches: usually the slowest start.",
+            packages=("joblib",),
         ),
         Technique(
             "mpi",
@@ -138,6 +139,7 @@ TECHNIQUES: dict[str, Technique] = {
             "Dask’s scheduler with worker processes: on this machine, or those of a cluster (DASK_SCHEDULER).",
             "When one machine is too small, or you have a Dask cluster already.",
             "On one machine: each image passes through the scheduler, which the process pool does without.",
+            packages=("distributed",),
         ),
         Technique(
             "numba",

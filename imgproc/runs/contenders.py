@@ -14,6 +14,7 @@ from imgproc.measure.protocol import Contender
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
 from imgproc.runs.record import Record, RunSettings
+from imgproc.settings import Settings
 
 
 @dataclass
@@ -86,7 +87,7 @@ def _take_turns(contenders: Iterable[Contender]) -> None:
 def _ways(record: Record, main: Technique) -> Iterator[_Way]:
     """What the run goes through, first the way that makes the results."""
     asked = record.settings
-    options = Options(1, asked.start_method, asked.chunk_size)
+    options = Options(1, asked.start_method, asked.chunk_size, Settings.from_environment())
     if record.mode == "scale":
         yield from _scaled(asked, main, options)
     else:

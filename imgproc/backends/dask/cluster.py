@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import dask
-from distributed import Client, LocalCluster
-from distributed.security import Security
-from distributed.utils import silence_logging_cmgr
-
 from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities, Options
-from imgproc.backends.dask.workers import DaskWorkforce
 from imgproc.backends.pools.pool import DispatchedBackend
 from imgproc.backends.pools.processes import in_background
 from imgproc.backends.task import Task
 from imgproc.backends.worker_loop import StatusFolder
 from imgproc.settings import Settings
+
+if TYPE_CHECKING:  # Dask is loaded when it is started, not when it is listed
+    from distributed import Client, LocalCluster
+
+    from imgproc.backends.dask.workers import DaskWorkforce
 
 #: Longest that the workers of a new cluster may take to get ready, and that more workers of a cluster that is there
 #: are waited for once there is one, in seconds.
@@ -81,7 +81,7 @@ class DaskCluster(DispatchedBackend):
         self._held = ExitStack()
 
     @classmethod
-    def availability(cls, settings: Settings = Settings()) -> Availability:
+    def availability(cls, settings: Settings = DEFAULTS.settings) -> Availability:
         if settings.DASK_SCHEDULER:
             why = _unreachable(settings.DASK_SCHEDULER)
             return Availability(not why, why)
@@ -106,6 +106,12 @@ class DaskCluster(DispatchedBackend):
             raise
 
     def _open(self) -> None:
+        import dask
+        from distributed import Client
+        from distributed.utils import silence_logging_cmgr
+
+        from imgproc.backends.dask.workers import DaskWorkforce
+
         settings = self.settings
         self._held.enter_context(silence_logging_cmgr(_QUIET))
         dask.config.set(_LASTING)
@@ -169,6 +175,9 @@ class DaskCluster(DispatchedBackend):
 
 def _local(workers: int, folder: str, dashboard: str) -> LocalCluster:
     """A cluster of this machine, that only this machine can reach."""
+    import dask
+    from distributed import LocalCluster
+
     with dask.config.set({**_LOCAL, **({} if dashboard else _NO_PAGES), "temporary-directory": folder}):
         return LocalCluster(
             n_workers=workers,
@@ -187,6 +196,9 @@ def _connect(settings: Settings) -> Client:
     Raises:
         BackendError: it does not answer, or does not take us for who we say.
     """
+    from distributed import Client
+    from distributed.security import Security
+
     address = settings.DASK_SCHEDULER
     security = Security(
         tls_ca_file=settings.DASK_TLS_CA or None,

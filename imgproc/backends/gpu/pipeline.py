@@ -43,7 +43,7 @@ class GpuPipeline(PoolBackend):
         self._child: _GpuProcess | None = None
 
     @classmethod
-    def availability(cls, settings: Settings = Settings()) -> Availability:
+    def availability(cls, settings: Settings = DEFAULTS.settings) -> Availability:  # noqa: ARG003
         return nvidia.availability(cls.packages, cls.install)
 
     def start(self) -> None:

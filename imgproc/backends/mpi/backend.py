@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from imgproc.backends.base import Availability, BackendError, Capabilities
+from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities
 from imgproc.backends.mpi.launch import mpiexec
 from imgproc.backends.mpi.rank_group import RankGroup
 from imgproc.backends.pools.pool import PoolBackend
@@ -29,7 +29,7 @@ class Mpi(PoolBackend):
     _again = False
 
     @classmethod
-    def availability(cls, settings: Settings = Settings()) -> Availability:
+    def availability(cls, settings: Settings = DEFAULTS.settings) -> Availability:  # noqa: ARG003
         if not hasattr(socket, "AF_UNIX"):
             return Availability(False, "MPI runs here on Linux and macOS only.")
         if find_spec("mpi4py") is None:

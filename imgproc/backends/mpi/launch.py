@@ -39,9 +39,7 @@ def mpiexec(name: str = "mpiexec") -> str | None:
     return beside or shutil.which(name)
 
 
-def prepare(
-    workers: int, folder: Path, arguments: list[str], settings: Settings, *, again: bool = False
-) -> Launch:
+def prepare(workers: int, folder: Path, arguments: list[str], settings: Settings, *, again: bool = False) -> Launch:
     """How to start rank 0 and so many workers, each with these arguments.
 
     Args:

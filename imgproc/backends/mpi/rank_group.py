@@ -20,9 +20,9 @@ from pathlib import Path
 import psutil
 
 from imgproc.backends.base import BackendError
+from imgproc.backends.dispatcher import TICK
 from imgproc.backends.mpi.launch import prepare
 from imgproc.backends.mpi.protocol import Hello, Kind, Message, Ready, machine, number_in, receive, seen_by, send
-from imgproc.backends.dispatcher import TICK
 from imgproc.backends.pools.pool import WorkerGroup
 from imgproc.backends.worker_loop import Batch
 from imgproc.settings import Settings

@@ -33,7 +33,7 @@ from imgproc.pixels.inner_threads import pin_threads
 from imgproc.pixels.stopwatch import set_clock
 
 MANAGER = 0
-_Letter = tuple[Message, Callable[[], object]]
+_Outgoing = tuple[Message, Callable[[], object]]
 
 
 def work(comm: MPI.Intracomm, cv2_threads: int) -> NoReturn:

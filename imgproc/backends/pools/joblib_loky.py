@@ -10,10 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
-from typing import Any, ClassVar
-
-from joblib import Parallel, delayed, effective_n_jobs
-from joblib.externals.loky import get_reusable_executor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgproc.backends.base import BackendError
 from imgproc.backends.dispatcher import Workforce
@@ -22,6 +19,9 @@ from imgproc.backends.pools.processes import ProcessBackend, hang_up, in_backgro
 from imgproc.backends.pools.watcher import kill
 from imgproc.backends.task import Task
 from imgproc.backends.worker_loop import Batch, run_batch
+
+if TYPE_CHECKING:  # joblib is loaded when it is started, not when it is listed
+    from joblib import Parallel
 
 LOG = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class _Feeder:
         self._thread.join(5)
 
     def _work(self) -> None:
+        from joblib import delayed
+
         try:
             while sent := self._inbox.get():
                 for batch in self._parallel(delayed(run_batch)(batch) for batch in self._batches(sent)):
@@ -99,6 +101,8 @@ class JoblibLoky(ProcessBackend):
     _started: ClassVar[JoblibLoky | None] = None
 
     def start(self) -> None:
+        from joblib import effective_n_jobs
+
         if self.workers < 2:
             raise BackendError(
                 "With one worker joblib starts no process: it would be the sequential program under another name. "
@@ -111,6 +115,8 @@ class JoblibLoky(ProcessBackend):
         super().start()
 
     def _open_pool(self, initializer: Callable[[], None]) -> None:
+        from joblib import Parallel, delayed
+
         JoblibLoky._started = self
         self._parallel = Parallel(
             n_jobs=self.workers,
@@ -140,6 +146,8 @@ class JoblibLoky(ProcessBackend):
         self._feeder.submit(batch, last, done)
 
     def _discard_pool(self) -> None:
+        from joblib.externals.loky import get_reusable_executor
+
         parallel, self._parallel, feeder, self._feeder = self._parallel, None, self._feeder, None
         _break(self._executor, self._workers)
         if feeder is not None:

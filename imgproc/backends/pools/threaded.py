@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import ClassVar
 
@@ -48,6 +48,7 @@ class ThreadBackend(Backend):
     )
     room = held = sys.maxsize
     shared_fate = False
+    wake: Callable[[], object]  # is never called: no thread ends by itself
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
@@ -81,9 +82,6 @@ class ThreadBackend(Backend):
             result = TaskResult(task.index, error=error, worker=current_worker())
         self._at.pop(thread, None)
         assignment.done((result,))
-
-    def wake(self) -> None:
-        """No thread ever ends by itself."""
 
     def look(self) -> Mapping[str, bool]:
         return {"": True}
