@@ -49,7 +49,7 @@ def kind(name: str) -> type[Backend]:
 
 NAMES = [*TECHNIQUES, SHIM]
 #: On the caller's own threads; on processes, each of which does one task at a time; on a GPU.
-INLINE = ["sequential", "opencv"]
+INLINE = [name for name in NAMES if kind(name).capabilities.inline]
 ON_GPU = [name for name in NAMES if kind(name).capabilities.memory == "device"]
 PROCESSES = [name for name in NAMES if kind(name).capabilities.memory == "copied"]
 THREADED = [name for name in NAMES if name not in (*INLINE, *ON_GPU, *PROCESSES)]

@@ -20,7 +20,8 @@ from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.dask import workers as dask_workers
 from imgproc.backends.gpu.on_device import process_image_on_device
 from imgproc.backends.mpi import launch
-from imgproc.backends.pools import futures, processes, threads
+from imgproc.backends.pools import processes
+from imgproc.backends.pools import threaded as threaded_base
 from imgproc.backends.pools.joblib_loky import JoblibLoky
 from imgproc.backends.pools.multiprocessing_pool import MultiprocessingPool
 from imgproc.backends.pools.watcher import kill
@@ -216,8 +217,9 @@ def test_capabilities_are_class_attributes():
         assert issubclass(found, Backend) and found.name == name
         assert found.availability().ok or name in ON_GPU
         assert found.capabilities.killable == (found.capabilities.memory != "shared")
-    assert PROCESSES == ["multiprocessing", "futures-processes", "joblib", "mpi", "dask"]
-    assert ON_GPU == ["numba", "cupy", "pycuda", "gpu-shim"]
+    assert {"multiprocessing", "futures-processes", "joblib", "mpi", "dask"} <= {*PROCESSES}
+    assert {"numba", "cupy", "pycuda", "gpu-shim"} <= {*ON_GPU}
+    assert {"sequential", "opencv"} <= {*INLINE} and {"threading", "futures-threads"} <= {*THREADED}
 
 
 def test_capabilities_say_which_options_there_are():
@@ -237,7 +239,7 @@ def test_what_a_technique_cannot_do_stays_at_the_default():
     asked = Options(cv2_threads=3, start_method="spawn", chunk_size=5)
     got = {name: t.load()(2, asked) for name, t in TECHNIQUES.items()}
     shown = {name: (b.cv2_threads, b.start_method, b.chunk_size) for name, b in got.items()}
-    assert shown == {
+    expected = {
         "sequential": (1, None, 1),
         "opencv": (2, None, 1),  # its own number of threads is what is asked for as workers
         "threading": (3, None, 1),
@@ -249,6 +251,7 @@ def test_what_a_technique_cannot_do_stays_at_the_default():
         "mpi": (3, None, 5),
         "dask": (3, "spawn", 5),
     }
+    assert {name: shown[name] for name in expected} == expected
 
 
 def test_techniques_in_one_process_take_turns():
@@ -343,8 +346,7 @@ def test_every_worker_has_the_inner_threads_that_were_asked_for(name):
 @pytest.mark.parametrize("name", [*THREADED, *PROCESSES])
 def test_fewer_inner_threads_than_were_asked_for_are_said(name, monkeypatch):
     """As by a build of OpenCV without threads."""
-    for module in (threads, futures):
-        monkeypatch.setattr(module, "pin_threads", faults.pin_one_thread)
+    monkeypatch.setattr(threaded_base, "pin_threads", faults.pin_one_thread)
     monkeypatch.setattr(processes, "begin_work", faults.begin_with_one_thread)
     monkeypatch.setattr(launch, "RANK", ("-m", "mpi4py", "-m", "tests.backend_faults", "rank"))
     monkeypatch.setattr(dask_workers, "join", faults.join_with_one_thread)

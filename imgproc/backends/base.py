@@ -17,7 +17,8 @@ class Capabilities:
     """What a technique is like; pages and tests read it.
 
     ``memory``: how workers see the caller's memory. ``killable``: whether a worker can be killed without
-    taking the caller along. ``min_workers`` and ``max_workers``: what can be asked for, None for any number.
+    taking the caller along, as one in another process can. ``inline``: whether tasks run in the caller's own thread:
+    one after the other, with no deadline, and Ctrl-C ends the run. ``min_workers`` and ``max_workers``: what can be asked for, None for any number.
     ``inner_threads``: whether each worker can use several of OpenCV's threads. ``start_methods``: how its worker
     processes can be started, the default first. ``chunks``: whether it can hand out several tasks at once.
     ``splits``: whether its workers can share one image, strip by strip. ``carries``: whether it can move pixels to
@@ -34,6 +35,7 @@ class Capabilities:
     splits: bool = False
     carries: bool = False
     alone: bool = False
+    inline: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,15 @@ class BackendError(Exception):
 class Backend(ABC):
     """Workers of one technique. ``start``, then ``run`` any number of times, then ``close``.
 
-    ``workers`` is the number obtained, which a technique may make smaller than what was requested;
-    ``cv2_threads`` is how many of OpenCV's own threads each worker uses, from ``start`` on those that it took;
-    ``start_method`` is None where no process is started. ``local``: whether all workers are on this machine, and can
-    share its memory; ``dashboard``: the address of a page on which the technique shows itself, if it has one.
-    ``notes``: sentences about how it went that belong into the record; whoever puts them there takes them away.
+    A technique in the caller's thread inherits this class; one with threads ``pools.threaded.ThreadBackend``, one with
+    worker processes of this machine ``pools.processes.ProcessBackend``, which keep the promises of ``run``.
+
+    Whoever uses a backend reads these, all of which have defaults. ``workers`` is the number obtained, which a
+    technique may make smaller than what was requested; ``cv2_threads`` is how many of OpenCV's own threads each worker uses, from
+    ``start`` on those that it took (``pin_threads``); ``start_method`` is None where no process is started. ``local``:
+    whether all workers are on this machine, and can share its memory; ``dashboard``: the address of a page on which the
+    technique shows itself, if it has one. ``notes``: sentences about how it went that belong into the record; whoever
+    puts them there takes them away.
     """
 
     name: ClassVar[str]
@@ -113,7 +119,8 @@ class Backend(ABC):
 
     @abstractmethod
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
-        """Exactly one result per task, as completed.
+        """Exactly one result per task, as completed, made by ``run_task`` in a worker with ``cv2_threads`` of OpenCV's
+        threads, whatever another technique in this process may have set since ``start``.
 
         Args:
             tasks: independent of each other; ``index`` is unique in one call.
@@ -121,7 +128,10 @@ class Backend(ABC):
 
         A task that fails is a result with an error. A worker that dies or hangs costs at most its one task,
         which is retried once on a fresh worker; others that it was handed with it are run again. Closing the
-        iterator early ends the run.
+        iterator early ends the run; another run may follow, also after ``close`` and ``start``.
+
+        Raises:
+            BackendError: the technique itself failed.
         """
 
     def sees(self, folder: Path) -> bool:

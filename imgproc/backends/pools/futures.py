@@ -11,10 +11,9 @@ from typing import Any
 from imgproc.backends.base import DEFAULTS, BackendError, Options
 from imgproc.backends.dispatcher import Assignment
 from imgproc.backends.pools.processes import ProcessBackend, hang_up, in_background
-from imgproc.backends.pools.threaded import ThreadBackend, join_all
+from imgproc.backends.pools.threaded import ThreadBackend
 from imgproc.backends.pools.watcher import kill
 from imgproc.backends.worker_loop import Batch, run_batch
-from imgproc.pixels.inner_threads import pin_threads
 
 
 class FuturesThreads(ThreadBackend):
@@ -28,11 +27,10 @@ class FuturesThreads(ThreadBackend):
         self._threads: list[threading.Thread] = []
         self._futures: dict[Future[None], Assignment] = {}
 
-    def start(self) -> None:
-        if self._executor is None:
-            self.cv2_threads = pin_threads(self.cv2_threads)
-            self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="image worker")
-            self._threads = _make_threads(self._executor, self.workers)
+    def _open(self) -> None:
+        self._futures = {}
+        self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="image worker")
+        self._threads = _make_threads(self._executor, self.workers)
 
     def submit(self, assignment: Assignment) -> None:
         assert self._executor is not None
@@ -43,24 +41,16 @@ class FuturesThreads(ThreadBackend):
     def _replace(self, thread: threading.Thread) -> None:
         futures, self._futures = self._futures, {}
         self._let_go()
-        self.start()
+        self._open()
         for future, assignment in futures.items():
             if future.cancelled():
                 self.submit(assignment)
 
     def _let_go(self) -> list[threading.Thread]:
-        """Give the executor up without waiting; its threads end when they have done what they are at."""
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
         return self._threads
-
-    def close(self, *, kill: bool = False) -> None:
-        self._futures = {}
-        threads = self._let_go()
-        if not kill:
-            join_all(threads)
-        self._threads = []
 
 
 def _make_threads(executor: ThreadPoolExecutor, count: int) -> list[threading.Thread]:

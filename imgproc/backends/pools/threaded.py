@@ -18,6 +18,7 @@ import cv2
 from imgproc.backends.base import DEFAULTS, Backend, Capabilities, Options
 from imgproc.backends.dispatcher import Assignment, Dispatcher
 from imgproc.backends.task import Task, TaskResult, current_worker, run_task
+from imgproc.pixels.inner_threads import pin_threads
 
 #: Longest that ``close`` waits for threads that still work, in seconds.
 CLOSE_SECONDS = 5.0
@@ -52,7 +53,12 @@ class ThreadBackend(Backend):
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
+        self._started = False
         self._at: dict[threading.Thread, tuple[int, float]] = {}
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Make the threads, none of which may hold up the end of the program; there are none."""
 
     @abstractmethod
     def submit(self, assignment: Assignment) -> None:
@@ -61,6 +67,24 @@ class ThreadBackend(Backend):
     @abstractmethod
     def _replace(self, thread: threading.Thread) -> None:
         """Give this thread up for another; what is not begun stays submitted."""
+
+    @abstractmethod
+    def _let_go(self) -> Iterable[threading.Thread]:
+        """Have the threads end when they have done what they are at, without waiting; returns them."""
+
+    def start(self) -> None:
+        if not self._started:
+            self.cv2_threads = pin_threads(self.cv2_threads)
+            self._open()
+            self._started = True
+
+    def close(self, *, kill: bool = False) -> None:
+        if self._started:
+            self._started = False
+            threads = list(self._let_go())
+            until = time.monotonic() + (0 if kill else CLOSE_SECONDS)
+            for thread in threads:
+                thread.join(max(0.0, until - time.monotonic()))
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
         """As ``Backend.run``. After an early end, what threads are at is finished behind the scenes."""
@@ -97,10 +121,3 @@ class ThreadBackend(Backend):
             if task in late:
                 del self._at[thread]
                 self._replace(thread)
-
-
-def join_all(threads: Iterable[threading.Thread]) -> None:
-    """Wait for threads that are ending, ``CLOSE_SECONDS`` for all together."""
-    until = time.monotonic() + CLOSE_SECONDS
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))

@@ -7,8 +7,7 @@ from queue import SimpleQueue
 
 from imgproc.backends.base import DEFAULTS, Options
 from imgproc.backends.dispatcher import Assignment
-from imgproc.backends.pools.threaded import ThreadBackend, join_all
-from imgproc.pixels.inner_threads import pin_threads
+from imgproc.backends.pools.threaded import ThreadBackend
 
 
 class Threads(ThreadBackend):
@@ -21,11 +20,9 @@ class Threads(ThreadBackend):
         self._inbox: SimpleQueue[Assignment | None] = SimpleQueue()
         self._team: set[threading.Thread] = set()
 
-    def start(self) -> None:
-        if not self._team:
-            self.cv2_threads = pin_threads(self.cv2_threads)
-            for _ in range(self.workers):
-                self._add_thread()
+    def _open(self) -> None:
+        for _ in range(self.workers):
+            self._add_thread()
 
     def _add_thread(self) -> None:
         # A daemon, so that one that hangs does not hold up the end of the program.
@@ -46,11 +43,9 @@ class Threads(ThreadBackend):
         self._team.discard(thread)
         self._add_thread()
 
-    def close(self, *, kill: bool = False) -> None:
-        team = list(self._team)
-        self._team.clear()
-        for _ in team:
-            self._inbox.put(None)
-        if not kill:
-            join_all(team)
+    def _let_go(self) -> set[threading.Thread]:
+        inbox, team = self._inbox, self._team
         self._inbox, self._team = SimpleQueue(), set()
+        for _ in team:
+            inbox.put(None)
+        return team
