@@ -1,13 +1,16 @@
-"""The two commands: ``python3 run.py`` starts Speedup Lab, ``python3 run.py test`` checks it.
+"""Speedup Lab from one command. The first time sets up .venv beside this file.
 
-Both set up first what they need: ``.venv`` beside this file, holding what the lock file lists. Nothing is
-downloaded or installed again until the lock changes. Only the standard library is used here, and only
-syntax that an old Python can read, so that it can say that it is too old.
+python3 run.py [--host HOST] [--port PORT]   start the app
+python3 run.py COMMAND ...                   process, compare, scale, verify, sample, techniques or serve;
+                                             “run.py COMMAND --help” says more
+python3 run.py test [ARGUMENTS]              all checks; arguments go to pytest, which then runs alone
+python3 run.py setup                         only set up, or once more the GPU packages that failed
 """
 
-import argparse
+# .venv holds what the lock file lists. Nothing is downloaded or installed again until the lock changes. Only the
+# standard library is used here, and only syntax that an old Python can read, so that it can say that it is too old.
+
 import ctypes
-import errno
 import hashlib
 import importlib
 import json
@@ -16,7 +19,6 @@ import platform
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -54,7 +56,6 @@ GPU_MACHINES = {"linux": {"x86_64", "aarch64"}, "win32": {"AMD64"}}
 #: For pytest: two files of tests at a time, as half of the time is waiting for processes.
 AT_A_TIME = ("-n", "2", "--dist", "loadfile")
 
-HOST, PORT = "127.0.0.1", 5000
 WINDOWS = os.name == "nt"
 
 # Run by both Pythons; different answers mean that .venv was made by or for another one.
@@ -69,38 +70,18 @@ class Problem(Exception):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do one command; returns its exit status (starting the app does not return on POSIX)."""
-    if arguments and arguments[0] == "test":
-        set_up(TEST_LOCK)
-        add_gpu_set()
+    """Do one command; returns its exit status (a command of the app's does not return on POSIX)."""
+    word = arguments[0] if arguments else ""
+    if word in ("-h", "--help"):
+        print(__doc__)
+        return 0
+    set_up(TEST_LOCK if word == "test" else APP_LOCK, again=word == "setup")
+    if word == "test":
         return run_checks(arguments[1:])
-    options = parse(arguments)
-    if options.command == "setup":
-        set_up(APP_LOCK)
-        add_gpu_set(again=True)
+    if word == "setup":
         say("Ready. Start it with: " + command_line())
         return 0
-    check_port(options.host, options.port)
-    set_up(APP_LOCK)
-    add_gpu_set()
-    return start_app(options.host, options.port)
-
-
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="run.py",
-        description="Start Speedup Lab. The first time sets up .venv beside this file.",
-        epilog="“run.py test” runs all checks; arguments after it go to pytest, which then runs alone.",
-    )
-    parser.add_argument("command", nargs="?", choices=["setup", "test"], help="only set up; or run all checks")
-    parser.add_argument("--host", default=HOST, help=f"address to listen on (default {HOST}: only this machine)")
-    parser.add_argument("--port", default=PORT, type=int, help=f"port to listen on (default {PORT})")
-    options = parser.parse_args(arguments)
-    if options.command == "test":
-        parser.error("“test” comes first; what follows it goes to pytest.")
-    if not 0 <= options.port <= 65535:
-        parser.error(f"A port is a number from 0 to 65535, not {options.port}.")
-    return options
+    return become_app(["serve", *arguments] if word.startswith("-") or not word else arguments)
 
 
 def command_line(arguments: str = "") -> str:
@@ -112,54 +93,18 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-# Starting
+# Running
 
 
-def start_app(host: str, port: int) -> int:
-    """Become the app, which prints its address; so signals and the exit status are its own."""
-    command = [str(venv_python()), "-m", "imgproc", "serve", "--host", host, "--port", str(port)]
-    if WINDOWS:
-        return call(command)
-    os.chdir(ROOT)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.stdout.flush()
-    return os.execv(command[0], command)  # noqa: S606
-
-
-def check_port(host: str, port: int) -> None:
-    """Say before anything else that the app could not listen there.
-
-    Raises:
-        Problem: the port is taken or not allowed, or the address is not one of this machine's.
-    """
-    nowhere = f"“{host}” is no address of this machine. Leave --host out, or use 0.0.0.0 for all."
-    try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError:
-        raise Problem(nowhere) from None
-    family, _, _, _, address = found[0]
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        if not WINDOWS:  # as the server does: a port whose last connections are still closing is free
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-            probe.listen()
-        except OSError as problem:
-            raise Problem(port_problem(host, port, problem.errno) or nowhere) from None
-
-
-def port_problem(host: str, port: int, reason: int | None) -> str:
-    if reason == errno.EADDRINUSE:
-        return (
-            f"Port {port} on {host} is taken by another program, perhaps by another Speedup Lab. "
-            f"Stop that one, or choose another port: {command_line(f'--port {port + 1 if port < 65535 else PORT}')}"
-        )
-    if reason == errno.EACCES:
-        return f"Port {port} is not allowed for this user. Choose one above 1023: {command_line(f'--port {PORT}')}"
-    return ""
-
-
-# Checking
+def become_app(arguments: Sequence[str]) -> int:
+    """Become ``python -m imgproc`` in the person's folder; so signals and the exit status are its own."""
+    # The package lies here, not where the person is; and nothing there is taken for a module of ours (-P).
+    found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    command, environment = [str(venv_python()), "-P", "-m", "imgproc", *arguments], {"PYTHONPATH": found}
+    if not WINDOWS:
+        sys.stdout.flush()
+        os.execve(command[0], command, {**os.environ, **environment})  # noqa: S606
+    return call(command, folder=None, environment=environment)
 
 
 def run_checks(pytest_arguments: Sequence[str]) -> int:
@@ -168,12 +113,11 @@ def run_checks(pytest_arguments: Sequence[str]) -> int:
     pytest = [python, "-m", "pytest"]
     if pytest_arguments:
         return call([*pytest, *pytest_arguments])
-    lint_imports = str(venv_python().parent / "lint-imports")
     checks = {
         "ruff check": [python, "-m", "ruff", "check"],
         "ruff format --check": [python, "-m", "ruff", "format", "--check"],
         "mypy": [python, "-m", "mypy"],
-        "lint-imports": [lint_imports],
+        "lint-imports": [str(venv_python().parent / "lint-imports")],
     }
     failed = []
     for name, command in checks.items():
@@ -187,33 +131,68 @@ def run_checks(pytest_arguments: Sequence[str]) -> int:
     return call([*pytest, *AT_A_TIME]) or bool(failed)
 
 
-def call(command: Sequence[str]) -> int:
-    """Run a program in the project's folder to its end; it is ended with us. Returns its exit status."""
-    child = subprocess.Popen(command, cwd=ROOT)
+def call(
+    command: Sequence[str],
+    folder: Path | None = ROOT,
+    environment: dict[str, str] | None = None,
+    output: IO[bytes] | None = None,
+    held: Sequence[int] = (),
+) -> int:
+    """Run a program to its end; it is ended with us. Returns its exit status.
+
+    With a file for its ``output`` it is asked nothing, and a terminal shows the seconds. ``held`` are descriptors
+    that it shares.
+    """
+    child = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        stdin=output and subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=() if WINDOWS else tuple(held),
+    )
     try:
-        return child.wait()
-    except KeyboardInterrupt:
-        wait_or_kill(child)  # the terminal has sent Ctrl-C to the child too
-        raise
-    except SystemExit:
-        child.terminate()
-        wait_or_kill(child)
+        return wait_showing_seconds(child) if output and sys.stderr.isatty() else child.wait()
+    except BaseException as reason:
+        if not isinstance(reason, KeyboardInterrupt):  # the terminal has sent Ctrl-C to the child too
+            child.terminate()
+        try:
+            child.wait(10)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            child.kill()
+            child.wait()
         raise
 
 
-def wait_or_kill(child: subprocess.Popen[Any], seconds: float = 10) -> int:
-    try:
-        return child.wait(seconds)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        child.kill()
-        return child.wait()
+def wait_showing_seconds(child: subprocess.Popen[Any]) -> int:
+    start = time.monotonic()
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            status = child.wait(1)
+            print("\r         \r", end="", file=sys.stderr, flush=True)
+            return status
+        print(f"\r  {time.monotonic() - start:.0f} s ", end="", file=sys.stderr, flush=True)
+
+
+def call_quietly(
+    command: Sequence[str], held: Sequence[int], environment: dict[str, str] | None = None
+) -> tuple[int, str]:
+    """Run a program that takes long. Returns exit status and output."""
+    with tempfile.TemporaryFile() as output:
+        status = call(command, environment=environment, output=output, held=held)
+        output.seek(0)
+        return status, output.read().decode(errors="replace").strip()
 
 
 # Setting up
 
 
-def set_up(lock: str) -> None:
+def set_up(lock: str, again: bool = False) -> None:
     """Make .venv hold what the lock file lists; does nothing, and needs no network, when it does already.
+
+    Args:
+        again: try the packages of the GPU techniques also if they failed before.
 
     Raises:
         Problem: it could not be made.
@@ -221,37 +200,34 @@ def set_up(lock: str) -> None:
     wanted = {name: sha256(ROOT / name) for name in INCLUDES[lock]}
     with only_one_at_a_time() as held:
         usable = venv_is_usable()
-        stamp = read_stamp() if usable else {}
-        if all(stamp.get(name) == digest for name, digest in wanted.items()):
-            return
-        if not usable:
-            make_venv(held)
-        UNFINISHED.touch()
-        STAMP.unlink(missing_ok=True)
-        install(ROOT / lock, held)
-        STAMP.write_text(json.dumps({"place": str(VENV), "python": this_python(), "locks": wanted}, indent=1))
-        UNFINISHED.unlink()
+        locks = read_stamp().get("locks", {}) if usable else {}
+        if any(locks.get(name) != digest for name, digest in wanted.items()):
+            if not usable:
+                make_venv(held)
+            UNFINISHED.touch()
+            STAMP.unlink(missing_ok=True)
+            install(ROOT / lock, held)
+            write_stamp({"place": str(VENV), "python": this_python(), "locks": wanted})
+            UNFINISHED.unlink()
+        if (ROOT / GPU_LOCK).exists() and has_gpu_driver():
+            add_gpu_set(held, again)
 
 
-def add_gpu_set(again: bool = False) -> None:
-    """Add the packages of the GPU techniques, where NVIDIA's driver is. All else works without them, so where they
-    cannot be installed that is said, and they are left out until the lock changes or ``again`` is asked for."""
-    lock = ROOT / GPU_LOCK
-    if not lock.exists() or not has_gpu_driver():
+def add_gpu_set(held: Sequence[int], again: bool) -> None:
+    """Add the packages of the GPU techniques. All else works without them, so where they cannot be installed that is
+    said, and they are left out until the lock changes or ``again`` is asked for."""
+    stamp, digest = read_stamp(), sha256(ROOT / GPU_LOCK)
+    locks, failed = stamp.get("locks", {}), stamp.get("failed", {})
+    if locks.get(GPU_LOCK) == digest or (failed.get(GPU_LOCK) == digest and not again):
         return
-    with only_one_at_a_time() as held:
-        stamp, digest = read_stamp(whole=True), sha256(lock)
-        locks, failed = stamp.get("locks", {}), stamp.get("failed", {})
-        if locks.get(GPU_LOCK) == digest or (failed.get(GPU_LOCK) == digest and not again):
-            return
-        say("NVIDIA’s driver is here, so the GPU techniques are added; that is half a gigabyte.")
-        try:
-            install(lock, held)
-            locks[GPU_LOCK], stamp["failed"] = digest, {}
-        except Problem as problem:
-            say(f"{problem}\nSpeedup Lab goes on without the GPU techniques. To try once more: {command_line('setup')}")
-            stamp["failed"] = {GPU_LOCK: digest}
-        STAMP.write_text(json.dumps({**stamp, "locks": locks}, indent=1))
+    say("NVIDIA’s driver is here, so the GPU techniques are added; that is half a gigabyte.")
+    try:
+        install(ROOT / GPU_LOCK, held)
+        locks[GPU_LOCK], failed = digest, {}
+    except Problem as problem:
+        say(f"{problem}\nSpeedup Lab goes on without the GPU techniques. To try once more: {command_line('setup')}")
+        failed = {GPU_LOCK: digest}
+    write_stamp({**stamp, "locks": locks, "failed": failed})
 
 
 def has_gpu_driver() -> bool:
@@ -306,7 +282,7 @@ def venv_is_usable() -> bool:
         prefix, has_pip, python = json.loads(answer.stdout)
     except (OSError, ValueError, subprocess.SubprocessError):
         return False
-    place = read_stamp(whole=True).get("place", str(VENV))
+    place = read_stamp().get("place", str(VENV))
     return bool(has_pip and python == this_python() and Path(prefix).resolve() == VENV.resolve() and place == str(VENV))
 
 
@@ -315,13 +291,17 @@ def this_python() -> str:
     return " ".join([sys.implementation.name, version, sys.platform, platform.machine()])
 
 
-def read_stamp(whole: bool = False) -> dict[str, Any]:
-    """The digests of the installed lock files, or the whole stamp; empty if there is none."""
+def read_stamp() -> dict[str, Any]:
+    """What is known of .venv; empty if that is nothing."""
     try:
-        stamp = dict(json.loads(STAMP.read_text()))
-        return stamp if whole else dict(stamp["locks"])
-    except (OSError, ValueError, KeyError, TypeError):
+        stamp = json.loads(STAMP.read_text())
+    except (OSError, ValueError):
         return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def write_stamp(stamp: dict[str, Any]) -> None:
+    STAMP.write_text(json.dumps(stamp, indent=1))
 
 
 def make_venv(held: Sequence[int]) -> None:
@@ -381,49 +361,11 @@ def indent_end(output: str, lines: int = 15) -> str:
     return "\n".join("    " + line for line in output.splitlines()[-lines:])
 
 
-def call_quietly(
-    command: Sequence[str], held: Sequence[int], environment: dict[str, str] | None = None
-) -> tuple[int, str]:
-    """Run a program that takes long, with the seconds shown on a terminal. Returns exit status and output."""
-    everything = {**os.environ, **(environment or {})}
-    with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=everything,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=() if WINDOWS else tuple(held),
-        )
-        try:
-            status = wait_showing_seconds(child)
-        except BaseException:
-            child.terminate()
-            wait_or_kill(child)
-            raise
-        output.seek(0)
-        return status, output.read().decode(errors="replace").strip()
-
-
-def wait_showing_seconds(child: subprocess.Popen[Any]) -> int:
-    start, terminal = time.monotonic(), sys.stderr.isatty()
-    while True:
-        try:
-            status = child.wait(1)
-        except subprocess.TimeoutExpired:
-            if terminal:
-                print(f"\r  {time.monotonic() - start:.0f} s ", end="", file=sys.stderr, flush=True)
-            continue
-        if terminal:
-            print("\r         \r", end="", file=sys.stderr, flush=True)
-        return status
-
-
 def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run the command; what a person must read is one text without a traceback."""
     for stream in (sys.stdout, sys.stderr):
-        tolerate_any_character(stream)
+        # A terminal without the typographic signs shows a question mark instead of failing.
+        getattr(stream, "reconfigure", dict)(errors="replace")
     # SIGTERM must unwind, so that the programs started here are ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -434,13 +376,6 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
     except KeyboardInterrupt:
         say("\nStopped.")
         return 128 + signal.SIGINT
-
-
-def tolerate_any_character(stream: IO[str]) -> None:
-    """A terminal without the typographic signs shows a question mark instead of failing."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure:
-        reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from imgproc.runs.options import (
     parse_transfers,
     scale_counts,
 )
-from imgproc.runs.passes import Places
+from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Mode, Record, RunSettings
 from imgproc.runs.splitting import parse_split
 from imgproc.runs.verify import verify
@@ -96,7 +96,7 @@ def _process(chosen: argparse.Namespace) -> int:
     files = _look_at_all(record, chosen, chosen.out, settings)
     _make_folder(chosen.out)
     with own_folder(chosen.out, WORK) as work:
-        _run(record, Places(files, chosen.out, None, work), settings, quiet=chosen.json)
+        _run(record, RunFolders(files, chosen.out, None, work), settings, quiet=chosen.json)
     print(_json(record) if chosen.json else summary(record), end="")
     return SOME_FAILED if any(image.error for image in record.images) else DONE
 
@@ -130,7 +130,7 @@ def _measured(mode: Mode, asked: RunSettings, chosen: argparse.Namespace, settin
     record = Record(secrets.token_hex(6), mode, asked)
     with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
         files = _look_at_all(record, chosen, folder, settings)
-        _run(record, Places(files, folder / "results", None, folder / "work"), settings, quiet=False)
+        _run(record, RunFolders(files, folder / "results", None, folder / "work"), settings, quiet=False)
     if chosen.json:
         write_whole(chosen.json, _json(record).encode())
     return record
@@ -192,7 +192,7 @@ def _none_good(record: Record) -> UserError:
     return UserError(f"None of the files could be processed.{reasons}", code="refused_image")
 
 
-def _run(record: Record, places: Places, settings: Settings, *, quiet: bool) -> None:
+def _run(record: Record, places: RunFolders, settings: Settings, *, quiet: bool) -> None:
     with Bar(quiet) as bar, machine_lock(bar.waiting) as alone, quiet_libraries():
         if not alone:
             record.warnings.append(NOT_ALONE)

@@ -57,7 +57,7 @@ def test_the_size_is_known_before(files: Files) -> None:
 @pytest.mark.parametrize("limit", [1, 100, 150_000, 900_000])
 def test_sizes_beyond_four_bytes(files: Files, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     """The layout for huge files, offsets and folders, with the limit made small instead of the files large."""
-    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", limit)
+    monkeypatch.setattr("zipstream.ng.ZIP64_LIMIT", limit)
     data = b"".join(stream_zip(files))
     assert zip_size(files) == len(data)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -65,8 +65,10 @@ def test_sizes_beyond_four_bytes(files: Files, monkeypatch: pytest.MonkeyPatch, 
         assert len(archive.infolist()) == 4
 
 
-def test_more_files_than_two_bytes_can_count(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 3)
+@pytest.mark.parametrize("limit", [3, 4, 5])
+def test_more_files_than_two_bytes_can_count(files: Files, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr("zipstream.ng.ZIP_FILECOUNT_LIMIT", limit)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", limit)
     assert zip_size(files) == sum(map(len, stream_zip(files)))
 
 

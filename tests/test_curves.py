@@ -16,6 +16,7 @@ from imgproc.measure.scaling import amdahl, gustafson, karp_flatt, usl
 from imgproc.numbers import NBSP
 from imgproc.report import findings
 from imgproc.report.laws import laws
+from imgproc.runs.serialization import from_plain
 
 
 def law(found, name):
@@ -347,9 +348,9 @@ def test_one_against_another():
 def test_a_scaling_survives_its_record(counts, inner, cores, noise):
     found = scale_run(counts, inner=inner, cores=cores, noise=noise, scaled=lambda p: gustafson(p, 0.1)).scaling
     data = asdict(found)
-    assert Scaling.from_dict(data) == found
+    assert from_plain(Scaling, data) == found
     data["strong"][0]["something new"] = data["something new"] = 1
-    assert Scaling.from_dict(data) == found
+    assert from_plain(Scaling, data) == found
 
 
 def test_the_figures_are_those_of_the_measurements():

@@ -31,13 +31,14 @@ def test_every_technique_is_in_the_readme():
 
 
 def test_the_commands_of_the_readme_exist(capsys):
-    commands = set(re.findall(r"python -m imgproc (\w+)", README))
+    typed = r"(?:python -m imgproc|python3 run\.py)"
+    commands = set(re.findall(rf"{typed} (\w+)", README)) - {"test"}
     assert {"process", "sample", "techniques", "serve"} <= commands
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0
-        options = set(re.findall(rf"python -m imgproc {command}[^\n]*?(--[a-z-]+)", README))
+        options = set(re.findall(rf"{typed} {command}[^\n]*?(--[a-z-]+)", README))
         text = capsys.readouterr().out
         assert all(option in text for option in options), options
 

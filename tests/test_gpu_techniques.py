@@ -19,7 +19,7 @@ from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.report import breakdown as why
 from imgproc.report.text import comparison
 from imgproc.runs.execute import process
-from imgproc.runs.passes import Places
+from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.verify import verify
 from imgproc.settings import Settings
@@ -182,7 +182,7 @@ def run(tmp_path, monkeypatch):
             ),
         )
         record.images = [ImageRecord(n, p.name, 90 + 7 * n, 60, "JPEG", p.stat().st_size) for n, p in sources.items()]
-        places = Places(sources, tmp_path / "out", None, tmp_path / "work")
+        places = RunFolders(sources, tmp_path / "out", None, tmp_path / "work")
         process(record, places, Settings())
         return record
 

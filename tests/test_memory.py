@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from imgproc.backends.sharing import memory as shared
-from imgproc.measure import memory
-from imgproc.measure.memory import PeakMemory, full, own_tree, resident, started_since
+from imgproc.measure import peak_memory as memory
+from imgproc.measure.peak_memory import PeakMemory, full, resident
+from imgproc.measure.process_tree import own_tree, started_since
 
 MB = 1_000_000
 SIZE = 60 * MB
@@ -140,7 +141,7 @@ def test_all_descendants_are_found(tmp_path):
         make.join()
         wanted = {os.getpid(), child.pid, grandchildren[0].pid, others[0].pid}
         assert wanted <= set(own_tree())
-        assert set(own_tree()) == set(own_tree(tmp_path))  # where Linux does not tell
+        assert set(own_tree()) == set(own_tree(proc=tmp_path))  # where Linux does not tell
         grandchildren[0].kill()
         child.wait(20)
         assert child.pid not in own_tree()

@@ -29,7 +29,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="signals and exec of POSIX")
 SERVE = """
 import os, sys, time
 import tiny
-print("serving", tiny.VERSION, os.getpid(), *sys.argv[1:], flush=True)
+print(tiny.VERSION, os.getpid(), *sys.argv[1:], "in", os.getcwd(), flush=True)
 time.sleep(float(os.environ.get("SERVE_SECONDS", "0")))
 sys.exit(7)
 """
@@ -111,12 +111,6 @@ class Tiny:
         return process.returncode, out, err
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Set up once; tests must leave it working."""
@@ -151,13 +145,27 @@ def test_an_old_python_can_read_the_file_to_say_so() -> None:
     ast.parse((PROJECT / "run.py").read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
-def test_second_start_touches_neither_network_nor_venv(tiny: Tiny) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        ((), "serve"),
+        (("--port", "5001"), "serve --port 5001"),
+        (("--host", "0.0.0.0", "--port", "0"), "serve --host 0.0.0.0 --port 0"),
+        (("serve", "--port", "5001"), "serve --port 5001"),
+        (("process", "two words", "--out", "x"), "process two words --out x"),
+        (("compare", "--help"), "compare --help"),
+    ],
+)
+def test_commands_are_the_apps_and_touch_neither_network_nor_venv(
+    tiny: Tiny, arguments: tuple[str, ...], command: str
+) -> None:
+    """They run where the person is, whatever lies there under a name of ours."""
     before = tiny.stamp.stat().st_mtime_ns
-    port = str(free_port())
+    (tiny.root.parent / "tiny.py").write_text("raise ImportError")
     # An index that does not exist: any call of pip would fail.
-    code, out, err = tiny.run("--port", port, PIP_FIND_LINKS="/nowhere", PIP_INDEX_URL="http://127.0.0.1:9/")
+    code, out, err = tiny.run(*arguments, PIP_FIND_LINKS="/nowhere", PIP_INDEX_URL="http://127.0.0.1:9/")
     assert err == ""
-    assert re.fullmatch(rf"serving 1.0 \d+ serve --host 127.0.0.1 --port {port}\n", out)
+    assert re.fullmatch(rf"1.0 \d+ {re.escape(command)} in {re.escape(str(tiny.root.parent))}\n", out)
     assert code == 7, "the app's exit status is run.py's"
     assert tiny.stamp.stat().st_mtime_ns == before
 
@@ -165,11 +173,22 @@ def test_second_start_touches_neither_network_nor_venv(tiny: Tiny) -> None:
 @posix
 def test_run_py_becomes_the_app_so_that_signals_reach_it(tiny: Tiny) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        with tiny.popen("--port", str(free_port()), SERVE_SECONDS="60") as process:
+        with tiny.popen("process", SERVE_SECONDS="60") as process:
             assert process.stdout is not None
-            assert int(process.stdout.readline().split()[2]) == process.pid
+            assert int(process.stdout.readline().split()[1]) == process.pid
             process.send_signal(number)
             assert process.wait(10) == -number
+
+
+def test_help_is_there_before_anything_is_made_and_names_every_command(tmp_path: Path) -> None:
+    project = Tiny(tmp_path / "lab")
+    for option in ("-h", "--help"):
+        code, out, err = project.run(option)
+        assert (code, err, (project.root / ".venv").exists()) == (0, "", False)
+    said = subprocess.run([sys.executable, "-m", "imgproc", "no"], cwd=PROJECT, capture_output=True, text=True)
+    assert said.returncode == 2
+    commands = re.findall(r"'(\w+)'", said.stderr.partition("choose from")[2])
+    assert "process" in commands and set(commands) <= set(re.findall(r"\w+", out)), commands
 
 
 def test_a_changed_lock_is_installed_and_the_test_set_includes_the_apps(tiny: Tiny) -> None:
@@ -186,33 +205,6 @@ def test_a_changed_lock_is_installed_and_the_test_set_includes_the_apps(tiny: Ti
     tiny.lock(tiny.app)
     assert tiny.run("setup")[0] == 0
     assert tiny.installed == {"tiny-1.0", "checker-2.0"}
-
-
-def test_a_taken_port_is_said_with_the_way_out(tmp_path: Path) -> None:
-    project = Tiny(tmp_path / "lab")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        code, out, err = project.run("--port", str(port))
-    assert code == 1 and out == ""
-    assert f"Port {port} on 127.0.0.1 is taken" in err and f"run.py --port {port + 1}" in err
-    assert not (project.root / ".venv").exists(), "said before the long set-up"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "says"),
-    [
-        (["--host", "203.0.113.7"], 1, "is no address of this machine"),
-        (["--host", "no such host"], 1, "is no address of this machine"),
-        (["--port", "70000"], 2, "0 to 65535"),
-        (["--port", "http"], 2, "invalid int value"),
-        (["--port", "1", "test"], 2, "comes first"),
-        (["serve"], 2, "invalid choice"),
-    ],
-)
-def test_wrong_use_is_said_before_anything_is_made(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
-    project = Tiny(tmp_path / "lab")
-    status, _, err = project.run(*arguments)
-    assert (status, says in err, (project.root / ".venv").exists()) == (code, True, False), err
 
 
 def test_missing_ensurepip_gets_the_command_that_mends_it(tmp_path: Path) -> None:
@@ -355,10 +347,9 @@ def test_the_app_starts_without_a_gpu_set_that_cannot_be_installed(
     lock, here = tiny.root / "requirements-cuda.lock", driver(12080)
     try:
         lock.write_text(tiny.app + wheel(tiny.wheels, "later", "1.0").replace("1.0", "9.9"))
-        port = str(free_port())
-        code, out, err = tiny.run("--port", port, **here)
-        assert code == 7 and out.startswith("serving") and "goes on without the GPU techniques" in err
-        assert tiny.run("--port", port, **here)[2] == ""  # not tried at every start
+        code, out, err = tiny.run("techniques", **here)
+        assert code == 7 and " techniques " in out and "goes on without the GPU techniques" in err
+        assert tiny.run(**here)[2] == ""  # not tried at every start
         assert "goes on without" in tiny.run("setup", **here)[2]
     finally:
         lock.unlink()
@@ -376,8 +367,7 @@ def calls(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             return 3 if seen[-1] == failing else 0
 
         monkeypatch.setattr(script, "call", call)
-        monkeypatch.setattr(script, "set_up", seen.append)
-        monkeypatch.setattr(script, "add_gpu_set", lambda: None)
+        monkeypatch.setattr(script, "set_up", lambda lock, again: seen.append(lock))
         status = script.main(["test", *arguments])
         return [*seen, f"exit {int(status)}"]
 

@@ -19,13 +19,14 @@ import psutil
 import pytest
 
 from imgproc.errors import UserError
+from imgproc.measure.curves import Scaling
 from imgproc.measure.lock import machine_lock
 from imgproc.measure.results import Progress, TechniqueMeasurement
 from imgproc.runs.monitor import Monitor
 from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
 from imgproc.runs.runner import DISK_FULL, NO_RECORD, STUCK, UNEXPECTED, Runner
 from imgproc.runs.store import Store
-from imgproc.runs.supervisor import PINNED, Supervisor, environment
+from imgproc.runs.supervisor import PINNED, Supervisor, runner_environment
 from imgproc.settings import PROJECT, Settings
 
 TESTS = Path(__file__).resolve().parent
@@ -330,9 +331,8 @@ runner.run_next()
 
 def test_a_run_that_hangs_is_failed_and_its_runner_ends(store: Store, settings: Settings) -> None:
     run_id = submit(store, settings, "hang")
-    ended = subprocess.run(
-        [sys.executable, "-c", WATCHED], env=environment(settings), timeout=20, start_new_session=True, check=False
-    )
+    command = [sys.executable, "-c", WATCHED]
+    ended = subprocess.run(command, env=runner_environment(settings), timeout=20, start_new_session=True, check=False)
     assert ended.returncode != 0
     row = store.get(run_id)
     assert row and row.state == "failed" and row.error == STUCK.format(seconds=0.8)
@@ -402,7 +402,7 @@ def test_kill_9_of_the_app_ends_runner_and_workers_and_the_next_app_finishes_the
     store: Store, settings: Settings, supervisor: Supervisor
 ) -> None:
     run_id = submit(store, settings, "slow")
-    app = subprocess.Popen([sys.executable, "-c", APP], env=environment(settings))
+    app = subprocess.Popen([sys.executable, "-c", APP], env=runner_environment(settings))
     processes = workers_at_it(settings, store, run_id)
     assert processes[0].ppid() == app.pid
     app.kill()
@@ -473,7 +473,7 @@ def test_an_idle_runner_leaves_the_machine_alone(settings: Settings, supervisor:
 def test_the_runner_gets_the_settings_and_pinned_threads(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     own = Settings(RESULTS_DIR=Path("relative"), MAX_MEGAPIXELS=12.5, DATABASE_URL="", SECRET_KEY="hush")
-    values = environment(own)
+    values = runner_environment(own)
     assert {values[name] for name in PINNED} == {"1"}
     assert "hush" not in values.values()
     read = Settings.from_environment(values)
@@ -504,7 +504,8 @@ def test_a_second_try_does_not_inherit_the_findings_of_the_first(
     store.claim(1)
     record = saved(settings, run_id)
     record.state, record.sample, record.warnings = "running", [0], ["first try"]
-    record.techniques = [TechniqueMeasurement("joblib", "joblib")]
+    record.techniques = record.weak = [TechniqueMeasurement("joblib", "joblib")]
+    record.scaling = Scaling("joblib", 2)
     record.images[0].outputs = [OutputRecord("canny", "a_canny.png")]
     record.save(settings.RESULTS_DIR / run_id)
     runner.recover()
@@ -513,6 +514,7 @@ def test_a_second_try_does_not_inherit_the_findings_of_the_first(
     assert runner.run_next()
     record = saved(settings, run_id)
     assert (record.state, record.sample, record.warnings) == ("done", None, [])
+    assert (record.weak, record.scaling) == ([], None)
     assert [t.name for t in record.techniques] == ["threading"]
 
 

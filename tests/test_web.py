@@ -21,7 +21,7 @@ import pytest
 from conftest import MakeRun, jpeg
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse
 
 import imgproc.operations as operations
 from app import create_app
@@ -46,7 +46,10 @@ def form(*names: str, **fields: Any) -> dict[str, Any]:
 
 
 def post(client: FlaskClient, data: dict[str, Any], headers: dict[str, str] = JSON) -> TestResponse:
-    return client.post("/process", data=data, headers=headers, content_type="multipart/form-data")
+    sent = EnvironBuilder(method="POST", data=data, content_type="multipart/form-data").get_environ()
+    # As browsers do it; Werkzeug leaves out the empty line that ends the headers of a part without content.
+    body = sent["wsgi.input"].read().replace(b"\r\n\r\n--", b"\r\n\r\n\r\n--")
+    return client.post("/process", data=body, headers=headers, content_type=sent["CONTENT_TYPE"])
 
 
 def error(answer: TestResponse) -> dict[str, Any]:
@@ -234,6 +237,12 @@ def test_limits(client_with: Callable[..., FlaskClient], settings: Settings) -> 
     small = client_with(MAX_UPLOAD_MB=1)
     answer = small.post("/process", data=bytes(1_100_000), headers=JSON, content_type="multipart/form-data; boundary=x")
     assert (answer.status_code, error(answer)["code"], error(answer)["limit"]) == (413, "too_large", 1)
+    body = io.BytesIO(b'--x\r\nContent-Disposition: form-data; name="images"\r\n\r\n' + bytes(1_100_000))
+    unknown = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True, "wsgi.input": body}
+    answer = small.post(
+        "/process", headers=JSON, content_type="multipart/form-data; boundary=x", environ_overrides=unknown
+    )
+    assert (answer.status_code, error(answer)["code"], error(answer)["limit"]) == (413, "too_large", 1)
     full = client_with(DISK_RESERVE_MB=10**9)
     answer = post(full, form("a.jpg"))
     assert (answer.status_code, error(answer)["code"]) == (507, "disk_full")
@@ -251,7 +260,7 @@ def test_many_small_files_in_one_post(client: FlaskClient, settings: Settings, m
         seen.extend(files)
         raise UserError("Enough seen.", code="refused_image")
 
-    monkeypatch.setattr("imgproc.runs.uploads.vet", vet)
+    monkeypatch.setattr("imgproc.web.submit.vet", vet)
     parts = b"".join(
         b'--xx\r\nContent-Disposition: form-data; name="images"; filename="%d.jpg"\r\n\r\n%d\r\n' % (n, n)
         for n in range(1000)
@@ -283,7 +292,19 @@ def test_a_file_with_an_unreadable_name_is_kept(
     assert name is None or image.name == name
 
 
-@pytest.mark.parametrize("body", [b"nonsense", b"--xx\r\n", b'--xx\r\nContent-Disposition: form-data; name="images"'])
+HEADER = b'--xx\r\nContent-Disposition: form-data; name="images"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"nonsense",
+        b"--xx\r\n",
+        HEADER,
+        HEADER + b"\r\n\r\nhalf",
+        HEADER.replace(b"images", b"mode") + b"\r\n\r\n" + HEADER + b"\r\n\r\nnot to be lost\r\n--xx--\r\n",
+    ],
+)
 def test_a_broken_form_is_said(client: FlaskClient, settings: Settings, body: bytes) -> None:
     answer = client.post("/process", data=body, headers={**JSON, "Content-Type": "multipart/form-data; boundary=xx"})
     assert (answer.status_code, error(answer)["code"]) == (400, "bad_request")

@@ -18,11 +18,12 @@ class Capabilities:
 
     ``memory``: how workers see the caller's memory. ``killable``: whether a worker can be killed without
     taking the caller along, as one in another process can. ``inline``: whether tasks run in the caller's own thread:
-    one after the other, with no deadline, and Ctrl-C ends the run. ``min_workers`` and ``max_workers``: what can be asked for, None for any number.
-    ``inner_threads``: whether each worker can use several of OpenCV's threads. ``start_methods``: how its worker
-    processes can be started, the default first. ``chunks``: whether it can hand out several tasks at once.
-    ``splits``: whether its workers can share one image, strip by strip. ``carries``: whether it can move pixels to
-    its workers and back (``Task.carrier``). ``alone``: whether only one of it can be started in a process at a time.
+    one after the other, with no deadline, and Ctrl-C ends the run. ``min_workers`` and ``max_workers``: what can be
+    asked for, None for any number. ``inner_threads``: whether each worker can use several of OpenCV's threads.
+    ``start_methods``: how its worker processes can be started, the default first. ``chunks``: whether it can hand out
+    several tasks at once. ``splits``: whether its workers can share one image, strip by strip. ``carries``: whether it
+    can move pixels to its workers and back (``Task.carrier``). ``alone``: whether only one of it can be started in a
+    process at a time.
     """
 
     memory: Literal["shared", "copied", "device"]
@@ -77,11 +78,11 @@ class Backend(ABC):
     worker processes of this machine ``pools.processes.ProcessBackend``, which keep the promises of ``run``.
 
     Whoever uses a backend reads these, all of which have defaults. ``workers`` is the number obtained, which a
-    technique may make smaller than what was requested; ``cv2_threads`` is how many of OpenCV's own threads each worker uses, from
-    ``start`` on those that it took (``pin_threads``); ``start_method`` is None where no process is started. ``local``:
-    whether all workers are on this machine, and can share its memory; ``dashboard``: the address of a page on which the
-    technique shows itself, if it has one. ``notes``: sentences about how it went that belong into the record; whoever
-    puts them there takes them away.
+    technique may make smaller than what was requested; ``cv2_threads`` is how many of OpenCV's own threads each worker
+    uses, from ``start`` on those that it took (``pin_threads``); ``start_method`` is None where no process is started.
+    ``local``: whether all workers are on this machine, and can share its memory; ``dashboard``: the address of a page
+    on which the technique shows itself, if it has one. ``notes``: sentences about how it went that belong into the
+    record; whoever puts them there takes them away.
     """
 
     name: ClassVar[str]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
 
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.results import TechniqueMeasurement, Verdict
@@ -94,23 +93,6 @@ class Scaling:
     gustafson: Fit | None = None
     usl: UslRecord | None = None
     best: str | None = None
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Scaling:
-        """Read back what ``dataclasses.asdict`` wrote; names it does not know are left out."""
-        found = _read(cls, data)
-        found.strong, found.weak = ([_read(Point, p) for p in points] for points in (found.strong, found.weak))
-        found.grid = [_read(Cell, c) for c in found.grid]
-        found.amdahl, found.gustafson = (_read(Fit, f) if f else None for f in (found.amdahl, found.gustafson))
-        found.usl = _read(UslRecord, found.usl) if found.usl else None
-        return found
-
-
-T = TypeVar("T")
-
-
-def _read(kind: type[T], data: Any) -> T:
-    return kind(**{f.name: data[f.name] for f in fields(kind) if f.name in data})  # type: ignore[arg-type]
 
 
 def scaling(

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import joblib
 import psutil
 
 from imgproc.backends.pools.processes import ProcessBackend
-from imgproc.pixels.codecs import PNG_ENCODER
+from imgproc.pixels.png import PNG_ENCODER
 
 _PACKAGES = ("opencv-python-headless", "numpy", "isal", "joblib", "pillow", "scipy", "psutil", "flask")
 #: Where the system's files are; tests put a folder of their own in its place.
@@ -33,9 +32,9 @@ log = logging.getLogger(__name__)
 
 def usable_cores() -> int:
     """Cores this process may use: affinity and CPU quotas taken into account; part of a core counts as one."""
-    # joblib looks only where containers have their quota.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
-    return min(int(joblib.cpu_count()), math.ceil(quota) if quota else sys.maxsize)
+    return min(allowed, math.ceil(quota) if quota else allowed)
 
 
 def environment() -> dict[str, Any]:

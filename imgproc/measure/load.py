@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from imgproc.measure.memory import own_tree
+from imgproc.measure.process_tree import cpu_seconds, own_tree
 
 #: Systems count CPU time in steps of about 10 ms per process: over less than this, in seconds, it says nothing.
 LEAST_SECONDS = 0.5
@@ -24,30 +23,9 @@ def busy_seconds() -> float:
     return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
 
 
-def tree_cpu_seconds() -> float:
-    """CPU time that this process and its descendants used so far, with those that have ended (where the system
-    keeps account of them)."""
-    return cpu_seconds(own_tree())
-
-
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU time that these processes used so far, with their children that have ended."""
-    return sum(map(_cpu_seconds, pids))
-
-
-def _cpu_seconds(pid: int) -> float:
-    """CPU time of a process and of its children that have ended; 0 once it has ended itself."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # After the name, which may hold anything. It is asked for so often that psutil would take too long.
-            return sum(map(int, file.read().rpartition(b")")[2].split()[11:15])) / _TICKS
-    except (OSError, ValueError):
-        pass  # no Linux, or it has ended
-    try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.Error:
-        return 0.0
-    return float(times.user + times.system + times.children_user + times.children_system)
+def tree_cpu_seconds(helpers: Iterable[int] = ()) -> float:
+    """CPU time that this process, its descendants and its helpers used so far."""
+    return cpu_seconds(own_tree(helpers))
 
 
 def kernel_seconds() -> dict[int, float]:
@@ -111,6 +89,3 @@ class MachineLoad:
             self._others += now.others - began.others - kernel
             self._began = None
         return max(0.0, self._others / self._wall) if self._wall >= LEAST_SECONDS else None
-
-
-_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100

@@ -58,7 +58,7 @@ def _machine(env: Mapping[str, Any]) -> Facts:
                 f"Intel IPP {ipp.partition(' ')[0]}" if ipp else None,
             ),
         ),
-        ("PNG encoder", {"isal": "ISA-L", "opencv": "OpenCV"}.get(env.get("png_encoder") or "", "")),
+        ("PNG encoder", {"isal": "ISA-L", "zlib": "zlib", "opencv": "OpenCV"}.get(env.get("png_encoder") or "", "")),
     ]
 
 

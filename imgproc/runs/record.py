@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from imgproc.backends import BASELINE
 from imgproc.errors import UserError
 from imgproc.files import write_whole
 from imgproc.measure.curves import Scaling
 from imgproc.measure.results import TechniqueMeasurement
+from imgproc.operations import PARAMETERS
 from imgproc.parameters import Value
+from imgproc.runs.serialization import from_plain, to_plain
 
 SCHEMA = 1
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 Mode = Literal["sequential", "parallel", "compare", "scale"]
+#: What ``forget_results`` keeps.
+_KEPT = ["id", "mode", "settings", "images", "state", "created", "owner", "started", "finished", "error", "environment"]
 FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
+
+
+def now() -> str:
+    """The time as records write it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass
@@ -101,7 +110,7 @@ class Record:
     settings: RunSettings
     images: list[ImageRecord] = field(default_factory=list)
     state: State = "queued"
-    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    created: str = field(default_factory=now)
     owner: str = ""
     started: str | None = None
     finished: str | None = None
@@ -145,8 +154,18 @@ class Record:
         made = self.sample and technique.first_round_images == len(self.good_images)
         return technique.first_round_seconds if made else technique.median_seconds
 
+    def forget_results(self) -> None:
+        """Only what was asked for is left, and how the run stands."""
+        empty = Record(self.id, self.mode, self.settings)
+        for name in (one.name for one in fields(self) if one.name not in _KEPT):
+            setattr(self, name, getattr(empty, name))
+        for image in self.images:
+            image.outputs = []
+            if image.stored:  # it was accepted; what failed then may go well the next time
+                image.error = image.code = None
+
     def to_dict(self) -> dict[str, Any]:
-        record = _plain(self)
+        record = to_plain(self)
         settings = record["settings"]
         # The parameters stand beside the other settings, as DESIGN's schema has them.
         record["settings"] = {**settings.pop("parameters"), **settings}
@@ -154,28 +173,17 @@ class Record:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Record:
-        """Raises: UserError: the data is not a run.json of this schema."""
+        """Read a run.json, also one of an older or newer version: parameters and settings that it does not have are
+        at their defaults.
+
+        Raises:
+            UserError: the data is not a run.json of this schema.
+        """
         try:
             if data["schema"] != SCHEMA:
                 raise UserError(f"This run.json has schema {data['schema']}; this version reads {SCHEMA}.")
-            values = {name: data[name] for name in _names(cls) if name in data}
             settings = data["settings"]
-            own = {name: settings[name] for name in _names(RunSettings) if name in settings}
-            own["parameters"] = {k: v for k, v in settings.items() if k not in own}
-            values["settings"] = RunSettings(**own)
-            values["images"] = [
-                ImageRecord(
-                    **{
-                        **_only(ImageRecord, i),
-                        "outputs": [OutputRecord(**_only(OutputRecord, o)) for o in i["outputs"]],
-                    }
-                )
-                for i in data["images"]
-            ]
-            values["techniques"] = [TechniqueMeasurement.from_dict(t) for t in data["techniques"]]
-            values["weak"] = [TechniqueMeasurement.from_dict(t) for t in data.get("weak", [])]
-            values["scaling"] = Scaling.from_dict(data["scaling"]) if data.get("scaling") else None
-            return cls(**values)
+            return from_plain(cls, {**data, "settings": {**settings, "parameters": _parameters(settings)}})
         except (KeyError, TypeError, AttributeError) as problem:
             raise UserError("This is not a run.json that this version can read.", code="bad_parameter") from problem
 
@@ -194,25 +202,8 @@ class Record:
         return cls.from_dict(data)
 
 
-T = TypeVar("T")
-
-
-def _plain(value: Any) -> Any:
-    """As ``dataclasses.asdict``, but what cannot be changed is not copied: a record may hold 100,000 spans."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if is_dataclass(value):
-        return {name: _plain(one) for name, one in vars(value).items()}
-    return value
-
-
-def _names(kind: type) -> list[str]:
-    return [f.name for f in fields(kind)]
-
-
-def _only(kind: type, data: dict[str, Any]) -> dict[str, Any]:
-    return {name: data[name] for name in _names(kind) if name in data}
+def _parameters(settings: dict[str, Any]) -> dict[str, Value]:
+    """Every parameter of every operation, and those of operations that another version had."""
+    own = {field.name for field in fields(RunSettings)}
+    others = {name: value for name, value in settings.items() if name not in own and isinstance(value, int | float)}
+    return {**{name: parameter.default for name, parameter in PARAMETERS.items()}, **others}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from imgproc.backends import BASELINE
+from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.errors import UserError
 from imgproc.measure.derive import typical_spans
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, listed, seconds
-from imgproc.runs.record import ImageRecord, Record
+from imgproc.operations import not_in_strips
+from imgproc.runs.record import ImageRecord, Record, RunSettings
 
 #: What ``split`` may be, and what it means.
 SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
@@ -54,6 +55,11 @@ def images_to_split(images: Sequence[ImageRecord], workers: int, split: str) -> 
     return order[:count]
 
 
+def split_of(settings: RunSettings) -> str:
+    """What ``split`` comes to: an operation that is not cut into strips keeps the images whole for all."""
+    return "never" if not_in_strips(settings.operations) else settings.split
+
+
 def strips_of(image: ImageRecord, workers: int) -> int:
     """How many strips an image is cut into."""
     return max(2, min(PER_WORKER * workers, int(image.megapixels / LEAST_STRIP)))
@@ -93,6 +99,10 @@ def parse_split(value: str) -> str:
 def explain(record: Record) -> list[str]:
     """What was cut into strips and why, and how much of it cannot be; a sentence each, none where nothing was."""
     main = record.technique
+    if main is not None and (why := not_in_strips(record.settings.operations)):
+        able = main.name in TECHNIQUES and TECHNIQUES[main.name].load().capabilities.splits
+        wanted = able and images_to_split(record.good_images, main.workers, record.settings.split)
+        return [f"Every image stays whole: {why}."] if wanted else []
     if main is None or not main.split:
         return []
     names = {image.index: image.name for image in record.images}

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, cast
 
 from imgproc.errors import UserError
 from imgproc.intake.filetypes import ACCEPTED
@@ -18,151 +17,70 @@ from imgproc.runs.record import ImageRecord
 from imgproc.settings import Settings
 
 
-class PartStream(io.RawIOBase):
-    """One uploaded file, written straight to ``path``.
+class IncomingFiles:
+    """The files of one upload, written one after the other as they come in: ``incoming-0000``, … in a folder.
 
-    ``seek(0)`` after writing ends the upload: the descriptor is closed, and opened again only when somebody
-    reads, so that a thousand complete files hold none. ``size`` counts its bytes.
+    ``files`` are (the name each was sent under, where it lies). Only the file under way is open.
     """
 
-    def __init__(self, path: Path, budget: Budget | None = None) -> None:
-        """Raises: UserError: the file cannot be made."""
-        self.path = path
-        self.size = 0
-        self._budget = budget
+    def __init__(self, folder: Path, max_files: int) -> None:
+        self.folder = folder
+        self.max_files = max_files
+        self.files: list[tuple[str, Path]] = []
+        self._name = ""
         self._file: io.FileIO | None = None
-        self._file = self._open("wb")
-        self._writing = True
 
-    def _open(self, mode: str) -> io.FileIO:
-        try:
-            return io.FileIO(self.path, mode)
-        except OSError as problem:
-            raise _storage_error(problem) from problem
+    def begin(self, name: str) -> None:
+        """A file of this name comes next."""
+        self._name = name
 
-    def writable(self) -> bool:
-        return self._writing and not self.closed
-
-    def readable(self) -> bool:
-        return not self._writing and not self.closed
-
-    def seekable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes) -> None:
         """Write all of the bytes.
 
         Raises:
-            UserError: the disk is full (``disk_full``), or the upload is over its limit (``too_large``).
+            UserError: the disk is full or cannot be used (``disk_full``), or there are too many files (``too_large``).
         """
-        if not self.writable() or self._file is None:
-            raise ValueError("this part is complete")
-        view = memoryview(data).cast("B")
-        if self._budget:
-            self._budget.spend(len(view))
-        at = 0
+        file = self._file or self._open()
+        view = memoryview(data)
         try:
-            while at < len(view):
-                at += self._file.write(view[at:]) or 0
+            while view:
+                view = view[file.write(view) or 0 :]
         except OSError as problem:
             raise _storage_error(problem) from problem
-        self.size += at
-        return at
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if self._writing:
-            self._complete()
-        if (offset, whence) == (0, io.SEEK_SET) and self._file is None:
-            return 0  # where reading begins anyway
-        return self._for_reading().seek(offset, whence)
-
-    def tell(self) -> int:
-        if self._writing:
-            return self.size
-        return self._file.tell() if self._file else 0
-
-    def readinto(self, buffer: Any) -> int:
-        if self._writing:
-            raise io.UnsupportedOperation("this part is not complete yet")
-        return self._for_reading().readinto(buffer) or 0
-
-    def close(self) -> None:
-        if not self.closed and self._file is not None:
-            self._release()
-        super().close()
-
-    def _complete(self) -> None:
-        self._writing = False
-        self._release()
-
-    def _release(self) -> None:
+    def end(self) -> None:
+        """The file is complete. Raises as ``write`` does."""
+        # A browser sends one empty part without a name where no file was chosen.
+        if self._file is None and self._name:
+            self._open()
         file, self._file = self._file, None
-        if file is None:
-            return
         try:
-            file.close()
+            if file:
+                file.close()
         except OSError as problem:  # network file systems notice a full disk only now
             raise _storage_error(problem) from problem
 
-    def _for_reading(self) -> io.FileIO:
-        if self.closed:
-            raise ValueError("this part is closed")
-        if self._file is None:
-            self._file = self._open("rb")
-        return self._file
+    def close(self) -> None:
+        """Close the file of an upload that broke off."""
+        self._name = ""
+        with suppress(UserError):
+            self.end()
 
-
-class Budget:
-    """How many bytes one upload may have in all its parts."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.spent = 0
-
-    def spend(self, count: int) -> None:
-        """Raises: UserError: that is more than the limit."""
-        self.spent += count
-        if self.spent > self.limit:
+    def _open(self) -> io.FileIO:
+        if len(self.files) >= self.max_files:
             raise UserError(
-                f"The upload is larger than {self.limit / 1e6:,.10g} MB, the limit for one run. "
-                "Send the images in several runs, or make them smaller.",
+                f"One run takes up to {self.max_files:,} files. Send fewer, or make several runs.",
                 code="too_large",
                 field="images",
-                limit=self.limit,
+                limit=self.max_files,
             )
-
-
-class StreamFactory:
-    """What Werkzeug's form parser asks for a stream per file: ``incoming-0000``, ``incoming-0001``, … in a folder.
-
-    ``parts`` are the streams in the order of the form; ``close`` closes them all, for an upload that broke off.
-    """
-
-    def __init__(self, folder: Path, max_bytes: int) -> None:
-        self.folder = folder
-        self.budget = Budget(max_bytes)
-        self.parts: list[PartStream] = []
-
-    def __call__(
-        self,
-        total_content_length: int | None,
-        content_type: str | None,
-        filename: str | None,
-        content_length: int | None = None,
-    ) -> IO[bytes]:
-        part = PartStream(self.folder / f"incoming-{len(self.parts):04d}", self.budget)
-        self.parts.append(part)
-        return cast(IO[bytes], part)
-
-    def close(self) -> None:
-        for part in self.parts:
-            with suppress(UserError):
-                part.close()
-
-
-def stream_factory(folder: Path, max_bytes: int) -> StreamFactory:
-    """A stream factory for one upload into an existing folder, of at most ``max_bytes`` in all files together."""
-    return StreamFactory(folder, max_bytes)
+        path = self.folder / f"incoming-{len(self.files):04d}"
+        try:
+            self._file = io.FileIO(path, "wb")
+        except OSError as problem:
+            raise _storage_error(problem) from problem
+        self.files.append((self._name or "unnamed", path))
+        return self._file
 
 
 def vet(

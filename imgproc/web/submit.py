@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flask import Request
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from imgproc.errors import UserError
 from imgproc.measure.environment import usable_cores
-from imgproc.runs import uploads as intake
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.store import Store
+from imgproc.runs.uploads import IncomingFiles, vet
 from imgproc.settings import Settings
 from imgproc.web import errors as answers
-from imgproc.web import multipart
 from imgproc.web.form import Fields, parse_run
-from imgproc.web.multipart import FILES_FIELD, Posted
+from imgproc.web.multipart import FILES_FIELD, read_form
 
 # One upload is vetted at a time, on all cores; more at once would only slow each other and what is measured down.
 _vetting = threading.Lock()
@@ -49,11 +49,7 @@ class Submission:
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings, self.store = settings, store
         self.run_id = secrets.token_hex(6)
-        self.posted = Posted()
-
-    @property
-    def fields(self) -> Fields:
-        return self.posted.fields
+        self.fields: Fields = MultiDict()
 
     def accept(self, request: Request, owner: str) -> Record:
         """Keep the files, vet them, and queue the run.
@@ -64,9 +60,9 @@ class Submission:
         uploads, results = self._folders()
         try:
             self._check_room(request)
-            self._read(request, uploads)
+            files = self._read(request, uploads)
             mode, asked = parse_run(self.fields, self.settings)
-            images = self._vet(asked, uploads, results)
+            images = self._vet(files, asked, uploads, results)
             record = Record(self.run_id, mode, asked, images, owner=owner)
             self._queue(record, results)
         except BaseException as problem:
@@ -130,30 +126,28 @@ class Submission:
             limit=limit,
         )
 
-    def _read(self, request: Request, uploads: Path) -> None:
-        settings = self.settings
-        request.max_content_length = settings.MAX_UPLOAD_MB * 1_000_000
+    def _read(self, request: Request, uploads: Path) -> list[tuple[str, Path]]:
+        request.max_content_length = self.settings.MAX_UPLOAD_MB * 1_000_000
         uploads.mkdir(parents=True, exist_ok=True)
-        factory = intake.stream_factory(uploads, settings.MAX_UPLOAD_MB * 1_000_000)
+        incoming = IncomingFiles(uploads, self.settings.MAX_FILES)
         try:
-            multipart.read(
-                request, self.posted, factory, max_files=settings.MAX_FILES, max_parts=settings.MAX_FILES + 100
-            )
+            read_form(request, self.fields, incoming)
         except RequestEntityTooLarge as problem:
             raise self._too_large() from problem
         finally:
-            factory.close()
+            incoming.close()
+        return incoming.files
 
-    def _vet(self, asked: RunSettings, uploads: Path, results: Path) -> list[ImageRecord]:
+    def _vet(
+        self, files: list[tuple[str, Path]], asked: RunSettings, uploads: Path, results: Path
+    ) -> list[ImageRecord]:
         if asked.samples:
             shutil.rmtree(uploads, ignore_errors=True)  # files that came along with "use sample images"
             return []
-        if not self.posted.files:
+        if not files:
             raise UserError("Choose at least one image, or run with sample images.", field=FILES_FIELD)
-        files = [(name, part.path) for name, part in self.posted.files]
-        cores = usable_cores()
         with _vetting:
-            images = intake.vet(files, uploads, results / "previews", self.settings, processes=cores)
+            images = vet(files, uploads, results / "previews", self.settings, processes=usable_cores())
         if not any(image.error is None for image in images):
             raise NoneGood(images)
         return images

@@ -18,7 +18,7 @@ import psutil
 
 from imgproc.errors import UserError
 from imgproc.files import write_whole
-from imgproc.intake.samples import patterns, scenes, things
+from imgproc.intake.samples import fractals, scenes, things
 from imgproc.intake.samples.fields import Canvas
 from imgproc.operations.contract import Image
 
@@ -41,17 +41,10 @@ class Kind:
 
 KINDS = (
     Kind("ridge", scenes.ridge, 3 / 2),
-    Kind("julia", patterns.julia, 3 / 2),
+    Kind("julia", fractals.julia, 3 / 2),
     Kind("night-city", things.night_city, 16 / 9),
-    Kind("cobbles", patterns.cobbles, 3 / 2),
-    Kind("fern", things.fern, 2 / 3),
     Kind("relief", scenes.relief, 3 / 2),
-    Kind("waves", scenes.waves, 16 / 9),
-    Kind("seahorse", patterns.seahorse, 3 / 2),
-    Kind("marble", patterns.marble, 3 / 2),
-    Kind("nebula", scenes.nebula, 16 / 9),
-    Kind("weave", patterns.weave, 3 / 2),
-    Kind("glass", patterns.glass, 2 / 3),
+    Kind("fern", things.fern, 2 / 3),
 )
 
 

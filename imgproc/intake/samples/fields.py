@@ -1,4 +1,4 @@
-"""What sample pictures are made of: fractal noise, palettes, cells, escape times.
+"""What sample pictures are made of: fractal noise, palettes, polygons.
 
 A field is a float32 array of shape (height, width); planes are float32 of shape (3, height, width), blue
 first. Everything is vectorised over bands of rows that stay in the processor's cache.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +21,6 @@ Planes = npt.NDArray[np.float32]
 
 _BAND_PIXELS = 32_768
 _SHADES = 2048
-_ESCAPE_BLOCK = 16_384
 _SUBPIXEL = 4  # bits behind the point in the corners of polygons
 
 
@@ -147,44 +145,6 @@ def enlarge(field: Field, height: int, width: int, interpolation: int = cv2.INTE
     return cv2.resize(field, (width, height), interpolation=interpolation)  # type: ignore[return-value]
 
 
-def cells(canvas: Canvas, cell: float) -> tuple[Field, npt.NDArray[np.int32], int]:
-    """Voronoi cells around points on a shaken grid.
-
-    Returns:
-        Distance to the nearest border (in pixels, about), the number of each pixel's cell, how many there are.
-    """
-    shrink = 2 if cell > 24 else 1
-    height, width, size = -(-canvas.height // shrink), -(-canvas.width // shrink), cell / shrink
-    rows, columns = int(height / size) + 3, int(width / size) + 3
-    nearest = np.full((height, width), 1e9, np.float32)
-    second, label = nearest.copy(), np.zeros((height, width), np.int32)
-    shake = canvas.rng.uniform(-0.36, 0.36, (rows, columns, 2))
-    for row in range(rows):
-        for column in range(columns):
-            y = (row - 0.5 + shake[row, column, 0]) * size
-            x = (column - 0.5 + 0.5 * (row % 2) - 0.25 + shake[row, column, 1]) * size
-            top, left = max(0, int(y - 1.7 * size)), max(0, int(x - 1.7 * size))
-            here = (slice(top, max(0, int(y + 1.7 * size))), slice(left, max(0, int(x + 1.7 * size))))
-            near = nearest[here]
-            if not near.size:
-                continue
-            dy = np.arange(top, top + near.shape[0], dtype=np.float32)[:, None] - np.float32(y)
-            dx = np.arange(left, left + near.shape[1], dtype=np.float32)[None] - np.float32(x)
-            distance = dy * dy + dx * dx
-            np.copyto(label[here], row * columns + column, where=distance < near)
-            np.minimum(second[here], np.maximum(near, distance), out=second[here])
-            np.minimum(near, distance, out=near)
-    border: Field = (np.sqrt(second) - np.sqrt(nearest)) * np.float32(shrink / 2)
-    border = enlarge(border, canvas.height, canvas.width, cv2.INTER_LINEAR)
-    labels = enlarge(label.astype(np.float32), canvas.height, canvas.width, cv2.INTER_NEAREST).astype(np.int32)
-    return border, labels, rows * columns
-
-
-def look_up(field: Field | Image, x: npt.NDArray[Any], y: npt.NDArray[Any], beyond: int) -> npt.NDArray[Any]:
-    """The field's values, or a picture's, at these coordinates in pixels; ``beyond`` is OpenCV's border type."""
-    return cv2.remap(field, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=beyond)
-
-
 def fill(picture: Image, outlines: npt.NDArray[np.complex128], color: npt.NDArray[np.floating]) -> None:
     """Fill polygons that do not overlap: x + iy, of shape (polygons, corners)."""
     points = np.rint(np.stack([outlines.real, outlines.imag], axis=-1) * 2**_SUBPIXEL).astype(np.int32)
@@ -195,45 +155,3 @@ def line(picture: Image, points: npt.NDArray[np.complex128], color: npt.NDArray[
     """Draw a line through the points x + iy."""
     corners = np.rint(np.stack([points.real, points.imag], axis=-1) * 2**_SUBPIXEL).astype(np.int32)
     cv2.polylines(picture, [corners], False, [float(part) for part in color], thickness, cv2.LINE_AA, _SUBPIXEL)
-
-
-def escape_time(points: npt.NDArray[np.complex64], start: complex | None, limit: int) -> Field:
-    """How long z² + c takes to leave, smoothed; -1 where it has not after ``limit`` steps.
-
-    Args:
-        points: of shape (height, width).
-        start: the constant c of a Julia set, whose z starts at the points; None for the Mandelbrot set,
-            where the points are c.
-    """
-    flat = points.ravel()
-    times = np.empty(flat.shape, np.float32)
-    for at in range(0, flat.size, _ESCAPE_BLOCK):
-        block = flat[at : at + _ESCAPE_BLOCK]
-        times[at : at + _ESCAPE_BLOCK] = _escape(block.real.copy(), block.imag.copy(), start, limit)
-    return times.reshape(points.shape)
-
-
-def _escape(
-    px: npt.NDArray[np.float32], py: npt.NDArray[np.float32], start: complex | None, limit: int
-) -> npt.NDArray[np.float32]:
-    times = np.full(px.shape, -1, np.float32)
-    alive, x, y = np.arange(px.size), px, py
-    cx, cy = (px, py) if start is None else (np.array(part, np.float32) for part in (start.real, start.imag))
-    for step in range(4, limit + 1, 4):
-        # Four steps from |z| < 8 stay below 1e15: float32 holds the square, so one check for four is enough.
-        for _ in range(4):
-            product = x * y
-            x = x * x - y * y + cx
-            y = product + product + cy
-        size = x * x + y * y
-        gone = size > 64
-        if not gone.any():
-            continue
-        times[alive[gone]] = step - np.log2(0.5 * np.log2(size[gone]))
-        stay = ~gone
-        alive, x, y = alive[stay], x[stay], y[stay]
-        if start is None:
-            cx, cy = cx[stay], cy[stay]
-        if not alive.size:
-            break
-    return times

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imgproc.intake.samples.fields import Canvas, bgr, colors, fill, line, look_up, palette
+from imgproc.intake.samples.fields import Canvas, bgr, colors, fill, line, palette
 from imgproc.operations.contract import Image
 
 _FAR, _MIDDLE, _NEAR = 0, 1, 2
@@ -78,7 +78,9 @@ def _mirror(canvas: Canvas, picture: Image, shore: int) -> None:
         rows = slice(top, min(depth, top + 64))
         wave = ripple[rows] * np.float32(26 * canvas.unit) * (0.3 + 2 * away[rows])
         source_y = depth - 1 - np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + wave
-        mirrored = look_up(land, canvas.x + 0.5 * wave, source_y, cv2.BORDER_REFLECT)
+        mirrored = cv2.remap(
+            land, canvas.x + np.float32(0.5) * wave, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
         picture[shore + rows.start : shore + rows.stop] = cv2.addWeighted(mirrored, 0.66, mirrored, 0, 6)
 
 

@@ -1,4 +1,4 @@
-"""Gaussian blur and histogram equalization of strips."""
+"""Histogram equalization on the CPU: of the whole image, and of strips to the same pixels."""
 
 from __future__ import annotations
 
@@ -8,36 +8,27 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imgproc.operations import gaussian
 from imgproc.operations.contract import Image
 from imgproc.operations.rows import Rows, blocks
 from imgproc.parameters import Parameters
 
 Histogram = npt.NDArray[np.int64]
 
-# Elements (pixels times channels) worked on at a time. What is blurred or converted is then still in the processor's
-# cache when it is needed again, and a count stays far below 2^24, above which calcHist's float32 would be rounded.
+# Elements (pixels times channels) worked on at a time. What is converted is then still in the processor's cache when
+# it is needed again, and a count stays far below 2^24, above which calcHist's float32 would be rounded.
 _BLOCK = 1 << 20
 # Gray pixels that are counted at a time where they are so many, in pairs: as many pairs again stay below 2^24.
 _PAIRS = 1 << 23
 _MANY = 1 << 21
-# A blur repeats its border rows in every block; this many times the border keeps that below a tenth.
-_BORDERS = 20
 
 
-def border(p: Parameters) -> int:
-    """Rows that a blurred strip reads on either side."""
-    return int(p["kernel"]) // 2
-
-
-def blur(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> None:
-    """Blur of the strip. Rows borrowed from beside it are blurred with it and dropped; where the image itself ends,
-    the strip ends too and OpenCV mirrors as it does in the whole."""
-    height, row_size = source.shape[0], source[0].size
-    for block in blocks(rows, row_size, max(_BLOCK, _BORDERS * border(p) * row_size)):
-        window = block.around(border(p), height)
-        first = block.start - window.start
-        block.of(out, rows.start)[:] = gaussian(window.of(source), p)[first : first + block.stop - block.start]
+def equalize(image: Image, p: Parameters) -> Image:
+    """Histogram-equalized image of the same shape; of a colour image the luma, its chroma kept."""
+    if image.ndim == 2:
+        return np.asarray(cv2.equalizeHist(image), np.uint8)
+    luma = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
+    luma[:, :, 0] = cv2.equalizeHist(luma[:, :, 0])
+    return np.asarray(cv2.cvtColor(luma, cv2.COLOR_YCrCb2BGR), np.uint8)
 
 
 def histogram(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> Histogram:
@@ -78,7 +69,7 @@ def table(out: Image, strips: Sequence[Rows], partials: Sequence[Histogram]) -> 
     return grays
 
 
-def equalize(source: Image, out: Image, rows: Rows, p: Parameters, given: Image) -> None:
+def equalize_rows(source: Image, out: Image, rows: Rows, p: Parameters, given: Image) -> None:
     """The strip through the table; of a colour image its luma, the chroma kept."""
     if source.ndim == 2:
         _look_up(rows.of(source).reshape(-1), given, out.reshape(-1))

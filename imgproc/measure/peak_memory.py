@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Literal, NamedTuple, Self
 import psutil
 
 from imgproc.backends.sharing import memory as shared
+from imgproc.measure.process_tree import PROC, own_tree
 
 Kind = Literal["pss", "uss", "rss"]
 
@@ -22,48 +22,6 @@ Kind = Literal["pss", "uss", "rss"]
 COST = 0.005
 #: Shortest pauses between two samples of resident memory, and between two full readings, in seconds.
 SAMPLE_SECONDS, FULL_SECONDS = 0.02, 1.0
-
-_PROC = Path("/proc")
-_INEXACT = 1.0  # seconds; psutil knows when a process began no better, as Linux tells when it was booted in these
-
-
-#: Processes that work for this one although another one started them, such as the other ranks of an MPI program.
-helpers: set[int] = set()
-
-
-def own_tree(proc: Path = _PROC) -> list[int]:
-    """The ids of this process, its descendants and its ``helpers``.
-
-    Args:
-        proc: where Linux shows its processes.
-    """
-    own = os.getpid()
-    if not (proc / f"{own}/task/{own}/children").exists():  # to look at every process takes 20 times as long
-        return [own, *helpers, *(child.pid for child in psutil.Process().children(recursive=True))]
-    tree = [own, *helpers]
-    for pid in tree:
-        tree += _children(f"{proc}/{pid}/task")
-    return tree
-
-
-def started_since(moment: float) -> list[int]:
-    """Those of this process's descendants that began at this ``time.time()`` or later, or a second before."""
-    new = []
-    for pid in own_tree():
-        with suppress(psutil.Error):
-            if psutil.Process(pid).create_time() >= moment - _INEXACT:
-                new.append(pid)
-    return new
-
-
-def _children(threads: str) -> list[int]:
-    """The children that a process has by its threads; none once it has ended."""
-    children: list[int] = []
-    with suppress(OSError), os.scandir(threads) as found:
-        for thread in found:
-            with suppress(OSError), open(f"{thread.path}/children", "rb") as file:  # only this thread has ended
-                children += map(int, file.read().split())
-    return children
 
 
 class PeakMemory:
@@ -88,7 +46,7 @@ class PeakMemory:
         proc: where Linux shows its processes.
     """
 
-    def __init__(self, processes: Callable[[], Iterable[int]] = own_tree, *, proc: Path = _PROC) -> None:
+    def __init__(self, processes: Callable[[], Iterable[int]] = own_tree, *, proc: Path = PROC) -> None:
         self.bytes = 0
         self.kind: Kind = "rss"
         #: CPU seconds that sampling took inside the blocks, and how often each kind of reading was made.
@@ -168,7 +126,7 @@ class PeakMemory:
 _NOT_SHARED = re.compile(rb"^Rss(?:Anon|File):\s+(\d+) kB$", re.MULTILINE)
 
 
-def resident(pid: int, proc: Path = _PROC) -> int:
+def resident(pid: int, proc: Path = PROC) -> int:
     """Bytes of a process that are in memory, where Linux tells them apart without shared memory; 0 where it has
     ended."""
     with suppress(OSError):
@@ -189,7 +147,7 @@ class Reading(NamedTuple):
     kind: Kind
 
 
-def full(pid: int, proc: Path = _PROC) -> Reading | None:
+def full(pid: int, proc: Path = PROC) -> Reading | None:
     """What one process has; None where it has ended."""
     try:
         lines = (proc / str(pid) / "smaps_rollup").read_bytes().splitlines()[1:]

@@ -1,4 +1,4 @@
-"""Canny on strips, exactly.
+"""Canny on the CPU: on the whole image, and on strips to the same pixels.
 
 Which pixels are candidates, and which of them are strong, a strip knows from itself and a few borrowed rows. Which
 weak candidates hang on a strong one, through however many others, no strip knows alone. So a strip finds its own
@@ -8,15 +8,15 @@ these groups over the cuts and keeps the ones that hang, through others or not, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imgproc.operations import _without_ipp
-from imgproc.operations.canny.undecided import Part, Undecided, join, undecided
+from imgproc.operations.canny.undecided import Region, Undecided, join, undecided
 from imgproc.operations.contract import Image
 from imgproc.operations.rows import Rows, blocks
 from imgproc.parameters import Parameters
@@ -27,6 +27,27 @@ Gradient = npt.NDArray[np.int16]
 _BLOCK = 12 << 20
 # Longer than any gradient: those of aperture 5 are below 25,000.
 _LONGEST = 32767
+
+
+@contextmanager
+def without_ipp() -> Iterator[None]:
+    """OpenCV's closed IPP code switched off in this thread."""
+    before = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    try:
+        yield
+    finally:
+        cv2.ipp.setUseIPP(before)
+
+
+def canny(image: Image, p: Parameters) -> Image:
+    """Edges, 255 on 0, of shape (height, width); on a colour image the strongest channel decides per pixel."""
+    low, high, aperture, l2 = float(p["canny_low"]), float(p["canny_high"]), int(p["aperture"]), bool(p["l2gradient"])
+    if aperture == 3:
+        # IPP may stay on: with whole-number thresholds it gives the same pixels here, faster.
+        return np.asarray(cv2.Canny(image, low, high, apertureSize=3, L2gradient=l2), np.uint8)
+    with without_ipp():  # at aperture 5 IPP's edges differ from OpenCV's own
+        return np.asarray(cv2.Canny(image, low, high, apertureSize=aperture, L2gradient=l2), np.uint8)
 
 
 class _Options(NamedTuple):
@@ -49,7 +70,7 @@ def edges(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> 
     options = _Options(float(p["canny_low"]) / unit, float(p["canny_high"]) / unit, aperture, bool(p["l2gradient"]))
     parts = list(blocks(rows, source[0].size, _BLOCK))
     buffers = _Buffers(max(part.stop - part.start for part in parts), source.shape, aperture)
-    with _without_ipp():
+    with without_ipp():
         return [_edges_of_block(source, part.of(out, rows.start), part, options, buffers) for part in parts]
 
 
@@ -70,7 +91,7 @@ def _edges_of_block(source: Image, out: Image, rows: Rows, options: _Options, bu
     cv2.Canny(dx, dy, options.low, options.high, edges=found, L2gradient=options.l2)
     out[:] = found[above : above + len(out)]
 
-    def weak(part: Part) -> Image:
+    def weak(part: Region) -> Image:
         inside = Rows(part.rows.start + above, part.rows.stop + above)
         y, x = inside.around(1, len(dx)), part.columns.around(1, width)
         some = (slice(*y), slice(*x))
