@@ -20,7 +20,7 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Options
-from imgproc.backends.sharing import buffers as canvas
+from imgproc.backends.sharing import buffers
 from imgproc.backends.sharing import memory as shared
 from imgproc.backends.sharing.transport import TRANSFERS, image_task
 from imgproc.backends.task import Task, run_task
@@ -445,19 +445,19 @@ def test_memory_of_a_removed_block_is_free_though_others_have_it_still():
 
 
 @linux
-def test_a_worker_maps_a_canvas_once_and_lets_go_of_it_for_the_next():
+def test_a_worker_maps_buffers_once_and_lets_go_of_them_for_the_next():
     def mapped():
         maps = Path("/proc/self/maps").read_text().splitlines()
         return [line.split("-")[0] for line in maps if "imgproc-" in line and name in line]
 
     def work(handle, fail=False):
-        with canvas.opened(handle) as found:
+        with buffers.open_buffers(handle) as found:
             found.get(0, (8,))[:] = 1
             if fail:
                 raise KeyError
 
-    for end in ("another canvas", "an error"):
-        with canvas.canvas(8, 1, across_processes=True) as (_, handle):
+    for end in ("other buffers", "an error"):
+        with buffers.image_buffers(8, 1, across_processes=True) as (_, handle):
             name = handle.block
             own = mapped()
             work(handle)
@@ -468,7 +468,7 @@ def test_a_worker_maps_a_canvas_once_and_lets_go_of_it_for_the_next():
                 with pytest.raises(KeyError):
                     work(handle, fail=True)
             else:
-                with canvas.canvas(8, 1, across_processes=True) as (_, other):
+                with buffers.image_buffers(8, 1, across_processes=True) as (_, other):
                     work(other)
             assert mapped() == own
     assert blocks() == []
