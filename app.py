@@ -32,9 +32,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from imgproc.cli import main
 from imgproc.errors import UserError
+from imgproc.numbers import FILTERS
 from imgproc.report import charts as figures
-from imgproc.report import formats
-from imgproc.report import sentences as words
+from imgproc.report import sentences
 from imgproc.report.text import summary
 from imgproc.runs.archive import rounds_csv, stream_zip, zip_size
 from imgproc.runs.record import FINAL_STATES, Record
@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None, *, supervise: bool = False) -> 
         SETTINGS=settings,
         STORE=Store(settings.database_url, settings.RESULTS_DIR),
     )
-    app.jinja_env.filters.update(formats.FILTERS, spoken=words.spoken)
+    app.jinja_env.filters.update(FILTERS, spoken=sentences.spoken)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: {"machine": pages.machine, "is_owner": guard.is_owner})
     Bootstrap5(app)
@@ -171,7 +171,7 @@ def _run(run_id: str) -> Run:
 def run_page(run_id: str) -> str:
     row, record = _run(run_id)
     if record.state not in FINAL_STATES:
-        context: dict[str, Any] = {"live": pages.live(row, _store().position(run_id)), "title": words.doing(record)}
+        context: dict[str, Any] = {"live": pages.live(row, _store().position(run_id)), "title": sentences.doing(record)}
         context["pictures"] = [i for i in record.good_images if i.preview][: pages.LIVE_PICTURES]
         context["refused"] = [image for image in record.images if image.error]
         return render_template("run_live.html", run=record, **context)

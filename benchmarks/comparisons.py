@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from imgproc.intake.vetting import Vetter
+from imgproc.intake.checks import Limits, check_header
 from imgproc.measure.results import Progress
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.runs.execute import process
@@ -40,10 +40,10 @@ def compare(
         budget=budget,
     )
     settings = Settings()
-    vetter = Vetter(settings.max_pixels, settings.MAX_SIDE)
+    limits = Limits(settings.max_pixels, settings.MAX_SIDE)
     record = Record("0" * 12, "compare", asked)
     for index, file in enumerate(files):
-        look = vetter.look(file)
+        look = check_header(file, limits)
         record.images.append(ImageRecord(index, file.name, look.width, look.height, look.format, file.stat().st_size))
     with tempfile.TemporaryDirectory(prefix="comparison-") as folder:
         small = Path(folder, "previews") if previews else None

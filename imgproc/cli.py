@@ -23,9 +23,9 @@ from imgproc.backends import TECHNIQUES, technique
 from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
 from imgproc.files import own_folder, write_whole
+from imgproc.intake.checks import Limits, check_header
 from imgproc.intake.paths import find_images
 from imgproc.intake.samples import draw_many
-from imgproc.intake.vetting import Vetter
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
@@ -180,8 +180,8 @@ def _look_at_all(record: Record, chosen: argparse.Namespace, out: Path, settings
         UserError: there is no image that could be processed.
     """
     files = find_images(chosen.paths, out)
-    vetter = Vetter(settings.max_pixels, settings.MAX_SIDE)
-    record.images = [_look_at(index, path, vetter) for index, path in enumerate(files)]
+    limits = Limits(settings.max_pixels, settings.MAX_SIDE)
+    record.images = [_look_at(index, path, limits) for index, path in enumerate(files)]
     if not record.good_images:
         raise _none_good(record)
     return dict(enumerate(files))
@@ -209,9 +209,9 @@ def _json(record: Record) -> str:
     return json.dumps(record.to_dict(), ensure_ascii=False, indent=1) + "\n"
 
 
-def _look_at(index: int, path: Path, vetter: Vetter) -> ImageRecord:
+def _look_at(index: int, path: Path, limits: Limits) -> ImageRecord:
     """An image as far as its header tells; it is decoded only once, by the worker that processes it."""
-    look = vetter.look(path)
+    look = check_header(path, limits)
     size = path.stat().st_size
     # A name need not be text on every system; what is shown must be.
     name = os.fsencode(path).decode(errors="replace")

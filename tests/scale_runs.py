@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.curves import Scaling, scaling
 from imgproc.measure.derive import derive, derive_weak
+from imgproc.measure.laws import amdahl, gustafson
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
-from imgproc.measure.scaling import amdahl, gustafson
 from imgproc.operations import parse_parameters
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 
@@ -94,10 +94,9 @@ def conclude(record: Record) -> Scaling:
     derive(record.techniques, images=IMAGES, megapixels=MEGAPIXELS)
     baseline = next((m for m in record.techniques if m.name == "sequential" and m.rounds), None)
     derive_weak(record.weak, baseline, images=IMAGES, megapixels=MEGAPIXELS)
-    timed = [m for m in record.techniques if m.median_seconds is not None]
-    record.best = min(timed, key=lambda m: m.median_seconds or 0).name
     cores = record.environment.get("cores_usable")
     record.scaling = scaling(record.settings.technique, record.techniques, record.weak, cores=cores)
+    record.conclude()
     return record.scaling
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from imgproc.pixels.codecs import decode
 from imgproc.runs.record import ImageRecord
-from imgproc.runs.uploads import vet
+from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
@@ -35,7 +35,7 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def records(expected: dict[str, str], uploads: Path) -> dict[str, ImageRecord]:
-    """All files vetted in one batch, hostile and valid ones beside each other."""
+    """All files inspected in one batch, hostile and valid ones beside each other."""
     names = sorted(expected, key=lambda name: name.rpartition("/")[2])
     files = []
     for number, name in enumerate(names):
@@ -43,7 +43,7 @@ def records(expected: dict[str, str], uploads: Path) -> dict[str, ImageRecord]:
         shutil.copyfile(CORPUS / name, path)
         files.append((name, path))
     begin = time.monotonic()
-    found = vet(files, uploads, uploads / "previews", Settings(INSPECT_SECONDS=SECONDS), processes=2)
+    found = inspect_files(files, uploads, uploads / "previews", Settings(INSPECT_SECONDS=SECONDS), processes=2)
     assert time.monotonic() - begin < 60
     return dict(zip(names, found, strict=True))
 

@@ -13,7 +13,7 @@ from imgproc.pixels.codecs import decode
 from imgproc.runs.execute import process
 from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import Record, RunSettings
-from imgproc.runs.uploads import vet
+from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
 from tests.backend_kinds import each
 
@@ -36,9 +36,9 @@ def plain(image, operation):
 
 
 @pytest.fixture(scope="module")
-def vetted(tmp_path_factory):
+def inspected(tmp_path_factory):
     """Every valid file through the same door as an upload, and its pixels as OpenCV decodes the original."""
-    folder = tmp_path_factory.mktemp("vetted")
+    folder = tmp_path_factory.mktemp("inspected")
     entries = [e for e in json.loads((CORPUS / "MANIFEST.json").read_text()) if e["file"].startswith("valid/")]
     files, references = [], {}
     for index, entry in enumerate(entries):
@@ -48,14 +48,14 @@ def vetted(tmp_path_factory):
         files.append((Path(entry["file"]).name, copy))
         gray = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
         references[index] = {operation: plain(gray, operation) for operation in OPERATIONS}
-    images = vet(files, folder / "uploads", folder / "previews", Settings(), processes=2)
+    images = inspect_files(files, folder / "uploads", folder / "previews", Settings(), processes=2)
     assert [image.error for image in images] == [None] * 31
     return folder / "uploads", images, references
 
 
 @pytest.mark.parametrize("technique", each(TECHNIQUES))
-def test_every_technique_on_every_valid_file(technique, vetted, tmp_path):
-    uploads, images, references = vetted
+def test_every_technique_on_every_valid_file(technique, inspected, tmp_path):
+    uploads, images, references = inspected
     settings = RunSettings(list(OPERATIONS), parse_parameters({}), technique, workers=2, budget=0.0)
     record = Record("0" * 12, "parallel", settings, images)
     places = RunFolders({i.index: uploads / i.stored for i in images}, tmp_path / "out", None, tmp_path / "work")

@@ -1,4 +1,4 @@
-"""Vetting untrusted files: what is accepted, what is refused with which words, and what a hostile file may not do."""
+"""Untrusted files: what is accepted, what is refused with which words, and what a hostile file may not do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from PIL import Image
 
 from imgproc.intake.filetypes import ACCEPTED, accepted_type, refusal
 from imgproc.intake.headers import MAX_SCANS, header_size, scans
-from imgproc.intake.inspection import Inspection, Inspector
+from imgproc.intake.inspector import Inspection, Inspector
 from imgproc.pixels.codecs import decode
 
 Children = Callable[[], list[psutil.Process]]
@@ -78,7 +78,7 @@ def children() -> Callable[[], list[psutil.Process]]:
         found = []
         for process in psutil.Process().children():
             with suppress(psutil.Error):  # it is just ending
-                if "imgproc.intake.vetting" in process.cmdline():
+                if "imgproc.intake.inspector_child" in process.cmdline():
                     found.append(process)
         return found
 
@@ -368,7 +368,7 @@ def test_a_file_that_kills_its_child_costs_only_itself(
         doomed = thread.submit(inspector.inspect, tmp_path / "crash")
         until(children)
         (child,) = children()
-        until(lambda: child.nice() == 10)
+        until(lambda: child.nice() == os.nice(0) + 10)
         time.sleep(0.2)
         child.send_signal(signum)
         assert str(doomed.result(10).error).startswith("The file is damaged in a way that stops the decoder")
@@ -488,7 +488,7 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path, children: Chil
     os.mkfifo(tmp_path / "hang")
     (tmp_path / "good").write_bytes(encoded("PNG"))
     program = (
-        "import sys, threading; from pathlib import Path; from imgproc.intake.inspection import Inspector\n"
+        "import sys, threading; from pathlib import Path; from imgproc.intake.inspector import Inspector\n"
         f"i = Inspector({LIMIT}, {SIDE}, 600, processes=2); folder = Path(sys.argv[1])\n"
         "threading.Thread(target=i.inspect, args=(folder / 'hang',)).start()\n"
         "i.inspect(folder / 'good'); print('ready', flush=True)"

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from imgproc.errors import UserError
-from imgproc.runs.uploads import IncomingFiles, vet
+from imgproc.runs.uploads import IncomingFiles, inspect_files
 from imgproc.settings import Settings
 
 
@@ -113,7 +113,7 @@ def test_other_errors_of_the_disk_name_no_path(tmp_path: Path, monkeypatch: pyte
     check(tmp_path)
 
 
-# Vetting
+# Inspecting
 
 
 def stored(folder: Path, *files: tuple[str, bytes]) -> list[tuple[str, Path]]:
@@ -138,7 +138,7 @@ def test_good_files_are_kept_and_bad_ones_listed(processes: int, tmp_path: Path)
         ("big.png", image("PNG", 3000, 1001)),
         ("c.tiff", image("TIFF")),
     )
-    records = vet(files, uploads, previews, Settings(MAX_MEGAPIXELS=3), processes=processes)
+    records = inspect_files(files, uploads, previews, Settings(MAX_MEGAPIXELS=3), processes=processes)
     assert [record.index for record in records] == list(range(8))
     assert [record.name for record in records] == [
         "a.png", "evil.jpg", "b.png", "empty.jpg", "b.png", "cut.jpg", "big.png", "c.tiff",
@@ -164,14 +164,16 @@ def test_good_files_are_kept_and_bad_ones_listed(processes: int, tmp_path: Path)
 
 
 def test_a_batch_of_bad_files_is_the_callers_to_judge(tmp_path: Path) -> None:
-    records = vet(stored(tmp_path, ("a", b"a"), ("b", b"")), tmp_path, tmp_path / "p", Settings(), processes=2)
+    records = inspect_files(
+        stored(tmp_path, ("a", b"a"), ("b", b"")), tmp_path, tmp_path / "p", Settings(), processes=2
+    )
     assert all(record.error for record in records)
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
-    assert vet([], tmp_path, tmp_path / "p", Settings(), processes=2) == []
+    assert inspect_files([], tmp_path, tmp_path / "p", Settings(), processes=2) == []
 
 
 def test_an_upload_that_vanished_is_refused(tmp_path: Path) -> None:
-    (record,) = vet([("a", tmp_path / "gone")], tmp_path, tmp_path / "p", Settings(), processes=1)
+    (record,) = inspect_files([("a", tmp_path / "gone")], tmp_path, tmp_path / "p", Settings(), processes=1)
     assert (record.error, record.bytes) == ("The file could not be read. Send it again.", 0)
 
 
@@ -179,7 +181,7 @@ def test_a_disk_that_is_full_when_previews_are_made(full_disk: Path, tmp_path: P
     (full_disk / "filler").write_bytes(bytes(64 * 1024))
     files = stored(tmp_path / "uploads", *[("a.jpg", image("JPEG", 800, 600))] * 20)
     with pytest.raises(UserError) as problem:
-        vet(files, tmp_path / "uploads", full_disk, Settings(), processes=2)
+        inspect_files(files, tmp_path / "uploads", full_disk, Settings(), processes=2)
     assert problem.value.code == "disk_full"
     assert str(tmp_path) not in problem.value.message
-    assert not [child for child in psutil.Process().children() if "vetting" in " ".join(child.cmdline())]
+    assert not [child for child in psutil.Process().children() if "inspector_child" in " ".join(child.cmdline())]

@@ -7,6 +7,7 @@ import pytest
 from scale_runs import fail, scale_run
 
 from imgproc.errors import UserError
+from imgproc.measure.alarms import Alarm
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 from imgproc.operations import parse_parameters
 from imgproc.report.text import comparison, scale_table, summary
@@ -61,6 +62,8 @@ def test_the_names_that_scripts_rely_on(record):
 
 
 def test_a_record_survives_its_file(record, tmp_path):
+    record.conclude()
+    record.alarms = [Alarm("drift", "It drifts.", "Wait.", "Threads")]
     record.save(tmp_path / "run")
     assert Record.load(tmp_path / "run") == record
     assert json.loads((tmp_path / "run" / "run.json").read_text()) == record.to_dict()
@@ -234,7 +237,7 @@ def test_the_tables_of_a_scale_run():
     assert text.startswith(summary(record)) and "\u00a0" not in text
     strong, weak = (text.partition(f"{name} scaling")[2].splitlines()[2:6] for name in ("Strong", "Weak"))
     assert [line.split()[0] for line in strong] == [line.split()[0] for line in weak] == ["1", "2", "4", "8"]
-    assert " ".join(strong[1].split()) == "2 0.630 s 0.629 to 0.631 1.90x 1.90 to 1.91 95 % 5 %"
+    assert " ".join(strong[1].split()) == "2 0.630 s 0.629 to 0.631 1.90x 1.90 to 1.91 95 % 5.0 %"
     assert " ".join(weak[1].split()) == "2 1.231 s 1.229 to 1.233 1.95x 1.95 to 1.95 97 %"
     assert ["oversubscribed" in line for line in strong] == [False, False, False, True]
     for name in ("Amdahl’s law: 5.0 % of the work", "Karp-Flatt: ", "Gustafson’s law: ", "Universal Scalability Law: "):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 #: The image types we accept, by the name shown to people, with the extension their files get here.
 ACCEPTED: dict[str, str] = {
@@ -24,43 +23,31 @@ _EXPORT = "Export it as JPEG or PNG first."
 _BMP_HEADER_SIZES = {12, 16, 40, 52, 56, 64, 108, 124}
 
 
-@dataclass(frozen=True)
-class _Other:
-    """A type that is not accepted: how its files begin, what it is called, and the way out."""
-
-    pattern: re.Pattern[bytes]
-    name: str
-    way_out: str
-
-
-def _other(pattern: bytes, name: str, way_out: str) -> _Other:
-    return _Other(re.compile(pattern, re.DOTALL), name, way_out)
-
-
-# The first that matches counts, so the general ones of a family come after the particular ones.
-_OTHERS: tuple[_Other, ...] = (
-    _other(rb".{4}ftyp(hei[cxms]|hev[cmxs]|mif1|msf1)", "a HEIC photo", _SAVE),
-    _other(rb".{4}ftypavi[fs]", "an AVIF image", _SAVE),
-    _other(rb".{4}ftypcrx ", "a camera raw file", _EXPORT),
-    _other(rb".{4}ftyp", "a video or sound file", _FRAME),
-    _other(rb"\xff\x0a|\x00\x00\x00\x0cJXL ", "a JPEG XL image", _SAVE),
-    _other(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image", _SAVE),
-    _other(rb"8BPS", "a Photoshop file", _EXPORT),
-    _other(rb"\x00\x00[\x01\x02]\x00[^\x00]", "an icon", _SAVE),
-    _other(rb"P[1-7Ff]\s", "a PPM image or one of its family", _SAVE),
-    _other(rb"#\?R", "an HDR image", _SAVE),
-    _other(rb"\x76\x2f\x31\x01", "an OpenEXR image", _SAVE),
-    _other(rb"\x59\xa6\x6a\x95", "a Sun raster image", _SAVE),
-    _other(rb"%PDF-", "a PDF", "Export its pages as JPEG or PNG first."),
-    _other(rb"%!PS|\xc5\xd0\xd3\xc6", "an EPS or PostScript drawing", _EXPORT),
-    _other(rb"PK[\x03\x05\x07][\x04\x06\x08]", "a ZIP archive or an office document", _UNPACK),
-    _other(rb"\x1f\x8b", "a gzip archive", _UNPACK),
-    _other(rb"7z\xbc\xaf|Rar!|BZh[1-9]|\xfd7zXZ|\x28\xb5\x2f\xfd", "an archive", _UNPACK),
-    _other(rb"\x1a\x45\xdf\xa3|RIFF.{4}AVI |\x00\x00\x01[\xb3\xba]", "a video", _FRAME),
-    _other(rb"RIFF.{4}WAVE|ID3|OggS|fLaC", "a sound file", _SEND),
-    _other(rb"MZ|\x7fELF|#!|[\xce\xcf]\xfa\xed\xfe|\xca\xfe\xba\xbe", "a program", _SEND),
-    _other(rb"[^\x00]{0,4000}<svg[\s>]", "an SVG drawing", _EXPORT),
-    _other(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)", "a web page or XML file", _SEND),
+# Types that are not accepted: how their files begin, what they are called, and the way out. The first that matches
+# counts, so the general ones of a family come after the particular ones.
+_OTHERS = (
+    (rb".{4}ftyp(hei[cxms]|hev[cmxs]|mif1|msf1)", "a HEIC photo", _SAVE),
+    (rb".{4}ftypavi[fs]", "an AVIF image", _SAVE),
+    (rb".{4}ftypcrx ", "a camera raw file", _EXPORT),
+    (rb".{4}ftyp", "a video or sound file", _FRAME),
+    (rb"\xff\x0a|\x00\x00\x00\x0cJXL ", "a JPEG XL image", _SAVE),
+    (rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image", _SAVE),
+    (rb"8BPS", "a Photoshop file", _EXPORT),
+    (rb"\x00\x00[\x01\x02]\x00[^\x00]", "an icon", _SAVE),
+    (rb"P[1-7Ff]\s", "a PPM image or one of its family", _SAVE),
+    (rb"#\?R", "an HDR image", _SAVE),
+    (rb"\x76\x2f\x31\x01", "an OpenEXR image", _SAVE),
+    (rb"\x59\xa6\x6a\x95", "a Sun raster image", _SAVE),
+    (rb"%PDF-", "a PDF", "Export its pages as JPEG or PNG first."),
+    (rb"%!PS|\xc5\xd0\xd3\xc6", "an EPS or PostScript drawing", _EXPORT),
+    (rb"PK[\x03\x05\x07][\x04\x06\x08]", "a ZIP archive or an office document", _UNPACK),
+    (rb"\x1f\x8b", "a gzip archive", _UNPACK),
+    (rb"7z\xbc\xaf|Rar!|BZh[1-9]|\xfd7zXZ|\x28\xb5\x2f\xfd", "an archive", _UNPACK),
+    (rb"\x1a\x45\xdf\xa3|RIFF.{4}AVI |\x00\x00\x01[\xb3\xba]", "a video", _FRAME),
+    (rb"RIFF.{4}WAVE|ID3|OggS|fLaC", "a sound file", _SEND),
+    (rb"MZ|\x7fELF|#!|[\xce\xcf]\xfa\xed\xfe|\xca\xfe\xba\xbe", "a program", _SEND),
+    (rb"[^\x00]{0,4000}<svg[\s>]", "an SVG drawing", _EXPORT),
+    (rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)", "a web page or XML file", _SEND),
 )
 
 
@@ -84,9 +71,9 @@ def accepted_type(head: bytes) -> str | None:
 
 def refusal(head: bytes) -> str:
     """Why a file of this beginning, of no accepted type, is refused, and what to do about it."""
-    for other in _OTHERS:
-        if other.pattern.match(head):
-            return f"This is {other.name}, which is not accepted here. {other.way_out}"
+    for beginning, name, way_out in _OTHERS:
+        if re.match(beginning, head, re.DOTALL):
+            return f"This is {name}, which is not accepted here. {way_out}"
     if _is_text(head[:4096]):
         return f"This is a text file, not an image. {_SEND}"
     return f"This is not an image of a type that is accepted here, or its beginning is damaged. {_SEND}"

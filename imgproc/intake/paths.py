@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imgproc.errors import UserError
+from imgproc.intake.filetypes import ACCEPTED
 
 
 def find_images(patterns: Sequence[str], out: Path) -> list[Path]:
@@ -31,7 +32,7 @@ def _is_below(path: Path, folder: Path) -> bool:
     return folder.resolve() in (path.resolve(), *path.resolve().parents)
 
 
-_EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"}
+_EXTENSIONS = {".jpeg", ".tiff", *(f".{extension}" for extension in ACCEPTED.values())}
 
 
 def _expand(pattern: str, out: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -190,19 +191,13 @@ def _output(command: list[str]) -> str:
 def _versions() -> dict[str, str]:
     versions = {}
     for package in _PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 
 def _opencv_build() -> dict[str, str]:
     """Lines of OpenCV's build report that bear on speed."""
-    wanted = ("Parallel framework", "Intel IPP")
-    found = {}
-    for line in cv2.getBuildInformation().splitlines():
-        name, _, value = line.strip().partition(":")
-        if name in wanted:
-            found[name] = value.strip()
-    return found
+    lines = (line.partition(":") for line in cv2.getBuildInformation().splitlines())
+    report = {name.strip(): value.strip() for name, _, value in lines}
+    return {name: report[name] for name in ("Parallel framework", "Intel IPP") if name in report}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psutil
 
@@ -45,8 +45,7 @@ def kernel_seconds() -> dict[int, float]:
     return seconds
 
 
-@dataclass(frozen=True)
-class _Reading:
+class _CpuTimes(NamedTuple):
     time: float
     others: float
     kernel: dict[int, float]
@@ -69,11 +68,11 @@ class MachineLoad:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._busy, self._own, self._kernel, self._clock = busy, own, kernel, clock
-        self._began: _Reading | None = None
+        self._began: _CpuTimes | None = None
         self._wall = self._others = 0.0
 
-    def _read(self) -> _Reading:
-        return _Reading(self._clock(), self._busy() - self._own(), self._kernel())
+    def _read(self) -> _CpuTimes:
+        return _CpuTimes(self._clock(), self._busy() - self._own(), self._kernel())
 
     def start(self) -> None:
         self._began = self._read()

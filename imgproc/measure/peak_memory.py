@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 import psutil
@@ -16,7 +15,7 @@ import psutil
 from imgproc.backends.sharing import memory as shared
 from imgproc.measure.process_tree import PROC, own_tree
 
-Kind = Literal["pss", "uss", "rss"]
+MemoryKind = Literal["pss", "uss", "rss"]
 
 #: Sampling may take this share of one core: half of it for resident memory, half for full readings.
 COST = 0.005
@@ -48,7 +47,7 @@ class PeakMemory:
 
     def __init__(self, processes: Callable[[], Iterable[int]] = own_tree, *, proc: Path = PROC) -> None:
         self.bytes = 0
-        self.kind: Kind = "rss"
+        self.kind: MemoryKind = "rss"
         #: CPU seconds that sampling took inside the blocks, and how often each kind of reading was made.
         self.cost_seconds = 0.0
         self.samples = self.full_readings = 0
@@ -71,9 +70,7 @@ class PeakMemory:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         if self._twice is None or self._watched >= self._pause:
@@ -144,7 +141,7 @@ class Reading(NamedTuple):
     resident: int
     own: int
     shared: int
-    kind: Kind
+    kind: MemoryKind
 
 
 def full(pid: int, proc: Path = PROC) -> Reading | None:

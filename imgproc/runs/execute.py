@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from imgproc.backends import AUTO_REASON
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
-from imgproc.measure.alarms import OF_THE_RUN, alarms
+from imgproc.intake.samples import draw_many
 from imgproc.measure.curves import scaling
-from imgproc.measure.environment import environment
+from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender, Pass, conclude
+from imgproc.measure.results import Progress
 from imgproc.operations import parse_operations
 from imgproc.runs.contenders import Contenders, find_contenders
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import Cancelled, OnProgress, Tracker
 from imgproc.runs.record import Record
-from imgproc.runs.sample_pictures import draw_samples
+from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
+
+Cancel = Callable[[], bool]
 
 
 def process(
@@ -29,7 +33,7 @@ def process(
     settings: Settings,
     *,
     progress: OnProgress = lambda _: None,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Cancel = lambda: False,
     results_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Make the results, then measure the speedup within the budget of the record's settings; fill the record.
@@ -71,7 +75,7 @@ def execute(
     settings: Settings,
     *,
     progress: OnProgress,
-    cancelled: Callable[[], bool],
+    cancelled: Cancel,
 ) -> None:
     """A run of the web app, in its two folders: draw the samples if it asks for some, then ``process``.
 
@@ -84,7 +88,7 @@ def execute(
     previews = results / "previews"
     try:
         if record.settings.samples and not record.images:
-            draw_samples(record, uploads, previews, settings, progress=progress, cancelled=cancelled)
+            _draw_samples(record, uploads, previews, settings, progress, cancelled)
         sources = {image.index: uploads / image.stored for image in record.images}
         folders = RunFolders(sources, results / "images", previews, results / "work")
         process(
@@ -100,6 +104,26 @@ def execute(
         record.state = "cancelled"
     except BackendError as problem:
         raise UserError(str(problem), code="unavailable") from problem
+
+
+def _draw_samples(
+    record: Record, uploads: Path, previews: Path, settings: Settings, on_progress: OnProgress, cancelled: Cancel
+) -> None:
+    """Draw the sample pictures that the settings ask for and make them the record's images, vetted like any upload.
+
+    Raises:
+        Cancelled: ``cancelled`` said so.
+    """
+    count, cores, folder = record.settings.samples, usable_cores(), uploads / "samples"
+    on_progress(Progress("drawing", images_total=count))
+    with closing(draw_many(folder, count, record.settings.sample_megapixels, 0, cores)) as drawn:
+        for done, _ in enumerate(drawn, 1):
+            if cancelled():
+                raise Cancelled
+            on_progress(Progress("drawing", images_done=done, images_total=count))
+    files = [(file.name, file) for file in sorted(folder.iterdir())]
+    record.images = inspect_files(files, uploads, previews, settings, processes=cores)
+    folder.rmdir()
 
 
 def _begin(record: Record, contenders: Contenders) -> None:
@@ -142,27 +166,11 @@ def _conclude(record: Record, main: Contender, first: Pass, measured: Measured |
         record.environment["cores_used_by_others"] = measured.busy
         images = measured.images
         conclude(measured.contenders, images=len(images), megapixels=sum(image.megapixels for image in images))
-        _warn(record, measured)
+        record.warn()
     if not measured or main not in measured.contenders:  # where it failed later, its first pass was whole
         main.passes = [first]
         conclude([main], images=len(record.good_images), megapixels=record.megapixels)
-    timed = [m for m in record.techniques if m.median_seconds is not None and m.identical is not False]
-    timed = [m for m in timed if m.reason is None] or timed
-    record.best = min(timed, key=lambda m: m.median_seconds or 0).name if timed else None
     if record.mode == "scale":
         cores = record.environment.get("cores_usable")
         record.scaling = scaling(main.technique.name, record.techniques, record.weak, cores=cores)
-
-
-def _warn(record: Record, measured: Measured) -> None:
-    """What makes the figures doubtful: of the machine once for the run, of a technique with its own figures."""
-    for contender in measured.contenders:
-        m, tasks = contender.measurement, len(measured.images) * contender.copies
-        for alarm in alarms(m, environment=record.environment, machine_busy=measured.busy, tasks=tasks):
-            if alarm.name == "oversubscribed" and record.mode == "scale":
-                continue  # asked for on purpose, and marked wherever it stands
-            if alarm.name in OF_THE_RUN:
-                record.warnings.append(str(alarm))
-            else:
-                m.warnings.append(f"{m.label}: {alarm}")
-    record.warnings = list(dict.fromkeys(record.warnings))
+    record.conclude()

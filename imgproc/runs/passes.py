@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 from imgproc.backends import AUTO, technique
 from imgproc.backends.base import Backend, BackendError
@@ -224,20 +224,20 @@ class Passes:
         backend = contender.backend
         if backend.capabilities.splits and contender.transfer in (PATHS, BYTES) and contender.copies == 1:
             split = images_to_split(images, backend.workers, split_of(self.record.settings))
-        contender.measurement.split = sorted(image.index for image in split)
-        rest = [image for image in images if image not in split]
-        tasks = self._tasks(contender, sorted(rest, key=lambda image: -image.megapixels), folder)
+        cut = {image.index for image in split}
+        contender.measurement.split = sorted(cut)
+        rest = sorted((image for image in images if image.index not in cut), key=lambda image: -image.megapixels)
+        tasks = self._tasks(contender, rest, folder)
         groups = [[self._split(contender, image, folder) for image in group] for group in groups_of(split)]
         if not groups:
             return whole(tasks)
-        if not tasks:
-            return flat(after_another([together(group) for group in groups]))
-        first = together([*groups[0], whole(tasks)])
-        return flat(after_another([first, *(together(group) for group in groups[1:])]))
+        if tasks:
+            groups[0].append(whole(tasks))
+        return flat(after_another([together(group) for group in groups]))
 
     def _split(
         self, contender: Contender, image: ImageRecord, folder: Path
-    ) -> Generator[list[Task], list[TaskResult], TaskResult]:
+    ) -> Generator[list[Task], list[TaskResult], Any]:
         return split_image(
             image.index,
             self._job(image, folder),
@@ -250,16 +250,15 @@ class Passes:
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
         """A task for each image, and for each copy of it."""
         every = len(self.record.images)
-        for copy in range(contender.copies):
-            (folder / str(copy) if copy else folder).mkdir(parents=True, exist_ok=True)
+        folders = [folder / str(copy) if copy else folder for copy in range(contender.copies)]
+        for one in folders:
+            one.mkdir(parents=True, exist_ok=True)
         return [
             image_task(
-                image.index + copy * every,
-                self._job(image, folder / str(copy) if copy else folder),
-                contender.transfer,
-                on_device=on_gpu(contender),
+                image.index + copy * every, self._job(image, one), contender.transfer, on_device=on_gpu(contender)
             )
-            for image, copy in product(images, range(contender.copies))
+            for image in images
+            for copy, one in enumerate(folders)
         ]
 
     def _job(self, image: ImageRecord, folder: Path) -> ImageJob:

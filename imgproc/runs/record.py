@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from imgproc.backends import BASELINE
 from imgproc.errors import UserError
 from imgproc.files import write_whole
+from imgproc.measure.alarms import Alarm, alarms_of_run
 from imgproc.measure.curves import Scaling
+from imgproc.measure.findings import Findings, findings
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.operations import PARAMETERS
 from imgproc.parameters import Value
@@ -102,7 +103,8 @@ class Record:
     """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
 
     ``techniques`` all did the same work. ``weak`` are those of scale mode whose work grew with their workers, with
-    scaled speedups; ``scaling`` is what follows from both.
+    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``warnings``,
+    here and of techniques, are the texts of ``alarms`` and of whatever else happened.
     """
 
     id: str
@@ -121,8 +123,10 @@ class Record:
     scaling: Scaling | None = None
     sample: list[int] | None = None
     warnings: list[str] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
     best: str | None = None
     advice: str = ""
+    findings: Findings | None = field(default=None, compare=False)
 
     @property
     def good_images(self) -> list[ImageRecord]:
@@ -134,15 +138,43 @@ class Record:
 
     @property
     def technique(self) -> TechniqueMeasurement | None:
-        """The technique the run is about: the best of a comparison, else the one asked for, else the baseline."""
-        measured = [t for t in self.techniques if t.available and t.median_seconds is not None]
-        if self.scaling and (best := [t for t in measured if t.label == self.scaling.best]):
-            return best[0]
-        others = [t for t in measured if t.name != BASELINE]
-        if self.mode in ("compare", "scale"):
-            others = [t for t in measured if t.name == self.best] or others
-            others.sort(key=lambda t: t.median_seconds or 0.0)
-        return next(iter(others or measured), None)
+        """The technique the run is about, see ``Findings``."""
+        label = self.found.technique
+        return next((t for t in self.techniques if t.label == label), None)
+
+    @property
+    def found(self) -> Findings:
+        """What the run found: worked out when it ended; what is there so far, if it has not."""
+        return self.findings or findings(self.mode, self.techniques, self.weak, self.scaling)
+
+    def conclude(self) -> None:
+        """Work out what the measurements say, once all that ``derive`` fills is there."""
+        self.findings = findings(self.mode, self.techniques, self.weak, self.scaling)
+        self.best = self.findings.best
+
+    def doubts(self) -> list[Alarm]:
+        """The alarms that its measurements raise."""
+        if "cores_used_by_others" not in self.environment:  # nothing was measured but the results' own pass
+            return []
+        return alarms_of_run(
+            [*self.techniques, *self.weak],
+            environment=self.environment,
+            images=len(self.sample or self.good_images),
+            ignored=["oversubscribed"] if self.mode == "scale" else [],  # asked for on purpose, marked where it stands
+        )
+
+    def warn(self) -> None:
+        """Note the alarms, as data and as warnings: of the machine once, of a technique with its own figures."""
+        self.alarms = self.doubts()
+        of_label = {m.label: m.warnings for m in (*self.techniques, *self.weak)}
+        for alarm in self.alarms:
+            of_label.get(alarm.who, self.warnings).append(alarm.text)
+
+    def complete(self) -> None:
+        """Fill what a record of an earlier version does not have: what it found, and its warnings as data."""
+        written = {*self.warnings, *(text for t in (*self.techniques, *self.weak) for text in t.warnings)}
+        self.alarms = [alarm for alarm in self.doubts() if alarm.text in written]
+        self.conclude()
 
     @property
     def seconds(self) -> float | None:
@@ -183,7 +215,10 @@ class Record:
             if data["schema"] != SCHEMA:
                 raise UserError(f"This run.json has schema {data['schema']}; this version reads {SCHEMA}.")
             settings = data["settings"]
-            return from_plain(cls, {**data, "settings": {**settings, "parameters": _parameters(settings)}})
+            record = from_plain(cls, {**data, "settings": {**settings, "parameters": _parameters(settings)}})
+            if record.findings is None and record.state in FINAL_STATES:
+                record.complete()
+            return record
         except (KeyError, TypeError, AttributeError) as problem:
             raise UserError("This is not a run.json that this version can read.", code="bad_parameter") from problem
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
@@ -34,21 +34,20 @@ def from_plain(kind: type[T], data: Any) -> T:
     """
     if not isinstance(data, dict):
         raise TypeError(f"{kind.__name__} cannot be read from {type(data).__name__}")
-    shape: Any = kind
-    known, nested = _shape(shape)
-    values = {name: data[name] for name in known if name in data}
-    for name, reader in nested.items():
-        if name in values:
-            values[name] = reader(values[name])
-    return kind(**values)
+    known, nested = _fields(cast(Any, kind))
+    if not data.keys() <= known:
+        data = {name: value for name, value in data.items() if name in known}
+    if nested:
+        data = data | {name: read(data[name]) for name, read in nested.items() if name in data}
+    return kind(**data)
 
 
 @cache
-def _shape(kind: Any) -> tuple[tuple[str, ...], dict[str, Reader]]:
-    """The fields of a dataclass, and how those are read that have others inside or may not be anything."""
+def _fields(kind: Any) -> tuple[set[str], dict[str, Reader]]:
+    """The names of a dataclass's fields, and how those are read that may not be anything."""
     hints = get_type_hints(kind)
     readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
-    return tuple(readers), {name: reader for name, reader in readers.items() if reader}
+    return set(readers), {name: reader for name, reader in readers.items() if reader}
 
 
 def _reader(hint: Any) -> Reader | None:

@@ -1,4 +1,4 @@
-"""Uploads come in: streamed into the run's folder, then vetted, then stored under names of our own."""
+"""Uploads come in: streamed into the run's folder, then inspected, then stored under names of our own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from imgproc.errors import UserError
 from imgproc.intake.filetypes import ACCEPTED
-from imgproc.intake.inspection import Inspector
+from imgproc.intake.inspector import Inspector
 from imgproc.intake.naming import display_name
 from imgproc.runs.record import ImageRecord
 from imgproc.settings import Settings
@@ -83,7 +83,7 @@ class IncomingFiles:
         return self._file
 
 
-def vet(
+def inspect_files(
     files: Sequence[tuple[str, Path]], uploads: Path, previews: Path, settings: Settings, *, processes: int
 ) -> list[ImageRecord]:
     """Inspect every file, several at once; keep the accepted ones and delete the others.
@@ -105,13 +105,13 @@ def vet(
     limits = settings.max_pixels, settings.MAX_SIDE, settings.INSPECT_SECONDS
 
     def one(index: int, name: str, path: Path) -> ImageRecord:
-        return _vet_one(inspector, ImageRecord(index, display_name(name)), path, uploads, previews)
+        return _inspect_one(inspector, ImageRecord(index, display_name(name)), path, uploads, previews)
 
     with Inspector(*limits, processes) as inspector, ThreadPoolExecutor(processes) as threads:
         return list(threads.map(one, range(len(files)), *zip(*files, strict=True))) if files else []
 
 
-def _vet_one(inspector: Inspector, record: ImageRecord, path: Path, uploads: Path, previews: Path) -> ImageRecord:
+def _inspect_one(inspector: Inspector, record: ImageRecord, path: Path, uploads: Path, previews: Path) -> ImageRecord:
     preview = f"{record.index:04d}.jpg"
     try:
         record.bytes = path.stat().st_size if path.exists() else 0

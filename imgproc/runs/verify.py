@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from imgproc.backends import BASELINE
@@ -34,7 +34,18 @@ def verify(record: Record) -> list[str]:
     if record.scaling:
         curves = scaling(record.scaling.technique, again, weak, cores=record.environment.get("cores_usable"))
         found += _differences(asdict(record.scaling), asdict(curves), "scaling")
-    return found
+    return [*found, *_told(record, again, weak)]
+
+
+def _told(record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[TechniqueMeasurement]) -> Iterator[str]:
+    """Of verdicts, order, losses and alarms, each that differs."""
+    computed = replace(record, techniques=[*again], weak=[*weak], findings=None)
+    computed.conclude()
+    yield from _differences({"best": record.best}, {"best": computed.best})
+    yield from _differences(asdict(record.found), asdict(computed.found), "findings")
+    if record.alarms:
+        said, found = ([asdict(alarm) for alarm in alarms] for alarms in (record.alarms, computed.doubts()))
+        yield from _differences(said, found, "alarms")
 
 
 def _raw(m: TechniqueMeasurement) -> TechniqueMeasurement:

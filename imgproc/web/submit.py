@@ -6,7 +6,8 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Request
@@ -17,14 +18,14 @@ from imgproc.errors import UserError
 from imgproc.measure.environment import usable_cores
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.store import Store
-from imgproc.runs.uploads import IncomingFiles, vet
+from imgproc.runs.uploads import IncomingFiles, inspect_files
 from imgproc.settings import Settings
-from imgproc.web import errors as answers
+from imgproc.web.errors import disk_full
 from imgproc.web.form import Fields, parse_run
 from imgproc.web.multipart import FILES_FIELD, read_form
 
-# One upload is vetted at a time, on all cores; more at once would only slow each other and what is measured down.
-_vetting = threading.Lock()
+# One upload is inspected at a time, on all cores; more at once would only slow each other and what is measured down.
+_inspecting = threading.Lock()
 
 
 class NoneGood(UserError):
@@ -52,26 +53,19 @@ class Submission:
         self.fields: Fields = MultiDict()
 
     def accept(self, request: Request, owner: str) -> Record:
-        """Keep the files, vet them, and queue the run.
+        """Keep the files, inspect them, and queue the run.
 
         Raises:
             UserError: with nothing left behind on the disk.
         """
-        uploads, results = self._folders()
-        try:
+        with self._folders() as (uploads, results):
             self._check_room(request)
             files = self._read(request, uploads)
-            mode, asked = parse_run(self.fields, self.settings)
-            images = self._vet(files, asked, uploads, results)
-            record = Record(self.run_id, mode, asked, images, owner=owner)
-            self._queue(record, results)
-        except BaseException as problem:
-            _discard(uploads, results)
-            full = answers.disk_full(problem) if isinstance(problem, OSError) else None
-            if full:
-                raise full from problem
-            raise
-        return record
+            mode, settings = parse_run(self.fields, self.settings)
+            if settings.samples:
+                shutil.rmtree(uploads)  # files that came along with "use sample images"
+            images = [] if settings.samples else self._inspect(files, uploads, results)
+            return self._queue(Record(self.run_id, mode, settings, images, owner=owner), results)
 
     def repeat(self, old: Record, owner: str) -> Record:
         """Queue a new run with the images and settings of an old one.
@@ -79,22 +73,27 @@ class Submission:
         Raises:
             UserError: the queue or the disk is full, or the images are gone.
         """
-        uploads, results = self._folders()
-        try:
+        with self._folders() as (uploads, results):
             self._check_room(None)
             images = self._copy_inputs(old, uploads, results)
-            asked = RunSettings(**{**vars(old.settings), "parameters": dict(old.settings.parameters)})
+            settings = RunSettings(**{**vars(old.settings), "parameters": dict(old.settings.parameters)})
             if images:
-                asked.samples = 0  # they are drawn already
-            record = Record(self.run_id, old.mode, asked, images, owner=owner)
-            self._queue(record, results)
-        except BaseException:
-            _discard(uploads, results)
-            raise
-        return record
+                settings.samples = 0  # they are drawn already
+            return self._queue(Record(self.run_id, old.mode, settings, images, owner=owner), results)
 
-    def _folders(self) -> tuple[Path, Path]:
-        return self.settings.UPLOADS_DIR / self.run_id, self.settings.RESULTS_DIR / self.run_id
+    @contextmanager
+    def _folders(self) -> Iterator[tuple[Path, Path]]:
+        """The run's folders for uploads and results, which an error removes."""
+        folders = self.settings.UPLOADS_DIR / self.run_id, self.settings.RESULTS_DIR / self.run_id
+        try:
+            yield folders
+        except BaseException as problem:
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            full = disk_full(problem) if isinstance(problem, OSError) else None
+            if full:
+                raise full from problem
+            raise
 
     def _check_room(self, request: Request | None) -> None:
         settings = self.settings
@@ -138,23 +137,19 @@ class Submission:
             incoming.close()
         return incoming.files
 
-    def _vet(
-        self, files: list[tuple[str, Path]], asked: RunSettings, uploads: Path, results: Path
-    ) -> list[ImageRecord]:
-        if asked.samples:
-            shutil.rmtree(uploads, ignore_errors=True)  # files that came along with "use sample images"
-            return []
+    def _inspect(self, files: list[tuple[str, Path]], uploads: Path, results: Path) -> list[ImageRecord]:
         if not files:
             raise UserError("Choose at least one image, or run with sample images.", field=FILES_FIELD)
-        with _vetting:
-            images = vet(files, uploads, results / "previews", self.settings, processes=usable_cores())
+        with _inspecting:
+            images = inspect_files(files, uploads, results / "previews", self.settings, processes=usable_cores())
         if not any(image.error is None for image in images):
             raise NoneGood(images)
         return images
 
-    def _queue(self, record: Record, results: Path) -> None:
+    def _queue(self, record: Record, results: Path) -> Record:
         record.save(results)  # before the index knows it: the runner may take it at once
         self.store.create(record)
+        return record
 
     def _copy_inputs(self, old: Record, uploads: Path, results: Path) -> list[ImageRecord]:
         sources = self.settings.UPLOADS_DIR / old.id
@@ -163,19 +158,15 @@ class Submission:
             raise UserError(
                 "The images of this run are no longer here. Choose them again on the form.", code="conflict"
             )
-        copies = []
-        for index, image in enumerate(images):
+        previews = self.settings.RESULTS_DIR / old.id / "previews"
+        for image in images:
             _link(sources / image.stored, uploads / image.stored)
-            preview = self.settings.RESULTS_DIR / old.id / "previews" / (image.preview or "")
-            if image.preview and preview.is_file():
-                _link(preview, results / "previews" / image.preview)
-            copies.append(
-                ImageRecord(
-                    index, image.name, image.width, image.height, image.format, image.bytes,
-                    stored=image.stored, preview=image.preview,
-                )
-            )  # fmt: skip
-        return copies
+            if image.preview and (previews / image.preview).is_file():
+                _link(previews / image.preview, results / "previews" / image.preview)
+        kept = ("name", "width", "height", "format", "bytes", "stored", "preview")
+        return [
+            ImageRecord(index, **{name: getattr(image, name) for name in kept}) for index, image in enumerate(images)
+        ]
 
 
 def _link(source: Path, target: Path) -> None:
@@ -185,8 +176,3 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _discard(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -15,10 +15,10 @@ from imgproc.runs.record import FINAL_STATES, Record
 
 #: THE table of figures, in the order they are shown. A new one is one file in this folder and one entry here.
 CHARTS: dict[str, Callable[[Record], Chart | None]] = {
+    "speedup": speedup.chart,
     "waterfall": waterfall.chart,
     "scaling": scaling.chart,
     "grid": grid.chart,
-    "speedup": speedup.chart,
     "rounds": rounds.chart,
     "stages": stages.chart,
 }

@@ -59,7 +59,7 @@ def bar(style: Style) -> float:
 def axes(figure: Figure, style: Style, rows: Sequence[Row], head: int = 4) -> Axes:
     """The row ``k`` has its bar at the height ``k``, the first one at the top."""
     narrow = style.narrow
-    left, right = 10.0, 12.0
+    left, right = 14.0, 14.0
     if not narrow:
         left = min(max(*(style.breadth(row.label, row.main) + 14 for row in rows), 120.0), 230.0)
         right = max(style.breadth(row.value, row.main) for row in rows) + 20

@@ -57,9 +57,9 @@ def _draw(data: Scaling, best: Cell, figure: Figure, style: Style) -> None:
     wide = min((style.width - 4 - left) / len(threads), _ACROSS)
     axes = style.axes(figure, left, _HEAD, style.width - left - wide * len(threads), _FOOT)
     heat = LinearSegmentedColormap.from_list("heat", [style.colour("heat-0"), style.colour("heat-1")])
-    speedups = [[cell.speedup if cell and cell.speedup else float("nan") for cell in row] for row in cells]
+    speedups = [[cell.speedup if cell and cell.speedup else math.nan for cell in row] for row in cells]
     places = range(len(threads) + 1), range(len(workers) + 1)
-    mesh = axes.pcolormesh(*places, speedups, cmap=heat, edgecolors=style.colour("paper"), linewidth=1.5)
+    axes.pcolormesh(*places, speedups, cmap=heat, edgecolors=style.colour("paper"), linewidth=1.5)
     axes.invert_yaxis()
     axes.spines[:].set_visible(False)
     axes.set_xticks([k + 0.5 for k in range(len(threads))], labels=[str(count) for count in threads])
@@ -67,22 +67,22 @@ def _draw(data: Scaling, best: Cell, figure: Figure, style: Style) -> None:
     axes.tick_params(length=0, pad=4, labelcolor=style.colour("ink"), top=True, labeltop=True, labelbottom=False)
     axes.tick_params(axis="y", pad=(left - 1) * 0.75)
     axes.set_title("OpenCV’s threads in each worker")
+    reached = [cell.speedup for cell in data.grid if cell.speedup]
+    low = min(reached)
     ring: dict[str, Any] = {"marker": "o", "s": 20, "facecolors": "none", "linewidths": 1.0}
     for row, line in enumerate(cells):
         for column, cell in enumerate(line):
             if cell is None:
                 continue
-            colour = mesh.to_rgba([cell.speedup or math.nan])[0, :3]
+            colour = heat(((cell.speedup or low) - low) / (max(reached) - low or 1.0))[:3]
             # On this side of the limit black, on the other white has the better contrast, 4.58 at least.
             ink = ("black" if luminance(colour) > 0.179 else "white") if cell.speedup else style.colour("ink-3")
             _write(axes, cell, (column + 0.5, row + 0.5), ink, cell is best, wide, style)
             if cell.oversubscribed:
                 axes.scatter(column + 10 / wide, row + 0.23, edgecolors=ink, **ring)
             if cell is best or cell.speedup is None:  # other pixels have no colour
-                edge, width = ("ink", 1.9) if cell is best else ("rule", POINT)
-                axes.add_patch(
-                    Rectangle((column, row), 1, 1, fill=False, edgecolor=style.colour(edge), linewidth=width)
-                )
+                edge, width = (style.colour("ink"), 1.9) if cell is best else (style.colour("rule"), POINT)
+                axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=edge, linewidth=width))
     if any(cell.oversubscribed for cell in data.grid):
         over = f"more threads than the {counted(data.cores, 'core')}" if data.cores else "more threads than cores"
         handle = axes.scatter([], [], edgecolors=style.colour("ink-2"), **ring)
@@ -100,7 +100,8 @@ def _write(axes: Axes, cell: Cell, at: tuple[float, float], ink: str, best: bool
     for k, (text, points) in enumerate(shown):
         up, weight = (6 - 13 * k) * (len(shown) - 1), "bold" if best and not k else "normal"
         axes.annotate(
-            text, at, (0, up), textcoords="offset points", ha="center", va="center", color=ink, size=points, weight=weight
+            text, at, (0, up), textcoords="offset points", ha="center", va="center", color=ink, size=points,
+            weight=weight,
         )  # fmt: skip
 
 

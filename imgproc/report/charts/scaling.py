@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from imgproc.backends import TECHNIQUES
-from imgproc.measure.curves import Fit, Point, Scaling, UslRecord
-from imgproc.measure.scaling import amdahl, gustafson, usl
-from imgproc.numbers import NBSP, counted, percent, share, times, times_interval
+from imgproc.measure.curves import Point, Scaling
+from imgproc.measure.laws import Fit, UslRecord, amdahl, gustafson, usl
+from imgproc.numbers import NBSP, counted, percent, times, times_interval
 from imgproc.report.charts.chart import Chart
 from imgproc.report.charts.style import POINT, Style, errors
-from imgproc.report.findings import unit
+from imgproc.report.scale import unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -35,12 +35,11 @@ def chart(record: Record) -> Chart | None:
         return None
     label = TECHNIQUES[data.technique].label if data.technique in TECHNIQUES else data.technique
     what = unit(data.technique)
-    columns, cells = _table(data, what)
-    labels = _labels(data, what)
-    narrow = _HIGH[True] + _HEAD + _FOOT + Style(narrow=True).legend_height(labels)
+    narrow = _HIGH[True] + _HEAD + _FOOT + Style(narrow=True).legend_height(_labels(data, what))
     return Chart(
         "scaling", "scaling", "Scaling", _sentence(label, what, data), _alt(label, what, data),
-        (_HIGH[False] + _HEAD + _FOOT, narrow), partial(_draw, data, what), f"{what.capitalize()}s", columns, cells,
+        (_HIGH[False] + _HEAD + _FOOT, narrow), partial(_draw, data, what),
+        f"{what.capitalize()}s", *_table(data, what),
     )  # fmt: skip
 
 
@@ -94,7 +93,7 @@ def _serial(name: str, fit: Fit) -> str:
     are speedups that no share explains."""
     if fit.oversubscribed:
         return f"{name}, knows no cores"
-    return name if fit.serial_ci95 is None else f"{name}, {share(fit.serial)} serial"
+    return name if fit.serial_ci95 is None else f"{name}, {percent(fit.serial)} serial"
 
 
 def _peak(fit: UslRecord, what: str) -> str:
@@ -151,7 +150,7 @@ def _points(data: Scaling, what: str) -> dict[str, tuple[list[Point], str, str]]
 def _lines(data: Scaling, what: str) -> dict[str, tuple[list[tuple[float, float]], str, str]]:
     """Lines of (workers, speedup) by their name, with their colour and dashes."""
     counts = [p.workers for p in (*data.strong, *data.weak)]
-    ends = {min(counts), max(counts), *([data.cores] if (_bend(data)) else [])}
+    ends = {min(counts), max(counts), *_bend(data)}
     found = {"ideal": ([(float(p), float(_ideal(data, p))) for p in sorted(ends)], "ink", "--")}
     if fit := data.amdahl:
         found[_serial("Amdahl", fit)] = _smooth(fit.curve, partial(amdahl, serial=fit.serial)), "accent", "-"
@@ -166,18 +165,13 @@ def _lines(data: Scaling, what: str) -> dict[str, tuple[list[tuple[float, float]
 def _labels(data: Scaling, what: str) -> list[str]:
     """What the legend says."""
     over = [f"more {what}s than cores"] if any(p.oversubscribed for p in (*data.strong, *data.weak)) else []
-    return [
-        *_points(data, what),
-        *over,
-        *_lines(data, what),
-        *([counted(data.cores or 0, "core")] if _bend(data) else []),
-    ]
+    return [*_points(data, what), *over, *_lines(data, what), *(counted(cores, "core") for cores in _bend(data))]
 
 
-def _bend(data: Scaling) -> bool:
-    """Whether the number of cores lies within the numbers of workers measured."""
+def _bend(data: Scaling) -> list[int]:
+    """The number of cores, where it lies within the numbers of workers measured."""
     counts = [point.workers for point in (*data.strong, *data.weak)]
-    return data.cores is not None and min(counts) <= data.cores <= max(counts)
+    return [data.cores] if data.cores and min(counts) <= data.cores <= max(counts) else []
 
 
 def _smooth(curve: Sequence[Sequence[float]], law: Callable[[float], float]) -> list[tuple[float, float]]:
@@ -206,8 +200,8 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
     for name, (line, colour, dash) in _lines(data, what).items():
         thin = 0.9 if name == "ideal" else 1.5
         (handles[name],) = axes.plot(*zip(*line, strict=True), dash, color=style.colour(colour), linewidth=thin)
-    if data.cores and _bend(data):
-        handles[counted(data.cores, "core")] = axes.axvline(data.cores, color=style.colour("ink-3"), linewidth=POINT)
+    for cores in _bend(data):
+        handles[counted(cores, "core")] = axes.axvline(cores, color=style.colour("ink-3"), linewidth=POINT)
     for side, (name, (series, colour, marker)) in zip((-1, 1), points.items(), strict=False):
         # Aside, where they would hide another's.
         place = offset_copy(axes.transData, figure, x=4 * POINT * side * (len(points) > 1), units="points")
@@ -220,8 +214,8 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
                 transform=place,
             )  # fmt: skip
     _scales(axes, data, style)
-    beside = {} if style.narrow else {"left": style.width - right + 14, "top": _HEAD, "columns": 1}
-    style.legend(figure, {label: handles[label] for label in labels}, **beside)
+    beside = (0, 3, 0) if style.narrow else (style.width - right + 14, _HEAD, 1)
+    style.legend(figure, {label: handles[label] for label in labels}, *beside)
 
 
 def _scales(axes: Axes, data: Scaling, style: Style) -> None:
@@ -238,6 +232,7 @@ def _scales(axes: Axes, data: Scaling, style: Style) -> None:
         margin = (counts[-1] - counts[0]) * 0.05
         axes.set_xlim(counts[0] - margin, counts[-1] + margin)
         axes.set_ylim(0, high * 1.04)
+        axes.locator_params(axis="y", nbins=6, steps=[1, 2, 5, 10])
     axes.yaxis.set_major_formatter("{x:g}×")
     free, said = 0.0, []
     for p in counts:

@@ -60,7 +60,8 @@ def _draw(
     axes = bars.axes(figure, style, rows, style.legend_height(labels))
     high = 1.04 * max(ideal or 1.0, 1.0, *(v for t in shown for v in (t.speedup or 0.0, *(t.speedup_ci95 or ()))))
     axes.set_xlim(0, high)
-    axes.xaxis.set_major_formatter("{x:g}×")
+    axes.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
+    axes.xaxis.set_major_formatter("{x:,g}×")
     axes.set_xlabel("Times as fast as sequential" + ("" if style.narrow else f", with 95{NBSP}% interval"))
     handles: dict[str, Any] = {}
     for kind, (soft, strong) in bars.TONES.items():
@@ -73,12 +74,11 @@ def _draw(
                 color=style.colour(strong), markerfacecolor=style.colour("paper" if kind == "level" else strong),
             )  # fmt: skip
     half = bars.bar(style) / 2 + 0.07 if style.narrow else 0.5  # the narrow figure has names between its bars
-    low, top = [k - half for k in range(len(rows))], [k + half for k in range(len(rows))]
-    for value, colour, dash, label in zip((1.0, ideal), ("ink-3", "ink"), ("solid", "dashed"), labels, strict=False):
-        if value:
-            made = axes.vlines([value] * len(rows), low, top, style.colour(colour), linewidth=0.9)
-            made.set_linestyle(dash)
-            handles[label] = made
+    ends = [k - half for k in range(len(rows))], [k + half for k in range(len(rows))]
+    handles["sequential"] = axes.vlines([1.0] * len(rows), *ends, style.colour("ink-3"), linewidth=0.9)
+    if ideal:
+        across = axes.vlines([ideal] * len(rows), *ends, style.colour("ink"), "dashed", linewidth=0.9)
+        handles[f"ideal {ideal:g}×"] = across
     style.legend(figure, {label: handles[label] for label in labels})
 
 

@@ -119,7 +119,7 @@ class Style:
 
     def wrapped(self, text: str, room: float, lines: int, bold: bool = False) -> str:
         """A text in at most so many lines that fit; what is too long ends in an ellipsis."""
-        letters = max(4, int(room / max(self.breadth(text, bold), 1) * len(text)))
+        letters = max(4, int(0.95 * room / max(self.breadth(text, bold), 1) * len(text)))
         return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder="…"))
 
     def axes(self, figure: Figure, left: float, top: float, right: float, bottom: float) -> Axes:

@@ -1,6 +1,6 @@
 """Is this untrusted file an image we accept?
 
-The question is answered by child processes (``vetting.py``) that are expected to die: decoders crash, hang
+The question is answered by child processes (``inspector_child.py``) that are expected to die: decoders crash, hang
 and eat memory on hostile files. What a child does to itself costs the one file it was looking at.
 """
 
@@ -154,7 +154,7 @@ class _Child:
         self.timed_out = False
         self._ending = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "imgproc.intake.vetting", str(max_pixels), str(max_side)],
+            [sys.executable, "-P", "-m", "imgproc.intake.inspector_child", str(max_pixels), str(max_side)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,  # stderr is ours until the child is ready, so that a broken set-up shows in the log
             env=_environment(max_pixels),

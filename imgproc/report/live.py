@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from imgproc.backends import BASELINE, technique
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.results import Progress
-from imgproc.report import formats
+from imgproc.numbers import times
 from imgproc.report.pictures import Micro, micro
 from imgproc.runs.record import Mode
 
 
 @dataclass(frozen=True)
-class Cell:
+class LiveCell:
     """One pass; ``kind`` is done, now or todo, ``share`` how much of it is done now."""
 
     kind: str
@@ -24,25 +24,25 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class LiveRow:
     """One technique; ``so_far`` is its speedup until now."""
 
     label: str
-    cells: list[Cell]
+    cells: list[LiveCell]
     so_far: str = ""
     micro: Micro | None = None
 
 
 @dataclass(frozen=True)
-class Grid:
+class LiveGrid:
     """``speedups``: whether there are any to be shown, now or later."""
 
     rounds: list[int]
-    rows: list[Row]
+    rows: list[LiveRow]
     speedups: bool
 
 
-def rounds(progress: Progress, mode: Mode) -> Grid | None:
+def rounds(progress: Progress, mode: Mode) -> LiveGrid | None:
     """The counted rounds so far and those to come; None before the first one."""
     if not progress.round or not progress.walls:
         return None
@@ -56,26 +56,26 @@ def rounds(progress: Progress, mode: Mode) -> Grid | None:
         walls = progress.walls[label]
         so_far = _speedup(base, walls) if label != baseline else None
         rows.append(
-            Row(
+            LiveRow(
                 label,
                 list(_cells(progress, label, count)),
-                "baseline" if label == baseline and base else formats.times(so_far) if so_far else "",
+                "baseline" if label == baseline and base else times(so_far) if so_far else "",
                 _provisional(so_far),
             )
         )
-    return Grid(list(range(1, count + 1)), rows, mode in ("parallel", "compare"))
+    return LiveGrid(list(range(1, count + 1)), rows, mode in ("parallel", "compare"))
 
 
-def _cells(progress: Progress, label: str, count: int) -> Iterator[Cell]:
+def _cells(progress: Progress, label: str, count: int) -> Iterator[LiveCell]:
     walls = progress.walls[label]
     places = 3 if min((wall for of in progress.walls.values() for wall in of), default=1.0) < 0.1 else 2
     for number in range(1, count + 1):
         if number <= len(walls):
-            yield Cell("done", f"{walls[number - 1]:.{places}f}")
+            yield LiveCell("done", f"{walls[number - 1]:.{places}f}")
         elif number == progress.round and label == progress.label:
-            yield Cell("now", share=progress.images_done / max(1, progress.images_total))
+            yield LiveCell("now", share=progress.images_done / max(1, progress.images_total))
         else:
-            yield Cell("todo")
+            yield LiveCell("todo")
 
 
 def _speedup(base: list[float], walls: list[float]) -> float | None:
