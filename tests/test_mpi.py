@@ -253,7 +253,7 @@ def test_what_mpi_gave_up_is_neither_sent_nor_received():
     program = """
 from mpi4py import MPI
 from imgproc.backends.mpi.messages import Messenger
-from imgproc.backends.mpi.protocol import Kind, Message
+from imgproc.backends.mpi.protocol import MessageKind, Message
 
 class Request:
     def __init__(self, *says):
@@ -274,12 +274,12 @@ class Comm:
         return Request(False, True) if rank == 1 else Request(None, True)
     def Improbe(self, source, tag, status):
         status.Set_source(2)
-        status.Set_tag(Kind.RESULT)
+        status.Set_tag(MessageKind.RESULT)
         return self.arrived.pop(0)
 
 messenger, sent = Messenger(Comm()), []
 for rank in (1, 2):
-    messenger.post(Message(Kind.BEAT, rank), lambda rank=rank: sent.append(rank))
+    messenger.post(Message(MessageKind.BEAT, rank), lambda rank=rank: sent.append(rank))
 print(messenger.collect(), messenger.collect(), messenger.collect(), sent, messenger.moving, messenger.failed)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)

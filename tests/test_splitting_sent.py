@@ -34,7 +34,7 @@ def garbage(monkeypatch):
 
 
 def carry_out(plan):
-    """As a technique with worker processes does, without any; returns the results and the largest parcel's bytes."""
+    """As a technique with worker processes does, without any; returns the results and the largest batch's bytes."""
     results, largest = None, 0
     while True:
         try:

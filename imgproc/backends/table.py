@@ -126,7 +126,7 @@ TECHNIQUES: dict[str, Technique] = {
             "MPI",
             "imgproc.backends.mpi.backend:Mpi",
             "pip install mpi4py mpich",
-            "A gang of MPI ranks under mpiexec, fed by one that hands out the work; on one machine or on many.",
+            "A group of MPI ranks under mpiexec, fed by one that hands out the work; on one machine or on many.",
             "When one machine is too small, and where a cluster speaks MPI already.",
             "On one machine the process pool does the same with less; a dead rank ends all of them.",
             "rank",

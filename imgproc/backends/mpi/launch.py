@@ -23,7 +23,7 @@ _COUNTS = {"-n", "-np"}
 
 
 @dataclass(frozen=True)
-class Launch:
+class LaunchCommand:
     """``blames``: whether rank 0 outlives a worker for long enough to say which one died. ``left_out``: hosts that
     did not answer."""
 
@@ -39,7 +39,9 @@ def mpiexec(name: str = "mpiexec") -> str | None:
     return beside or shutil.which(name)
 
 
-def prepare(workers: int, folder: Path, arguments: list[str], settings: Settings, *, again: bool = False) -> Launch:
+def prepare(
+    workers: int, folder: Path, arguments: list[str], settings: Settings, *, again: bool = False
+) -> LaunchCommand:
     """How to start rank 0 and so many workers, each with these arguments.
 
     Args:
@@ -73,7 +75,7 @@ def prepare(workers: int, folder: Path, arguments: list[str], settings: Settings
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(str(Path(entry or ".").absolute()) for entry in sys.path))
     if not elsewhere:
         environment.setdefault("UCX_TLS", "posix,self")  # else each rank listens for others, on all interfaces
-    return Launch([*command, sys.executable, *RANK, *arguments], environment, bool(local), tuple(left_out))
+    return LaunchCommand([*command, sys.executable, *RANK, *arguments], environment, bool(local), tuple(left_out))
 
 
 def _split(arguments: str) -> list[str]:

@@ -24,8 +24,8 @@ from imgproc.backends.mpi.protocol import (
     SILENT,
     ClockReading,
     Hello,
-    Kind,
     Message,
+    MessageKind,
     Ready,
     machine,
     receive,
@@ -61,7 +61,7 @@ class Manager:
 
     def serve(self) -> NoReturn:
         threading.Thread(target=self._listen, daemon=True).start()
-        self._send_caller(Message(Kind.HELLO, 0, pickle.dumps(Hello(os.getpid(), len(self._workers)))))
+        self._send_caller(Message(MessageKind.HELLO, 0, pickle.dumps(Hello(os.getpid(), len(self._workers)))))
         while True:
             moved = self._pass_on()
             self._take_orders()
@@ -90,16 +90,16 @@ class Manager:
         for message in messages:
             worker = self._workers[message.rank]
             worker.heard = time.monotonic()
-            if worker.lost or message.kind == Kind.BEAT:
+            if worker.lost or message.kind == MessageKind.BEAT:
                 continue
-            if message.kind == Kind.CLOCK:
+            if message.kind == MessageKind.CLOCK:
                 self._messenger.post(message._replace(data=pickle.dumps(ClockReading(machine(), time.perf_counter()))))
                 continue
-            if message.kind == Kind.READY:
+            if message.kind == MessageKind.READY:
                 worker.ready = pickle.loads(message.data)  # noqa: S301  our own worker sent it
                 if all(one.ready for one in self._workers.values()):
                     self._watch()
-            elif message.kind == Kind.RESULT:
+            elif message.kind == MessageKind.RESULT:
                 worker.holds -= 1
             self._send_caller(message)
         return bool(messages)
@@ -109,7 +109,7 @@ class Manager:
             message = self._orders.get()
             if message is None:
                 self._end()
-            if message.kind == Kind.BATCH:
+            if message.kind == MessageKind.BATCH:
                 self._waiting.append(message)
             else:
                 for rank in self._living():
@@ -134,7 +134,7 @@ class Manager:
         if now - self._last_beat > BEAT:
             self._last_beat = now
             for rank in self._living():
-                self._messenger.post(Message(Kind.BEAT, rank))
+                self._messenger.post(Message(MessageKind.BEAT, rank))
                 if now - self._workers[rank].heard > SILENT:
                     self._lose(rank)
         for rank in self._messenger.failed:
@@ -143,7 +143,7 @@ class Manager:
     def _lose(self, rank: int) -> None:
         if not self._workers[rank].lost:
             self._workers[rank].lost = True
-            self._send_caller(Message(Kind.LOST, rank))
+            self._send_caller(Message(MessageKind.LOST, rank))
 
     def _living(self) -> list[int]:
         return [rank for rank, worker in self._workers.items() if not worker.lost]
@@ -177,7 +177,7 @@ class Manager:
                 os.kill(pid, signal.SIGKILL)
         elsewhere = [rank for rank in self._living() if rank not in here.values()]
         for rank in elsewhere:
-            self._messenger.post(Message(Kind.STOP, rank))
+            self._messenger.post(Message(MessageKind.STOP, rank))
         until = time.monotonic() + STOP_SECONDS
         while elsewhere and self._messenger.moving and time.monotonic() < until:
             self._messenger.collect()

@@ -26,7 +26,7 @@ _HEAD = struct.Struct("<Bi")
 _INDEX = struct.Struct("<q")
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """What a message is about; between ranks it is the tag."""
 
     HELLO = 1  # rank 0 to the caller: its ``Hello``, pickled
@@ -45,7 +45,7 @@ class Kind(IntEnum):
 class Message(NamedTuple):
     """``rank``: of the worker that it comes from or goes to; 0 where it goes to any."""
 
-    kind: Kind
+    kind: MessageKind
     rank: int
     data: bytes | bytearray = b""
 
@@ -120,7 +120,7 @@ def receive(connection: Connection) -> Message:
     """
     data = connection.recv_bytes()
     kind, rank = _HEAD.unpack_from(data)
-    return Message(Kind(kind), rank, data[_HEAD.size :])
+    return Message(MessageKind(kind), rank, data[_HEAD.size :])
 
 
 def number(value: int) -> bytes:

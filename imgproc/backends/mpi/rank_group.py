@@ -22,7 +22,7 @@ import psutil
 from imgproc.backends.base import BackendError
 from imgproc.backends.dispatcher import TICK
 from imgproc.backends.mpi.launch import prepare
-from imgproc.backends.mpi.protocol import Hello, Kind, Message, Ready, machine, number_in, receive, seen_by, send
+from imgproc.backends.mpi.protocol import Hello, Message, MessageKind, Ready, machine, number_in, receive, seen_by, send
 from imgproc.backends.pools.pool import WorkerGroup
 from imgproc.backends.worker_loop import Batch
 from imgproc.settings import Settings
@@ -77,7 +77,7 @@ class RankGroup(WorkerGroup):
             OSError: the group is gone.
         """
         self._out[batch.envelopes[0].task] = [envelope.task for envelope in batch.envelopes], done
-        self._send(Message(Kind.BATCH, 0, pickle.dumps(batch, pickle.HIGHEST_PROTOCOL)))
+        self._send(Message(MessageKind.BATCH, 0, pickle.dumps(batch, pickle.HIGHEST_PROTOCOL)))
 
     def busy(self) -> Mapping[int, float]:
         return dict(list(self._busy.values()))
@@ -87,7 +87,7 @@ class RankGroup(WorkerGroup):
 
         def ask(probe: Path) -> None:
             self._probed = set()
-            self._send(Message(Kind.PROBE, 0, os.fsencode(probe)))
+            self._send(Message(MessageKind.PROBE, 0, os.fsencode(probe)))
             self._await(lambda: len(self._probed) == self.workers, PROBE_SECONDS)
 
         return seen_by(self._ready, folder, ask)
@@ -170,17 +170,17 @@ class RankGroup(WorkerGroup):
 
     def _hear(self, message: Message) -> None:
         match message.kind:
-            case Kind.BEGUN:
+            case MessageKind.BEGUN:
                 self._busy[message.rank] = number_in(message), time.perf_counter()
-            case Kind.RESULT:
+            case MessageKind.RESULT:
                 self._busy.pop(message.rank, None)
                 batch: Batch = pickle.loads(message.data)  # noqa: S301  our own worker sent it
                 self._out.pop(batch.envelopes[0].task)[1](batch)
-            case Kind.LOST:
+            case MessageKind.LOST:
                 if message.rank in self._busy:
                     self.victims.add(self._busy[message.rank][0])
                 self.over.set()
-            case Kind.READY:
+            case MessageKind.READY:
                 ready: Ready = pickle.loads(message.data)  # noqa: S301
                 if ready.machine == machine():
                     with suppress(psutil.Error):
@@ -188,7 +188,7 @@ class RankGroup(WorkerGroup):
                 with self._news:
                     self._ready[message.rank] = ready
                     self._news.notify_all()
-            case Kind.PROBED:
+            case MessageKind.PROBED:
                 with self._news:
                     self._probed.add(message.rank)
                     self._news.notify_all()

@@ -20,8 +20,8 @@ from imgproc.backends.mpi.protocol import (
     SILENT,
     ClockReading,
     Exchange,
-    Kind,
     Message,
+    MessageKind,
     Ready,
     ahead,
     copy_probe,
@@ -49,9 +49,9 @@ def work(comm: MPI.Intracomm, cv2_threads: int) -> NoReturn:
         moved = False
         for message in messenger.collect():
             moved, heard = True, time.monotonic()
-            if message.kind == Kind.STOP:
+            if message.kind == MessageKind.STOP:
                 os._exit(0)
-            if message.kind != Kind.BEAT:
+            if message.kind != MessageKind.BEAT:
                 inbox.put(message)
         while not outbox.empty():
             moved, said = True, time.monotonic()
@@ -59,7 +59,7 @@ def work(comm: MPI.Intracomm, cv2_threads: int) -> NoReturn:
         now = time.monotonic()
         if now - said > BEAT:
             said = now
-            messenger.post(Message(Kind.BEAT, MANAGER))
+            messenger.post(Message(MessageKind.BEAT, MANAGER))
         if now - heard > 2 * SILENT or messenger.failed:
             os._exit(1)  # nobody could use what is done here
         pause(moved=moved, moving=messenger.moving)
@@ -70,7 +70,7 @@ def _ahead(messenger: Messenger, pause: Pause) -> float:
     exchanges = []
     for _ in range(EXCHANGES):
         asked = time.perf_counter()
-        messenger.post(Message(Kind.CLOCK, MANAGER))
+        messenger.post(Message(MessageKind.CLOCK, MANAGER))
         answer = _answer(messenger, pause)
         exchanges.append(Exchange(asked, answer.seconds, time.perf_counter()))
         if answer.machine == machine():
@@ -82,10 +82,10 @@ def _answer(messenger: Messenger, pause: Pause) -> ClockReading:
     until = time.monotonic() + 2 * SILENT
     while time.monotonic() < until:
         for message in messenger.collect():
-            if message.kind == Kind.CLOCK:
+            if message.kind == MessageKind.CLOCK:
                 answer: ClockReading = pickle.loads(message.data)  # noqa: S301  our own rank 0 sent it
                 return answer
-            if message.kind == Kind.STOP:
+            if message.kind == MessageKind.STOP:
                 os._exit(0)
         pause(moved=False, moving=messenger.moving)
     os._exit(1)
@@ -108,23 +108,23 @@ class _Computing:
     def run(self) -> None:
         taken = pin_threads(self._wanted)
         begin_loop(self._report, taken)
-        self._say(Kind.READY, pickle.dumps(Ready(os.getpid(), machine(), taken)))
+        self._say(MessageKind.READY, pickle.dumps(Ready(os.getpid(), machine(), taken)))
         while True:
             message = self._inbox.get()
-            if message.kind == Kind.PROBE:
+            if message.kind == MessageKind.PROBE:
                 copy_probe(Path(os.fsdecode(bytes(message.data))), self._rank)
-                self._say(Kind.PROBED)
+                self._say(MessageKind.PROBED)
             else:
                 done = run_batch(pickle.loads(message.data))  # noqa: S301  our own caller sent it
-                self._say(Kind.RESULT, pickle.dumps(done, pickle.HIGHEST_PROTOCOL))
+                self._say(MessageKind.RESULT, pickle.dumps(done, pickle.HIGHEST_PROTOCOL))
 
     def _report(self, status: WorkerStatus) -> None:
         """Begin a task only when it is known outside: should this process die of it, it is to blame."""
         if status.busy:
             sent = threading.Event()
-            self._say(Kind.BEGUN, number(status.task), sent.set)
+            self._say(MessageKind.BEGUN, number(status.task), sent.set)
             sent.wait()
 
-    def _say(self, kind: Kind, data: bytes = b"", then: Callable[[], object] = lambda: None) -> None:
+    def _say(self, kind: MessageKind, data: bytes = b"", then: Callable[[], object] = lambda: None) -> None:
         self._outbox.put((Message(kind, MANAGER, data), then))
         self._wake.set()

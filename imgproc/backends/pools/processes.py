@@ -133,7 +133,7 @@ def in_background(letting_go: Callable[[], object]) -> threading.Thread:
 def hang_up(waiting: threading.Thread, pool: object, *ends: str) -> None:
     """Let a thread end that lets go of a pool's dead workers, and may be waiting for more from them.
 
-    Who reads from a worker that was killed in the middle of a large parcel, or writes to it, waits as long as the
+    Who reads from a worker that was killed in the middle of a large batch, or writes to it, waits as long as the
     caller's own copies of the workers' ``ends`` of the pipes, given by attribute, are open.
     """
     waiting.join(MOMENT)
