@@ -20,7 +20,7 @@ from imgproc.pixels.inner_threads import pin_threads
 
 
 class Newcomer(Backend):
-    """The last one first, in the caller's thread."""
+    """One after the other, in the caller's thread."""
 
     name = "newcomer"
     capabilities = Capabilities(memory="shared", killable=False, max_workers=1, inline=True)
@@ -30,39 +30,39 @@ class Newcomer(Backend):
 
     def run(self, tasks, *, deadline):
         pin_threads(self.cv2_threads)
-        yield from map(run_task, reversed(tasks))
+        yield from map(run_task, tasks)
 
     def close(self, *, kill=False):
         pass
 '''
 THREADS = '''
 import threading
-from queue import LifoQueue
+from queue import Queue
 
 from imgproc.backends.pools.threaded import ThreadBackend
 
 
 class Newcomer(ThreadBackend):
-    """The last one first, on threads."""
+    """Threads and a queue."""
 
     name = "newcomer"
 
     def _open(self):
-        self._stack, self._threads, self._given_up = LifoQueue(), [], set()
+        self._queue, self._threads, self._given_up = Queue(), [], set()
         for _ in range(self.workers):
             self._add()
 
     def _add(self):
-        thread = threading.Thread(target=self._work, args=(self._stack,), daemon=True)
+        thread = threading.Thread(target=self._work, args=(self._queue,), daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _work(self, stack):
-        while threading.current_thread() not in self._given_up and (assignment := stack.get()):
+    def _work(self, queue):
+        while threading.current_thread() not in self._given_up and (assignment := queue.get()):
             self.work_on(assignment)
 
     def submit(self, assignment):
-        self._stack.put(assignment)
+        self._queue.put(assignment)
 
     def _replace(self, thread):
         self._given_up.add(thread)
@@ -71,7 +71,7 @@ class Newcomer(ThreadBackend):
 
     def _let_go(self):
         for _ in self._threads:
-            self._stack.put(None)
+            self._queue.put(None)
         return self._threads
 '''
 PROCESSES = '''

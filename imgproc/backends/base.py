@@ -124,7 +124,7 @@ class Backend(ABC):
         threads, whatever another technique in this process may have set since ``start``.
 
         Args:
-            tasks: independent of each other; ``index`` is unique in one call.
+            tasks: independent of each other, to be begun in this order; ``index`` is unique in one call.
             deadline: seconds that one task may take before its worker counts as hung.
 
         A task that fails is a result with an error. A worker that dies or hangs costs at most its one task,
