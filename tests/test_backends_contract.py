@@ -588,6 +588,14 @@ def test_a_task_that_always_hangs_a_thread_fails_and_the_rest_goes_on(threaded, 
     assert len(meet(threaded, tmp_path / "meeting")) == threaded.workers
 
 
+def test_what_an_abandoned_run_left_hanging_is_not_blamed_on_the_next(threaded, gate):
+    with closing(threaded.run([Task(0, faults.double, 0), Task(3, faults.hang, 1)], deadline=LONG)) as results:
+        assert next(results).value == 0
+    time.sleep(0.6)
+    assert [r.attempts for r in run(threaded, *[(faults.nap, 0.15)] * 4, deadline=0.5)] == [1] * 4
+    threaded.close(kill=True)
+
+
 @pytest.mark.parametrize("name", THREADED)
 def test_a_hung_thread_does_not_hold_up_the_end_of_the_program(name):
     program = [sys.executable, "-m", "tests.backend_faults", name, "hang"]

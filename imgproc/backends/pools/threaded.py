@@ -54,7 +54,7 @@ class ThreadBackend(Backend):
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
         self._started = False
-        self._at: dict[threading.Thread, tuple[int, float]] = {}
+        self._at: dict[threading.Thread, tuple[Assignment, float]] = {}
 
     @abstractmethod
     def _open(self) -> None:
@@ -98,7 +98,7 @@ class ThreadBackend(Backend):
         if assignment.dropped:
             return
         [task], thread = assignment.tasks, threading.current_thread()
-        self._at[thread] = task.index, time.perf_counter()
+        self._at[thread] = assignment, time.perf_counter()
         try:
             result = run_task(task)
         except KeyboardInterrupt:  # Ctrl-C reaches the main thread only, so this one is the task's own
@@ -111,13 +111,13 @@ class ThreadBackend(Backend):
         return {"": True}
 
     def at(self, worker: str) -> Mapping[int, float]:
-        return dict(list(self._at.values()))
+        return {one.tasks[0].index: since for one, since in list(self._at.values()) if not one.dropped}
 
     def ahead(self, worker: str) -> float:
         return 0.0
 
     def end(self, worker: str, late: Collection[int]) -> None:
-        for thread, (task, _) in list(self._at.items()):
-            if task in late:
+        for thread, (assignment, _) in list(self._at.items()):
+            if assignment.tasks[0].index in late and not assignment.dropped:
                 del self._at[thread]
                 self._replace(thread)
