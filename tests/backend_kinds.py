@@ -26,7 +26,7 @@ class GpuShim(GpuPipeline):
     adapter = "shim_gpu"
 
     @classmethod
-    def availability(cls) -> Availability:
+    def availability(cls, settings=None) -> Availability:
         return Availability(shutil.which("g++") is not None, "there is no g++ here")
 
     def start(self) -> None:
