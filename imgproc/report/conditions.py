@@ -11,8 +11,8 @@ from imgproc.measure.alarms import Alarm
 from imgproc.measure.statistics import LEAST_FOR_INTERVAL
 from imgproc.numbers import NBSP, counted, listed, size
 from imgproc.operations import OPERATIONS
+from imgproc.runs.options import SPLITS
 from imgproc.runs.record import Record, RunSettings
-from imgproc.runs.splitting import SPLITS
 
 Facts = list[tuple[str, str]]
 

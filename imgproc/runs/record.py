@@ -16,12 +16,13 @@ from imgproc.measure.findings import Findings, findings
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.operations import PARAMETERS
 from imgproc.parameters import Value
+from imgproc.runs.options import Mode as Mode
+from imgproc.runs.options import RunSettings as RunSettings
 from imgproc.runs.serialization import from_plain, to_plain
 
 SCHEMA = 1
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
-Mode = Literal["sequential", "parallel", "compare", "scale"]
 #: What ``forget_results`` keeps.
 _KEPT = ["id", "mode", "settings", "images", "state", "created", "owner", "started", "finished", "error", "environment"]
 FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
@@ -68,34 +69,6 @@ class ImageRecord:
     @property
     def megapixels(self) -> float:
         return self.width * self.height / 1e6
-
-
-@dataclass
-class RunSettings:
-    """What was asked for. ``workers`` counts workers of the technique; ``budget`` is in seconds.
-
-    ``worker_counts`` and ``cv2_threads`` (OpenCV's threads in each worker) are what scale mode goes through.
-    ``transfers`` are the ways in which pixels reach worker processes, see ``TRANSFERS``.
-    """
-
-    operations: list[str]
-    parameters: dict[str, Value]
-    technique: str = "auto"
-    techniques: list[str] = field(default_factory=list)  # of a comparison; empty: all that can run here
-    workers: int = 1
-    format: str = "png"
-    color: bool = False
-    split: str = "auto"
-    worker_counts: list[int] = field(default_factory=list)
-    cv2_threads: list[int] = field(default_factory=lambda: [1])
-    transfers: list[str] = field(default_factory=lambda: ["paths"])
-    start_method: str | None = None
-    chunk_size: int = 1
-    rounds: int = 6
-    budget: float = 60.0
-    seed: int = 0
-    samples: int = 0
-    sample_megapixels: float = 0.0
 
 
 @dataclass

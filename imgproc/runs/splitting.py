@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from imgproc.errors import UserError
 from imgproc.operations import not_in_strips
+from imgproc.runs.options import SPLITS as SPLITS
 from imgproc.runs.record import ImageRecord, RunSettings
 
-#: What ``split`` may be, and what it means.
-SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
 #: The stages of an image that strips do not shorten.
 SERIAL_STAGES = ("read", "decode")
 #: Share of an image's work that strips do not shorten: reading and decoding it.

@@ -13,9 +13,9 @@ from imgproc.backends.base import Availability
 from imgproc.measure import environment
 from imgproc.numbers import counted
 from imgproc.report import pictures
+from imgproc.runs.options import MODES
 from imgproc.runs.record import State
 from imgproc.runs.store import RunRow, Store
-from imgproc.web import form as asked
 from imgproc.web import pages
 
 PER_PAGE = 20
@@ -51,7 +51,7 @@ def history(store: Store, args: Mapping[str, str]) -> dict[str, Any]:
         "wanted": wanted,
         "filtered": any(wanted.values()),
         "kept": kept,
-        "modes": asked.MODES,
+        "modes": MODES,
         "states": get_args(State),
         "techniques": TECHNIQUES.values(),
         "times": [(t, _range(t.speedup, t.speedup_min, t.speedup_max)) for t in times],

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-
-from werkzeug.datastructures import MultiDict
 
 from imgproc import numbers
-from imgproc.backends import AUTO, AUTO_REASON, BASELINE, TECHNIQUES
+from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Availability
-from imgproc.backends.sharing.transport import TRANSFERS
-from imgproc.errors import UserError
 from imgproc.measure import environment
 from imgproc.measure.results import Progress
-from imgproc.operations import OPERATIONS, PARAMETERS
-from imgproc.pixels.codecs import FORMATS
 from imgproc.report import live as live_rounds
 from imgproc.report.page import done as done
 from imgproc.report.sentences import step
-from imgproc.runs import options
 from imgproc.runs.record import FINAL_STATES
-from imgproc.runs.splitting import SPLITS
 from imgproc.runs.store import RunRow
-from imgproc.settings import Settings
-from imgproc.web import form as asked
 
 PER_PAGE = 20
 #: Most pictures on the page of a run that is still going.
@@ -49,64 +35,6 @@ def machine() -> str:
         f"{cores} ({env['cpu']}), {numbers.size(env['memory_bytes'])}, {gpu}. Python {env['python']}, "
         f"OpenCV {opencv}. Measuring one run at a time."
     )
-
-
-# ---------------------------------------------------------------- the form
-
-
-def form(settings: Settings, fields: MultiDict[str, str], problem: UserError | None = None) -> dict[str, Any]:
-    """The form: every choice from the tables, with the values of ``fields`` where it has some."""
-    cores = min(environment.usable_cores(), settings.MAX_WORKERS)
-    chosen = fields.getlist("operations") if "operations" in fields else list(OPERATIONS)
-    chosen = [name.strip() for names in chosen for name in names.split(",")]
-    values: dict[str, Any] = {name: p.default for name, p in PARAMETERS.items()}
-    values |= {"workers": cores, "worker_list": options.scale_counts(settings.MAX_WORKERS)}
-    values |= {"cv2_threads": options.scale_threads(), **asked.DEFAULTS}
-    values |= {name: items[-1] for name, items in fields.lists()}
-    mode = str(values.get("mode", asked.DEFAULT_MODE))
-    return {
-        "operations": OPERATIONS.values(),
-        "chosen": chosen,
-        "values": values,
-        "on": _on(values),
-        "mode": mode if mode in asked.MODES else asked.DEFAULT_MODE,
-        "techniques": [(t, availability(t.name)) for t in TECHNIQUES.values() if t.name != BASELINE],
-        "available": sum(availability(name).ok for name in TECHNIQUES),
-        "total": len(TECHNIQUES),
-        "auto": TECHNIQUES[AUTO],
-        "auto_reason": AUTO_REASON,
-        "formats": FORMATS.values(),
-        "transfers": _transfers(),
-        "splits": [(name, f"{name}: {what}", True) for name, what in SPLITS.items()],
-        "start_methods": [("default", "the usual one", True), *((m, m, True) for m in options.start_methods())],
-        "most_in_chunk": options.MOST_IN_CHUNK,
-        "cores": cores,
-        "settings": settings,
-        "problem": problem,
-        "has_picture": _operation_pictures(),
-    }
-
-
-def _transfers() -> list[tuple[str, str, bool]]:
-    """The ways for pixels to reach worker processes as choices, and all of them together."""
-    each = [(name, transfer.label, True) for name, transfer in TRANSFERS.items()]
-    return [*each, (",".join(TRANSFERS), "all, to compare", True)]
-
-
-def _on(values: Mapping[str, Any]) -> set[str]:
-    """The names of the boxes that are ticked."""
-    on = set()
-    for name in (*(p.name for p in PARAMETERS.values() if p.kind == "flag"), "color"):
-        if str(values.get(name, "")).lower() in ("1", "true", "on", "yes"):
-            on.add(name)
-    return on
-
-
-@cache
-def _operation_pictures() -> set[str]:
-    """Operations with a picture of what they do; one without is shown in words only."""
-    folder = Path(__file__).resolve().parents[2] / "static" / "img"
-    return {name for name in OPERATIONS if (folder / f"op-{name}.webp").is_file()}
 
 
 # ---------------------------------------------------------------- one run
@@ -135,10 +63,3 @@ def live(row: RunRow, position: int) -> dict[str, Any]:
             "grid": live_rounds.rounds(progress, row.mode),
         }
     return answer
-
-
-def former_settings(fields: MultiDict[str, str]) -> str:
-    """The settings of a form as the query of an address that fills it in again."""
-    return "&".join(
-        f"{name}={quote(value)}" for name, value in fields.items(multi=True) if name != "samples" and len(value) < 100
-    )

@@ -36,7 +36,7 @@ def quiet_libraries() -> Iterator[None]:
             os.close(nowhere)
 
 
-class Bar:
+class ProgressBar:
     """A progress bar on a terminal, nothing elsewhere."""
 
     def __init__(self, quiet: bool) -> None:
@@ -44,7 +44,7 @@ class Bar:
         self._off = quiet or sys.stderr is None or not sys.stderr.isatty()
         self._waited = False
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def show(self, progress: Progress) -> None:
