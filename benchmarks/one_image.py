@@ -40,7 +40,7 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.textbook import loop
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.backends.base import Backend
-from imgproc.backends.sharing import buffers as canvas
+from imgproc.backends.sharing import buffers
 from imgproc.backends.strips.tasks import StripJob, work_on_strip
 from imgproc.backends.task import Task
 from imgproc.intake.samples import JPEG_QUALITY, KINDS
@@ -118,7 +118,7 @@ def operation_rows(photo: Image, workers: int, stack: ExitStack) -> Iterator[Row
     processes.start()
     strips = cut(len(photo), PER_WORKER * workers)
     for picture, groups in ((photo, tuple(OPERATIONS)), (snake(photo.shape), (SNAKE,))):
-        shared = stack.enter_context(canvas.canvas(picture.size, 2, across_processes=True))
+        shared = stack.enter_context(buffers.image_buffers(picture.size, 2, across_processes=True))
         shared[0].hold(0, picture)
         for group in groups:
             name = group.partition(",")[0]
@@ -150,12 +150,12 @@ def peer_row(group: str, peer: Peer, image: Image, rows: int, workers: int) -> R
 
 def by_processes(
     backend: Backend,
-    shared: tuple[canvas.Canvas, canvas.Handle],
+    shared: tuple[buffers.ImageBuffers, buffers.Handle],
     shape: tuple[int, ...],
     name: str,
     strips: Sequence[Rows],
 ) -> Image:
-    """An operation on strips of what is in the first slot of a canvas; the result is in the second, and stays."""
+    """An operation on strips of what is in the first slot of buffers; the result is in the second, and stays."""
     own, handle = shared
     operation, given = OPERATIONS[name], None
     out = own.get(1, operation.result_shape(shape))

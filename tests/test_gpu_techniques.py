@@ -100,13 +100,14 @@ def test_something_else_of_that_name_is_no_driver(driver):
     assert driver(functions=("cuInit",)) is None
 
 
-def test_to_ask_imports_no_gpu_package_and_makes_no_context():
+def test_to_ask_imports_no_library_of_a_technique_and_makes_no_context():
     code = (
         "import sys; from imgproc.backends import TECHNIQUES;"
-        "[TECHNIQUES[name].availability() for name in ('numba', 'cupy', 'pycuda')];"
-        "print(sorted({'numba', 'cupy', 'pycuda', 'llvmlite'} & set(sys.modules)))"
+        "[(one.availability(), one.load().capabilities) for one in TECHNIQUES.values()];"
+        "print(sorted({'numba', 'cupy', 'pycuda', 'llvmlite', 'joblib', 'distributed', 'dask', 'mpi4py'}"
+        " & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strip_pictures import PICTURES, parameters
 
 from imgproc.backends.plan import flat, numbered, together
-from imgproc.backends.sharing.buffers import Local
+from imgproc.backends.sharing.buffers import LocalBuffers
 from imgproc.backends.strips.split import split_image
 from imgproc.backends.task import run_task
 from imgproc.cli import main
@@ -30,11 +30,11 @@ def garbage(monkeypatch):
     def make(self, slot):
         self._slots[slot] = rng.integers(0, 256, self.slot_bytes, np.uint8)
 
-    monkeypatch.setattr(Local, "make", make)
+    monkeypatch.setattr(LocalBuffers, "make", make)
 
 
 def carry_out(plan):
-    """As a technique with worker processes does, without any; returns the results and the largest parcel's bytes."""
+    """As a technique with worker processes does, without any; returns the results and the largest batch's bytes."""
     results, largest = None, 0
     while True:
         try:

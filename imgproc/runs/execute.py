@@ -51,7 +51,7 @@ def process(
     """
     asked = record.settings
     parse_operations(asked.operations)  # a record of another version may name others
-    contenders = find_contenders(record, settings.TASK_SECONDS)
+    contenders = find_contenders(record, settings.TASK_SECONDS, settings)
     tracker = Tracker(progress, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
     passes = Passes(record, folders, settings.TASK_SECONDS, tracker, cancelled)
     _begin(record, contenders)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imgproc.backends.gpu.on_device import process_image_on_device
-from imgproc.backends.sharing.memory import Block, attach, create, views_end
+from imgproc.backends.sharing.memory import SharedBlock, attach, create, views_end
 from imgproc.backends.task import TRANSFER, Carrier, Task
 from imgproc.errors import UserError
 from imgproc.files import write_whole
@@ -158,7 +158,7 @@ class SharedPixels:
 class Shared(Arrays):
     """Carries an image and its results in one block of shared memory, whose slots are each as large as the image."""
 
-    _block: Block | None = None
+    _block: SharedBlock | None = None
 
     def send(self, task: Task, stopwatch: Stopwatch) -> Task:
         """A task with the place of the decoded image, which says where it put the results."""
@@ -198,7 +198,7 @@ def run_operations_in_place(pixels: SharedPixels, stopwatch: Stopwatch) -> list[
             block.close()
 
 
-def _in_place(block: Block, slot: int, pixels: SharedPixels, stopwatch: Stopwatch) -> tuple[int, ...]:
+def _in_place(block: SharedBlock, slot: int, pixels: SharedPixels, stopwatch: Stopwatch) -> tuple[int, ...]:
     image = block.get(0, pixels.shape)
     result = operate(pixels.operations[slot - 1], image, pixels.parameters, stopwatch)
     with stopwatch.stage(TRANSFER):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from imgproc.backends.plan import after_another, together
-from imgproc.backends.sharing.buffers import Canvas, Handle, canvas
+from imgproc.backends.sharing.buffers import Handle, ImageBuffers, image_buffers
 from imgproc.backends.strips.sent import SentRows
 from imgproc.backends.strips.tasks import (
     SOURCE,
@@ -76,7 +76,7 @@ def split_image(
         lean = math.prod(size) > LEAN_PIXELS
         slots = _slots(job, lean)
         used = 1 + max(box for _, box in slots)
-        with canvas(slot_bytes, used, across_processes=across_processes and not sent) as (own, handle):
+        with image_buffers(slot_bytes, used, across_processes=across_processes and not sent) as (own, handle):
             for slot in range(used):
                 own.make(slot)
             if sent:
@@ -149,7 +149,7 @@ class _Split:
 
     index: int
     job: ImageJob
-    canvas: Canvas
+    buffers: ImageBuffers
     handle: Handle
     shape: tuple[int, ...]
     rows: tuple[Rows, ...]
@@ -165,7 +165,7 @@ class _Split:
             one = StripJob(self.handle, self.shape, slot, name, k, Rows(0, 0), self.job.parameters, given)
             results = yield self._per_strip(work_on_strip, [replace(one, rows=rows) for rows in self.rows])
             with self.caller.stage(MERGE):
-                out = self.canvas.get(slot, shape) if phase.writes else np.empty(0, np.uint8)
+                out = self.buffers.get(slot, shape) if phase.writes else np.empty(0, np.uint8)
                 given = phase.merge(out, self.rows, _values(results))
                 del out
         if self.job.format != "png":
@@ -187,10 +187,10 @@ class _Split:
 
     def _places(self) -> list[tuple[int, int]]:
         """Where in its box the piece of each strip begins, and the bytes it has there."""
-        places = [self.canvas.slot_bytes * rows.start // self.shape[0] for rows in self.rows]
-        ends = [*places[1:], self.canvas.slot_bytes]
+        places = [self.buffers.slot_bytes * rows.start // self.shape[0] for rows in self.rows]
+        ends = [*places[1:], self.buffers.slot_bytes]
         return [(place, end - place) for place, end in zip(places, ends, strict=True)]
 
     def _per_strip(self, work: Work, payloads: Sequence[Any]) -> list[Task]:
-        carrier = partial(SentRows, self.canvas) if self.sent else None
+        carrier = partial(SentRows, self.buffers) if self.sent else None
         return [Task(self.index, work, payload, carrier, part=k) for k, payload in enumerate(payloads)]

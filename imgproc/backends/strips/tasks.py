@@ -1,6 +1,6 @@
-"""What workers do for one image in strips: each step a task on the canvas that the image lies on.
+"""What workers do for one image in strips: each step a task on the buffers that the image lies in.
 
-``imgproc.backends.strips.sent`` lays a canvas out for workers that cannot reach that one.
+``imgproc.backends.strips.sent`` lays buffers out for workers that cannot reach those.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from imgproc.backends.sharing.buffers import Canvas, Handle, opened
+from imgproc.backends.sharing.buffers import Handle, ImageBuffers, open_buffers
 from imgproc.errors import UserError
 from imgproc.files import write_whole
 from imgproc.operations import OPERATIONS
@@ -35,12 +35,12 @@ class Decoding:
 
 
 def decode_onto(payload: Decoding, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode the image onto its canvas; returns its shape."""
+    """Decode the image into its buffers; returns its shape."""
     image = read_image(payload.job, stopwatch)
-    with opened(payload.handle) as canvas, stopwatch.stage("decode"):
-        if image.nbytes > canvas.slot_bytes:
+    with open_buffers(payload.handle) as buffers, stopwatch.stage("decode"):
+        if image.nbytes > buffers.slot_bytes:
             raise UserError("This image is larger than its header says.")
-        canvas.hold(SOURCE, image)
+        buffers.hold(SOURCE, image)
     return image.shape
 
 
@@ -55,15 +55,15 @@ class PartDecoding:
 
 
 def decode_part(part: PartDecoding, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode some rows of the image onto its canvas; returns the shape of the whole."""
+    """Decode some rows of the image into its buffers; returns the shape of the whole."""
     rows = part.piece.rows
     with stopwatch.stage("read"):
         data = part.piece.read(part.job.source)
-    with opened(part.handle) as canvas, stopwatch.stage("decode"):
+    with open_buffers(part.handle) as buffers, stopwatch.stage("decode"):
         image = decode(data, color=part.job.color)
         if image.shape != (rows.stop - rows.start, *part.shape[1:]):
             raise UserError("This image is not of the size that its header says.")
-        canvas.write(SOURCE, rows.start * math.prod(part.shape[1:]), image.data.cast("B"))
+        buffers.write(SOURCE, rows.start * math.prod(part.shape[1:]), image.data.cast("B"))
     return part.shape
 
 
@@ -75,9 +75,9 @@ class Room:
 
 def make_room(room: Room, stopwatch: Stopwatch) -> None:
     """Fetch memory for results while another worker decodes; it takes as long as to fill it."""
-    with opened(room.handle) as canvas, stopwatch.stage("transfer"):
+    with open_buffers(room.handle) as buffers, stopwatch.stage("transfer"):
         for slot, size in room.slots:
-            canvas.reserve(slot, 0, size)
+            buffers.reserve(slot, 0, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,12 @@ def work_on_strip(job: StripJob, stopwatch: Stopwatch) -> Any:
     operation = OPERATIONS[job.operation]
     shape = operation.result_shape(job.shape)
     row = math.prod(shape[1:])
-    with opened(job.handle) as canvas, stopwatch.stage(job.operation):
-        source, out, phase = canvas.get(SOURCE, job.shape), np.empty(0, np.uint8), operation.on_strips.phases[job.phase]
+    with open_buffers(job.handle) as buffers, stopwatch.stage(job.operation):
+        source, out = buffers.get(SOURCE, job.shape), np.empty(0, np.uint8)
+        phase = operation.on_strips.phases[job.phase]
         if phase.writes:
-            canvas.reserve(job.slot, job.rows.start * row, (job.rows.stop - job.rows.start) * row)
-            out = job.rows.of(canvas.get(job.slot, shape))
+            buffers.reserve(job.slot, job.rows.start * row, (job.rows.stop - job.rows.start) * row)
+            out = job.rows.of(buffers.get(job.slot, shape))
         found = phase.work(source, out, job.rows, job.parameters, job.given)
         del source, out
     return found
@@ -141,24 +142,24 @@ class Placed:
 
 def encode_strip(job: PieceJob, stopwatch: Stopwatch) -> Placed:
     """Encode a strip and leave it in the box."""
-    with opened(job.handle) as canvas:
-        piece = _encode_made(job, canvas, stopwatch) if job.slot else _make_and_encode(job, canvas, stopwatch)
+    with open_buffers(job.handle) as buffers:
+        piece = _encode_made(job, buffers, stopwatch) if job.slot else _make_and_encode(job, buffers, stopwatch)
         size = len(piece.chunk)
         if size > job.room:
             return Placed(0, size, piece.adler, piece.length, piece.chunk)
         with stopwatch.stage("encode"):
-            canvas.write(job.box, job.place, piece.chunk)
+            buffers.write(job.box, job.place, piece.chunk)
     return Placed(job.place, size, piece.adler, piece.length)
 
 
-def _encode_made(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.EncodedRows:
+def _encode_made(job: PieceJob, buffers: ImageBuffers, stopwatch: Stopwatch) -> png.EncodedRows:
     with stopwatch.stage("encode"):
-        result = canvas.get(job.slot, OPERATIONS[job.operation].result_shape(job.shape))
+        result = buffers.get(job.slot, OPERATIONS[job.operation].result_shape(job.shape))
         return png.encode_piece(result, job.rows, bilevel=OPERATIONS[job.operation].bilevel)
 
 
-def _make_and_encode(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.EncodedRows:
-    source = canvas.get(SOURCE, job.shape)
+def _make_and_encode(job: PieceJob, buffers: ImageBuffers, stopwatch: Stopwatch) -> png.EncodedRows:
+    source = buffers.get(SOURCE, job.shape)
 
     def made(rows: Rows) -> Iterator[Image]:
         flow = OPERATIONS[job.operation].flow(source, rows, job.parameters, job.given)
@@ -189,13 +190,13 @@ class Writing:
 
 def write_pieces(job: Writing, stopwatch: Stopwatch) -> Output:
     """Write the file of encoded pieces."""
-    with opened(job.handle) as canvas, stopwatch.stage("write"):
-        return Output(job.operation, job.path, _write(job, canvas))
+    with open_buffers(job.handle) as buffers, stopwatch.stage("write"):
+        return Output(job.operation, job.path, _write(job, buffers))
 
 
-def _write(job: Writing, canvas: Canvas) -> int:
-    """Returns the size of the file; on return no view of the canvas is left."""
-    box = canvas.get(job.box, (canvas.slot_bytes,)).data
+def _write(job: Writing, buffers: ImageBuffers) -> int:
+    """Returns the size of the file; on return no view of the buffers is left."""
+    box = buffers.get(job.box, (buffers.slot_bytes,)).data
     found = [
         png.EncodedRows(p.chunk if p.chunk is not None else box[p.place : p.place + p.size], p.adler, p.length)
         for p in job.pieces
@@ -217,5 +218,5 @@ class Whole:
 
 def encode_whole(job: Whole, stopwatch: Stopwatch) -> Output:
     """Encode a whole result in a format that knows no pieces, and write it."""
-    with opened(job.handle) as canvas:
-        return write_output(job.job, job.operation, job.path, canvas.get(job.slot, job.shape), stopwatch)
+    with open_buffers(job.handle) as buffers:
+        return write_output(job.job, job.operation, job.path, buffers.get(job.slot, job.shape), stopwatch)
