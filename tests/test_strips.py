@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strip_pictures import PICTURES, Case, case, noise, parameters, picture, snake, soft, some_strips
 
+from benchmarks.one_image import apply_in_strips
 from imgproc.intake.samples import draw
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.canny import cpu as edges
 from imgproc.operations.canny import undecided
-from imgproc.operations.contract import apply_in_strips
 from imgproc.operations.equalize import cpu as levels
 from imgproc.operations.gaussian import cpu as blur
 from imgproc.operations.rows import Rows, cut

@@ -6,11 +6,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from kernel_cases import run
 
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.canny.cuda import canny, sobel_taps, thresholds
-from imgproc.operations.cuda import programs, weights
+from imgproc.operations.cuda import weights
 from imgproc.operations.cuda.device import Kept, Sizes, buffer, filled
 from imgproc.operations.cuda.layout import Layout, pack, unpack
 from imgproc.operations.equalize.cuda import equalize
@@ -160,7 +161,7 @@ def _blur_weights(kernel):
 def test_memory_is_told_beforehand(name, shape):
     device = Counting()
     told = OPERATIONS[name].cuda.bytes_needed(shape)
-    programs.run(device, name, np.zeros(shape, np.uint8), DEFAULTS)
+    run(device, name, np.zeros(shape, np.uint8), DEFAULTS)
     assert told <= device.taken <= told + 4096  # besides it only weights and tables
 
 

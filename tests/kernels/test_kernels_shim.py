@@ -6,13 +6,12 @@ import pytest
 import shim_device
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import PAINTS, check, wrong_pixels
+from kernel_cases import PAINTS, check, run, wrong_pixels
 from shim_device import SMALL, ShimDevice, build
 from strip_pictures import GAIN, parameters, snake, soft, spiral
 
 from imgproc.intake.samples import draw
 from imgproc.operations import OPERATIONS, parse_parameters
-from imgproc.operations.cuda import programs
 from imgproc.operations.cuda.device import Sizes
 from imgproc.operations.cuda.layout import pack, unpack
 
@@ -121,7 +120,7 @@ def test_long_snakes_are_kept_to_their_tail(small, usual, paint, aperture):
         image = paint(np.random.default_rng(seed), 150, 260)
         for device in (small, usual):
             assert wrong_pixels(device, "canny", image, values | {"l2gradient": False}) == 0
-        edges = programs.run(small, "canny", image, values | {"l2gradient": False})
+        edges = run(small, "canny", image, values | {"l2gradient": False})
         kept += int(np.count_nonzero(edges) > 1500)
     assert kept > 0  # not only lost ones were tried
 
@@ -167,7 +166,7 @@ def test_results_stay_until_the_same_operation_runs_again(small):
 def test_nothing_is_made_anew_for_another_image_of_the_size(small):
     images = [soft(np.random.default_rng(seed), 25, 30) for seed in range(3)]
     for name in OPERATIONS:
-        programs.run(small, name, images[0], DEFAULTS)
+        run(small, name, images[0], DEFAULTS)
     before = {name: id(array) for name, array in small.kept.arrays.items()}
     for image in images:
         for name in OPERATIONS:
@@ -191,7 +190,7 @@ class TestTheShim:
         changed = text.replace("load_table(levels, table);", "if (threadIdx.x) load_table(levels, table);", 1)
         device = ShimDevice(build(tmp_path, SMALL, changed), SMALL)
         with pytest.raises(AssertionError, match="look_up left threads behind at a barrier"):
-            programs.run(device, "equalize", soft(np.random.default_rng(0), 20, 30), DEFAULTS)
+            run(device, "equalize", soft(np.random.default_rng(0), 20, 30), DEFAULTS)
 
     def test_too_little_shared_memory(self, libraries):
         class Stingy(ShimDevice):
@@ -202,4 +201,4 @@ class TestTheShim:
         image = soft(np.random.default_rng(0), 20, 30)
         for name, kernel in (("gaussian", "blur"), ("canny", "edges")):
             with pytest.raises(AssertionError, match=f"{kernel} wrote beyond its shared memory"):
-                programs.run(device, name, image, DEFAULTS)
+                run(device, name, image, DEFAULTS)
