@@ -111,9 +111,7 @@ def apply_in_strips(
     """What ``operation.apply`` gives, made on strips; ``run`` does those of a phase, at once or one by one."""
     out, given = np.empty(operation.result_shape(source.shape), np.uint8), None
     for phase in operation.on_strips.phases:
-        partials = run(
-            lambda rows, do=phase.work, given=given: do(source, rows.of(out), rows, parameters, given), strips
-        )
+        partials = run(partial(_on_rows, phase.work, source, out, parameters, given), strips)
         given = phase.merge(out, strips, list(partials))
     return out
 
@@ -178,7 +176,7 @@ def by_processes(
     operation, given = OPERATIONS[name], None
     out = own.get(1, operation.result_shape(shape))
     for number, phase in enumerate(operation.on_strips.phases):
-        jobs = [StripJob(handle, shape, 1, name, number, rows, PARAMETERS, given) for rows in strips]
+        jobs = [StripJob(handle, shape, 1, name, rows, PARAMETERS, given, number) for rows in strips]
         tasks = [Task(k, work_on_strip, job) for k, job in enumerate(jobs)]
         results = sorted(backend.run(tasks, deadline=DEADLINE), key=lambda result: result.index)
         if errors := [result.error for result in results if result.error]:

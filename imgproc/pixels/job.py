@@ -26,7 +26,7 @@ class ImageJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class WrittenFile:
     """A written file."""
 
     operation: str
@@ -40,7 +40,7 @@ class Processed:
 
     width: int
     height: int
-    outputs: tuple[Output, ...]
+    outputs: tuple[WrittenFile, ...]
 
 
 def process_image(job: ImageJob, stopwatch: Stopwatch) -> Processed:
@@ -68,10 +68,10 @@ def operate(name: str, image: Image, parameters: Mapping[str, Value], stopwatch:
         return OPERATIONS[name].apply(image, parameters)
 
 
-def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: Stopwatch) -> Output:
+def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: Stopwatch) -> WrittenFile:
     """The stages after an operation."""
     with stopwatch.stage("encode"):
         encoded = encode(result, job.format, bilevel=OPERATIONS[name].bilevel)
     with stopwatch.stage("write"):
         write_whole(path, encoded)
-    return Output(name, path, len(encoded))
+    return WrittenFile(name, path, len(encoded))

@@ -22,7 +22,7 @@ from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
 from imgproc.parameters import Value
 from imgproc.pixels.codecs import decode, encode
-from imgproc.pixels.job import ImageJob, Output, Processed, operate, process_image, read_image, write_output
+from imgproc.pixels.job import ImageJob, Processed, WrittenFile, operate, process_image, read_image, write_output
 from imgproc.pixels.stopwatch import Stopwatch
 
 
@@ -76,7 +76,7 @@ class Files:
         for (name, path), data in zip(self._job.outputs, value.files, strict=True):
             with stopwatch.stage("write"):
                 write_whole(path, data)
-            outputs.append(Output(name, path, len(data)))
+            outputs.append(WrittenFile(name, path, len(data)))
         return Processed(value.width, value.height, tuple(outputs))
 
     def release(self) -> None:
@@ -155,7 +155,7 @@ class SharedPixels:
     parameters: dict[str, Value]
 
 
-class Shared(Arrays):
+class SharedArrays(Arrays):
     """Carries an image and its results in one block of shared memory, whose slots are each as large as the image."""
 
     _block: Block | None = None
@@ -227,7 +227,7 @@ TRANSFERS: dict[str, Transfer] = {
         "shared memory",
         "The caller decodes, encodes and writes as with pickled arrays, but the pixels lie in memory that it shares "
         "with the worker: each is copied once on either way.",
-        Shared,
+        SharedArrays,
         alone=True,
     ),
 }
