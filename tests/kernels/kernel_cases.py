@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from strip_pictures import GAIN, PICTURES, Generator, parameters
+from strip_pictures import GAIN, ON_DEVICE, PICTURES, Generator, parameters
 
 from imgproc.operations import OPERATIONS
 from imgproc.operations.cuda.device import Device, buffer
@@ -98,7 +98,7 @@ def check(device: Device, seed: int, count: int, largest: int = 48) -> int:
     cases = 0
     for number in range(count):
         tried = picture(np.random.default_rng([seed, number]), largest)
-        for name in OPERATIONS:
+        for name in ON_DEVICE:
             wrong = wrong_pixels(device, name, tried.image, tried.parameters)
             assert wrong == 0, f"{wrong} wrong pixels: {name}, seed {seed}, picture {number}: {tried}"
             cases += 1

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from kernel_cases import run
+from strip_pictures import ON_DEVICE
 
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
@@ -157,7 +158,7 @@ def _blur_weights(kernel):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (480, 640), (479, 641, 3), (3000, 4000)])
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ON_DEVICE)
 def test_memory_is_told_beforehand(name, shape):
     device = Counting()
     told = OPERATIONS[name].cuda.bytes_needed(shape)
