@@ -51,8 +51,9 @@ from imgproc.measure.lock import machine_lock
 from imgproc.measure.protocol import Contender
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.canny.cpu import without_ipp
-from imgproc.operations.contract import Image, apply_in_strips
+from imgproc.operations.contract import Image, Operation, StripWork
 from imgproc.operations.rows import Rows, cut
+from imgproc.parameters import Parameters
 from imgproc.pixels.codecs import decode
 from imgproc.pixels.inner_threads import pin_threads
 from imgproc.runs.passes import Passes, RunFolders
@@ -102,6 +103,21 @@ def timed(program: Callable[[], Any]) -> Callable[[], tuple[float, Any]]:
         return time.perf_counter() - start, result
 
     return run
+
+
+def apply_in_strips(
+    operation: Operation, source: Image, parameters: Parameters, strips: Sequence[Rows], run: Callable[..., Any] = map
+) -> Image:
+    """What ``operation.apply`` gives, made on strips; ``run`` does those of a phase, at once or one by one."""
+    out, given = np.empty(operation.result_shape(source.shape), np.uint8), None
+    for phase in operation.on_strips.phases:
+        partials = run(partial(_on_rows, phase.work, source, out, parameters, given), strips)
+        given = phase.merge(out, strips, list(partials))
+    return out
+
+
+def _on_rows(work: StripWork, source: Image, out: Image, parameters: Parameters, given: Any, rows: Rows) -> Any:
+    return work(source, rows.of(out), rows, parameters, given)
 
 
 def one_thread(name: str, image: Image) -> Image:
@@ -160,7 +176,7 @@ def by_processes(
     operation, given = OPERATIONS[name], None
     out = own.get(1, operation.result_shape(shape))
     for number, phase in enumerate(operation.on_strips.phases):
-        jobs = [StripJob(handle, shape, 1, name, number, rows, PARAMETERS, given) for rows in strips]
+        jobs = [StripJob(handle, shape, 1, name, rows, PARAMETERS, given, number) for rows in strips]
         tasks = [Task(k, work_on_strip, job) for k, job in enumerate(jobs)]
         results = sorted(backend.run(tasks, deadline=DEADLINE), key=lambda result: result.index)
         if errors := [result.error for result in results if result.error]:

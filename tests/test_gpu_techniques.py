@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from strip_pictures import ON_DEVICE
 
 from imgproc.backends import TECHNIQUES, Technique
 from imgproc.backends.base import BackendError
@@ -179,7 +180,7 @@ def run(tmp_path, monkeypatch):
             "0" * 12,
             mode,
             RunSettings(
-                list(OPERATIONS), parse_parameters({}), technique=SHIM, workers=2, budget=budget, color=color, **asked
+                ON_DEVICE, parse_parameters({}), technique=SHIM, workers=2, budget=budget, color=color, **asked
             ),
         )
         record.images = [ImageRecord(n, p.name, 90 + 7 * n, 60, "JPEG", p.stat().st_size) for n, p in sources.items()]
@@ -198,7 +199,7 @@ def test_a_run_with_a_gpu_has_the_baselines_pixels_and_both_scopes(run, color):
     assert gpu.identical and len(gpu.rounds) >= 6 and gpu.speedup is not None
     assert {"h2d", "kernel", "d2h"} <= set(gpu.stages) and not {"canny", "gaussian", "equalize"} & set(gpu.stages)
     assert gpu.startup_seconds > 0
-    assert set(gpu.operations_seconds) == set(base.operations_seconds) == set(OPERATIONS)
+    assert set(gpu.operations_seconds) == set(base.operations_seconds) == set(ON_DEVICE)
     assert gpu.operations_images == base.operations_images == [0, 1, 2]
     ratio = sum(base.operations_seconds.values()) / sum(gpu.operations_seconds.values())
     assert gpu.operations_speedup == pytest.approx(ratio)

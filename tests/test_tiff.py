@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
+from strip_pictures import IN_STRIPS
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.plan import flat, together
@@ -101,7 +102,7 @@ def test_what_is_stored_otherwise_is_left_whole(tmp_path):
 
 
 def carried_out(technique, source, folder, color=False):
-    outputs = tuple((name, str(folder / f"{name}.png")) for name in OPERATIONS)
+    outputs = tuple((name, str(folder / f"{name}.png")) for name in IN_STRIPS)
     work = ImageJob(str(source), outputs, parse_parameters({}), "png", color)
     with closing(Contender(TECHNIQUES[technique], 2, deadline=60)) as contender:
         contender.start()

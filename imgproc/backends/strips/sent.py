@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imgproc.backends.sharing.buffers import ImageBuffers, LocalBuffers
-from imgproc.backends.strips.tasks import SOURCE, PieceJob, Placed, StripJob, encode_strip, work_on_strip
+from imgproc.backends.strips.tasks import SOURCE, EncodeRowsJob, PlacedRows, StripJob, encode_strip, work_on_strip
 from imgproc.backends.task import TRANSFER, Task
-from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
 from imgproc.operations.rows import Rows
 from imgproc.pixels.stopwatch import Stopwatch
@@ -26,7 +25,7 @@ _NOWHERE = LocalBuffers(0)
 class SentJob:
     """A job without its buffers, and the rows of a slot of it that the job reads; ``shape`` of the image there."""
 
-    job: StripJob | PieceJob
+    job: StripJob
     slot: int
     shape: tuple[int, ...]
     rows: Rows
@@ -47,7 +46,7 @@ class SentRows:
     def __init__(self, buffers: ImageBuffers) -> None:
         self.moved = 0
         self._buffers = buffers
-        self._job: StripJob | PieceJob
+        self._job: StripJob
 
     def send(self, task: Task, stopwatch: Stopwatch) -> Task:
         """A task with the rows in it."""
@@ -56,51 +55,38 @@ class SentRows:
             slot, shape, rows = _read_by(job)
             pixels = rows.of(self._buffers.get(slot, shape))
             sent = SentJob(replace(job, handle=_NOWHERE), slot, shape, rows, pixels)
-        work = work_on_sent_strip if isinstance(job, StripJob) else encode_sent_strip
-        return replace(task, work=work, payload=sent, carrier=None)
+        return replace(task, work=work_on_sent_strip, payload=sent, carrier=None)
 
     def receive(self, value: Any, stopwatch: Stopwatch) -> Any:
         """Take in the rows that were made, if any."""
-        if isinstance(self._job, PieceJob):
+        if isinstance(self._job, EncodeRowsJob):
             return value
         found, made = value
         if made is not None:
             with stopwatch.stage(TRANSFER):
-                self._job.rows.of(self._buffers.get(self._job.slot, _result_shape(self._job)))[:] = made
+                self._job.rows.of(self._buffers.get(self._job.slot, self._job.result_shape))[:] = made
         return found
 
     def release(self) -> None:
         """Nothing is held."""
 
 
-def _read_by(job: StripJob | PieceJob) -> tuple[int, tuple[int, ...], Rows]:
+def _read_by(job: StripJob) -> tuple[int, tuple[int, ...], Rows]:
     """What a job reads: a slot, the shape of the image there, and rows of it."""
-    above = 1 if isinstance(job, PieceJob) else 0  # a PNG holds the differences to the row above
-    if isinstance(job, PieceJob) and job.slot:
-        return job.slot, _result_shape(job), Rows(max(0, job.rows.start - above), job.rows.stop)
-    border = OPERATIONS[job.operation].on_strips.border(job.parameters)
-    rows = Rows(max(0, job.rows.start - above), job.rows.stop).around(border, job.shape[0])
-    return SOURCE, job.shape, rows
+    above = 1 if isinstance(job, EncodeRowsJob) else 0  # a PNG holds the differences to the row above
+    rows = Rows(max(0, job.rows.start - above), job.rows.stop)
+    if isinstance(job, EncodeRowsJob) and job.slot:
+        return job.slot, job.result_shape, rows
+    return SOURCE, job.shape, rows.around(job.made_by.on_strips.border(job.parameters), job.shape[0])
 
 
-def _result_shape(job: StripJob | PieceJob) -> tuple[int, ...]:
-    return OPERATIONS[job.operation].result_shape(job.shape)
-
-
-def work_on_sent_strip(sent: SentJob, stopwatch: Stopwatch) -> tuple[Any, Image | None]:
-    """``work_on_strip``; returns also the rows that it made, if the phase makes any."""
+def work_on_sent_strip(sent: SentJob, stopwatch: Stopwatch) -> tuple[Any, Image | None] | PlacedRows:
+    """``work_on_strip``, which returns also the rows that it made, if the phase makes any; or ``encode_strip``, which
+    returns the rows themselves, as there is no box to put them in."""
     with stopwatch.stage(TRANSFER):
         buffers = sent.lay_out()
-    assert isinstance(sent.job, StripJob)
+    if isinstance(sent.job, EncodeRowsJob):
+        return encode_strip(replace(sent.job, handle=buffers, room=0), stopwatch)
     job = replace(sent.job, handle=buffers)
     found = work_on_strip(job, stopwatch)
-    writes = OPERATIONS[job.operation].on_strips.phases[job.phase].writes
-    return found, job.rows.of(buffers.get(job.slot, _result_shape(job))) if writes else None
-
-
-def encode_sent_strip(sent: SentJob, stopwatch: Stopwatch) -> Placed:
-    """``encode_strip``; returns the piece itself, as there is no box to put it in."""
-    with stopwatch.stage(TRANSFER):
-        buffers = sent.lay_out()
-    assert isinstance(sent.job, PieceJob)
-    return encode_strip(replace(sent.job, handle=buffers, room=0), stopwatch)
+    return found, job.rows.of(buffers.get(job.slot, job.result_shape)) if job.writes else None
