@@ -31,6 +31,14 @@ def clock():
     return Clock()
 
 
+def one_pass(contender, number):
+    return contender.run(whole(TASKS), nothing)
+
+
+def take_turns(clock, contenders, one=one_pass, **options):
+    interleave(contenders, one, **{"rounds": 6, "budget": 1e9, "seed": 1, "clock": clock, **options})
+
+
 def measured(clock, pairs, **options):
     """Two contenders run over (baseline time, technique time) rounds."""
     base = contender(clock, "sequential", [b for b, _ in pairs])
@@ -38,7 +46,7 @@ def measured(clock, pairs, **options):
     both = [base, fast]
     for one in both:
         one.start()
-    interleave(both, lambda c, n: c.run(whole(TASKS), nothing), rounds=len(pairs), budget=1e9, seed=3, clock=clock)
+    take_turns(clock, both, rounds=len(pairs), seed=3)
     conclude(both, images=3, megapixels=6.0)
     return base.measurement, fast.measurement
 
@@ -80,7 +88,7 @@ def test_no_interval_and_no_verdict_below_six_rounds(clock):
 
 def test_no_speedup_for_other_pixels(clock):
     base, fast = contender(clock, "sequential"), contender(clock, times=(0.5,))
-    interleave([base, fast], lambda c, n: c.run(whole(TASKS), nothing), rounds=6, budget=99, seed=1, clock=clock)
+    take_turns(clock, [base, fast])
     fast.measurement.identical = False
     conclude([base, fast], images=3, megapixels=1)
     assert fast.measurement.speedup is None and fast.measurement.verdict is None
@@ -94,9 +102,9 @@ def test_every_round_runs_all_in_an_order_shuffled_by_the_seed(clock):
 
         def one(c, number):
             seen.append((number, c.technique.name))
-            return c.run(whole(TASKS), nothing)
+            return one_pass(c, number)
 
-        interleave(all_three, one, rounds=8, budget=1e9, seed=seed, clock=clock)
+        take_turns(clock, all_three, one, rounds=8, seed=seed)
         return seen
 
     first = order(5)
@@ -109,10 +117,10 @@ def test_every_round_runs_all_in_an_order_shuffled_by_the_seed(clock):
 
 def test_the_budget_ends_it_before_a_round_that_would_exceed_it(clock):
     c = contender(clock, times=(3.0,))
-    interleave([c], lambda c, n: c.run(whole(TASKS), nothing), rounds=20, budget=10.0, seed=1, clock=clock)
+    take_turns(clock, [c], rounds=20, budget=10.0)
     assert len(c.passes) == 3
     tight = contender(clock, times=(3.0,))
-    interleave([tight], lambda c, n: c.run(whole(TASKS), nothing), rounds=20, budget=-5.0, seed=1, clock=clock)
+    take_turns(clock, [tight], rounds=20, budget=-5.0)
     assert len(tight.passes) == 1
 
 
@@ -148,11 +156,10 @@ def test_stopping_in_a_callback_ends_the_pass(clock):
 def test_more_rounds_until_it_is_enough(clock):
     c = contender(clock)
     answers = iter([False, False, True])
-    one = lambda c, n: c.run(whole(TASKS), nothing)  # noqa: E731
-    interleave([c], one, rounds=6, most=30, enough=lambda: next(answers), budget=1e9, seed=1, clock=clock)
+    take_turns(clock, [c], most=30, enough=lambda: next(answers))
     assert len(c.passes) == 8
     never = contender(clock)
-    interleave([never], one, rounds=6, most=9, enough=lambda: False, budget=1e9, seed=1, clock=clock)
+    take_turns(clock, [never], most=9, enough=lambda: False)
     assert len(never.passes) == 9
 
 
@@ -161,9 +168,9 @@ def test_who_drops_out_takes_its_passes_along(clock):
     both = [base, gone]
 
     def one(c, number):
-        return None if c is gone and number == 3 else c.run(whole(TASKS), nothing)
+        return None if c is gone and number == 3 else one_pass(c, number)
 
-    interleave(both, one, rounds=6, budget=1e9, seed=1, clock=clock)
+    take_turns(clock, both, one)
     conclude([base, gone], images=3, megapixels=1)
     assert both == [base] and len(base.passes) == 6
     assert gone.passes == [] and gone.measurement.median_seconds is None and gone.measurement.speedup is None
