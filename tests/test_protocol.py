@@ -1,5 +1,7 @@
 """The protocol on programmed times: what is timed, in which order, when it stops, and what it concludes."""
 
+import os
+
 import pytest
 from fakes import Clock
 
@@ -9,6 +11,7 @@ from imgproc.backends.plan import whole
 from imgproc.backends.task import Task
 from imgproc.measure import protocol
 from imgproc.measure.derive import break_even
+from imgproc.measure.process_tree import own_tree
 from imgproc.measure.protocol import Contender, conclude, interleave
 
 TASKS = [Task(i, print, None) for i in (4, 2, 9)]
@@ -57,6 +60,15 @@ def test_startup_is_a_figure_of_its_own(clock):
     done = c.run(whole(TASKS), nothing)
     assert c.measurement.startup_seconds == 0.25
     assert done.round.wall_seconds == pytest.approx(1.0)
+
+
+def test_a_techniques_helpers_are_watched_with_it_and_with_nobody_else(clock):
+    helper = os.getppid()
+    helped, other = contender(clock, helpers=(helper,)), contender(clock)
+    helped.start()
+    other.start()
+    assert helper in helped.processes and helper in own_tree([helper])
+    assert helper not in other.processes and helper not in own_tree()
 
 
 def test_medians_speedup_and_interval_from_paired_rounds(clock):
