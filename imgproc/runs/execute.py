@@ -70,13 +70,7 @@ def process(
 
 
 def execute(
-    record: Record,
-    uploads: Path,
-    results: Path,
-    settings: Settings,
-    *,
-    progress: OnProgress,
-    cancelled: Cancel,
+    record: Record, uploads: Path, results: Path, settings: Settings, *, progress: OnProgress, cancelled: Cancel
 ) -> None:
     """A run of the web app, in its two folders: draw the samples if it asks for some, then ``process``.
 
