@@ -20,12 +20,10 @@ from imgproc.operations import parse_operations
 from imgproc.runs.contenders import Contenders, find_contenders
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
-from imgproc.runs.progress import Cancelled, OnProgress, Tracker
+from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
 from imgproc.runs.record import Record
 from imgproc.runs.uploads import vet
 from imgproc.settings import Settings
-
-Cancel = Callable[[], bool]
 
 
 def process(
@@ -53,8 +51,8 @@ def process(
     asked = record.settings
     parse_operations(asked.operations)  # a record of another version may name others
     contenders = find_contenders(record, settings.TASK_SECONDS)
-    tracker = Tracker(progress, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
-    passes = Passes(record, folders, settings.TASK_SECONDS, tracker, cancelled)
+    tracker = Tracker(progress, cancelled, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
+    passes = Passes(record, folders, settings.TASK_SECONDS, tracker)
     _begin(record, contenders)
     passes.name_outputs()
     try:

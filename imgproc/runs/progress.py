@@ -10,6 +10,8 @@ from imgproc.measure.protocol import Contender
 from imgproc.measure.results import Progress
 
 OnProgress = Callable[[Progress], None]
+#: Whether somebody asked to end the run.
+Cancel = Callable[[], bool]
 
 
 class Cancelled(Exception):
@@ -23,8 +25,10 @@ class Tracker:
     it that is. The share never goes back.
     """
 
-    def __init__(self, tell: OnProgress, *, rounds: int, budget: float, contenders: int) -> None:
-        self._tell = tell
+    def __init__(
+        self, tell: OnProgress, cancelled: Cancel = lambda: False, *, rounds: int, budget: float, contenders: int
+    ) -> None:
+        self._tell, self._cancelled = tell, cancelled
         self._rounds = rounds if budget > 0 else 0
         self._budget = budget
         self._contenders = contenders
@@ -47,7 +51,10 @@ class Tracker:
         self._now.round, self._now.images_done, self._now.images_total = round, 0, images
         self._send()
 
-    def image_done(self) -> None:
+    def image_done(self, _: object = None) -> None:
+        """Raises: Cancelled: somebody asked to end the run."""
+        if self._cancelled():
+            raise Cancelled
         self._now.images_done += 1
         self._send()
 
