@@ -33,18 +33,8 @@ def record():
 def test_the_names_that_scripts_rely_on(record):
     data = record.to_dict()
     assert {
-        "schema",
-        "id",
-        "created",
-        "state",
-        "mode",
-        "settings",
-        "environment",
-        "images",
-        "techniques",
-        "best",
-        "advice",
-    } <= data.keys()
+        "schema", "id", "created", "state", "mode", "settings", "environment", "images", "techniques", "best", "advice",
+    } <= data.keys()  # fmt: skip
     assert {
         "operations", "canny_low", "canny_high", "aperture", "l2gradient", "kernel", "sigma", "color", "format",
         "split", "workers", "rounds", "seed",
@@ -54,8 +44,7 @@ def test_the_names_that_scripts_rely_on(record):
     assert {
         "name", "label", "workers", "cv2_threads", "available", "reason", "startup_seconds", "first_round_seconds",
         "rounds", "median_seconds", "ci95", "images_per_second", "megapixels_per_second", "speedup", "speedup_ci95",
-        "efficiency",
-        "karp_flatt", "identical", "verdict", "stages", "warnings", "spans",
+        "efficiency", "karp_flatt", "identical", "verdict", "stages", "warnings", "spans",
     } <= data["techniques"][0].keys()  # fmt: skip
     assert {"wall_seconds", "cpu_seconds", "peak_memory_bytes"} <= data["techniques"][0]["rounds"][0].keys()
     assert {"worker", "image", "stage", "start", "end"} <= data["techniques"][0]["spans"][0].keys()

@@ -130,7 +130,7 @@ def timings(record: Record) -> list[TimingTable]:
             label=text(t.label),
             images=len(images),
             seconds=float(t.median_seconds or 0.0),
-            seconds_per_megapixel=_per_megapixel(record, t),
+            seconds_per_megapixel=_finite(1 / t.megapixels_per_second) if t.megapixels_per_second else None,
             speedup=1.0 if t.name == BASELINE else _finite(t.speedup if t.speedup_ci95 else None),
         )
         for t in fastest.values()
@@ -161,14 +161,6 @@ def _label(measured: TechniqueMeasurement | None, name: str) -> str:
     if measured:
         return measured.label
     return TECHNIQUES[name].label if name in TECHNIQUES else name.capitalize()
-
-
-def _per_megapixel(record: Record, technique: TechniqueMeasurement) -> float | None:
-    if technique.megapixels_per_second:
-        return _finite(1 / technique.megapixels_per_second)
-    if record.sample or not record.megapixels or technique.median_seconds is None:
-        return None
-    return _finite(technique.median_seconds / record.megapixels)
 
 
 def _finite(value: float | None) -> float | None:
