@@ -19,8 +19,7 @@ from imgproc.backends import technique
 from imgproc.backends.base import Backend
 from imgproc.backends.sharing.transport import image_task
 from imgproc.backends.task import Task, TaskResult
-from imgproc.measure.load import cpu_seconds
-from imgproc.measure.memory import own_tree
+from imgproc.measure.process_tree import cpu_seconds, own_tree
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.stopwatch import Stopwatch

@@ -10,7 +10,7 @@ from imgproc.intake.checks import Limits, check_header
 from imgproc.measure.results import Progress
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.runs.execute import process
-from imgproc.runs.passes import Places
+from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.settings import Settings
 
@@ -47,6 +47,6 @@ def compare(
         record.images.append(ImageRecord(index, file.name, look.width, look.height, look.format, file.stat().st_size))
     with tempfile.TemporaryDirectory(prefix="comparison-") as folder:
         small = Path(folder, "previews") if previews else None
-        places = Places(dict(enumerate(files)), Path(folder, "results"), small, Path(folder, "work"))
+        places = RunFolders(dict(enumerate(files)), Path(folder, "results"), small, Path(folder, "work"))
         process(record, places, settings, progress=progress)
     return record

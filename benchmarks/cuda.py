@@ -33,11 +33,11 @@ from imgproc.backends.gpu.on_device import Accelerator
 from imgproc.backends.gpu.pipeline import GpuPipeline
 from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import environment, usable_cores
-from imgproc.operations import OPERATIONS, _without_ipp, parse_parameters
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.canny.cpu import without_ipp
 from imgproc.operations.contract import Image
 from imgproc.operations.cuda.device import Device, Library
 from imgproc.operations.cuda.layout import Layout, pack
-from imgproc.operations.cuda.programs import PROGRAMS
 from imgproc.parameters import Parameters
 from imgproc.pixels.inner_threads import pin_threads
 from imgproc.pixels.stopwatch import Stopwatch
@@ -80,7 +80,7 @@ def libraries(wanted: Sequence[str]) -> dict[str, Library]:
 
 def reference(name: str, image: Image, p: Parameters) -> Image:
     """Whole-image OpenCV on one thread."""
-    with _without_ipp():
+    with without_ipp():
         return OPERATIONS[name].apply(image, p)
 
 
@@ -199,7 +199,7 @@ def speeds(lane: Device, megapixels: float, count: int) -> Iterator[tuple[str, f
     lane.wait()
     size = 4 * words
     copy = 2 * size / by_gpu(lane, [partial(lane.copy, *pair, words) for pair in pairs]) / 1e9
-    for operation, program in PROGRAMS.items():
+    for operation, program in ((name, one.on_gpu.launch) for name, one in OPERATIONS.items()):
         calls = [partial(program, lane, source, shape, DEFAULTS, target) for source, target in pairs]
         yield operation, by_gpu(lane, calls), copy, MOVED[operation] * size
 
@@ -219,7 +219,7 @@ def show_peers(gpus: Mapping[str, Library], megapixels: float) -> None:
                 source = lane.empty(words.size, np.uint32)
                 lane.upload(words, source)
                 lane.wait()
-                program = partial(PROGRAMS[operation], lane, source, image.shape, DEFAULTS)
+                program = partial(OPERATIONS[operation].on_gpu.launch, lane, source, image.shape, DEFAULTS)
                 seconds = by_host(program, lane.wait)
                 found = np.empty(Layout.of(right.shape).words, np.uint32)
                 lane.download(program(), found)

@@ -49,12 +49,13 @@ from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.load import MachineLoad
 from imgproc.measure.lock import machine_lock
 from imgproc.measure.protocol import Contender
-from imgproc.operations import OPERATIONS, _without_ipp, parse_parameters
-from imgproc.operations.contract import Image
-from imgproc.operations.strips import STRIPS, Rows, apply, cut
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.canny.cpu import without_ipp
+from imgproc.operations.contract import Image, apply_in_strips
+from imgproc.operations.rows import Rows, cut
 from imgproc.pixels.codecs import decode
 from imgproc.pixels.inner_threads import pin_threads
-from imgproc.runs.passes import Passes, Places
+from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
 from imgproc.runs.splitting import PER_WORKER
@@ -105,7 +106,7 @@ def timed(program: Callable[[], Any]) -> Callable[[], tuple[float, Any]]:
 
 def one_thread(name: str, image: Image) -> Image:
     """The reference for every pixel."""
-    with _without_ipp():
+    with without_ipp():
         return OPERATIONS[name].apply(image, PARAMETERS)
 
 
@@ -122,7 +123,7 @@ def operation_rows(photo: Image, workers: int, stack: ExitStack) -> Iterator[Row
         for group in groups:
             name = group.partition(",")[0]
             whole = timed(partial(OPERATIONS[name].apply, picture, PARAMETERS))
-            on_threads = timed(partial(apply, name, picture, PARAMETERS, strips, threads.map))
+            on_threads = timed(partial(apply_in_strips, OPERATIONS[name], picture, PARAMETERS, strips, threads.map))
             on_processes = timed(partial(by_processes, processes, shared, picture.shape, name, strips))
             target, processes_target = TARGETS[group]
             yield Row(group, "OpenCV, one thread, IPP off", timed(partial(one_thread, name, picture)), base="IPP off")
@@ -156,9 +157,9 @@ def by_processes(
 ) -> Image:
     """An operation on strips of what is in the first slot of a canvas; the result is in the second, and stays."""
     own, handle = shared
-    operation, given = STRIPS[name], None
+    operation, given = OPERATIONS[name], None
     out = own.get(1, operation.result_shape(shape))
-    for number, phase in enumerate(operation.phases):
+    for number, phase in enumerate(operation.on_strips.phases):
         jobs = [StripJob(handle, shape, 1, name, number, rows, PARAMETERS, given) for rows in strips]
         tasks = [Task(k, work_on_strip, job) for k, job in enumerate(jobs)]
         results = sorted(backend.run(tasks, deadline=DEADLINE), key=lambda result: result.index)
@@ -201,10 +202,10 @@ def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack
         outputs = [OutputRecord(*pair) for pair in zip(OPERATIONS, names, strict=True)]
         record.images = [ImageRecord(0, file.name, shape[1], shape[0], "JPEG", file.stat().st_size, outputs=outputs)]
         tracker = Tracker(lambda _: None, rounds=1, budget=0, contenders=1)
-        passes = Passes(record, Places({0: file}, out, None, out), DEADLINE, tracker, lambda: False)
+        passes = Passes(record, RunFolders({0: file}, out, None, out), DEADLINE, tracker, lambda: False)
 
         def run() -> tuple[float, None]:
-            done = passes.over(contender, record.images, out, "measured")
+            done = passes.run_pass(contender, record.images, out, "measured")
             if error := done.results[0].error:
                 raise SystemExit(f"{contender.technique.label}: {error}")
             return done.round.wall_seconds / contender.copies, None  # without what it takes to watch over memory

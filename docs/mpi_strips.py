@@ -18,12 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.contract import Image
-from imgproc.operations.strips import STRIPS, Rows, cut
+from imgproc.operations.rows import Rows, cut
 from imgproc.pixels.codecs import decode, encode
 from imgproc.pixels.inner_threads import pin_threads
 
 PARAMETERS = parse_parameters({})
-BORDER = max(operation.border(PARAMETERS) for operation in STRIPS.values())
+BORDER = max(operation.on_strips.border(PARAMETERS) for operation in OPERATIONS.values())
 
 
 def main(source: Path, results: Path) -> None:
@@ -70,10 +70,10 @@ def exchange_borders(comm: MPI.Intracomm, mine: Image, rows: Rows) -> None:
 
 def work(comm: MPI.Intracomm, name: str, mine: Image, strips: tuple[Rows, ...]) -> Image | None:
     """The operation on this rank's strip; returns the whole result on rank 0."""
-    operation, rows = STRIPS[name], strips[comm.rank]
+    operation, rows = OPERATIONS[name], strips[comm.rank]
     out = np.empty(operation.result_shape(mine.shape), np.uint8)
     given, undecided = None, None
-    for phase in operation.phases:
+    for phase in operation.on_strips.phases:
         found = phase.work(mine, rows.of(out), rows, PARAMETERS, given)
         if name == "equalize" and not phase.writes:
             histogram = np.zeros_like(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """Something the user can mend: what was wrong, where, and what to do about it.
@@ -38,3 +40,11 @@ class UserError(Exception):
             "limit": self.limit,
         }
         return {name: value for name, value in parts.items() if value is not None}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question after the nearest of what is known, with a space before it; nothing where none is near."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    near = get_close_matches(word, list(known), 1)
+    return f" Did you mean “{near[0]}”?" if near else ""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 
+from matplotlib.backends.backend_agg import RendererAgg
+
 from imgproc.measure.curves import scaling
 from imgproc.measure.derive import derive, derive_weak
+from imgproc.measure.laws import amdahl, gustafson
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
-from imgproc.measure.scaling import amdahl, gustafson
+from imgproc.report.charts import figures, style
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 
 SHARES = {"read": 0.01, "decode": 0.17, "canny": 0.19, "gaussian": 0.07, "equalize": 0.09, "encode": 0.42}
@@ -119,3 +122,32 @@ SCALES = {
     "few rounds": scaled(2, [1, 2, 4], 0.05, inner=(1, 2), rounds=3),
 }
 CASES = {**BARS, **{f"scale, {name}": record for name, record in SCALES.items()}}
+
+
+def of(record, name):
+    """The chart of that name, None where the record has none."""
+    return next((chart for chart in figures(record) if chart.name == name), None)
+
+
+def drawn(record, name, narrow=False, theme="light"):
+    """matplotlib's figure, and its first axes."""
+    figure = style.drawn(of(record, name), style.Style(theme, narrow))
+    return figure, figure.axes[0]
+
+
+def words(figure):
+    """Every line of text that is drawn, with its left, top, right and bottom edge in pixels from the top left."""
+    found = []
+    renderer = RendererAgg(figure.bbox.width, figure.bbox.height, figure.dpi)
+
+    def draw_text(gc, x, y, text, prop, angle, ismath=False, mtext=None):
+        width, height, descent = renderer.get_text_width_height_descent(text, prop, ismath)
+        found.append((text, x, y - height + descent, x + width, y + descent))
+
+    renderer.draw_text = draw_text
+    figure.draw(renderer)
+    return found
+
+
+def texts(record, name, narrow=False):
+    return [text for text, *_ in words(drawn(record, name, narrow)[0])]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.curves import Scaling, scaling
 from imgproc.measure.derive import derive, derive_weak
+from imgproc.measure.laws import amdahl, gustafson
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
-from imgproc.measure.scaling import amdahl, gustafson
+from imgproc.operations import parse_parameters
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 
 Law = Callable[[int], float]
@@ -64,7 +65,8 @@ def scale_run(
         strong: the speedup of a number of workers; ``scaled`` that of weak scaling, None: it was not measured.
         grid: the speedup with ``inner`` OpenCV threads in each worker.
     """
-    asked = RunSettings(["canny"], {}, technique, worker_counts=list(counts), cv2_threads=list(inner), seed=7)
+    parameters, counted = parse_parameters({}), {"worker_counts": list(counts), "cv2_threads": list(inner)}
+    asked = RunSettings(["canny"], parameters, technique, **counted, seed=7)
     record = Record("0123456789ab", "scale", asked, state="done", environment={"cores_usable": cores} if cores else {})
     record.images = [ImageRecord(k, f"photo {k + 1}.jpg", 2000, 1500, "JPEG", 9) for k in range(IMAGES)]
     record.techniques = ways(technique, counts, strong, noise, rounds)
@@ -92,10 +94,9 @@ def conclude(record: Record) -> Scaling:
     derive(record.techniques, images=IMAGES, megapixels=MEGAPIXELS)
     baseline = next((m for m in record.techniques if m.name == "sequential" and m.rounds), None)
     derive_weak(record.weak, baseline, images=IMAGES, megapixels=MEGAPIXELS)
-    timed = [m for m in record.techniques if m.median_seconds is not None]
-    record.best = min(timed, key=lambda m: m.median_seconds or 0).name
     cores = record.environment.get("cores_usable")
     record.scaling = scaling(record.settings.technique, record.techniques, record.weak, cores=cores)
+    record.conclude()
     return record.scaling
 
 

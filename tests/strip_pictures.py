@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from imgproc.operations.strips import STRIPS, Rows, cut
+from imgproc.operations import OPERATIONS
+from imgproc.operations.rows import Rows, cut
 
 Generator = np.random.Generator
 
@@ -180,6 +181,6 @@ def some_strips(rng: Generator, height: int) -> tuple[Rows, ...]:
 def case(rng: Generator, largest: int) -> Case:
     """Any case; Canny most often, as it is the hardest."""
     paint = PICTURES[rng.integers(len(PICTURES))]
-    name = "canny" if rng.random() < 0.6 else str(rng.choice(list(STRIPS)))
+    name = "canny" if rng.random() < 0.6 else str(rng.choice(list(OPERATIONS)))
     image = picture(rng, paint, largest)
     return Case(paint.__name__, name, image, parameters(rng), some_strips(rng, len(image)))

@@ -19,8 +19,8 @@ PROGRAM = "import sys; from imgproc.cli import main; sys.exit(main(sys.argv[1:])
 ALONE = """
 from functools import partial
 from imgproc.measure import load
-from imgproc.runs import rounds
-rounds.MachineLoad = partial(load.MachineLoad, busy=load.tree_cpu_seconds, kernel=dict)
+from imgproc.runs import measuring
+measuring.MachineLoad = partial(load.MachineLoad, busy=load.tree_cpu_seconds, kernel=dict)
 """
 
 

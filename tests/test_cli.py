@@ -1,11 +1,13 @@
 """The command line as a person runs it: real processes, real files, real exit statuses."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -14,6 +16,8 @@ import pytest
 from scale_runs import scale_run
 
 from imgproc.backends import TECHNIQUES
+from imgproc.cli import _run, main, measuring
+from imgproc.cli.parser import Parser
 from imgproc.errors import UserError
 from imgproc.intake.paths import find_images
 from imgproc.operations import OPERATIONS, PARAMETERS, parse_parameters
@@ -28,6 +32,25 @@ def imgproc(*arguments, cwd=PROJECT, **options):
         [sys.executable, "-m", "imgproc", *map(str, arguments)],
         capture_output=True, text=True, timeout=120, cwd=cwd, env={**os.environ, "PYTHONPATH": str(PROJECT)}, **options,
     )  # fmt: skip
+
+
+def begin(*arguments, **options):
+    """The command, going on; the caller waits for it."""
+    return subprocess.Popen([sys.executable, "-m", "imgproc", *map(str, arguments)], cwd=PROJECT, **options)
+
+
+def begin_measuring(folder, **options):
+    """A command that has written all its results and measures for a minute; its folder for results."""
+    imgproc("sample", folder / "in", "--count", 6, "--megapixels", 1)
+    out = folder / "out"
+    running = begin("process", folder / "in", "--out", out, "--budget", 60, "--rounds", 100, **options)
+    while running.poll() is None and not list(out.glob("*_equalize.png")):
+        time.sleep(0.02)
+    return running, out
+
+
+def scratch(out):
+    return [p for p in out.rglob("*") if p.name.endswith(".part") or p.name.startswith(".")]
 
 
 @pytest.fixture(autouse=True)
@@ -138,28 +161,40 @@ def test_only_bad_files_give_status_1_and_no_output(tmp_path):
     assert str(bad) in done.stderr and done.stdout == ""
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["process", "nothing-here.jpg", "--out", "o"],
-        ["process", "nothing-*.jpg", "--out", "o"],
-        ["process", "README.md"],
-        ["process", ".", "--out", "o", "--technique", "cuda"],
-        ["process", ".", "--out", "o", "--kernel", "4"],
-        ["process", ".", "--out", "o", "--workers", "-1"],
-        ["process", ".", "--out", "o", "--canny-low", "nan"],
-        ["process", ".", "--out", "o", "--operations", "sharpen"],
-        ["process", ".", "--out", "o", "--format", "bmp"],
-        ["sample", "o", "--count", "0"],
-        ["fly"],
-        [],
-    ],
-)
-def test_wrong_use_gives_status_2_and_one_sentence(arguments, tmp_path):
-    done = imgproc(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr and done.stdout == ""
-    assert not (tmp_path / "o").exists()
+@pytest.mark.parametrize(("arguments", "says"), [
+    ("process nothing-here.jpg --out o", "no file or folder nothing-here.jpg"),
+    ("process nothing-*.jpg --out o", "no image in nothing-*.jpg"),
+    ("process README.md", "required: --out"),
+    ("process . --out o --technique cuda", "(--technique) cannot be “cuda”"),
+    ("process . --out o --technique treading", "Did you mean “threading”?"),
+    ("process . --out o --kernel 4", "(--kernel) must be an odd whole number"),
+    ("process . --out o --kernl 5", "There is no option “--kernl”. Did you mean “--kernel”?"),
+    ("process . --out o --canny_lo 5 --colr", "Did you mean “--color”?"),
+    ("process . --out o --workers -1", "(--workers) must be a whole number from 1 to 64"),
+    ("process . --out o --max-megapixels 0", "(--max-megapixels) must be a number from 0.001 to 1070"),
+    ("process . --out o --canny-low nan", "(--canny-low) must be a whole number from 0 to 10000, not “nan”"),
+    ("process . --out o --operations sharpn", "(--operations) cannot be “sharpn”"),
+    ("process . --out o --format bmp", "(--format) cannot be “bmp”. Choose from png, jpeg, webp."),
+    ("process . --out o --json .", "There is no place for the argument “.”"),
+    ("process . --out o --budget inf", "(--budget) must be a number from 0 to 86400"),
+    ("process . --out o --budget -1", "--budget"),
+    ("compare . --budget 0.5", "(--budget) must be a number from 1 to 86400"),
+    ("compare . --technique threading,jobli", "Did you mean “joblib”?"),
+    ("scale . --cv2_threads x", "--cv2-threads must be whole numbers"),
+    ("sample o --count 0", "(--count) must be a whole number from 1 to 10000"),
+    ("serve --port x", "invalid int value"),
+    ("proces . --out o", "There is no command “proces”. Did you mean “process”?"),
+    ("fly", "Choose from process, compare"),
+    ("--verbose", "There is no option “--verbose”."),
+    ("", "Which command? Choose from process"),
+])  # fmt: skip
+def test_wrong_use_gives_status_2_and_one_sentence(arguments, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"any")
+    assert main(arguments.split()) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("imgproc: ") and says in said.err
+    assert said.err.count("\n") == 1 and not (tmp_path / "o").exists()
 
 
 def test_help_shows_every_parameter_with_its_range():
@@ -193,36 +228,37 @@ def test_samples_are_drawn(tmp_path):
     assert len(sizes) == 3 and 0.03 < sum(sizes) / 3 < 0.3
 
 
-def test_techniques_are_listed():
-    text = imgproc("techniques").stdout
+def test_techniques_are_listed(capsys):
+    assert main(["techniques"]) == 0
+    text = capsys.readouterr().out
     assert all(f"{'yes' if name in AVAILABLE else 'no '}  {name}" in text for name in TECHNIQUES)
+    assert main(["techniques", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in listed if row["available"]] == list(AVAILABLE)
+    for row in listed:
+        t = TECHNIQUES[row["name"]]
+        assert (row["label"], row["what"], row["wins"], row["loses"]) == (t.label, t.what, t.wins, t.loses)
+        assert bool(row["reason"]) is not row["available"] and set(row) >= {"command"}
+
+
+def test_a_python_without_the_packages_says_what_to_do(tmp_path):
+    for package in ("numpy", "cv2"):
+        (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('No module', name='{package}')")
+    done = subprocess.run(
+        [sys.executable, "-m", "imgproc", "process", "a.jpg", "--out", "o"],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{tmp_path}:{PROJECT}"},
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "python3 run.py process" in done.stderr and "pip install -r requirements.txt" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_leaves_whole_files_and_no_scratch(tmp_path):
-    imgproc("sample", tmp_path / "in", "--count", 8, "--megapixels", 1)
-    out = tmp_path / "out"
-    command = [
-        sys.executable,
-        "-m",
-        "imgproc",
-        "process",
-        str(tmp_path / "in"),
-        "--out",
-        str(out),
-        "--budget",
-        "60",
-        "--rounds",
-        "100",
-    ]
-    running = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while running.poll() is None and not list(out.glob("*_equalize.png")):
-        time.sleep(0.02)
+    running, out = begin_measuring(tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=30)
     assert running.returncode == 130, said
-    assert "Traceback" not in said
-    assert not [p for p in out.rglob("*") if p.name.endswith(".part") or p.name.startswith(".")]
+    assert "Traceback" not in said and not scratch(out)
     for file in out.iterdir():
         decode(file.read_bytes())
 
@@ -305,16 +341,65 @@ def test_images_only_inside_the_folder_for_results_are_said_so(photos):
         find_images([str(photos / "more")], photos)
 
 
-@pytest.mark.parametrize("budget", ["inf", "nan", "-1"])
-def test_a_budget_that_is_none_is_refused(budget, photos, tmp_path):
-    done = imgproc("process", photos / "a.jpg", "--out", tmp_path / "o", "--budget", budget)
-    assert done.returncode == 2 and "budget" in done.stderr and not (tmp_path / "o").exists()
+@pytest.mark.parametrize(("words", "named"), [
+    (["process", "PHOTO", "--out", "/proc"], "/proc"), (["sample", "/proc"], "/proc"),
+    (["compare", "PHOTO", "--json", "/nonexistent/x.json"], "/nonexistent/x.json"),
+    (["scale", "PHOTO", "--json=/proc/x.json"], "/proc/x.json"),
+    (["process", "PHOTO", "--out", "OUT", "--json", "/proc/x.json"], "/proc/x.json"),
+])  # fmt: skip
+def test_what_cannot_be_written_is_said_before_anything_is_done(words, named, photos, tmp_path, monkeypatch):
+    """In one sentence, without the names of our own scratch files."""
+    places = {"PHOTO": str(photos / "a.jpg"), "OUT": str(tmp_path / "out")}
+    monkeypatch.setattr(measuring, "process", None)  # nothing may be measured
+    with pytest.raises(OSError) as problem:
+        _run([places.get(word, word) for word in words])
+    assert problem.value.filename == named
+    assert main([places.get(word, word) for word in words]) == 1
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written_into_is_one_sentence(photos):
-    for arguments in (["process", photos / "a.jpg", "--out", "/proc"], ["sample", "/proc"]):
-        done = imgproc(*arguments)
-        assert done.returncode == 1 and "Traceback" not in done.stderr and done.stderr.startswith("imgproc: ")
+def test_a_record_that_cannot_be_written_in_the_end_costs_no_table(photos, tmp_path, monkeypatch, capsys):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device", f"{path}.123.part")
+
+    monkeypatch.setattr(measuring, "write_whole", full)
+    words = ["--technique", "threading", "--budget", "1", "--json", str(tmp_path / "x.json")]
+    assert main(["compare", str(photos / "a.jpg"), *words]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("Processing Mode: Compare")
+    assert said.err == f"imgproc: No space left on device: {tmp_path / 'x.json'}\n"
+
+
+@pytest.mark.parametrize(("words", "paths", "file"), [
+    ("--json a.jpg", ["a.jpg"], "-"), ("a.jpg --json", ["a.jpg"], "-"), ("a.jpg --json --seed 1", ["a.jpg"], "-"),
+    ("--json more", ["more"], "-"), ("--json *.jpg", ["*.jpg"], "-"), ("--json missing.png", ["missing.png"], "-"),
+    ("--json noname", ["noname"], "-"), ("a.jpg --json x.json", ["a.jpg"], "x.json"),
+    ("--json x.json a.jpg", ["a.jpg"], "x.json"), ("a.jpg --json=odd.jpg", ["a.jpg"], "odd.jpg"),
+    ("a.jpg --json record", ["a.jpg"], "record"), ("a.jpg --json old.txt", ["a.jpg"], "old.txt"),
+    ("a.jpg", ["a.jpg"], None), ("a.jpg --json -", ["a.jpg"], "-"),
+])  # fmt: skip
+def test_json_has_one_form_and_never_takes_an_image_for_its_file(words, paths, file, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "old.txt").write_text("{}")
+    for name in ("a.jpg", "noname"):
+        (tmp_path / name).write_bytes((photos / "a.jpg").read_bytes())
+    for command in ("process --out o", "compare", "scale"):
+        name, *more = command.split()
+        parser = Parser(prog="test", description="")
+        import_module(f"imgproc.cli.{name}").add_arguments(parser)
+        found = parser.parse_args([*words.split(), *more])
+        assert (found.paths, found.json) == (paths, file)
+
+
+def test_the_record_goes_where_json_says(photos, tmp_path):
+    file, photo = tmp_path / "run.json", photos / "a.jpg"
+    done = imgproc("process", photo, "--out", tmp_path / "o", "--budget", 0, "--json", file)
+    assert done.stdout.startswith("Processing Mode: Parallel") and json.loads(file.read_text())["state"] == "done"
+    done = imgproc("compare", "--json", photo, "--technique", "threading,opencv", "--seed", 7, "--budget", 1)
+    record = json.loads(done.stdout)
+    assert done.stderr == "" and [t["name"] for t in record["techniques"]] == ["threading", "opencv", "sequential"]
+    assert record["settings"]["techniques"] == ["threading", "opencv"] and record["settings"]["seed"] == 7
 
 
 def test_images_that_fail_while_processing_are_named(photos, tmp_path):
@@ -327,19 +412,8 @@ def test_images_that_fail_while_processing_are_named(photos, tmp_path):
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(photos, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "imgproc",
-        "process",
-        str(photos),
-        "--out",
-        str(tmp_path),
-        "--budget",
-        "0",
-        "--json",
-    ]
-    running = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = ["process", photos, "--out", tmp_path, "--budget", 0, "--json"]
+    running = begin(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     running.stdout.close()
     said = running.stderr.read()
     running.stderr.close()
@@ -348,40 +422,19 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(photos, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_what_a_killed_command_left_goes_with_the_next(tmp_path):
-    imgproc("sample", tmp_path / "in", "--count", 6, "--megapixels", 1)
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "imgproc", "process", str(tmp_path / "in"), "--out", str(out)]
-    running = subprocess.Popen([*command, "--budget", "60"], cwd=PROJECT, stdout=subprocess.DEVNULL)
+    running, out = begin_measuring(tmp_path, stdout=subprocess.DEVNULL)
     while running.poll() is None and not list(out.glob(".imgproc*/round")):
         time.sleep(0.02)
     running.kill()
     running.wait(30)
     half = out / f"{min(out.glob('*_canny.png')).name}.{running.pid}-1.part"
     half.write_bytes(b"half")
-    assert list(out.glob(".*"))
+    assert scratch(out)
     imgproc("process", tmp_path / "in", "--out", out, "--budget", 0)
     assert len(list(out.iterdir())) == 18 and all(path.suffix == ".png" for path in out.iterdir())
 
 
 def test_sigterm_leaves_no_scratch(tmp_path):
-    imgproc("sample", tmp_path / "in", "--count", 6, "--megapixels", 1)
-    out = tmp_path / "out"
-    command = [
-        sys.executable,
-        "-m",
-        "imgproc",
-        "process",
-        str(tmp_path / "in"),
-        "--out",
-        str(out),
-        "--budget",
-        "60",
-        "--rounds",
-        "100",
-    ]
-    running = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while running.poll() is None and not list(out.glob("*_equalize.png")):
-        time.sleep(0.02)
+    running, out = begin_measuring(tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     running.terminate()
-    assert running.wait(30) == 143
-    assert not [p for p in out.rglob("*") if p.name.startswith(".") or p.name.endswith(".part")]
+    assert running.wait(30) == 143 and not scratch(out)

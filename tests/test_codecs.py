@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from imgproc.errors import UserError
-from imgproc.pixels import codecs
+from imgproc.pixels import codecs, png
 
 SIDES = st.integers(1, 70)
 
@@ -23,12 +23,12 @@ def noise(height, width, channels, seed, bilevel=False):
     return np.where(image > 127, 255, 0).astype(np.uint8) if bilevel else image
 
 
-@pytest.fixture(params=["isal", "opencv"])
+@pytest.fixture(params=["isal", "zlib"])
 def encoder(request, monkeypatch):
-    """Both PNG encoders; OpenCV's serves where ISA-L has no wheel."""
-    if request.param == "opencv":
-        monkeypatch.setattr(codecs, "isal_zlib", None)
-    elif codecs.isal_zlib is None:
+    """Both PNG encoders; zlib serves where ISA-L has no wheel."""
+    if request.param == "zlib":
+        monkeypatch.setattr(png, "deflate", zlib)
+    elif png.PNG_ENCODER != "isal":
         pytest.skip("ISA-L has no wheel for this machine")
     return request.param
 

@@ -11,7 +11,7 @@ from imgproc.backends import TECHNIQUES
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode
 from imgproc.runs.execute import process
-from imgproc.runs.passes import Places
+from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import Record, RunSettings
 from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
@@ -58,7 +58,7 @@ def test_every_technique_on_every_valid_file(technique, inspected, tmp_path):
     uploads, images, references = inspected
     settings = RunSettings(list(OPERATIONS), parse_parameters({}), technique, workers=2, budget=0.0)
     record = Record("0" * 12, "parallel", settings, images)
-    places = Places({i.index: uploads / i.stored for i in images}, tmp_path / "out", None, tmp_path / "work")
+    places = RunFolders({i.index: uploads / i.stored for i in images}, tmp_path / "out", None, tmp_path / "work")
     process(record, places, Settings())
     assert len(record.good_images) == 31
     for image in images:

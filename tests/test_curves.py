@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scale_runs import IMAGES, ROUNDS, SEQUENTIAL, conclude, fail, measured, scale_run
 
-from imgproc.measure.curves import Scaling, strong_curve, versus
+from imgproc.measure.curves import Scaling, strong_curve
 from imgproc.measure.derive import derive_weak
+from imgproc.measure.laws import amdahl, gustafson, karp_flatt, usl
 from imgproc.measure.results import Round
-from imgproc.measure.scaling import amdahl, gustafson, karp_flatt, usl
 from imgproc.numbers import NBSP
-from imgproc.report import findings
-from imgproc.report.laws import laws
+from imgproc.report import scale
+from imgproc.report.scale import laws
+from imgproc.runs.serialization import from_plain
 
 
 def law(found, name):
@@ -23,7 +24,7 @@ def law(found, name):
 
 
 def headline(record):
-    return findings.headline(record.scaling, record.techniques).replace(NBSP, " ")
+    return scale.headline(record).replace(NBSP, " ")
 
 
 # ---------------------------------------------------------------- weak scaling
@@ -192,16 +193,16 @@ def test_the_grid_has_a_cell_for_each_pair():
 
 def test_the_grid_says_where_two_levels_of_threads_fight():
     record = scale_run((1, 2, 4), inner=(1, 2))
-    said = findings.grid_headline(record.scaling, record.techniques).replace(NBSP, " ")
+    said = scale.grid_headline(record).replace(NBSP, " ")
     assert said.startswith(
         "Two levels of threads fight: with 2 OpenCV threads each, 2 and 4 workers take 1.25 times as long as with one "
         "each. More OpenCV threads help: with 2 OpenCV threads each, 1 worker is 1.30 times as fast as with one each."
     )
     assert said.endswith("Fastest: 4 workers with 1 OpenCV thread each.")
     calm = scale_run((1, 2), inner=(1, 2), grid=lambda w, t: amdahl(w, 0.05), noise=0.02)
-    assert "make no measurable difference" in findings.grid_headline(calm.scaling, calm.techniques)
+    assert "make no measurable difference" in scale.grid_headline(calm)
     few = scale_run((1, 2), inner=(1, 2), rounds=3)
-    assert "too few to tell" in findings.grid_headline(few.scaling, few.techniques)
+    assert "too few to tell" in scale.grid_headline(few)
 
 
 def test_a_technique_with_threads_of_its_own_is_scaled_by_these():
@@ -223,7 +224,7 @@ def test_what_failed_is_on_no_curve_and_is_named():
     found = record.scaling
     assert [p.workers for p in found.strong] == [1, 2, 8] and [p.workers for p in found.weak] == [1, 2, 4]
     assert (4, 1) not in [(c.workers, c.cv2_threads) for c in found.grid]
-    assert findings.left_out(record.techniques, record.weak) == [
+    assert scale.left_out(record.techniques, record.weak) == [
         "Threads, 4 workers was not measured: A worker died twice.",
         "Threads, 8 workers, 8 times the images was not measured: The disk is full.",
     ]
@@ -238,9 +239,7 @@ def test_other_pixels_have_a_time_but_no_speedup_and_are_in_no_fit():
     assert found.strong[-1].speedup is None and found.strong[-1].seconds > 0
     assert found.amdahl.workers == [1, 2, 4] and found.best == "Threads, 4 workers"
     assert headline(record).startswith("Four workers are")
-    assert findings.left_out(record.techniques, record.weak) == [
-        "Threads, 8 workers has no speedup: its pixels differ."
-    ]
+    assert scale.left_out(record.techniques, record.weak) == ["Threads, 8 workers has no speedup: its pixels differ."]
 
 
 def test_without_the_baseline_there_are_times_only():
@@ -258,7 +257,7 @@ def test_nothing_measured_is_an_empty_record():
     fail(record, "Threads, 1 worker", "It failed.")
     found = record.scaling
     assert found == Scaling("threading", 8) and len(laws(found)) == 4
-    assert findings.weak_headline(found) == ""
+    assert scale.weak_headline(found) == ""
 
 
 # ---------------------------------------------------------------- sentences
@@ -297,16 +296,16 @@ def test_the_result_is_one_sentence(changes, said):
 
 
 def test_weak_scaling_is_one_sentence():
-    said = findings.weak_headline(scale_run(cores=2).scaling).replace(NBSP, " ")
+    said = scale.weak_headline(scale_run(cores=2).scaling).replace(NBSP, " ")
     assert said == (
         "Two workers with twice the images take 1.03 times as long as one worker with the images once; "
         "ideal would be 1.00."
     )
-    without_one = findings.weak_headline(scale_run((2, 4)).scaling).replace(NBSP, " ")
+    without_one = scale.weak_headline(scale_run((2, 4)).scaling).replace(NBSP, " ")
     assert (
         without_one == "Four workers with four times the images do 3.85 times as much as sequential in the same time."
     )
-    assert findings.weak_headline(scale_run(scaled=None).scaling) == ""
+    assert scale.weak_headline(scale_run(scaled=None).scaling) == ""
 
 
 def test_karp_flatt_tells_overhead_from_serial_work():
@@ -327,13 +326,6 @@ def test_every_law_has_a_sentence_whatever_was_measured():
                 assert found.sentence.endswith(".") and found.what and "None" not in found.sentence
 
 
-def test_one_against_another():
-    fast, slow = measured("a", "a", 1.0, noise=0.01), measured("b", "b", 1.2, noise=0.01)
-    assert versus(fast, slow) == "faster" and versus(slow, fast) == "slower"
-    assert versus(fast, fast) == "no measurable difference"
-    assert versus(fast, measured("c", "c", 1.0, rounds=3)) is None
-
-
 # ---------------------------------------------------------------- the record
 
 
@@ -347,9 +339,9 @@ def test_one_against_another():
 def test_a_scaling_survives_its_record(counts, inner, cores, noise):
     found = scale_run(counts, inner=inner, cores=cores, noise=noise, scaled=lambda p: gustafson(p, 0.1)).scaling
     data = asdict(found)
-    assert Scaling.from_dict(data) == found
+    assert from_plain(Scaling, data) == found
     data["strong"][0]["something new"] = data["something new"] = 1
-    assert Scaling.from_dict(data) == found
+    assert from_plain(Scaling, data) == found
 
 
 def test_the_figures_are_those_of_the_measurements():

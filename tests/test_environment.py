@@ -43,88 +43,65 @@ def fresh():
     module._fixed.cache_clear()
 
 
+ROOT = "0::/\n"
 V2 = "0::/app.slice/lab.service\n"
 V1 = "12:memory:/docker/ab12\n9:cpu,cpuacct:/docker/ab12\n1:name=systemd:/docker/ab12\n0::/docker/ab12\n"
+SLICE, SERVICE = "app.slice/", "app.slice/lab.service/"
+QUOTA, PERIOD, LIMIT = "cpu.cfs_quota_us", "cpu.cfs_period_us", "memory.limit_in_bytes"
+
+
+def control_groups(groups, files):
+    """This process's groups, and what their folders hold."""
+    return {"proc/self/cgroup": groups, **{f"sys/fs/cgroup/{name}": f"{text}\n" for name, text in files.items()}}
 
 
 @pytest.mark.parametrize(
-    ("files", "cores"),
+    ("groups", "files", "cores"),
     [
-        ({}, None),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
+        ("", {}, None),
+        (ROOT, {"cpu.max": "150000 100000"}, 1.5),
+        (ROOT, {"cpu.max": "max 100000"}, None),
         # The service itself has none, but what it lies in has.
-        (
-            {
-                "proc/self/cgroup": V2,
-                "sys/fs/cgroup/app.slice/cpu.max": "400000 100000\n",
-                "sys/fs/cgroup/app.slice/lab.service/cpu.max": "max 100000\n",
-            },
-            4.0,
-        ),
+        (V2, {f"{SLICE}cpu.max": "400000 100000", f"{SERVICE}cpu.max": "max 100000"}, 4.0),
         # The tightest holds.
-        (
-            {
-                "proc/self/cgroup": V2,
-                "sys/fs/cgroup/app.slice/cpu.max": "50000 100000\n",
-                "sys/fs/cgroup/app.slice/lab.service/cpu.max": "25000 50000\n",
-                "sys/fs/cgroup/cpu.max": "300000 100000\n",
-            },
-            0.5,
-        ),
+        (V2, {f"{SLICE}cpu.max": "50000 100000", f"{SERVICE}cpu.max": "25000 50000", "cpu.max": "300000 100000"}, 0.5),
         # Another service's is not ours.
-        ({"proc/self/cgroup": V2, "sys/fs/cgroup/other.slice/cpu.max": "50000 100000\n"}, None),
+        (V2, {"other.slice/cpu.max": "50000 100000"}, None),
         # Version 1, in a container that sees its own group at the top.
+        (V1, {f"cpu,cpuacct/{QUOTA}": "250000", f"cpu,cpuacct/{PERIOD}": "100000"}, 2.5),
         (
+            V1,
             {
-                "proc/self/cgroup": V1,
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "250000\n",
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
-            },
-            2.5,
-        ),
-        (
-            {
-                "proc/self/cgroup": V1,
-                "sys/fs/cgroup/cpu/docker/ab12/cpu.cfs_quota_us": "200000\n",
-                "sys/fs/cgroup/cpu/docker/ab12/cpu.cfs_period_us": "50000\n",
-                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
-                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+                f"cpu/docker/ab12/{QUOTA}": "200000", f"cpu/docker/ab12/{PERIOD}": "50000",
+                f"cpu/{QUOTA}": "-1", f"cpu/{PERIOD}": "100000",
             },
             4.0,
         ),
         # Version 2 beside version 1.
-        ({"proc/self/cgroup": V1, "sys/fs/cgroup/unified/docker/ab12/cpu.max": "100000 100000\n"}, 1.0),
+        (V1, {"unified/docker/ab12/cpu.max": "100000 100000"}, 1.0),
         # Nothing leads out of the place for control groups.
-        ({"proc/self/cgroup": "0::/../../..\n", "cpu.max": "1000 100000\n"}, None),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": ""}, None),
-        ({"proc/self/cgroup": "nonsense\n\n0::/", "sys/fs/cgroup/cpu.max": "1 0\n"}, None),
+        ("0::/../../..\n", {"../../../cpu.max": "1000 100000"}, None),
+        (ROOT, {"cpu.max": ""}, None),
+        ("nonsense\n\n0::/", {"cpu.max": "1 0"}, None),
     ],
-)
-def test_cpu_quota(system, files, cores):
-    assert cpu_quota(system(files)) == cores
+)  # fmt: skip
+def test_cpu_quota(system, groups, files, cores):
+    assert cpu_quota(system(control_groups(groups, files))) == cores
 
 
 @pytest.mark.parametrize(
-    ("files", "size"),
+    ("groups", "files", "size"),
     [
-        ({}, None),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "2147483648\n"}, 2**31),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, None),
-        (
-            {
-                "proc/self/cgroup": V2,
-                "sys/fs/cgroup/app.slice/memory.max": "5000\n",
-                "sys/fs/cgroup/app.slice/lab.service/memory.max": "7000\n",
-            },
-            5000,
-        ),
-        ({"proc/self/cgroup": V1, "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
-        ({"proc/self/cgroup": V1, "sys/fs/cgroup/memory/memory.limit_in_bytes": "123456\n"}, 123456),
+        ("", {}, None),
+        (ROOT, {"memory.max": "2147483648"}, 2**31),
+        (ROOT, {"memory.max": "max"}, None),
+        (V2, {f"{SLICE}memory.max": "5000", f"{SERVICE}memory.max": "7000"}, 5000),
+        (V1, {f"memory/{LIMIT}": "9223372036854771712"}, None),
+        (V1, {f"memory/{LIMIT}": "123456"}, 123456),
     ],
 )
-def test_memory_limit(system, files, size):
-    assert memory_limit(system(files)) == size
+def test_memory_limit(system, groups, files, size):
+    assert memory_limit(system(control_groups(groups, files))) == size
 
 
 def test_usable_cores_are_never_more_than_the_quota(monkeypatch):

@@ -1,6 +1,8 @@
 """A run from images to record, with real techniques on small pictures."""
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +17,10 @@ from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
 from imgproc.runs.execute import process
-from imgproc.runs.passes import Places
+from imgproc.runs.passes import RunFolders
 from imgproc.runs.progress import Cancelled
 from imgproc.runs.record import ImageRecord, Record, RunSettings
-from imgproc.settings import Settings
+from imgproc.settings import PROJECT, Settings
 from tests.backend_kinds import AVAILABLE, each
 
 SETTINGS = Settings()
@@ -42,9 +44,13 @@ def run(tmp_path):
         records, sources = images(tmp_path / "in", sizes)
         hooks = {name: asked.pop(name) for name in ("progress", "cancelled", "spoil") if name in asked}
         hooks.pop("spoil", lambda _: None)(sources)
+        written = asked.pop("written", lambda _: None)
         settings = RunSettings(list(OPERATIONS), parse_parameters({}), technique, **{"workers": 2, **asked})
-        record = Record("0123456789ab", mode, settings, records)
-        places = Places(sources, tmp_path / "images", tmp_path / "previews" if previews else None, tmp_path / "work")
+        data = Record("0123456789ab", mode, settings, records).to_dict()
+        written(data["settings"])
+        record = Record.from_dict(data)
+        shown = tmp_path / "previews" if previews else None
+        places = RunFolders(sources, tmp_path / "images", shown, tmp_path / "work")
         process(record, places, SETTINGS, **hooks)
         return record, places
 
@@ -150,6 +156,29 @@ def test_progress_goes_from_start_to_end_and_never_back(run):
 
 def test_the_seed_is_recorded(run):
     assert run(seed=0)[0].settings.seed > 0
+
+
+def test_a_record_of_an_older_version_runs_again(run):
+    def older(settings):
+        for name in ("aperture", "l2gradient", "sigma", "transfers", "chunk_size", "start_method"):
+            del settings[name]
+
+    record, places = run(written=older, budget=0.0)
+    assert record.settings.parameters == parse_parameters({})
+    assert not any(image.error for image in record.images) and len(list(places.outputs.iterdir())) == 9
+
+
+@pytest.mark.parametrize(
+    ("mode", "gone", "said"),
+    [
+        ("parallel", {"operations": ["canny", "median"]}, "There is no operation “median”"),
+        ("parallel", {"technique": "quantum"}, "no technique “quantum”"),
+        ("compare", {"techniques": ["threading", "quantum"]}, "no technique “quantum”"),
+    ],
+)
+def test_what_this_version_no_longer_has_is_told(mode, gone, said, run):
+    with pytest.raises(UserError, match=said):
+        run(mode=mode, written=lambda settings: settings.update(gone))
 
 
 @pytest.mark.parametrize("bad", ["cuda", "", "Threading"])
@@ -306,3 +335,11 @@ def test_threads_that_are_not_pinned_fail_the_technique(run, monkeypatch):
     add_technique(monkeypatch, "sprawling", "fakes:Sprawling")
     with pytest.raises(BackendError, match="not pinned"):
         run("sprawling")
+
+
+def test_a_run_on_the_command_line_loads_no_web_no_database_no_cluster_and_draws_nothing():
+    code = "import sys, imgproc.runs.execute; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
+    assert not {"flask", "sqlalchemy", "matplotlib", "distributed", "mpi4py", "joblib", "numba"} & {
+        *done.stdout.split()
+    }

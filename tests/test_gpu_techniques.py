@@ -16,10 +16,10 @@ from imgproc.backends.gpu import nvidia
 from imgproc.backends.gpu.pipeline import GpuPipeline
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.operations import OPERATIONS, parse_parameters
-from imgproc.report import breakdown as why
+from imgproc.report import costs
 from imgproc.report.text import comparison
 from imgproc.runs.execute import process
-from imgproc.runs.passes import Places
+from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.verify import verify
 from imgproc.settings import Settings
@@ -182,7 +182,7 @@ def run(tmp_path, monkeypatch):
             ),
         )
         record.images = [ImageRecord(n, p.name, 90 + 7 * n, 60, "JPEG", p.stat().st_size) for n, p in sources.items()]
-        places = Places(sources, tmp_path / "out", None, tmp_path / "work")
+        places = RunFolders(sources, tmp_path / "out", None, tmp_path / "work")
         process(record, places, Settings())
         return record
 
@@ -255,15 +255,15 @@ def test_the_two_scopes_are_put_into_words():
     base = measured("sequential", 1.0, 4.0, 0.9, canny=0.5, gaussian=0.2, equalize=0.1, encode=3.2)
     gpu = measured("cupy", 2.1, 1.9, 0.009)
     record.techniques = [gpu, base]
-    assert why.scopes(record) is None  # nothing was compared
+    assert costs.scopes(record) is None  # nothing was compared
     gpu.operations_speedup = 100.0
-    found = why.scopes(record)
-    assert found.title == "A GPU does the operations 100\u00a0times as fast, the whole job 2.1\u00a0times"
+    found = costs.scopes(record)
+    assert found.title == "A GPU does the operations 100\u00a0times as fast, the whole job 2.10\u00a0times"
     assert "they are only 20\u00a0% of the time" in found.sentence and found.images == 2
     assert [row.t.name for row in found.rows] == ["cupy", "sequential"]
     assert found.rows[0].alone == pytest.approx(0.009)
     gpu.operations_speedup = 0.4
-    assert "do not fill a GPU" in why.scopes(record).sentence
+    assert "do not fill a GPU" in costs.scopes(record).sentence
     gpu.operations_speedup = 100.0
     assert "CUDA with CuPy: the operations alone, with the pixels on the GPU, are 100x as fast" in comparison(record)
 

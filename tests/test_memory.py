@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from imgproc.backends.sharing import memory as shared
-from imgproc.measure import memory
-from imgproc.measure.memory import PeakMemory, full, own_tree, resident, started_since
+from imgproc.measure import peak_memory as memory
+from imgproc.measure.peak_memory import PeakMemory, full, resident
+from imgproc.measure.process_tree import own_tree, started_since
 
 MB = 1_000_000
 SIZE = 60 * MB
@@ -67,6 +68,12 @@ class Workers:
         for pipe in self.pipes:
             pipe.recv()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
     def end(self):
         for pipe, process in zip(self.pipes, self.processes, strict=True):
             pipe.send("end")
@@ -111,26 +118,21 @@ def test_processes_are_known_by_when_they_began():
 
 
 def test_workers_are_summed():
-    workers = Workers(2)
-    try:
+    with Workers(2) as workers:
         before = in_use(*own_tree())
         with PeakMemory() as peak:
             workers.take()
             let_it_sample(peak)
         assert peak.bytes - before == pytest.approx(2 * SIZE, rel=0.1)
         assert set(workers.pids) < set(own_tree())
-    finally:
-        workers.end()
 
 
 def test_all_descendants_are_found(tmp_path):
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()']).wait()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    sleep, others = [sys.executable, "-c", "import time; time.sleep(60)"], []
     # A child that a thread other than the main one made.
-    make = threading.Thread(
-        target=lambda: others.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
-    )
-    others: list[subprocess.Popen] = []
+    make = threading.Thread(target=lambda: others.append(subprocess.Popen(sleep)))
     make.start()
     try:
         until = time.monotonic() + 20
@@ -140,7 +142,7 @@ def test_all_descendants_are_found(tmp_path):
         make.join()
         wanted = {os.getpid(), child.pid, grandchildren[0].pid, others[0].pid}
         assert wanted <= set(own_tree())
-        assert set(own_tree()) == set(own_tree(tmp_path))  # where Linux does not tell
+        assert set(own_tree()) == set(own_tree(proc=tmp_path))  # where Linux does not tell
         grandchildren[0].kill()
         child.wait(20)
         assert child.pid not in own_tree()
@@ -152,15 +154,13 @@ def test_all_descendants_are_found(tmp_path):
 
 
 def test_only_the_processes_asked_for_count():
-    workers = Workers(2)
-    try:
-        before = in_use(os.getpid(), workers.pids[0])
-        with PeakMemory(lambda: [os.getpid(), workers.pids[0]]) as peak:
+    with Workers(2) as workers:
+        watched = [os.getpid(), workers.pids[0]]
+        before = in_use(*watched)
+        with PeakMemory(lambda: watched) as peak:
             workers.take()
             let_it_sample(peak)
         assert peak.bytes - before == pytest.approx(SIZE, rel=0.1)
-    finally:
-        workers.end()
 
 
 def test_memory_that_ended_before_the_end_is_not_forgotten():
@@ -178,20 +178,19 @@ def test_memory_that_ended_before_the_end_is_not_forgotten():
 def test_shared_memory_counts_once():
     block = shared_memory.SharedMemory(create=True, size=SIZE)
     np.frombuffer(block.buf, np.uint8)[:] = 1
-    workers = Workers(2, block.name)
     try:
-        before = in_use(*own_tree())
-        assert before > SIZE
-        with PeakMemory() as peak:
-            workers.take()
-            let_it_sample(peak)
-        assert peak.kind == "pss"
-        assert peak.bytes - before < 0.2 * SIZE
-        # The way that counts it for everyone.
-        everyone = sum(psutil.Process(pid).memory_info().rss for pid in (os.getpid(), *workers.pids))
-        assert everyone > peak.bytes + 1.8 * SIZE
+        with Workers(2, block.name) as workers:
+            before = in_use(*own_tree())
+            assert before > SIZE
+            with PeakMemory() as peak:
+                workers.take()
+                let_it_sample(peak)
+            assert peak.kind == "pss"
+            assert peak.bytes - before < 0.2 * SIZE
+            # The way that counts it for everyone.
+            everyone = sum(psutil.Process(pid).memory_info().rss for pid in (os.getpid(), *workers.pids))
+            assert everyone > peak.bytes + 1.8 * SIZE
     finally:
-        workers.end()
         block.close()
         block.unlink()
 
@@ -231,7 +230,7 @@ def test_sampling_is_cheap_and_goes_on_to_the_end():
 
 
 def test_a_long_block_is_read_in_full_in_between(tmp_path):
-    Process(tmp_path, 10, 8192 * 1024, 3000 * 1024)
+    process(tmp_path, 10, 8192 * 1024, 3000 * 1024)
     with PeakMemory(lambda: [10], proc=tmp_path) as peak:
         time.sleep(1.5)
     assert peak.full_readings == 1
@@ -259,7 +258,7 @@ def test_short_blocks_are_read_in_full_once_in_a_while(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "FULL_SECONDS", 0.3)
     watched = [10]
     for pid in (10, 11):
-        Process(tmp_path, pid, 8192 * 1024, 3000 * 1024)
+        process(tmp_path, pid, 8192 * 1024, 3000 * 1024)
     peak = PeakMemory(lambda: watched, proc=tmp_path)
     readings = []
     for _ in range(8):
@@ -297,47 +296,42 @@ def test_a_short_pass_and_one_that_fails_leave_no_thread():
     assert not any(thread.name == "memory watch" for thread in memory.threading.enumerate())
 
 
-class Process:
+def process(proc, pid, rss, pss):
     """A process whose figures are what we say."""
-
-    def __init__(self, proc, pid, rss, pss):
-        self.folder = proc / str(pid)
-        self.folder.mkdir()
-        self.set(rss, pss)
-
-    def set(self, rss, pss):
-        status = {"VmRSS": rss // 1024 + 9, "RssAnon": rss // 1024 - 5, "RssFile": 5, "RssShmem": 9}
-        self.folder.joinpath("status").write_text("".join(f"{name}:\t  {kb} kB\n" for name, kb in status.items()))
-        header = "55d0-7fff ---p 00000000 00:00 0    [rollup]\n"
-        text = f"{header}Rss:   {rss // 1024} kB\nPss:    {pss // 1024} kB\nPss_Shmem:  3 kB\nSwap:  0 kB\n"
-        self.folder.joinpath("smaps_rollup").write_text(text)
+    folder = proc / str(pid)
+    folder.mkdir(exist_ok=True)
+    status = {"VmRSS": rss // 1024 + 9, "RssAnon": rss // 1024 - 5, "RssFile": 5, "RssShmem": 9}
+    folder.joinpath("status").write_text("".join(f"{name}:\t  {kb} kB\n" for name, kb in status.items()))
+    header = "55d0-7fff ---p 00000000 00:00 0    [rollup]\n"
+    text = f"{header}Rss:   {rss // 1024} kB\nPss:    {pss // 1024} kB\nPss_Shmem:  3 kB\nSwap:  0 kB\n"
+    folder.joinpath("smaps_rollup").write_text(text)
 
 
 def test_the_peak_is_resident_memory_less_what_is_counted_twice(tmp_path):
     unit = 1024 * 1024
-    one, two = Process(tmp_path, 10, 100 * unit, 80 * unit), Process(tmp_path, 11, 50 * unit, 30 * unit)
+    process(tmp_path, 10, 100 * unit, 80 * unit)
+    process(tmp_path, 11, 50 * unit, 30 * unit)
     peak = PeakMemory(lambda: [10, 11], proc=tmp_path)
     peak._full()
     assert peak.bytes == 110 * unit
-    one.set(300 * unit, 0)  # a full reading would be too dear now
+    process(tmp_path, 10, 300 * unit, 0)  # a full reading would be too dear now
     peak._sample()
-    one.set(90 * unit, 75 * unit)
-    two.set(60 * unit, 35 * unit)
+    process(tmp_path, 10, 90 * unit, 75 * unit)
+    process(tmp_path, 11, 60 * unit, 35 * unit)
     peak._full()
     assert peak.bytes == (350 - 40) * unit
     assert peak.kind == "pss"
 
 
 def test_what_linux_shows_of_a_process(tmp_path):
-    Process(tmp_path, 10, 8192 * 1024, 3000 * 1024)
+    process(tmp_path, 10, 8192 * 1024, 3000 * 1024)
     assert full(10, tmp_path) == (8192 * 1024, 3000 * 1024, 3 * 1024, "pss")
     assert resident(10, tmp_path) == 8192 * 1024
 
 
 def test_a_process_that_ended_counts_nothing():
-    gone = Workers(1)
-    gone.take()
-    gone.end()
+    with Workers(1) as gone:
+        gone.take()
     assert full(gone.pids[0]) is None
     assert resident(gone.pids[0]) == 0
 

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +16,7 @@ from PIL import Image as Pillow
 
 from imgproc.intake.samples import draw
 from imgproc.operations import OPERATIONS, parse_parameters
-from imgproc.operations.strips import Rows, cut
+from imgproc.operations.rows import Rows, cut
 from imgproc.pixels import codecs, png
 
 
@@ -95,7 +97,7 @@ def photograph():
 @pytest.mark.parametrize("name", [*OPERATIONS, "colour"])
 @pytest.mark.parametrize("count", [1, 2, 4, 16])
 def test_the_file_is_as_small_as_in_one_piece(photograph, name, count):
-    if codecs.PNG_ENCODER != "isal":
+    if png.PNG_ENCODER != "isal":
         pytest.skip("ISA-L has no wheel for this machine")
     image, bilevel = photograph, name == "canny"
     if name != "colour":
@@ -114,9 +116,22 @@ def test_pieces_are_encoded_by_several_threads(photograph):
     assert_all_read(data, photograph)
 
 
-def test_without_isal_zlib_deflates(photograph, monkeypatch):
-    monkeypatch.setattr(png, "deflate", zlib)
-    assert_all_read(in_pieces(photograph, cut(len(photograph), 3)), photograph)
+def test_without_isal_zlib_deflates_whole_files_and_pieces_and_the_record_says_so():
+    code = """
+import sys
+sys.modules["isal"] = None
+import numpy as np
+from imgproc.measure.environment import PNG_ENCODER
+from imgproc.operations.rows import cut
+from imgproc.pixels import codecs, png
+image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+pieces = [png.encode_piece(image, rows) for rows in cut(70, 3)]
+for data in codecs.encode(image, "png"), b"".join(png.join(image.shape, pieces)):
+    assert np.array_equal(codecs.decode(data, color=True), image)
+print(PNG_ENCODER, png.deflate.__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "zlib zlib\n", done.stderr
 
 
 @settings(max_examples=300, deadline=None)

@@ -7,6 +7,7 @@ import pytest
 from scale_runs import fail, scale_run
 
 from imgproc.errors import UserError
+from imgproc.measure.alarms import Alarm
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 from imgproc.operations import parse_parameters
 from imgproc.report.text import comparison, scale_table, summary
@@ -61,10 +62,56 @@ def test_the_names_that_scripts_rely_on(record):
 
 
 def test_a_record_survives_its_file(record, tmp_path):
+    record.conclude()
+    record.alarms = [Alarm("drift", "It drifts.", "Wait.", "Threads")]
     record.save(tmp_path / "run")
     assert Record.load(tmp_path / "run") == record
     assert json.loads((tmp_path / "run" / "run.json").read_text()) == record.to_dict()
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ["aperture"], ["l2gradient"], ["canny_low", "canny_high", "kernel", "sigma"],
+        ["transfers", "chunk_size", "start_method", "samples", "sample_megapixels", "worker_counts", "cv2_threads"],
+    ],
+    ids=lambda names: names[0],
+)  # fmt: skip
+def test_what_an_older_version_did_not_write_is_at_its_default(missing, record):
+    data = record.to_dict()
+    for name in missing:
+        del data["settings"][name]
+    for name in ("weak", "scaling", "warnings"):
+        del data[name]
+    del data["techniques"][0]["break_even_images"], data["techniques"][0]["rounds"][0]["phase_ends"]
+    assert Record.from_dict(data) == record
+
+
+def test_what_another_version_knew_more_is_left_out_and_its_parameters_stay(record):
+    data = record.to_dict()
+    data["settings"] |= {"median_size": 7, "palette": ["red"], "operations": ["canny", "median"]}
+    for part in (data, data["images"][0], data["techniques"][0], data["techniques"][0]["rounds"][0]):
+        part["new"] = {"some": "thing"}
+    again = Record.from_dict(data)
+    assert again.settings.parameters == record.settings.parameters | {"median_size": 7}
+    assert replace(again, settings=record.settings) == record
+
+
+@pytest.mark.parametrize(("where", "value"), [("images", {"a": 1}), ("techniques", ["a"]), ("scaling", 3), ("weak", 5)])
+def test_a_part_that_is_no_list_or_object_is_refused(where, value, record):
+    with pytest.raises(UserError, match="not a run"):
+        Record.from_dict(record.to_dict() | {where: value})
+
+
+def test_a_technique_that_no_longer_exists_is_told_like_any_other(record):
+    data = record.to_dict()
+    data["techniques"][0] |= {"name": "quantum", "label": "Quantum"}
+    data["settings"]["technique"] = data["best"] = "quantum"
+    again = Record.from_dict(data)
+    assert verify(replace(again, techniques=[])) == []
+    assert "Processing Mode: Parallel (quantum, 2 workers)" in summary(again)
+    assert "quantum " in comparison(again)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 99}', '{"schema": 1, "settings": 4}'])
@@ -190,7 +237,7 @@ def test_the_tables_of_a_scale_run():
     assert text.startswith(summary(record)) and "\u00a0" not in text
     strong, weak = (text.partition(f"{name} scaling")[2].splitlines()[2:6] for name in ("Strong", "Weak"))
     assert [line.split()[0] for line in strong] == [line.split()[0] for line in weak] == ["1", "2", "4", "8"]
-    assert " ".join(strong[1].split()) == "2 0.630 s 0.629 to 0.631 1.90x 1.90 to 1.91 95 % 5 %"
+    assert " ".join(strong[1].split()) == "2 0.630 s 0.629 to 0.631 1.90x 1.90 to 1.91 95 % 5.0 %"
     assert " ".join(weak[1].split()) == "2 1.231 s 1.229 to 1.233 1.95x 1.95 to 1.95 97 %"
     assert ["oversubscribed" in line for line in strong] == [False, False, False, True]
     for name in ("Amdahl’s law: 5.0 % of the work", "Karp-Flatt: ", "Gustafson’s law: ", "Universal Scalability Law: "):

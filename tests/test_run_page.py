@@ -12,9 +12,7 @@ from flask.testing import FlaskClient
 from imgproc.measure.alarms import Alarm
 from imgproc.measure.breakdown import PARTS
 from imgproc.measure.results import Progress, Round, TechniqueMeasurement
-from imgproc.report import alarms as doubts
-from imgproc.report import breakdown as why
-from imgproc.report import conditions, grid
+from imgproc.report import conditions, costs, live
 from imgproc.runs.record import Record
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
@@ -34,8 +32,8 @@ def split(t: TechniqueMeasurement, **parts: float) -> None:
 def test_a_part_that_nobody_has_is_left_out(make_run: MakeRun) -> None:
     record = make_run()
     split(record.techniques[0], ideal=0.264, waiting=0.02, remainder=-0.003)
-    found = why.reasons(record)
-    assert list(why.parts(found)) == ["ideal", "waiting", "remainder"]
+    found = costs.costs(record)
+    assert list(costs.parts(found)) == ["ideal", "waiting", "remainder"]
     assert [found[0].cell(part) for part in ("ideal", "waiting", "remainder", "caller")] == [
         f"264{NBSP}ms", f"20{NBSP}ms", f"−3{NBSP}ms", f"0{NBSP}ms",
     ]  # fmt: skip
@@ -46,7 +44,7 @@ def test_a_part_that_nobody_has_is_left_out(make_run: MakeRun) -> None:
 def test_short_rounds_have_tenths(make_run: MakeRun) -> None:
     record = make_run()
     split(record.techniques[0], ideal=0.02, waiting=0.00034, remainder=-0.00001)
-    found = why.reasons(record)[0]
+    found = costs.costs(record)[0]
     assert [found.cell(part) for part in ("waiting", "remainder")] == [f"0.3{NBSP}ms", f"0.0{NBSP}ms"]
 
 
@@ -54,11 +52,11 @@ def test_the_headline_names_the_run_s_technique_and_who_lost_most(make_run: Make
     record = make_run(mode="compare")
     threads = record.techniques[0]
     split(threads, ideal=0.264, waiting=0.017)
-    assert why.headline(why.reasons(record))[0] == f"Threads lost 17{NBSP}ms of the ideal"
+    assert costs.headline(costs.costs(record))[0] == f"Threads lost 17.0{NBSP}ms of the ideal"
     record.techniques.append(replace(threads, name="opencv", label="OpenCV’s own threads"))
     split(record.techniques[-1], ideal=0.264, waiting=0.833)
-    title, text = why.headline(why.reasons(record))
-    assert title == f"Threads lost 17{NBSP}ms of the ideal, OpenCV’s own threads 833{NBSP}ms"
+    title, text = costs.headline(costs.costs(record))
+    assert title == f"Threads lost 17.0{NBSP}ms of the ideal, OpenCV’s own threads 0.833{NBSP}s"
     assert text.count(PARTS["waiting"]) == 1  # said once
 
 
@@ -88,7 +86,7 @@ def with_transfers(record: Record, **seconds: float) -> None:
 def test_what_moving_pixels_costs(make_run: MakeRun, arrays: float, loses: bool, said: str) -> None:
     record = make_run(mode="compare")
     with_transfers(record, arrays=arrays, paths=0.3, shared=0.4)
-    [found] = why.transfers(record)
+    [found] = costs.transfers(record)
     assert [row.t.transfer for row in found.rows] == ["paths", "shared", "arrays"]
     assert [(row.bytes, row.seconds) for row in found.rows] == [(10**7, 0.1), (2 * 10**7, 0.2), (0, 0.0)]
     assert found.loses is loses and said in found.sentence and found.title == "Process pool, two workers"
@@ -99,15 +97,15 @@ def test_too_few_rounds_are_said(make_run: MakeRun) -> None:
     with_transfers(record, paths=0.3, arrays=0.9)
     for t in record.techniques[-2:]:
         t.rounds = t.rounds[:3]
-    assert why.transfers(record)[0].sentence.endswith("too few rounds were timed to be sure.")
+    assert costs.transfers(record)[0].sentence.endswith("too few rounds were timed to be sure.")
     record.techniques[-1].rounds = record.techniques[-1].rounds[:2]  # the last round was not finished
-    assert why.transfers(record)[0].sentence.endswith("too few rounds were timed to be sure.")
+    assert costs.transfers(record)[0].sentence.endswith("too few rounds were timed to be sure.")
 
 
 def test_one_way_of_moving_is_no_comparison(make_run: MakeRun) -> None:
     record = make_run(mode="compare")
     with_transfers(record, paths=0.3)
-    assert why.transfers(record) == []
+    assert costs.transfers(record) == []
 
 
 def test_the_page_shows_the_transfers(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:
@@ -116,28 +114,33 @@ def test_the_page_shows_the_transfers(client: FlaskClient, make_run: MakeRun, se
     record.save(settings.RESULTS_DIR / record.id)
     page = client.get(f"/runs/{record.id}", headers=HTML).text
     assert "Why the textbook pool loses" in page and "Pickled arrays, caller writes" in page
-    assert f"moves 10.0{NBSP}MB in 100{NBSP}ms" in page
+    assert f"moves 10.0{NBSP}MB in 0.100{NBSP}s" in page
 
 
 # ---------------------------------------------------------------- doubts
 
 
-def test_alarms_are_grouped_and_split(make_run: MakeRun) -> None:
+def test_alarms_are_grouped_and_what_else_happened_stands_with_them(make_run: MakeRun) -> None:
     record = make_run(mode="compare")
     threads, sequential = record.techniques
     quota = Alarm("quota", "A CPU quota allows this program 1.5 cores, less than 2.", "Raise it (--cpus=2).")
-    spread = Alarm("spread", "The rounds took from 0.37 seconds to 1.2 seconds: 28 % of their mean.", "Close others.")
-    record.warnings = ["Other programs used 0.50 of this machine’s 2 cores. Close them."]
-    threads.warnings = [f"{threads.label}: {quota}", f"{threads.label}: {spread}"]
-    sequential.warnings = [f"{sequential.label}: {quota}"]
-    record.weak = [replace(threads, label="Threads, twice the images", warnings=["A message without advice"])]
-    found = doubts.doubts(record)
-    assert [(group.who, group.count) for group in found] == [
-        ("", 1), ("Threads and Sequential", 1), ("Threads", 1), ("Threads, twice the images", 1),
+    spread = Alarm("spread", "The rounds scatter. They do: 28 % of their mean.", "Close others. Then wait.", "Threads")
+    busy = Alarm("busy-machine", "Other programs used 0.50 of this machine’s 2 cores.", "Close them.")
+    record.alarms = [busy, replace(quota, who="Threads"), spread, replace(quota, who="Sequential")]
+    record.warnings = [busy.text, "Threads, round 3: a worker died."]
+    threads.warnings = [alarm.text for alarm in record.alarms[1:3]]
+    sequential.warnings = [record.alarms[3].text]
+    record.weak = [replace(threads, label="Threads, twice the images", warnings=["It said something. Twice."])]
+    found = conditions.alarms(record)
+    assert [(group.who, [alarm.name for alarm in group.alarms]) for group in found] == [
+        ("", ["busy-machine", "note"]), ("Threads and Sequential", ["quota"]), ("Threads", ["spread"]),
+        ("Threads, twice the images", ["note"]),
     ]  # fmt: skip
-    assert (found[1].alarms[0].message, found[1].alarms[0].advice) == (quota.message, quota.advice)
-    assert found[2].alarms[0].message == spread.message.replace(" %", f"{NBSP}%")
-    assert (found[3].alarms[0].message, found[3].alarms[0].advice) == ("A message without advice", "")
+    said = [(alarm.message, alarm.advice) for group in found for alarm in group.alarms]
+    assert said == [
+        (busy.message, busy.advice), ("Threads, round 3: a worker died.", ""), (quota.message, quota.advice),
+        (spread.message.replace(" %", f"{NBSP}%"), spread.advice), ("It said something. Twice.", ""),
+    ]  # fmt: skip
 
 
 def test_without_alarms_the_page_says_what_was_checked(
@@ -148,8 +151,10 @@ def test_without_alarms_the_page_says_what_was_checked(
     assert "No alarm. Checked: at least 6 rounds, their spread," in page
     assert "other programs at work" not in page  # nobody looked
     record.environment["cores_used_by_others"] = 0.03
-    assert "other programs at work" in doubts.checked(record)
-    record.techniques[0].warnings = ["Threads: Something is odd. Mend it."]
+    assert "other programs at work" in conditions.checked(record)
+    record.alarms = [Alarm("odd", "Something is odd.", "Mend it.", "Threads")]
+    record.techniques[0].warnings = [record.alarms[0].text]
+    record.conclude()
     record.save(settings.RESULTS_DIR / record.id)
     page = client.get(f"/runs/{record.id}", headers=HTML).text
     assert "<b>Something is odd.</b> Mend it." in page and "No alarm." not in page and "One alarm" in page
@@ -157,7 +162,7 @@ def test_without_alarms_the_page_says_what_was_checked(
 
 
 def test_nothing_measured_was_not_checked(make_run: MakeRun) -> None:
-    assert doubts.checked(make_run(state="failed")) == ""
+    assert conditions.checked(make_run(state="failed")) == ""
 
 
 # ---------------------------------------------------------------- conditions
@@ -219,7 +224,7 @@ def test_a_technique_s_dashboard_is_linked(
 
 
 def test_the_grid_of_rounds() -> None:
-    found = grid.rounds(progress(Sequential=[0.9, 0.6], Threads=[0.3], joblib=[]), "compare")
+    found = live.rounds(progress(Sequential=[0.9, 0.6], Threads=[0.3], joblib=[]), "compare")
     assert found and found.rounds == [1, 2, 3]
     assert [row.label for row in found.rows] == ["Threads", "joblib", "Sequential"]
     threads, joblib, sequential = found.rows
@@ -230,12 +235,12 @@ def test_the_grid_of_rounds() -> None:
 
 
 def test_no_grid_before_the_first_round() -> None:
-    assert grid.rounds(Progress("warm-up", walls={"Threads": []}), "compare") is None
-    assert grid.rounds(Progress("rounds", round=1), "compare") is None
+    assert live.rounds(Progress("warm-up", walls={"Threads": []}), "compare") is None
+    assert live.rounds(Progress("rounds", round=1), "compare") is None
 
 
 def test_a_scale_run_claims_no_speedup_so_far() -> None:
-    found = grid.rounds(progress(Sequential=[0.9], Threads=[0.3]), "scale")
+    found = live.rounds(progress(Sequential=[0.9], Threads=[0.3]), "scale")
     assert found and not found.speedups and all(not row.so_far for row in found.rows)
 
 

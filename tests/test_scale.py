@@ -80,9 +80,9 @@ def test_scale_on_the_command_line(photos, tmp_path):  # noqa: F811
 @pytest.mark.parametrize(("options", "said"), [
     (["scale", "--workers", "1,x"], "workers must be whole numbers"),
     (["scale", "--technique", "sequential"], "no workers to vary"),
-    (["compare", "--transfer", "pigeon"], "There is no transfer “pigeon”"),
+    (["compare", "--transfer", "pigeon"], "(--transfer) cannot be “pigeon”"),
     (["compare", "--technique", "threading", "--chunk-size", "4"], "Threads cannot hand out several images"),
-    (["compare", "--start-method", "magic"], "cannot be started by “magic”"),
+    (["compare", "--start-method", "magic"], "(--start-method) cannot be “magic”"),
 ])  # fmt: skip
 def test_wrong_options_are_told_in_words(options, said, photos):  # noqa: F811
     done = imgproc(options[0], photos, *options[1:])

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from imgproc.measure.scaling import amdahl, fit_amdahl, fit_gustafson, gustafson
+from imgproc.measure.laws import amdahl, fit_amdahl, fit_gustafson, gustafson
 from imgproc.measure.statistics import LOOKS, enough, median_interval, paired_speedup, verdict
 
 COMPARISONS = 2000

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 from contextlib import closing
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -27,8 +28,18 @@ from imgproc.measure.protocol import Contender
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
 from imgproc.pixels.job import ImageJob
-from imgproc.runs.record import ImageRecord
-from imgproc.runs.splitting import GAIN, OVERHEAD, SERIAL, groups_of, images_to_split, makespan, parse_split, strips_of
+from imgproc.runs.record import ImageRecord, RunSettings
+from imgproc.runs.splitting import (
+    GAIN,
+    OVERHEAD,
+    SERIAL,
+    groups_of,
+    images_to_split,
+    makespan,
+    parse_split,
+    split_of,
+    strips_of,
+)
 
 CARRY = [name for name, t in TECHNIQUES.items() if t.load().capabilities.carries]
 CAN = [name for name, t in TECHNIQUES.items() if t.load().capabilities.splits]
@@ -75,6 +86,15 @@ def test_never_and_always():
     assert [parse_split(name) for name in ("auto", "never", "always")] == ["auto", "never", "always"]
     with pytest.raises(UserError, match="split must be one of auto, never, always"):
         parse_split("strips")
+
+
+@pytest.mark.parametrize("split", ["auto", "always"])
+def test_with_an_operation_that_has_no_strips_images_stay_whole(split, monkeypatch):
+    whole = replace(OPERATIONS["gaussian"], name="median", strips=None)
+    monkeypatch.setitem(OPERATIONS, "median", whole)
+    asked = RunSettings(["gaussian", "median"], {}, split=split)
+    assert split_of(replace(asked, operations=["gaussian"])) == split
+    assert split_of(asked) == "never"
 
 
 @given(st.lists(st.floats(0.1, 60), min_size=1, max_size=40), st.integers(2, 16))
@@ -345,7 +365,8 @@ def test_a_huge_image_takes_little_memory(technique, height, width, tmp_path):
     watched = (
         "import sys\n"
         "from imgproc.cli import main\n"
-        "from imgproc.measure.memory import PeakMemory, own_tree\n"
+        "from imgproc.measure.peak_memory import PeakMemory\n"
+        "from imgproc.measure.process_tree import own_tree\n"
         "with PeakMemory(own_tree) as memory:\n"
         "    status = main(sys.argv[1:])\n"
         "print(status, memory.bytes)\n"

@@ -17,7 +17,6 @@ from imgproc.backends.strips.split import split_image
 from imgproc.backends.task import run_task
 from imgproc.cli import main
 from imgproc.operations import OPERATIONS, parse_parameters
-from imgproc.operations.strips import STRIPS
 from imgproc.pixels.codecs import decode, encode
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.stopwatch import Stopwatch
@@ -97,7 +96,7 @@ def test_a_strip_and_its_borders_are_all_that_is_sent(name, tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (400, 500), np.uint8)
     work = job(tmp_path, pixels, parse_parameters({"kernel": "31"}), operations=(name,))
     _, largest = carry_out(split_image(0, work, (400, 500), 8, across_processes=True, sent=True))
-    rows = 400 // 8 + 1 + 2 * STRIPS[name].border(work.parameters)
+    rows = 400 // 8 + 1 + 2 * OPERATIONS[name].strips.border(work.parameters)
     assert 50 * 500 < largest <= rows * 500 + 1500
 
 

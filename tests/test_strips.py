@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from strip_pictures import PICTURES, Case, case, noise, parameters, picture, snake, soft, some_strips
 
 from imgproc.intake.samples import draw
-from imgproc.operations import OPERATIONS, filters, parse_parameters, strips
-from imgproc.operations.canny import strips as edges
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.canny import cpu as edges
 from imgproc.operations.canny import undecided
-from imgproc.operations.strips import STRIPS, Rows, cut
+from imgproc.operations.contract import apply_in_strips
+from imgproc.operations.equalize import cpu as levels
+from imgproc.operations.gaussian import cpu as blur
+from imgproc.operations.rows import Rows, cut
 
 DEFAULTS = parse_parameters({})
 
@@ -35,17 +38,18 @@ def pool():
 def small_steps(monkeypatch):
     """Blocks and searches so small that small pictures need many."""
     monkeypatch.setattr(edges, "_BLOCK", 300)
-    monkeypatch.setattr(filters, "_BLOCK", 200)
-    monkeypatch.setattr(filters, "_BORDERS", 0)
-    monkeypatch.setattr(filters, "_MANY", 600)
-    monkeypatch.setattr(filters, "_PAIRS", 400)
+    monkeypatch.setattr(blur, "_BLOCK", 200)
+    monkeypatch.setattr(blur, "_BORDERS", 0)
+    monkeypatch.setattr(levels, "_BLOCK", 200)
+    monkeypatch.setattr(levels, "_MANY", 600)
+    monkeypatch.setattr(levels, "_PAIRS", 400)
     monkeypatch.setattr(undecided, "_NEAR", 2)
     monkeypatch.setattr(undecided, "_LOOK", 0)
 
 
 def wrong_pixels(case: Case, run=map) -> int:
     whole = OPERATIONS[case.name].apply(case.image, case.parameters)
-    split = strips.apply(case.name, case.image, case.parameters, case.strips, run)
+    split = apply_in_strips(OPERATIONS[case.name], case.image, case.parameters, case.strips, run)
     assert (split.shape, split.dtype) == (whole.shape, whole.dtype)
     return int(np.count_nonzero(split != whole))
 
@@ -92,7 +96,7 @@ def cases(draw):
     at = [0, *sorted(inner), height]
     values = {name: draw(strategy) for name, strategy in VALUES.items()}
     values["canny_low"] = min(values["canny_low"], values["canny_high"])
-    name = draw(st.sampled_from(sorted(STRIPS)))
+    name = draw(st.sampled_from(sorted(OPERATIONS)))
     return Case(paint.__name__, name, image, values, tuple(map(Rows, at[:-1], at[1:])))
 
 
@@ -130,11 +134,11 @@ def test_a_snake_through_every_cut_is_kept_to_its_tail(aperture, l2, pool):
 def alone_is_wrong(image, values, parts) -> bool:
     out = np.empty(image.shape[:2], np.uint8)
     for rows in parts:
-        STRIPS["canny"].phases[0].work(image, out, rows, values, None)
+        OPERATIONS["canny"].strips.phases[0].work(image, out, rows, values, None)
     return not np.array_equal(out, OPERATIONS["canny"].apply(image, values))
 
 
-@pytest.mark.parametrize("name", STRIPS)
+@pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 1), (1, 1, 3), (5, 1, 3), (1, 5, 3)])
 def test_the_smallest_images(name, shape):
     for seed in range(20):
@@ -165,7 +169,7 @@ def test_thresholds_at_their_ends(thresholds, paint):
 
 
 @pytest.mark.parametrize("color", [False, True])
-@pytest.mark.parametrize("name", STRIPS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_photographs_in_strips_on_threads(name, color, pool):
     for index in range(4):
         image = draw(index, 0.6)
@@ -178,7 +182,7 @@ def test_photographs_in_strips_on_threads(name, color, pool):
 @pytest.mark.parametrize("shape", [(3, 70_000), (70_000, 3), (40, 66_000)])
 def test_sides_above_65535(shape, pool):
     image = soft(np.random.default_rng(1), *shape)
-    for name in STRIPS:
+    for name in OPERATIONS:
         assert wrong_pixels(Case("long", name, image, DEFAULTS, cut(shape[0], 4)), pool.map) == 0
 
 
@@ -186,7 +190,7 @@ def test_a_count_above_what_float32_holds_is_exact():
     """2^24 + 1 black pixels: one more or less changes the table of the others."""
     counts = np.zeros(256, np.int64)
     counts[[0, 100, 101, 255]] = 5, 2**24 + 1, 2**24 + 3, 7
-    table = filters.table(np.empty(0, np.uint8), [], [counts, counts * 0])
+    table = levels.table(np.empty(0, np.uint8), [], [counts, counts * 0])
     total = np.float32(int(counts.sum()) - 5)
     sums = [0, *(int(s) for s in np.cumsum(counts[1:]))]
     assert table.tolist() == [int(np.rint(np.float32(s) * (np.float32(255) / total))) for s in sums]
@@ -197,13 +201,13 @@ def test_pixels_are_counted_exactly_however_many(shape):
     image = np.zeros(shape, np.uint8)
     image[:, -5:] = 9, 9, 9, 200, 201
     image[0, 1] = 9
-    counts = filters.histogram(image, image, Rows(0, shape[0]), DEFAULTS, None)
+    counts = levels.histogram(image, image, Rows(0, shape[0]), DEFAULTS, None)
     wanted = {0: image.size - 5 * shape[0] - 1, 9: 3 * shape[0] + 1, 200: shape[0], 201: shape[0]}
     assert {gray: int(counts[gray]) for gray in np.flatnonzero(counts)} == wanted
 
 
 @pytest.mark.parametrize("color", [False, True])
-@pytest.mark.parametrize("name", STRIPS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_a_strip_writes_its_own_rows_and_only_these(name, color, small_steps):
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (40, 30, 3) if color else (40, 30), np.uint8)
@@ -211,8 +215,8 @@ def test_a_strip_writes_its_own_rows_and_only_these(name, color, small_steps):
     image.setflags(write=False)  # as workers may map it
     values, parts = parameters(rng), (Rows(0, 11), Rows(11, 12), Rows(12, 40))
     given = None
-    for phase in STRIPS[name].phases:
-        out, partials = np.full(STRIPS[name].result_shape(image.shape), 77, np.uint8), []
+    for phase in OPERATIONS[name].strips.phases:
+        out, partials = np.full(OPERATIONS[name].result_shape(image.shape), 77, np.uint8), []
         for rows in parts:
             outside = np.delete(out, range(*rows), axis=0)
             partials.append(phase.work(image, rows.of(out), rows, values, given))
@@ -222,25 +226,25 @@ def test_a_strip_writes_its_own_rows_and_only_these(name, color, small_steps):
     assert np.array_equal(image, before)
 
 
-@pytest.mark.parametrize("name", STRIPS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_a_strip_done_again_changes_nothing(name):
     """A worker may die within a strip, and its strip is given to another."""
     rng = np.random.default_rng(5)
     image = snake(rng, 50, 60)
     values, parts, given = parameters(rng), cut(50, 4), None
-    out = rng.integers(0, 256, STRIPS[name].result_shape(image.shape), np.uint8)
-    for phase in STRIPS[name].phases:
+    out = rng.integers(0, 256, OPERATIONS[name].result_shape(image.shape), np.uint8)
+    for phase in OPERATIONS[name].strips.phases:
         phase.work(image, parts[1].of(out), parts[1], values, given)
         out[parts[1].start : parts[1].stop - 3] = 9
         given = phase.merge(out, parts, [phase.work(image, rows.of(out), rows, values, given) for rows in parts])
     assert np.array_equal(out, OPERATIONS[name].apply(image, values))
 
 
-@pytest.mark.parametrize("name", STRIPS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_what_crosses_a_process_border_is_small(name):
     image = cv2.cvtColor(draw(1, 2), cv2.COLOR_BGR2GRAY)
     out, parts, given = np.empty(image.shape, np.uint8), cut(len(image), 4), None
-    for phase in STRIPS[name].phases:
+    for phase in OPERATIONS[name].strips.phases:
         phase = pickle.loads(pickle.dumps(phase))
         sent = pickle.dumps([phase.work(image, rows.of(out), rows, DEFAULTS, given) for rows in parts])
         assert len(sent) < image.size // 20
@@ -264,7 +268,7 @@ def test_ipp_stays_as_it_was_in_other_threads():
     image = noise(np.random.default_rng(0), 20, 20)
     out = np.empty_like(image)
     inside.set()
-    STRIPS["canny"].phases[0].work(image, out, Rows(0, 20), parse_parameters({"aperture": 5}), None)
+    OPERATIONS["canny"].strips.phases[0].work(image, out, Rows(0, 20), parse_parameters({"aperture": 5}), None)
     assert go_on.wait(10)
     thread.join()
     assert seen == [before] and cv2.ipp.useIPP() == before
@@ -277,7 +281,3 @@ def test_a_cut_covers_every_row_once_in_nearly_equal_strips(height, count):
     heights = [rows.stop - rows.start for rows in parts]
     assert max(heights) - min(heights) <= 1
     assert len(parts) == max(1, min(count, height))
-
-
-def test_every_operation_can_be_split():
-    assert list(STRIPS) == list(OPERATIONS)

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
-from imgproc.backends import task as tasks
 from imgproc.backends.task import Task, run_task
 from imgproc.errors import UserError
 from imgproc.files import write_whole
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.inner_threads import one_opencv_thread, pin_threads
 from imgproc.pixels.job import ImageJob, process_image
-from imgproc.pixels.previews import PREVIEW_SIDE, CheckJob, check_outputs
-from imgproc.pixels.proof import pixels_sha256
+from imgproc.pixels.previews import PREVIEW_SIDE
+from imgproc.pixels.proof import CheckJob, check_outputs, pixels_sha256
 from imgproc.pixels.stopwatch import Stopwatch
 
 
@@ -105,14 +105,14 @@ def test_a_stage_within_another_interrupts_it():
 
 
 def test_opencv_works_on_one_thread_until_the_block_ends():
-    assert tasks.pin_threads(3) == 3
+    assert pin_threads(3) == 3
     try:
-        with pytest.raises(KeyError), tasks.one_opencv_thread():
+        with pytest.raises(KeyError), one_opencv_thread():
             assert cv2.getNumThreads() == 1
             raise KeyError
         assert cv2.getNumThreads() == 3
     finally:
-        assert tasks.pin_threads() == 1
+        assert pin_threads() == 1
 
 
 def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
@@ -122,7 +122,7 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tasks.Path, "replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError):
         write_whole(target, b"new")
     assert target.read_bytes() == b"old"

@@ -60,6 +60,7 @@ def test_it_is_true_to_scale(make_run: MakeRun) -> None:
             assert left.x + left.width <= right.x + 0.06  # no block hides another; 0.05 % is the narrowest shown
     assert sum(len(lane.blocks) for s in found.strands for lane in s.lanes) == 2 * 4 * 7
     assert found.stages == ["read", "decode", "canny", "gaussian", "equalize", "encode", "write"]
+    assert found.fills["canny"] == "light-dark(#0b5cad, #2f80cf)" and "read" not in found.fills
     assert found.rounds == [] and found.which == ""  # of one round there is nothing to choose
 
 
@@ -113,7 +114,7 @@ def test_the_callers_process_has_a_lane_of_its_own(compared: Record) -> None:
     threads, pool, _ = found.strands
     assert threads.caller is None and pool.caller and len(pool.lanes) == 2
     assert {block.stage for block in pool.caller.blocks} == {"transfer"}
-    assert pool.caller.blocks[0].title.endswith("transfer, 55\u00a0ms, caller")
+    assert pool.caller.blocks[0].title.endswith("transfer, 54.8\u00a0ms, caller")
     assert "and the caller" in pool.sentence
     assert [w.who for w in found.workers if "pool" in w.who] == [
         "Process pool, pickled arrays, worker 1",

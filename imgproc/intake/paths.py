@@ -32,14 +32,14 @@ def _is_below(path: Path, folder: Path) -> bool:
     return folder.resolve() in (path.resolve(), *path.resolve().parents)
 
 
-_EXTENSIONS = {".jpeg", ".tiff", *(f".{extension}" for extension in ACCEPTED.values())}
+EXTENSIONS = {".jpeg", ".tiff", *(f".{extension}" for extension in ACCEPTED.values())}
 
 
 def _expand(pattern: str, out: Path) -> Iterator[Path]:
     path = Path(pattern)
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in _EXTENSIONS and file.is_file() and not _is_below(file, out):
+            if file.suffix.lower() in EXTENSIONS and file.is_file() and not _is_below(file, out):
                 yield file
     elif path.is_file():
         yield path

@@ -1,4 +1,4 @@
-"""What makes a measurement doubtful, in plain words, and what to do about it. ``alarms`` is a pure function."""
+"""What makes a measurement doubtful, in plain words, and what to do about it: pure functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -15,6 +15,7 @@ from imgproc.measure.derive import typical_spans
 from imgproc.measure.load import LEAST_SECONDS
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.measure.statistics import LEAST_FOR_INTERVAL
+from imgproc.numbers import NBSP, counted, percent, spelled_seconds
 
 #: Standard deviation of the rounds over their mean, above which they scatter too much.
 SPREAD = 0.10
@@ -36,14 +37,42 @@ OF_THE_RUN = ("few-rounds", "busy-machine")
 
 @dataclass(frozen=True)
 class Alarm:
-    """A doubt about a measurement: a short name, one sentence that says what was seen, one that says what to do."""
+    """A doubt about a measurement: a stable name, one sentence that says what was seen, one that says what to do, and
+    the label of the technique it is about; none where it is about the whole run."""
 
     name: str
     message: str
     advice: str
+    who: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.message} {self.advice}"
+    @property
+    def text(self) -> str:
+        """As it stands in ``warnings``."""
+        return f"{self.who}{': ' if self.who else ''}{self.message} {self.advice}"
+
+
+def alarms_of_run(
+    measurements: Sequence[TechniqueMeasurement],
+    *,
+    environment: Mapping[str, Any],
+    images: int,
+    ignored: Sequence[str] = (),
+) -> list[Alarm]:
+    """Every doubt about the rounds of a run: what is the same for all techniques first and once, then by technique.
+
+    Args:
+        environment: of the record, with ``cores_used_by_others`` during the rounds.
+        images: how many a round had for each of a measurement's ``copies``.
+        ignored: names of alarms that are no news, because what raises them was asked for.
+    """
+    found = []
+    for m in measurements:
+        # What failed and was given up has no figures that could be doubted.
+        if m.reason is None or m.identical is False:
+            busy, tasks = environment.get("cores_used_by_others"), images * m.copies
+            own = alarms(m, environment=environment, machine_busy=busy, tasks=tasks)
+            found += [a if a.name in OF_THE_RUN else replace(a, who=m.label) for a in own if a.name not in ignored]
+    return sorted(dict.fromkeys(found), key=lambda alarm: bool(alarm.who))
 
 
 def alarms(
@@ -64,7 +93,7 @@ def alarms(
     if not measurement.rounds:
         return []
     walls = [r.wall_seconds for r in measurement.rounds]
-    return [
+    found = [
         *_few_rounds(walls),
         *_spread(walls),
         *_slow_first_round(walls),
@@ -76,6 +105,7 @@ def alarms(
         *_idle_workers(measurement, tasks),
         *_superlinear(measurement),
     ]
+    return [replace(alarm, message=alarm.message.replace(NBSP, " ")) for alarm in found]  # for scripts
 
 
 def spread(walls: Sequence[float]) -> float:
@@ -115,8 +145,8 @@ def _spread(walls: Sequence[float]) -> Iterator[Alarm]:
     if len(walls) >= 3 and (found := spread(walls)) > SPREAD:
         yield Alarm(
             "spread",
-            f"The rounds took from {_seconds(min(walls))} to {_seconds(max(walls))}: their standard deviation is "
-            f"{_percent(found)} of their mean, where up to {_percent(SPREAD)} is usual.",
+            f"The rounds took from {spelled_seconds(min(walls))} to {spelled_seconds(max(walls))}: their standard "
+            f"deviation is {percent(found)} of their mean, where up to {percent(SPREAD)} is usual.",
             "Close other programs, then run it again with more rounds or more images.",
         )
 
@@ -130,8 +160,8 @@ def _slow_first_round(walls: Sequence[float]) -> Iterator[Alarm]:
     if over > SLOW_FIRST * middle and over > SLOW_FIRST_DEVIATIONS * statistics.stdev(others):
         yield Alarm(
             "slow-first-round",
-            f"The first counted round took {_seconds(first)}, {_percent(over / middle)} longer than the median of the "
-            f"others ({_seconds(middle)}), so something was still warming up.",
+            f"The first counted round took {spelled_seconds(first)}, {percent(over / middle)} longer than the median "
+            f"of the others ({spelled_seconds(middle)}), so something was still warming up.",
             "Run it again: what had to be loaded for the first time is in memory then.",
         )
 
@@ -143,7 +173,7 @@ def _drift(walls: Sequence[float]) -> Iterator[Alarm]:
     if abs(change) > DRIFT and abs(z) > DRIFT_Z:
         yield Alarm(
             "drift",
-            f"The rounds became steadily {'slower' if change > 0 else 'faster'}, by {_percent(abs(change))} from the "
+            f"The rounds became steadily {'slower' if change > 0 else 'faster'}, by {percent(abs(change))} from the "
             "first to the last.",
             "Trust the speedup, which compares passes of the same round, more than the seconds, and run it again "
             "when the machine has cooled down or finished its other work.",
@@ -154,7 +184,7 @@ def _busy_machine(busy: float | None, environment: Mapping[str, Any]) -> Iterato
     if busy is None or busy <= BUSY_CORES:
         return
     cores = environment.get("cores_logical")
-    of_these = f"{busy:.2f} of this machine’s {_count(cores, 'core')}" if cores else f"{busy:.2f} cores"
+    of_these = f"{busy:.2f} of this machine’s {counted(cores, 'core')}" if cores else f"{busy:.2f} cores"
     yield Alarm(
         "busy-machine",
         f"Other programs used {of_these} during the rounds.",
@@ -167,11 +197,11 @@ def _quota(threads: int, environment: Mapping[str, Any]) -> Iterator[Alarm]:
     wanted = min(threads, cores or threads)
     if quota is None or quota >= wanted:
         return
-    fewer = f", or ask for {_count(int(quota), 'thread')}" if quota >= 1 else ""
+    fewer = f", or ask for {counted(int(quota), 'thread')}" if quota >= 1 else ""
     yield Alarm(
         "quota",
         f"A CPU quota allows this program {quota:g} {'core' if quota == 1 else 'cores'}, less than the {wanted} that "
-        f"{_count(threads, 'thread')} can use, so the system keeps pausing it.",
+        f"{counted(threads, 'thread')} can use, so the system keeps pausing it.",
         f"Raise the quota (with Docker: --cpus={wanted}){fewer}.",
     )
 
@@ -188,8 +218,8 @@ def _oversubscribed(m: TechniqueMeasurement, environment: Mapping[str, Any]) -> 
         makes = f"{m.workers} workers with {m.cv2_threads} OpenCV threads each are {m.threads} threads that share"
     yield Alarm(
         "oversubscribed",
-        f"{makes} {_count(cores, 'usable core')}, so they take turns and get in each other’s way.",
-        f"Ask for {_count(cores, 'thread')} or fewer in all: workers times OpenCV threads.",
+        f"{makes} {counted(cores, 'usable core')}, so they take turns and get in each other’s way.",
+        f"Ask for {counted(cores, 'thread')} or fewer in all: workers times OpenCV threads.",
     )
 
 
@@ -203,7 +233,7 @@ def _hidden_threads(m: TechniqueMeasurement) -> Iterator[Alarm]:
     if cores > HIDDEN_FACTOR * threads + HIDDEN_CORES:
         yield Alarm(
             "hidden-threads",
-            f"It used {cores:.2f} seconds of CPU time per second, where {_count(threads, 'thread')} can use at most "
+            f"It used {cores:.2f} seconds of CPU time per second, where {counted(threads, 'thread')} can use at most "
             f"{threads}, so threads are at work that are not counted.",
             "Pin the threads of every library it uses (OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1, "
             "cv2.setNumThreads(1)), or count them as workers.",
@@ -229,8 +259,8 @@ def _idle_workers(m: TechniqueMeasurement, tasks: int | None) -> Iterator[Alarm]
         advice = "Use more images, so that slow workers do not miss their turn, or ask for fewer workers."
     elif lazy := [seconds / wall for seconds in busy.values() if seconds < BUSY_SHARE * wall]:
         message = (
-            f"{len(lazy)} of {_count(workers, 'worker')} worked for less than half of the round, the least busy "
-            f"for {_percent(min(lazy))} of it."
+            f"{len(lazy)} of {counted(workers, 'worker')} worked for less than half of the round, the least busy "
+            f"for {percent(min(lazy))} of it."
         )
         advice = "Use more images, larger ones or ones more equal in size, or ask for fewer workers."
         if any(span.worker == CALLER and span.end - span.start > 0.01 * wall for span in spans):
@@ -247,20 +277,7 @@ def _superlinear(m: TechniqueMeasurement) -> Iterator[Alarm]:
         what = "worker" if m.cv2_threads == 1 else "thread"
         yield Alarm(
             "superlinear",
-            f"A speedup of {m.speedup:.2f}x with {_count(m.threads, what)} is an efficiency of "
-            f"{_percent(m.efficiency)}, more than these alone can explain.",
+            f"A speedup of {m.speedup:.2f}x with {counted(m.threads, what)} is an efficiency of "
+            f"{percent(m.efficiency)}, more than these alone can explain.",
             "Run it again: the baseline may have been disturbed; if it stays, look for threads that are not counted.",
         )
-
-
-def _seconds(seconds: float) -> str:
-    digits = ".3g" if seconds < 1 else ".2f" if seconds < 100 else ".0f"
-    return f"{seconds:{digits}} seconds"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

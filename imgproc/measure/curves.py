@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
 
 from imgproc.backends import TECHNIQUES
-from imgproc.measure.results import TechniqueMeasurement, Verdict
-from imgproc.measure.scaling import AmdahlFit, GustafsonFit, fit_amdahl, fit_gustafson, fit_usl
-from imgproc.measure.statistics import paired_speedup, verdict
-
-#: A serial fraction below this cannot be told from none: the limit it would set is no finding.
-NEGLIGIBLE = 0.001
-#: A peak at more than so many times the most workers measured is none that the data could know of.
-FAR = 100
+from imgproc.measure.laws import Fit, UslRecord, fit_amdahl, fit_gustafson, fit_usl
+from imgproc.measure.results import TechniqueMeasurement
 
 
 @dataclass
@@ -31,41 +24,6 @@ class Point:
     karp_flatt: float | None = None
     oversubscribed: bool = False
     ci95: list[float] | None = None
-
-
-@dataclass
-class Fit:
-    """A law fitted to points. ``serial``: its serial fraction with a 95 % interval; ``curve``: fitted speedups, as
-    [workers, speedup], at the numbers of ``workers`` it was fitted to, ``scale`` being its height at one worker;
-    ``limit``: the speedup no number of workers exceeds by Amdahl's law, always beyond the data, None where the points
-    show none. ``largest_error``: of a point, as a share.
-
-    Points above the cores are left out, because the laws know no cores and would read missing ones as serial work.
-    Where too few points remain they are used all the same: ``oversubscribed`` then says that the fraction is too high.
-    """
-
-    serial: float
-    serial_ci95: list[float] | None
-    curve: list[list[float]]
-    limit: float | None
-    largest_error: float
-    scale: float = 1.0
-    workers: list[int] = field(default_factory=list)
-    oversubscribed: bool = False
-
-
-@dataclass
-class UslRecord:
-    """The Universal Scalability Law fitted to throughputs, in multiples of the baseline's, of all points, those above
-    the cores too: ``sigma`` contention, ``kappa`` coherency, ``peak`` the number of workers with the most throughput,
-    and whether that lies beyond the measured ones. ``curve`` as Fit's."""
-
-    sigma: float
-    kappa: float
-    peak: float | None
-    peak_beyond: bool
-    curve: list[list[float]]
-    largest_error: float
 
 
 @dataclass
@@ -95,23 +53,6 @@ class Scaling:
     usl: UslRecord | None = None
     best: str | None = None
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Scaling:
-        """Read back what ``dataclasses.asdict`` wrote; names it does not know are left out."""
-        found = _read(cls, data)
-        found.strong, found.weak = ([_read(Point, p) for p in points] for points in (found.strong, found.weak))
-        found.grid = [_read(Cell, c) for c in found.grid]
-        found.amdahl, found.gustafson = (_read(Fit, f) if f else None for f in (found.amdahl, found.gustafson))
-        found.usl = _read(UslRecord, found.usl) if found.usl else None
-        return found
-
-
-T = TypeVar("T")
-
-
-def _read(kind: type[T], data: Any) -> T:
-    return kind(**{f.name: data[f.name] for f in fields(kind) if f.name in data})  # type: ignore[arg-type]
-
 
 def scaling(
     technique: str,
@@ -139,7 +80,8 @@ def scaling(
     if not _by_threads(technique) and len({m.cv2_threads for m in own}) > 1:
         found.grid = [_cell(m, cores) for m in sorted(own, key=lambda m: (m.workers, m.cv2_threads))]
     found.amdahl, found.gustafson = _fit(found.strong, fit_amdahl), _fit(found.weak, fit_gustafson)
-    found.usl = _usl(found.strong)
+    known = [p for p in found.strong if p.speedup is not None]
+    found.usl = fit_usl([p.workers for p in known], [p.speedup or 0.0 for p in known])
     found.best = min(right, key=lambda m: m.median_seconds or 0.0).label if right else None
     return found
 
@@ -149,14 +91,6 @@ def strong_curve(technique: str, techniques: Sequence[TechniqueMeasurement]) -> 
     For a technique whose one worker has threads of its own, that of these."""
     own = [m for m in techniques if m.name == technique and m.median_seconds is not None]
     return sorted((m for m in own if m.cv2_threads == 1 or _by_threads(technique)), key=lambda m: m.threads)
-
-
-def versus(one: TechniqueMeasurement, other: TechniqueMeasurement) -> Verdict | None:
-    """What the rounds, pair by pair, say of ``one`` against ``other``; None where they are no pairs, or too few."""
-    walls, others = ([r.wall_seconds for r in t.rounds] for t in (one, other))
-    if not walls or len(walls) != len(others):
-        return None
-    return verdict(paired_speedup(others, walls)[1])
 
 
 def _by_threads(technique: str) -> bool:
@@ -179,44 +113,12 @@ def _cell(m: TechniqueMeasurement, cores: int | None) -> Cell:
     return Cell(m.workers, m.cv2_threads, seconds, m.speedup, m.speedup_ci95, _over(m, cores))
 
 
-Law = Callable[[Sequence[int], Sequence[float]], AmdahlFit | GustafsonFit | None]
-
-
-def _fit(points: Sequence[Point], law: Law) -> Fit | None:
-    known = [(p.workers, p.speedup, p.oversubscribed) for p in points if p.speedup is not None]
-    for used in ([k for k in known if not k[2]], known):
-        found = law([workers for workers, _, _ in used], [speedup for _, speedup, _ in used])
+def _fit(points: Sequence[Point], law: Callable[[Sequence[int], Sequence[float]], Fit | None]) -> Fit | None:
+    known = [p for p in points if p.speedup is not None]
+    for used in ([p for p in known if not p.oversubscribed], known):
+        found = law([p.workers for p in used], [p.speedup or 0.0 for p in used])
         if found is not None:
-            return _recorded(found, sorted({workers for workers, _, _ in used}), any(over for _, _, over in used))
+            found.oversubscribed = any(p.oversubscribed for p in used)
+            found.limit = None if found.oversubscribed else found.limit
+            return found
     return None
-
-
-def _recorded(found: AmdahlFit | GustafsonFit, workers: list[int], oversubscribed: bool) -> Fit:
-    limit = found.limit if isinstance(found, AmdahlFit) else None
-    shown = limit is not None and found.serial >= NEGLIGIBLE and not oversubscribed
-    return Fit(
-        found.serial,
-        list(found.interval) if found.interval else None,
-        [[p, found.speedup(p).value] for p in workers],
-        limit.value if limit and shown else None,
-        max(map(abs, found.residuals)),
-        found.scale,
-        workers,
-        oversubscribed,
-    )
-
-
-def _usl(points: Sequence[Point]) -> UslRecord | None:
-    known = [(p.workers, p.speedup) for p in points if p.speedup is not None]
-    found = fit_usl([workers for workers, _ in known], [speedup for _, speedup in known])
-    if found is None:
-        return None
-    peak = found.peak if found.peak and found.peak.value <= FAR * found.workers[1] else None
-    return UslRecord(
-        found.sigma,
-        found.kappa,
-        peak.value if peak else None,
-        peak.beyond if peak else False,
-        [[p, found.throughput(p).value] for p in sorted({workers for workers, _ in known})],
-        max(map(abs, found.residuals)),
-    )

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from imgproc.backends import BASELINE
 from imgproc.measure.breakdown import CALLER, breakdown
+from imgproc.measure.laws import karp_flatt
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
-from imgproc.measure.scaling import karp_flatt
 from imgproc.measure.statistics import median_interval, paired_speedup, verdict
 
 #: What ``derive`` sets; everything else in a measurement was measured.

@@ -10,17 +10,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import cv2
-import joblib
 import psutil
 
 from imgproc.backends.pools.processes import ProcessBackend
-from imgproc.pixels.codecs import PNG_ENCODER
+from imgproc.pixels.png import PNG_ENCODER
 
 _PACKAGES = ("opencv-python-headless", "numpy", "isal", "joblib", "pillow", "scipy", "psutil", "flask")
 #: Where the system's files are; tests put a folder of their own in its place.
@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 def usable_cores() -> int:
     """Cores this process may use: affinity and CPU quotas taken into account; part of a core counts as one."""
-    # joblib looks only where containers have their quota.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
-    return min(int(joblib.cpu_count()), math.ceil(quota) if quota else sys.maxsize)
+    return min(allowed, math.ceil(quota) if quota else allowed)
 
 
 def environment() -> dict[str, Any]:
@@ -191,19 +191,13 @@ def _output(command: list[str]) -> str:
 def _versions() -> dict[str, str]:
     versions = {}
     for package in _PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 
 def _opencv_build() -> dict[str, str]:
     """Lines of OpenCV's build report that bear on speed."""
-    wanted = ("Parallel framework", "Intel IPP")
-    found = {}
-    for line in cv2.getBuildInformation().splitlines():
-        name, _, value = line.strip().partition(":")
-        if name in wanted:
-            found[name] = value.strip()
-    return found
+    lines = (line.partition(":") for line in cv2.getBuildInformation().splitlines())
+    report = {name.strip(): value.strip() for name, _, value in lines}
+    return {name: report[name] for name in ("Parallel framework", "Intel IPP") if name in report}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psutil
 
-from imgproc.measure.memory import own_tree
+from imgproc.measure.process_tree import cpu_seconds, own_tree
 
 #: Systems count CPU time in steps of about 10 ms per process: over less than this, in seconds, it says nothing.
 LEAST_SECONDS = 0.5
@@ -24,30 +23,9 @@ def busy_seconds() -> float:
     return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
 
 
-def tree_cpu_seconds() -> float:
-    """CPU time that this process and its descendants used so far, with those that have ended (where the system
-    keeps account of them)."""
-    return cpu_seconds(own_tree())
-
-
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU time that these processes used so far, with their children that have ended."""
-    return sum(map(_cpu_seconds, pids))
-
-
-def _cpu_seconds(pid: int) -> float:
-    """CPU time of a process and of its children that have ended; 0 once it has ended itself."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # After the name, which may hold anything. It is asked for so often that psutil would take too long.
-            return sum(map(int, file.read().rpartition(b")")[2].split()[11:15])) / _TICKS
-    except (OSError, ValueError):
-        pass  # no Linux, or it has ended
-    try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.Error:
-        return 0.0
-    return float(times.user + times.system + times.children_user + times.children_system)
+def tree_cpu_seconds(helpers: Iterable[int] = ()) -> float:
+    """CPU time that this process, its descendants and its helpers used so far."""
+    return cpu_seconds(own_tree(helpers))
 
 
 def kernel_seconds() -> dict[int, float]:
@@ -67,8 +45,7 @@ def kernel_seconds() -> dict[int, float]:
     return seconds
 
 
-@dataclass(frozen=True)
-class _Reading:
+class _CpuTimes(NamedTuple):
     time: float
     others: float
     kernel: dict[int, float]
@@ -91,11 +68,11 @@ class MachineLoad:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._busy, self._own, self._kernel, self._clock = busy, own, kernel, clock
-        self._began: _Reading | None = None
+        self._began: _CpuTimes | None = None
         self._wall = self._others = 0.0
 
-    def _read(self) -> _Reading:
-        return _Reading(self._clock(), self._busy() - self._own(), self._kernel())
+    def _read(self) -> _CpuTimes:
+        return _CpuTimes(self._clock(), self._busy() - self._own(), self._kernel())
 
     def start(self) -> None:
         self._began = self._read()
@@ -111,6 +88,3 @@ class MachineLoad:
             self._others += now.others - began.others - kernel
             self._began = None
         return max(0.0, self._others / self._wall) if self._wall >= LEAST_SECONDS else None
-
-
-_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100

@@ -19,8 +19,8 @@ from imgproc.backends.plan import Plan, numbered
 from imgproc.backends.task import HOST, TaskResult
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import derive, derive_weak, typical_spans
-from imgproc.measure.load import cpu_seconds
-from imgproc.measure.memory import PeakMemory, helpers, own_tree, started_since
+from imgproc.measure.peak_memory import PeakMemory
+from imgproc.measure.process_tree import cpu_seconds, own_tree, started_since
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 from imgproc.pixels.stopwatch import Span
 
@@ -32,7 +32,7 @@ MOST_SPANS = 20_000
 
 
 @dataclass(frozen=True)
-class Part:
+class TaskOutcome:
     """What came of one task, and of which image, and which strip of it, it was."""
 
     result: TaskResult
@@ -42,11 +42,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over the images: a result for each, and the parts that these came of, in the order they came.
-    ``replaced``: whether workers died or hung meanwhile."""
+    """One pass over the images: a result for each, and the outcomes of the tasks that these came of, in
+    the order they came. ``replaced``: whether workers died or hung meanwhile."""
 
     results: tuple[TaskResult, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[TaskOutcome, ...]
     start: float
     round: Round
     replaced: bool = False
@@ -56,7 +56,7 @@ class Contender:
     """One way of running a technique that is under measurement: its workers and what was measured of it so far.
 
     ``transfer``: how pixels reach its workers. ``copies``: how often each image is in one of its passes.
-    ``fleeting``: its workers have to be started anew for each pass, which is not part of its time.
+    ``restart_each_pass``: its workers have to be started anew for each pass, which is not part of its time.
     """
 
     def __init__(
@@ -69,21 +69,20 @@ class Contender:
         options: Options | None = None,
         transfer: str = "paths",
         copies: int = 1,
-        twin: Contender | None = None,
+        shares_backend_with: Contender | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
         """
         Args:
             deadline: seconds that one task may take.
             label: unique among the contenders of a run; the technique's where not given.
-            twin: one with the same technique, workers and options, which is started first: its workers are shared.
+            shares_backend_with: one with the same technique, workers and options, which is started first.
         """
-        self.technique = technique
-        self.twin = twin
-        self.backend: Backend = twin.backend if twin else technique.load()(workers, options or Options())
-        self.transfer, self.copies, self.fleeting = transfer, copies, False
-        self.deadline = deadline
-        self.clock = clock
+        self.technique, self.shares_backend_with = technique, shares_backend_with
+        first = shares_backend_with
+        self.backend: Backend = first.backend if first else technique.load()(workers, options or Options())
+        self.transfer, self.copies, self.restart_each_pass = transfer, copies, False
+        self.deadline, self.clock = deadline, clock
         self.started = False
         self.passes: list[Pass] = []
         self.processes = [os.getpid()]
@@ -98,16 +97,20 @@ class Contender:
         start = self.clock()
         self.backend.start()
         seconds = self.clock() - start
-        helpers.update(self.backend.helpers)
-        if self.twin:
-            self.processes = self.twin.processes
-            self.measurement.startup_seconds = self.twin.measurement.startup_seconds
+        if first := self.shares_backend_with:
+            self.processes = first.processes
+            self.measurement.startup_seconds = first.measurement.startup_seconds
         else:
-            self.processes = [os.getpid(), *self.backend.helpers]
-            self.processes += [pid for pid in own_tree() if pid not in {*before, *self.processes}]
+            new = [pid for pid in own_tree(self.backend.helpers) if pid not in before]
+            self.processes = list(dict.fromkeys([os.getpid(), *self.backend.helpers, *new]))
             if self.measurement.startup_seconds is None:  # the first time counts, if it is closed in between
                 self.measurement.startup_seconds = seconds
         self.started = True
+        self._describe()
+
+    def use_transfer(self, transfer: str) -> None:
+        """From now on pixels reach its workers in that way."""
+        self.transfer = transfer
         self._describe()
 
     def _describe(self) -> None:
@@ -117,18 +120,13 @@ class Contender:
         m.transfer = self.transfer if able.carries else None
         m.chunk_size = backend.chunk_size if able.chunks else None
 
-    def carry(self, transfer: str) -> None:
-        """From now on pixels reach its workers in that way."""
-        self.transfer = transfer
-        self._describe()
-
     def run(self, plan: Plan, on_result: OnResult) -> Pass:
         """One timed pass.
 
         Raises:
             BackendError: the technique failed, or its workers were not what they claim to be.
         """
-        parts: list[Part] = []
+        parts: list[TaskOutcome] = []
         with closing(plan), self._memory as memory:
             began, cpu_before = time.time(), cpu_seconds(self.processes)
             replacements = self.backend.replacements
@@ -137,13 +135,12 @@ class Contender:
             wall = self.clock() - start
             again = any(part.result.attempts > 1 for part in parts)
             if replaced := again or self.backend.replacements > replacements:
-                self.processes += [pid for pid in started_since(began) if pid not in self.processes]
+                new = started_since(began, self.backend.helpers)
+                self.processes += [pid for pid in new if pid not in self.processes]
             cpu = max(0.0, cpu_seconds(self.processes) - cpu_before)
-        for note in self.backend.notes:
-            said = f"{self.measurement.label}: {note}"
-            if said not in self.measurement.warnings:
-                self.measurement.warnings.append(said)
-        self.backend.notes.clear()
+        m, notes = self.measurement, self.backend.notes
+        m.warnings = list(dict.fromkeys([*m.warnings, *(f"{m.label}: {note}" for note in notes)]))
+        notes.clear()
         for part in parts:
             self._check(part.result)
         moved = [part.result.bytes_moved for part in parts if part.result.bytes_moved is not None]
@@ -151,7 +148,9 @@ class Contender:
         done = Round(wall, cpu, memory.bytes, sum(moved) if moved else None, phases)
         return Pass(tuple(results), tuple(parts), start, done, replaced)
 
-    def _carry_out(self, plan: Plan, parts: list[Part], on_result: OnResult) -> tuple[list[TaskResult], list[float]]:
+    def _carry_out(
+        self, plan: Plan, parts: list[TaskOutcome], on_result: OnResult
+    ) -> tuple[list[TaskResult], list[float]]:
         """Run phase after phase; returns the results of the images, and when each phase ended."""
         ends: list[float] = []
         results: list[TaskResult] | None = None
@@ -168,7 +167,7 @@ class Contender:
             if len(found) != len(phase):
                 raise BackendError("The technique did not give one result for each image.")
             ends.append(self.clock())
-            parts.extend(Part(found[task.index], task.of_image, task.part) for task in phase)
+            parts.extend(TaskOutcome(found[task.index], task.of_image, task.part) for task in phase)
             results = [replace(found[task.index], index=task.of_image) for task in phase]
 
     def _check(self, result: TaskResult) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 Verdict = Literal["faster", "slower", "no measurable difference"]
 
@@ -97,14 +97,6 @@ class TechniqueMeasurement:
     def threads(self) -> int:
         """How many things it can do at once: workers, each with its inner threads."""
         return self.workers * max(1, self.cv2_threads)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TechniqueMeasurement:
-        """Read back what ``dataclasses.asdict`` wrote; names it does not know are left out."""
-        values = {f.name: data[f.name] for f in fields(cls) if f.name in data}
-        values["rounds"] = [Round(**r) for r in data.get("rounds", [])]
-        values["spans"] = [SpanRecord(**s) for s in data.get("spans", [])]
-        return cls(**values)
 
 
 @dataclass

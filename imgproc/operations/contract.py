@@ -1,25 +1,101 @@
-"""The contract of an operation: array in, array out."""
+"""The contract of an operation: array in, array out; and, where it has them, its work on strips and on a GPU.
+
+``imgproc/operations/<name>/`` declares one as ``OPERATION``. That is all: the form, the command line, the API, the
+pages and every technique read it from there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from imgproc.operations.cuda.device import Program
+from imgproc.operations.rows import Rows, blocks
 from imgproc.parameters import Parameter, Parameters
 
 Image = npt.NDArray[np.uint8]
 
+# Elements (pixels times channels) of a result worked on at a time where it need not be whole: few enough to stay in
+# the processor's cache, and enough for the rows that a blur borrows not to matter.
+_BLOCK = 1 << 22
+
+#: ``work(source, out, rows, parameters, given)`` reads any row of ``source``, writes to ``out``, which is these rows
+#: of the result, and returns a small thing that can be pickled. The same call again does the same again, whatever
+#: became of the first, so that a strip whose worker died is simply run anew. ``given`` is what the phase before was
+#: merged to.
+StripWork = Callable[[Image, Image, Rows, Parameters, Any], Any]
+
+#: ``merge(out, strips, partials)`` joins what the strips returned, in their order; it may write anywhere in ``out``.
+Merge = Callable[[Image, Sequence[Rows], Sequence[Any]], Any]
+
+Map = Callable[[Callable[[Rows], Any], Sequence[Rows]], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How pages and figures show an operation: the colour of its stage on a light and on a dark ground, as
+    ``#rrggbb``, and the file in ``static/img`` that the form shows, None for none."""
+
+    light: str
+    dark: str
+    picture: str | None = None
+
+
+def no_merge(out: Image, strips: Sequence[Rows], partials: Sequence[Any]) -> None:
+    """The merge of a phase whose strips need none."""
+
+
+def no_border(p: Parameters) -> int:
+    """The border of an operation that looks at each pixel by itself."""
+    return 0
+
+
+def no_check(p: Parameters) -> None:
+    """The check of an operation whose parameters go with each other whatever they are."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """``work`` is done on every strip, in any order, at once, wherever ``source`` and ``out`` are within reach;
+    then ``merge`` once, serially. A phase that does not ``write`` needs no ``out``."""
+
+    work: StripWork
+    merge: Merge = no_merge
+    writes: bool = True
+
+
+@dataclass(frozen=True)
+class Strips:
+    """How an operation is done on strips of rows, to the same pixels as on the whole image.
+
+    The ``phases`` come one after the other, and what the strips of one return is merged before the next; ``out`` is
+    whole after the last merge. ``border``: how many rows of the source on either side of its own a strip reads. Who
+    runs the strips, and how they reach the pixels, is not decided here; ``apply_in_strips`` shows it at its simplest.
+    """
+
+    phases: tuple[Phase, ...]
+    border: Callable[[Parameters], int] = no_border
+
+    @property
+    def flows(self) -> bool:
+        """Whether rows are final once the last phase has worked on them; so they can be used block by block, and the
+        result need never be whole in memory."""
+        return self.phases[-1].merge is no_merge
+
 
 @dataclass(frozen=True)
 class Operation:
-    """One entry of the table below.
+    """One entry of the table ``OPERATIONS``.
 
-    ``apply`` takes an image, (height, width) gray or (height, width, 3) BGR of uint8, and the parameters;
-    it returns a new image of uint8. ``bilevel`` says that the result is only 0 and 255, so that a PNG of
-    it needs one bit per pixel.
+    ``apply`` takes an image, (height, width) gray or (height, width, 3) BGR of uint8, and the parameters of all
+    operations; it returns a new image of uint8, of the same shape, or of (height, width) with ``bilevel``.
+    ``result`` is what pages call its result. ``bilevel`` says that this is only 0 and 255, so that a PNG of it needs
+    one bit per pixel. ``check`` raises a UserError where parameters do not go together. Without ``strips`` an image
+    stays whole; without ``cuda`` a GPU technique cannot do it. Operations stand in the ``order`` they give.
     """
 
     name: str
@@ -29,3 +105,57 @@ class Operation:
     parameters: tuple[Parameter, ...]
     apply: Callable[[Image, Parameters], Image]
     bilevel: bool = False
+    check: Callable[[Parameters], None] = no_check
+    strips: Strips | None = None
+    cuda: Program | None = None
+    look: Look = Look("#7b68a6", "#ab9bd6")
+    order: int = 100
+
+    def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of what is made of an image of this shape."""
+        return shape[:2] if self.bilevel else shape
+
+    @property
+    def on_strips(self) -> Strips:
+        """Its strips, where it is known to have them."""
+        if self.strips is None:
+            raise ValueError(f"{self.name} is not done on strips")
+        return self.strips
+
+    @property
+    def on_gpu(self) -> Program:
+        """Its program, where it is known to have one."""
+        if self.cuda is None:
+            raise ValueError(f"{self.name} is not on the GPU")
+        return self.cuda
+
+    def flow(self, source: Image, rows: Rows, parameters: Parameters, given: Any) -> Iterator[Image]:
+        """These rows of the result of strips that flow, a block at a time; each is gone when the next is asked for.
+        ``given`` is what the phase before the last was merged to."""
+        parts = list(blocks(rows, source[0].size, _BLOCK))
+        shape = self.result_shape(source.shape)
+        memory = np.empty((max(part.stop - part.start for part in parts), *shape[1:]), np.uint8)
+        for part in parts:
+            out = memory[: part.stop - part.start]
+            self.on_strips.phases[-1].work(source, out, part, parameters, given)
+            yield out
+
+
+def apply_in_strips(
+    operation: Operation, source: Image, parameters: Parameters, strips: Sequence[Rows], run: Map = map
+) -> Image:
+    """What ``operation.apply`` gives, made on strips within this process.
+
+    Args:
+        strips: of ``cut``, or any that cover all rows in order.
+        run: how the strips of a phase are done; the ``map`` of an executor of threads does them at once.
+    """
+    out = np.empty(operation.result_shape(source.shape), np.uint8)
+    given: Any = None
+    for phase in operation.on_strips.phases:
+
+        def work(rows: Rows, phase: Phase = phase, given: Any = given) -> Any:
+            return phase.work(source, rows.of(out), rows, parameters, given)
+
+        given = phase.merge(out, strips, list(run(work, strips)))
+    return out

@@ -1,8 +1,4 @@
-"""Bytes to array and back.
-
-PNG is written by this module: rows filtered with "Up" and deflated by ISA-L, which on photographs takes a
-quarter of the time of OpenCV's encoder at the same file size. Where ISA-L has no wheel, OpenCV encodes.
-"""
+"""Bytes to array and back."""
 
 from __future__ import annotations
 
@@ -15,19 +11,10 @@ import numpy as np
 
 from imgproc.errors import UserError
 from imgproc.operations.contract import Image
+from imgproc.pixels import png
 
-try:
-    from isal import isal_zlib
-except ImportError:  # no wheel for this machine
-    isal_zlib = None  # type: ignore[assignment]
-
-#: What encodes PNG here: "isal" or "opencv". The record names it.
-PNG_ENCODER = "isal" if isal_zlib else "opencv"
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Enough to decode the still picture; dropping the rest removes the animation chunks that crash OpenCV's decoder.
 _PNG_KEPT = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"cHRM", b"eXIf"}
-_UP = 2  # the PNG filter "Up": each byte less the one above it
 
 
 def decode(data: bytes, *, color: bool = False) -> Image:
@@ -39,7 +26,7 @@ def decode(data: bytes, *, color: bool = False) -> Image:
     Raises:
         UserError: the file is damaged, cut short or of no type OpenCV reads.
     """
-    if data.startswith(_PNG_SIGNATURE) and b"acTL" in data:
+    if data.startswith(png.SIGNATURE) and b"acTL" in data:
         data = still_png(data)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE)
@@ -52,7 +39,7 @@ def decode(data: bytes, *, color: bool = False) -> Image:
 
 def still_png(data: bytes) -> bytes:
     """The PNG without its animation and without text: only the chunks that the still picture needs."""
-    kept, at = [_PNG_SIGNATURE], len(_PNG_SIGNATURE)
+    kept, at = [png.SIGNATURE], len(png.SIGNATURE)
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)
         end = at + 12 + length
@@ -77,28 +64,7 @@ def encode(image: Image, format: str, *, bilevel: bool = False) -> bytes:
 
 
 def _png(image: Image, bilevel: bool) -> bytes:
-    if isal_zlib is None:
-        return _opencv(image, ".png", [cv2.IMWRITE_PNG_BILEVEL, 1] if bilevel else [])
-    height, width = image.shape[:2]
-    rows: Image
-    if bilevel:
-        rows, depth, kind = np.packbits(image, axis=1), 1, 0
-    elif image.ndim == 2:
-        rows, depth, kind = image, 8, 0
-    else:
-        rows, depth, kind = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8).reshape(height, -1), 8, 2
-    filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
-    filtered[:, 0] = _UP
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
-    body = isal_zlib.compress(filtered, 1)
-    return b"".join((_PNG_SIGNATURE, *_chunk(b"IHDR", header), *_chunk(b"IDAT", body), *_chunk(b"IEND", b"")))
-
-
-def _chunk(name: bytes, body: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    checksum = isal_zlib.crc32(body, isal_zlib.crc32(name))
-    return struct.pack(">I", len(body)), name, body, struct.pack(">I", checksum)
+    return png.encode(image, bilevel=bilevel)
 
 
 def _jpeg(image: Image, bilevel: bool) -> bytes:

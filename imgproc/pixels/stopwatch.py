@@ -17,7 +17,8 @@ def clock() -> float:
 
 
 def set_clock(ahead: float) -> None:
-    """The caller's clock is so many seconds ahead of this machine's."""
+    """The caller's clock is so many seconds ahead of this machine's. For a worker process on another machine, before
+    its first task; nothing else writes it."""
     global _ahead
     _ahead = ahead
 

@@ -26,7 +26,7 @@ _OLD_JPEG = 6  # its tables lie elsewhere in the file
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class StoredRows:
     """Some of the rows of a TIFF file: where their bytes are in it, and the tags they need."""
 
     rows: Rows
@@ -43,7 +43,7 @@ class Piece:
         return b"".join(parts)
 
 
-def pieces(path: str, count: int) -> list[Piece]:
+def pieces(path: str, count: int) -> list[StoredRows]:
     """The first picture of a TIFF file in at most ``count`` pieces of about equal height.
 
     Returns:
@@ -62,7 +62,7 @@ def pieces(path: str, count: int) -> list[Piece]:
         return []
 
 
-def _pieces(image: TiffImageFile, count: int) -> list[Piece]:
+def _pieces(image: TiffImageFile, count: int) -> list[StoredRows]:
     tags = image.tag_v2
     if tags.get(_PLANES, 1) != 1 or tags.get(_ORIENTATION, 1) != 1 or tags[_COMPRESSION] == _OLD_JPEG:
         return []
@@ -71,7 +71,7 @@ def _pieces(image: TiffImageFile, count: int) -> list[Piece]:
     if len(offsets) == len(sizes) == 1 and tags[_COMPRESSION] == _UNCOMPRESSED and sizes[0] % height == 0:
         row = sizes[0] // height
         return [
-            Piece(rows, ((offsets[0] + rows.start * row, size),), _head(tags, rows.stop - rows.start, (size,)))
+            StoredRows(rows, ((offsets[0] + rows.start * row, size),), _head(tags, rows.stop - rows.start, (size,)))
             for rows in cut(height, count)
             for size in [(rows.stop - rows.start) * row]
         ]
@@ -81,7 +81,7 @@ def _pieces(image: TiffImageFile, count: int) -> list[Piece]:
     count = min(count, strips)
     groups = [Rows(*edges) for edges in pairwise(strips * k // count for k in range(count + 1))]
     return [
-        Piece(
+        StoredRows(
             Rows(group.start * per_strip, min(height, group.stop * per_strip)),
             tuple(zip(offsets[slice(*group)], sizes[slice(*group)], strict=True)),
             _head(tags, min(height, group.stop * per_strip) - group.start * per_strip, sizes[slice(*group)]),

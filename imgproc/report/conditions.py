@@ -1,15 +1,18 @@
-"""Where and how a run was measured, as labels and texts."""
+"""Where and how a run was measured, and what makes that doubtful, as labels and texts."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from imgproc.numbers import listed
+from imgproc.measure.alarms import Alarm
+from imgproc.measure.statistics import LEAST_FOR_INTERVAL
+from imgproc.numbers import NBSP, counted, listed, size
 from imgproc.operations import OPERATIONS
-from imgproc.report import formats
+from imgproc.runs.options import SPLITS
 from imgproc.runs.record import Record, RunSettings
-from imgproc.runs.splitting import SPLITS
 
 Facts = list[tuple[str, str]]
 
@@ -37,7 +40,7 @@ def _machine(env: Mapping[str, Any]) -> Facts:
             "Processor",
             _joined(
                 env.get("cpu"),
-                formats.counted(physical, "physical core") if physical else None,
+                counted(physical, "physical core") if physical else None,
                 f"{usable} usable" if usable else None,
             ),
         ),
@@ -45,8 +48,8 @@ def _machine(env: Mapping[str, Any]) -> Facts:
         ("CPU quota", (_cores(env["cpu_quota"]) or "none") if "cpu_quota" in env else ""),
         ("Used by others", _cores(env.get("cores_used_by_others"))),
         ("Load before", "" if load is None else f"{load:.2f}"),
-        ("Memory", formats.size(memory) if memory else ""),
-        ("Memory limit", formats.size(limit) if limit else ""),
+        ("Memory", size(memory) if memory else ""),
+        ("Memory limit", size(limit) if limit else ""),
         ("GPU", env.get("gpu") or "none"),
         ("System", _joined(env.get("os"), *where)),
         ("Python", env.get("python") or ""),
@@ -58,7 +61,7 @@ def _machine(env: Mapping[str, Any]) -> Facts:
                 f"Intel IPP {ipp.partition(' ')[0]}" if ipp else None,
             ),
         ),
-        ("PNG encoder", {"isal": "ISA-L", "opencv": "OpenCV"}.get(env.get("png_encoder") or "", "")),
+        ("PNG encoder", {"isal": "ISA-L", "zlib": "zlib", "opencv": "OpenCV"}.get(env.get("png_encoder") or "", "")),
     ]
 
 
@@ -71,7 +74,7 @@ def _cores(value: float | None) -> str:
     if value is None:
         return ""
     shown = f"{value:.2f}".rstrip("0").rstrip(".")
-    return f"{shown}{formats.NBSP}{'core' if shown == '1' else 'cores'}"
+    return f"{shown}{NBSP}{'core' if shown == '1' else 'cores'}"
 
 
 def _clock(frequency: Mapping[str, Any]) -> str:
@@ -79,7 +82,7 @@ def _clock(frequency: Mapping[str, Any]) -> str:
     low, high = frequency.get("min_mhz"), frequency.get("max_mhz")
     if not low or not high:
         return ""
-    speed = f"{high / 1000:.1f}{formats.NBSP}GHz"
+    speed = f"{high / 1000:.1f}{NBSP}GHz"
     governor = frequency.get("governor")
     return _joined(
         f"{low / 1000:.1f} to {speed}" if low != high else speed, f"{governor} governor" if governor else None
@@ -93,11 +96,11 @@ def _settings(record: Record) -> Facts:
     return [
         *_operations(asked),
         ("Output", f"{asked.format.upper()}, {'colour' if asked.color else 'gray'}"),
-        ("Rounds and seed", f"{least}{asked.rounds}, within {asked.budget:g}{formats.NBSP}s, seed {asked.seed}"),
+        ("Rounds and seed", f"{least}{asked.rounds}, within {asked.budget:g}{NBSP}s, seed {asked.seed}"),
         ("Processes started", f"by {listed(started)}" if started else ""),
         ("Pixels moved", f"as {listed(asked.transfers)}" if asked.transfers != ["paths"] else ""),
         ("Strips", SPLITS.get(asked.split, asked.split) if asked.split != "auto" else ""),
-        ("Chunk size", formats.counted(asked.chunk_size, "image") if asked.chunk_size > 1 else ""),
+        ("Chunk size", counted(asked.chunk_size, "image") if asked.chunk_size > 1 else ""),
     ]
 
 
@@ -116,3 +119,50 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# ---------------------------------------------------------------- alarms
+
+
+@dataclass(frozen=True)
+class AlarmGroup:
+    """The alarms about the whole run (``who`` is empty), or about techniques that all have the same ones."""
+
+    who: str
+    alarms: list[Alarm]
+
+
+def alarms(record: Record) -> list[AlarmGroup]:
+    """Those of the run first, then by technique; techniques with the same alarm share it. Warnings that are no alarm,
+    such as that a worker was replaced, have no advice."""
+    known = {alarm.text for alarm in record.alarms}
+    notes = [("", text) for text in record.warnings]
+    notes += [(t.label, text) for t in (*record.techniques, *record.weak) for text in t.warnings]
+    labels: dict[Alarm, list[str]] = defaultdict(list)
+    for alarm in (
+        *record.alarms,
+        *(Alarm("note", text.removeprefix(f"{who}: "), "", who) for who, text in notes if text not in known),
+    ):
+        message = alarm.message.replace(" %", f"{NBSP}%")
+        labels[Alarm(alarm.name, message, alarm.advice)].append(alarm.who)
+    groups: dict[str, list[Alarm]] = defaultdict(list)
+    for alarm, who in labels.items():
+        groups["" if "" in who else listed(list(dict.fromkeys(who)))].append(alarm)
+    return [AlarmGroup(who, found) for who, found in sorted(groups.items(), key=lambda group: bool(group[0]))]
+
+
+def checked(record: Record) -> str:
+    """What was looked at and found in order, as far as it could be; empty where nothing was measured."""
+    timed = [t for t in record.techniques if t.rounds]
+    if not timed:
+        return ""
+    env = record.environment
+    looks = [
+        f"at least {LEAST_FOR_INTERVAL} rounds", "their spread", "a slow first round", "a steady drift",
+        "other programs at work" if env.get("cores_used_by_others") is not None else "",
+        "a CPU quota", "more threads than cores" if env.get("cores_usable") else "",
+        "hidden threads" if any(r.cpu_seconds is not None for t in timed for r in t.rounds) else "",
+        "idle workers" if any(t.spans for t in timed) else "",
+        "a speedup that is too good" if any(t.efficiency is not None for t in timed) else "",
+    ]  # fmt: skip
+    return f"No alarm. Checked: {listed([look for look in looks if look])}."

@@ -5,17 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgproc.backends import BASELINE, TECHNIQUES, technique
-from imgproc.measure.breakdown import PARTS
-from imgproc.measure.curves import Scaling, versus
+from imgproc.measure.curves import Scaling
+from imgproc.measure.derive import typical_spans
 from imgproc.measure.results import Progress, TechniqueMeasurement
-from imgproc.numbers import listed
-from imgproc.operations import PARAMETERS
-from imgproc.report import findings, formats
-from imgproc.report.text import scaled, scaled_counts
+from imgproc.numbers import (
+    NBSP,
+    counted,
+    listed,
+    number,
+    seconds,
+    spelled_seconds,
+    spelled_times,
+    times,
+    times_interval,
+)
+from imgproc.operations import not_in_strips
+from imgproc.report.scale import FASTER, LEVEL, SLOWER, beside, many, scaled, scaled_counts, unit
 from imgproc.runs.record import Record
+from imgproc.runs.splitting import SERIAL_STAGES, images_to_split
 
 #: Labels that are names, and keep their capital in a sentence.
 NAMES = {"Dask"}
+UNDECIDED = "Too few rounds to tell who is fastest; give it more time"
 SAME, DIFFERENT = "the same pixels.", "its pixels differ from sequential, so no speedup is shown."
 
 
@@ -33,7 +44,7 @@ def spoken(label: str) -> str:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Headline:
     """The first sentence of a run: ``lead``, then the figure in the accent colour, then ``rest`` and ``after``."""
 
     lead: str
@@ -42,41 +53,56 @@ class Verdict:
     after: str = ""
 
 
-def verdict(record: Record) -> Verdict:
+def headline(record: Record) -> Headline:
     """What came out, for a run that is done."""
-    images = formats.counted(len(record.good_images), "image", words=True).capitalize()
-    main = record.technique
+    images = counted(len(record.good_images), "image", words=True).capitalize()
+    main, outcome = record.technique, record.found.outcome
     if main is None or main.median_seconds is None:
-        return Verdict(f"{images} done; the time could not be measured.")
-    figure = _headline_seconds(record.seconds or main.median_seconds)
-    if record.mode == "compare":
+        return Headline(f"{images} done; the time could not be measured.")
+    if outcome == "undecided":
+        return Headline(f"{UNDECIDED}.")
+    if record.mode == "compare" and outcome != "not compared":
         return _winner(record, main)
     if record.mode == "scale" and record.scaling and main.name != BASELINE:
         return _scaled(record, record.scaling, main)
+    figure = spelled_seconds(record.seconds or main.median_seconds)
     if main.name == BASELINE:
-        return Verdict(f"{images} in", figure, ",", "one process, one thread: what every speedup is measured against.")
+        return Headline(f"{images} in", figure, ",", "one process, one thread: what every speedup is measured against.")
     compared = _compared(main)
     if record.sample:
-        compared = compared.rstrip(".") + f"; measured on {formats.number(len(record.sample))} of them."
-    return Verdict(f"{images} in", figure, f" with {spoken(main.label)},", compared)
+        compared = compared.rstrip(".") + f"; measured on {number(len(record.sample))} of them."
+    return Headline(f"{images} in", figure, f" with {spoken(main.label)},", compared)
 
 
-def _winner(record: Record, best: TechniqueMeasurement) -> Verdict:
-    """The verdict of a comparison: who is fastest, by how much, and who cannot be told from it."""
+def title(record: Record) -> str:
+    """The shortest form of the same."""
+    images, main, outcome = counted(len(record.good_images), "image"), record.technique, record.found.outcome
+    if outcome == "undecided":
+        return f"Too few rounds to tell, {images}"
+    if record.mode == "compare" and outcome in (LEVEL, "baseline"):
+        return f"Nothing {'measurably ' if outcome == LEVEL else ''}faster than sequential, {images}"
+    if main is None or main.speedup is None or main.name == BASELINE:
+        return images
+    return f"{times(main.speedup)} with {spoken(main.label)}, {images}"
+
+
+def _winner(record: Record, best: TechniqueMeasurement) -> Headline:
+    """Of a comparison: who is fastest, by how much, and who cannot be told from it."""
     timed = [t for t in record.techniques if t.median_seconds is not None]
     same = [t for t in timed if t.identical is not False]
-    counted = formats.counted(len(timed), "technique", words=True)
-    pixels = f"the same pixels from all {counted}." if len(same) == len(timed) else "not all made the same pixels."
-    level = [spoken(t.label) for t in same if t is not best and tied(t, best)]
+    count = counted(len(timed), "technique", words=True)
+    pixels = f"the same pixels from all {count}." if len(same) == len(timed) else "not all made the same pixels."
+    level = [spoken(t.label) for t in same if record.found.versus(t.label, best.label).verdict == LEVEL]
     others = f"no measurable difference to {listed(level)}; " if level else ""
     if best.name == BASELINE:
-        return Verdict("Nothing is faster than", "sequential", " here;", others + pixels)
-    if best.verdict != "faster" or best.speedup is None:
-        return Verdict("No technique is measurably faster than", "sequential", " here;", pixels)
+        return Headline("Nothing is faster than", "sequential", " here;", others + pixels)
+    if best.verdict != FASTER:
+        return Headline("No technique is measurably faster than", "sequential", " here;", pixels)
     lead = _are(spoken(best.label))
-    figure = f"{best.speedup:.2f}{formats.NBSP}times"
-    lead = f"{lead[0].upper()}{lead[1:]}"
-    return Verdict(lead, figure, " as fast as sequential here,", f"{_interval(best)}{others}{pixels}")
+    after = f"{_interval(best)}{others}{pixels}"
+    return Headline(
+        f"{lead[0].upper()}{lead[1:]}", spelled_times(best.speedup or 0.0), " as fast as sequential here,", after
+    )
 
 
 def _are(name: str) -> str:
@@ -85,62 +111,43 @@ def _are(name: str) -> str:
     return f"{name} {'are' if way.endswith(('threads', 'processes')) or ' through ' in way else 'is'}"
 
 
-def _scaled(record: Record, found: Scaling, best: TechniqueMeasurement) -> Verdict:
-    """The verdict of a scale run: its fastest number of workers, and what the others do."""
+def _scaled(record: Record, found: Scaling, best: TechniqueMeasurement) -> Headline:
+    """Of a scale run: its fastest number of workers, and what the others do."""
     own = [t for t in record.techniques if t.name == found.technique and t.median_seconds is not None]
-    what = findings.unit(found.technique)
+    what = unit(found.technique)
     way = spoken(TECHNIQUES[found.technique].label if found.technique in TECHNIQUES else found.technique)
-    many = _many(best, what)
-    lead = f"With {many}, {_are(way)}"
+    how_many = _many(best, what)
+    lead = f"With {how_many}, {_are(way)}"
     if what == "thread":  # they are the technique
-        lead = f"{many.partition(' ')[0].capitalize()} of {way} {'is' if best.threads == 1 else 'are'}"
+        lead = f"{how_many.partition(' ')[0].capitalize()} of {way} {'is' if best.threads == 1 else 'are'}"
     if best.speedup is None:
-        return Verdict(f"{lead} fastest:", _headline_seconds(best.median_seconds or 0.0), ",", _compared(best))
+        return Headline(f"{lead} fastest:", spelled_seconds(best.median_seconds or 0.0), ",", _compared(best))
     pixels = SAME if all(t.identical for t in own) else "not all made the same pixels."
     if record.sample:
-        pixels = pixels.rstrip(".") + f"; measured on a sample of {formats.counted(len(record.sample), 'image')}."
-    figure = f"{best.speedup:.2f}{formats.NBSP}times"
-    if best.verdict and not any(t.verdict == findings.FASTER for t in own):
-        measurably = "measurably " if best.verdict == findings.LEVEL else ""
-        near = f"at the most {figure} as fast, with {many}; {_interval(best)}{pixels}"
-        return Verdict(f"No number of {what}s makes {way} {measurably}faster than", "sequential", " here;", near)
+        pixels = pixels.rstrip(".") + f"; measured on a sample of {counted(len(record.sample), 'image')}."
+    figure = spelled_times(best.speedup)
+    if best.verdict and not any(t.verdict == FASTER for t in own):
+        measurably = "measurably " if best.verdict == LEVEL else ""
+        near = f"at the most {figure} as fast, with {how_many}; {_interval(best)}{pixels}"
+        return Headline(f"No number of {what}s makes {way} {measurably}faster than", "sequential", " here;", near)
     on_curve = best.cv2_threads == 1 or what == "thread"
-    others = findings.beside(found, record.techniques) if on_curve else ""
+    others = beside(record) if on_curve else ""
     after = f"{others}; " if others else ""
-    return Verdict(lead, figure, " as fast as sequential,", f"{after}{_interval(best)}{pixels}")
+    return Headline(lead, figure, " as fast as sequential,", f"{after}{_interval(best)}{pixels}")
 
 
 def _many(t: TechniqueMeasurement, what: str) -> str:
     """two workers of two OpenCV threads each"""
     if what == "thread" or t.cv2_threads == 1:
-        return formats.counted(t.threads, what, words=True)
+        return counted(t.threads, what, words=True)
     each = " each" if t.workers > 1 else ""
-    inner = formats.counted(t.cv2_threads, "OpenCV thread", words=True)
-    return f"{formats.counted(t.workers, what, words=True)} of {inner}{each}"
+    inner = counted(t.cv2_threads, "OpenCV thread", words=True)
+    return f"{counted(t.workers, what, words=True)} of {inner}{each}"
 
 
 def _interval(t: TechniqueMeasurement) -> str:
-    shown = formats.times_interval(t.speedup_ci95)
-    return f"95{formats.NBSP}% interval {shown}; " if shown else ""
-
-
-def lost(t: TechniqueMeasurement, part: str | None) -> str:
-    """What a technique lost of the ideal, and to what most."""
-    beyond = sum(t.breakdown.values()) - t.breakdown["ideal"]
-    if part is None or beyond <= 0:
-        return f"{t.label} lost nothing of the ideal."
-    most = f"most of it to {part}" if t.breakdown[part] < 0.9 * beyond else f"to {part}"
-    return f"{t.label} lost {formats.start_up(beyond)} of the ideal, {most}: {PARTS[part]}."
-
-
-def tied(one: TechniqueMeasurement, other: TechniqueMeasurement) -> bool:
-    """Whether their rounds, pair by pair, show no measurable difference."""
-    return versus(one, other) == findings.LEVEL
-
-
-def _headline_seconds(value: float) -> str:
-    shown = f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
-    return f"{shown}{formats.NBSP}seconds" if value >= 0.05 else f"{value * 1000:.2g}{formats.NBSP}milliseconds"
+    shown = times_interval(t.speedup_ci95)
+    return f"95{NBSP}% interval {shown}; " if shown else ""
 
 
 def _compared(main: TechniqueMeasurement) -> str:
@@ -148,14 +155,13 @@ def _compared(main: TechniqueMeasurement) -> str:
         return DIFFERENT
     same = SAME if main.identical else "the pixels were not compared."
     if main.speedup is None:
-        return "without a speedup: " + (main.reason or "the baseline was not measured") + "."
-    if main.verdict == "faster":
-        return f"{main.speedup:.1f}{formats.NBSP}times as fast as sequential; {same}"
-    if main.verdict == "slower":
-        return f"slower than sequential, {main.speedup:.2f}{formats.NBSP}times as fast; {same}"
-    if main.verdict == "no measurable difference":
+        return f"without a speedup: {main.reason or 'the baseline was not measured'}."
+    if main.verdict == LEVEL:
         return f"no measurable difference from sequential; {same}"
-    return f"{main.speedup:.1f}{formats.NBSP}times as fast as sequential, without an interval; {same}"
+    as_fast = f"{spelled_times(main.speedup)} as fast"
+    if main.verdict == SLOWER:
+        return f"slower than sequential, {as_fast}; {same}"
+    return f"{as_fast} as sequential{'' if main.verdict else ', without an interval'}; {same}"
 
 
 @dataclass(frozen=True)
@@ -171,8 +177,7 @@ def ending(record: Record) -> Ending | None:
     """None for a run that is done or still going."""
     made = sum(1 for image in record.good_images if any(o.bytes for o in image.outputs))
     kept = (
-        f"{formats.counted(made, 'image', words=True).capitalize()} {'is' if made == 1 else 'are'} done and can be "
-        "downloaded."
+        f"{counted(made, 'image', words=True).capitalize()} {'is' if made == 1 else 'are'} done and can be downloaded."
         if made
         else "No result was made."
     )
@@ -187,20 +192,59 @@ def ending(record: Record) -> Ending | None:
     return None
 
 
+def split(record: Record) -> list[str]:
+    """What was cut into strips and why, and how much of it cannot be; a sentence each, none where nothing was."""
+    main = record.technique
+    if main is not None and (why := not_in_strips(record.settings.operations)):
+        able = main.name in TECHNIQUES and TECHNIQUES[main.name].load().capabilities.splits
+        wanted = able and images_to_split(record.good_images, main.workers, record.settings.split)
+        return [f"Every image stays whole: {why}."] if wanted else []
+    if main is None or not main.split:
+        return []
+    names = {image.index: image.name for image in record.images}
+    cut = [names.get(index, f"image {index + 1}") for index in main.split]
+    who = listed(cut) if len(cut) <= 3 else counted(len(cut), "image")
+    were = "was" if len(cut) == 1 else "were"
+    because = f"because left whole {'it' if len(cut) == 1 else 'they'} would have held up the end"
+    if record.settings.split == "always":
+        because = "as asked for"
+    elif len(record.sample or record.good_images) < main.workers:
+        because = "because there are fewer images than workers"
+    return [f"{who} {were} cut into strips, {because}.", *_limit_of_strips(record, main)]
+
+
+def _limit_of_strips(record: Record, main: TechniqueMeasurement) -> list[str]:
+    """The most that strips can gain by Amdahl's law, from the stages of the baseline."""
+    baseline = next((t for t in record.techniques if t.name == BASELINE and t.spans), None)
+    if baseline is None:
+        return []
+    spans = [span for span in typical_spans(baseline) if span.image in main.split]
+    whole = sum(span.end - span.start for span in spans)
+    in_parts = {span.image for span in main.spans if span.stage in SERIAL_STAGES and span.part is not None}
+    serial = sum(s.end - s.start for s in spans if s.stage in SERIAL_STAGES and s.image not in in_parts)
+    if not 0 < serial < whole:
+        return []
+    of = "it" if len(main.split) == 1 else "them"
+    return [
+        f"Of the {seconds(whole)} that one worker needs for {of}, {seconds(serial)} of reading and decoding cannot be "
+        f"split: no more than {spelled_times(whole / serial)} as fast, however many workers."
+    ]
+
+
 def doing(record: Record) -> str:
     """The title of a run that is queued or running."""
     count = len(record.good_images) or record.settings.samples
-    images = formats.counted(count, "sample image" if record.settings.samples else "image")
+    images = counted(count, "sample image" if record.settings.samples else "image")
     if record.mode == "sequential":
         return f"Processing {images} sequentially"
     if record.mode == "compare":
         count = len(record.settings.techniques) or sum(t.availability().ok for t in TECHNIQUES.values())
-        return f"Comparing {formats.counted(count, 'technique')} on {images}"
+        return f"Comparing {counted(count, 'technique')} on {images}"
     if record.mode == "scale":
         name = scaled(record)
-        counts = findings.many(scaled_counts(record), findings.unit(name))
-        inner = record.settings.cv2_threads if findings.unit(name) != "thread" else [1]
-        each = f", each with {findings.many(inner, 'OpenCV thread')}" if inner != [1] else ""
+        counts = many(scaled_counts(record), unit(name))
+        inner = record.settings.cv2_threads if unit(name) != "thread" else [1]
+        each = f", each with {many(inner, 'OpenCV thread')}" if inner != [1] else ""
         return f"Measuring {spoken(technique(name).label)} with {counts}{each}, on {images}"
     return f"Measuring {spoken(technique(record.settings.technique).label)} against sequential on {images}"
 
@@ -217,7 +261,7 @@ def step(progress: Progress) -> tuple[str, str]:
     if progress.images_total:
         done = f"image {min(progress.images_done + 1, progress.images_total)} of {progress.images_total}"
         if progress.images_done >= progress.images_total:
-            done = f"{progress.images_total} of {formats.counted(progress.images_total, 'image')}"
+            done = f"{progress.images_total} of {counted(progress.images_total, 'image')}"
     return what, done
 
 
@@ -231,8 +275,3 @@ PHASES = {
     "checking": "Comparing pixels",
     "measuring": "Measuring",
 }
-
-
-def parameter_note(name: str) -> str:
-    """The allowed values of a parameter as its field shows them."""
-    return PARAMETERS[name].range

@@ -5,14 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from imgproc.backends import AUTO, BASELINE, TECHNIQUES
-from imgproc.measure.curves import Cell, Point, Scaling
+from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.measure.curves import Cell, Point
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.numbers import NBSP, counted
-from imgproc.report import findings
-from imgproc.report.laws import laws
+from imgproc.numbers import NBSP, counted, percent, plain_seconds
+from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
+from imgproc.report.sentences import UNDECIDED, split
 from imgproc.runs.record import Record
-from imgproc.runs.splitting import explain
 
 
 def summary(record: Record) -> str:
@@ -22,10 +21,12 @@ def summary(record: Record) -> str:
     if technique is None or technique.median_seconds is None:
         lines.append(f"Time Taken: not measured ({record.state})")
     else:
-        lines.append(f"Time Taken: {seconds(record.seconds or technique.median_seconds)} seconds")
+        lines.append(f"Time Taken: {plain_seconds(record.seconds or technique.median_seconds)} seconds")
         lines.append(f"Speedup: {_speedup(record, technique)}")
     if record.error:
         lines.append(f"Error: {record.error}")
+    if technique and record.found.outcome == "undecided":
+        lines.append(f"Note: the time is that of {technique.label}.")
     if record.mode == "scale" and technique and technique.name != BASELINE and technique.median_seconds is not None:
         lines.append(f"Note: the time and the speedup are those of the fastest: {technique.label}.")
     if record.sample:
@@ -33,23 +34,10 @@ def summary(record: Record) -> str:
         every = technique is not None and record.seconds == technique.first_round_seconds
         both = "speedup was" if every else "time and the speedup were"
         lines.append(f"Note: the {both} measured on a sample of {sample}.")
-    lines += [f"Note: {sentence}" for sentence in explain(record)]
+    lines += [f"Note: {sentence}" for sentence in split(record)]
     lines += [f"Failed: {image.name}: {image.error}" for image in record.images if image.error]
     lines += [f"Warning: {warning}" for warning in record.warnings]
     return "\n".join(lines) + "\n"
-
-
-def scaled_counts(record: Record) -> list[int]:
-    """The numbers of workers of a scale run, in order."""
-    own = {t.threads for t in record.techniques if t.name == scaled(record) and t.cv2_threads == 1}
-    return sorted(set(record.settings.worker_counts) or own or {record.settings.workers})
-
-
-def scaled(record: Record) -> str:
-    """The name of the technique that a scale run is about."""
-    if record.scaling:
-        return record.scaling.technique
-    return AUTO if record.settings.technique == "auto" else record.settings.technique
 
 
 def _mode(record: Record) -> str:
@@ -58,16 +46,20 @@ def _mode(record: Record) -> str:
         return "Sequential"
     if record.mode == "scale":
         name = scaled(record)
-        return f"Scale ({name}, {findings.span(scaled_counts(record), findings.unit(name))})"
+        return f"Scale ({name}, {span(scaled_counts(record), unit(name))})"
+    if record.found.outcome == "undecided":
+        timed = sum(t.median_seconds is not None for t in record.techniques)
+        return f"{record.mode.capitalize()} ({counted(timed, 'technique')})"
     if technique is None:
         return record.mode.capitalize()
     count, what = (technique.workers, "worker") if technique.cv2_threads == 1 else (technique.threads, "thread")
-    workers = f"1 {what}" if count == 1 else f"{count} {what}s"
-    return f"{record.mode.capitalize()} ({technique.name}, {workers})"
+    return f"{record.mode.capitalize()} ({technique.name}, {counted(count, what)})"
 
 
 def _speedup(record: Record, technique: TechniqueMeasurement) -> str:
     baseline = TECHNIQUES[BASELINE].label
+    if record.found.outcome == "undecided":
+        return f"not shown ({UNDECIDED[0].lower()}{UNDECIDED[1:]})"
     if technique.name == BASELINE:
         return f"1.0x over {baseline} (this is the baseline)"
     if technique.speedup is None:
@@ -76,23 +68,18 @@ def _speedup(record: Record, technique: TechniqueMeasurement) -> str:
     shown = f"{technique.speedup:.1f}x over {baseline}"
     if interval:
         return f"{shown} (95% CI {interval[0]:.1f} to {interval[1]:.1f})"
-    rounds = len(technique.rounds)
-    return f"{shown} ({rounds} round{'' if rounds == 1 else 's'}, too few for an interval)"
-
-
-def seconds(value: float) -> str:
-    """Seconds with two decimals, more where two would say nothing: 2.41, 0.0042."""
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+    return f"{shown} ({counted(len(technique.rounds), 'round')}, too few for an interval)"
 
 
 def comparison(record: Record) -> str:
     """The summary, then a line per technique, the fastest first, then what could not run and why."""
-    timed = [t for t in record.techniques if t.median_seconds is not None]
+    of_label = {t.label: t for t in record.techniques}
+    timed = [t for label in record.found.order if (t := of_label.get(label)) and t.median_seconds is not None]
     names = {t.label: _called(t, record.techniques) for t in record.techniques}
     wide = max(20, *(len(names[t.label]) + 1 for t in timed)) if timed else 20
     head = f"{'technique':<{wide}}{'start-up':>10}{'median':>10}  {'95% interval':<17}"
     lines = [head + f"{'speedup':>8}  {'95% interval':<15}verdict"]
-    for t in sorted(timed, key=lambda t: t.median_seconds or 0.0):
+    for t in timed:
         name = names[t.label]
         spread = f"{t.ci95[0]:.3f} to {t.ci95[1]:.3f}" if t.ci95 else "-"
         speedup = f"{t.speedup:.2f}x" if t.speedup else "-"
@@ -132,32 +119,31 @@ def _called(t: TechniqueMeasurement, all_: Sequence[TechniqueMeasurement]) -> st
 
 def scale_table(record: Record) -> str:
     """The summary, then strong and weak scaling, what the laws say of them, and the grid of threads."""
-    found = record.scaling
-    if found is None or not found.strong:
+    part = section(record)
+    if part is None:
         return summary(record)
-    what = findings.unit(found.technique)
-    images = len(record.sample or record.good_images)
+    what, images = part.what, part.images
     parts = [
         [
-            f"Strong scaling, the same {counted(images, 'image')} for every number of {what}s",
+            f"Strong scaling, {counted(images, 'image')} for every number of {what}s",
             f"{what + 's':<10}{_HEAD}{'Karp-Flatt':>12}",
-            *(f"{p.workers:<10}{_point(p)}{_percent(p.karp_flatt):>12}{_over(p)}" for p in found.strong),
-            findings.headline(found, record.techniques),
+            *(f"{p.workers:<10}{_point(p)}{_percent(p.karp_flatt):>12}{_over(p)}" for p in part.strong),
+            part.headline,
         ]
     ]
-    if found.weak:
+    if part.weak:
         parts.append(
             [
                 f"Weak scaling, {counted(images, 'image')} for each {what}; the speedup is the scaled one",
                 f"{what + 's':<10}{_HEAD}",
-                *(f"{p.workers:<10}{_point(p)}{_over(p)}" for p in found.weak),
-                findings.weak_headline(found),
+                *(f"{p.workers:<10}{_point(p)}{_over(p)}" for p in part.weak),
+                part.weak_headline,
             ]
         )
-    parts.append([_wrapped(f"{law.name}: {law.sentence} {law.basis}".rstrip()) for law in laws(found)])
-    if found.grid:
-        parts.append([*_grid(found), _wrapped(findings.grid_headline(found, record.techniques))])
-    parts.append(findings.left_out(record.techniques, record.weak))
+    parts.append([_wrapped(f"{law.name}: {law.sentence} {law.basis}".rstrip()) for law in part.laws])
+    if part.rows:
+        parts.append([*_grid(part), _wrapped(part.grid_headline)])
+    parts.append(part.left_out)
     text = "\n\n".join("\n".join(filter(None, lines)) for lines in parts if lines)
     return f"{summary(record)}\n{text}\n".replace(NBSP, " ")
 
@@ -177,28 +163,25 @@ def _point(p: Point) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.0f} %"
+    return "-" if value is None else percent(value)
 
 
 def _over(p: Point) -> str:
     return "  oversubscribed" if p.oversubscribed else ""
 
 
-def _grid(found: Scaling) -> list[str]:
-    inner = sorted({cell.cv2_threads for cell in found.grid})
-    cells = {(cell.workers, cell.cv2_threads): cell for cell in found.grid}
-    lines = [
+def _grid(part: Section) -> list[str]:
+    return [
         "Workers with OpenCV’s own threads in each, as speedups (*: fastest, +: more threads than cores)",
-        f"{'workers':<10}" + "".join(f"{counted(count, 'thread'):>12}" for count in inner),
+        f"{'workers':<10}" + "".join(f"{counted(count, 'thread'):>12}" for count in part.inner),
+        *(
+            f"{workers:<10}" + "".join(f"{_cell(cell, part.best_cell):>12}" for cell in cells)
+            for workers, cells in part.rows
+        ),
     ]
-    best = min(found.grid, key=lambda cell: cell.seconds)
-    for workers in sorted({cell.workers for cell in found.grid}):
-        row = [_cell(cells.get((workers, count)), best) for count in inner]
-        lines.append(f"{workers:<10}" + "".join(f"{text:>12}" for text in row))
-    return lines
 
 
-def _cell(cell: Cell | None, best: Cell) -> str:
+def _cell(cell: Cell | None, best: Cell | None) -> str:
     if cell is None:
         return "-"
     speedup = f"{cell.speedup:.2f}x" if cell.speedup else f"{cell.seconds:.3f} s"

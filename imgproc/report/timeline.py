@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from itertools import groupby
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
-from imgproc.report import formats
-from imgproc.report.pictures import Mark, mark, rank, ticks
+from imgproc.numbers import counted, seconds
+from imgproc.operations import OPERATIONS
+from imgproc.report.pictures import rank
 from imgproc.runs.record import Record
 
 #: More blocks than this would make a slow page; the timeline then shows the beginning of the round.
@@ -26,7 +28,15 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class Block:
+class Tick:
+    """A mark of the axis: its place in percent of the width."""
+
+    x: float
+    text: str
+
+
+@dataclass(frozen=True)
+class StageBlock:
     """One stage: ``x`` and ``width`` in percent."""
 
     stage: str
@@ -41,13 +51,13 @@ class Lane:
 
     y: int
     width: float
-    blocks: list[Block]
+    blocks: list[StageBlock]
     edges: list[float]
     numbers: list[tuple[float, int]]
 
 
 @dataclass(frozen=True)
-class Strand:
+class TechniqueLanes:
     """One technique; ``caller`` is the lane of the caller's own process, where it worked for the others."""
 
     label: str
@@ -59,7 +69,7 @@ class Strand:
 
 
 @dataclass(frozen=True)
-class Share:
+class WorkerShare:
     """One worker in numbers; times in seconds."""
 
     who: str
@@ -80,20 +90,22 @@ class Choice:
 
 @dataclass(frozen=True)
 class Timeline:
-    """``which`` ends the heading; ``rounds`` and ``techniques`` are what can be shown, none where that is no choice."""
+    """``which`` ends the heading; ``rounds`` and ``techniques`` are what can be shown, none where that is no choice.
+    ``fills``: the colours of operations, on light and on dark ground, as CSS has them."""
 
     which: str
-    strands: list[Strand]
-    ticks: list[Mark]
+    strands: list[TechniqueLanes]
+    ticks: list[Tick]
     stages: list[str]
-    workers: list[Share]
+    fills: dict[str, str]
+    workers: list[WorkerShare]
     rounds: list[Choice]
     techniques: list[Choice]
     notes: list[str]
 
 
 @dataclass(frozen=True)
-class _Pass:
+class _ShownRound:
     """One pass of one technique."""
 
     technique: TechniqueMeasurement
@@ -102,7 +114,7 @@ class _Pass:
     wall: float
 
     @classmethod
-    def of(cls, technique: TechniqueMeasurement, number: int) -> _Pass:
+    def of(cls, technique: TechniqueMeasurement, number: int) -> _ShownRound:
         """That round, or the one nearest the median where it was not kept or the number is 0."""
         spans = [span for span in technique.spans if span.round == number]
         if not spans:
@@ -140,7 +152,7 @@ def timeline(record: Record, round: str = "", techniques: str = "") -> Timeline 
     usual = _usual(every, record.technique)
     named = {slug(t.label): [t] for t in every}
     chosen = techniques if techniques in named or (techniques == ALL and len(usual) < len(every)) else ""
-    passes = [_Pass.of(t, number) for t in {"": usual, ALL: every, **named}[chosen]]
+    passes = [_ShownRound.of(t, number) for t in {"": usual, ALL: every, **named}[chosen]]
     rounds = [("", "round nearest the median"), *((str(n), f"round {n}") for n in kept)] if len(kept) > 1 else []
     return _drawn(
         record,
@@ -175,31 +187,20 @@ def _texts(
         return [("", "both" if len(every) == 2 else "all"), *single] if len(every) > 1 else []
     best = "best" if record.mode in ("compare", "scale") else usual[0].label
     roles = ["sequential" if t.name == BASELINE else best if t is usual[0] else "processes" for t in usual]
-    return [("", ", ".join(roles)), (ALL, f"all {formats.counted(len(every), 'technique', words=True)}"), *single]
+    return [("", ", ".join(roles)), (ALL, f"all {counted(len(every), 'technique', words=True)}"), *single]
 
 
 def _drawn(
-    record: Record, passes: Sequence[_Pass], number: int, rounds: list[Choice], techniques: list[Choice]
+    record: Record, passes: Sequence[_ShownRound], number: int, rounds: list[Choice], techniques: list[Choice]
 ) -> Timeline:
     longest = max(done.wall for done in passes)
     ends = sorted(span.end for done in passes for span in done.spans)
     until = ends[MAX_BLOCKS - 1] if len(ends) > MAX_BLOCKS else longest
     scale = _Scale(record, until, until * 1.06)
     used = {span.stage for done in passes for span in done.spans}
-    order = [
-        "read",
-        "decode",
-        *record.settings.operations,
-        "h2d",
-        "kernel",
-        "d2h",
-        "merge",
-        "encode",
-        "write",
-        "transfer",
-        "wait",
-    ]
-    notes = [f"The first {formats.seconds(until)} of {formats.seconds(longest)}."] if until < longest else []
+    looks = {name: OPERATIONS[name].look for name in record.settings.operations if name in OPERATIONS}
+    order = ["read", "decode", *looks, "h2d", "kernel", "d2h", "merge", "encode", "write", "transfer", "wait"]
+    notes = [f"The first {seconds(until)} of {seconds(longest)}."] if until < longest else []
     if number and (lost := [done.technique.label for done in passes if done.number != number]):
         notes.append(f"Of {' and '.join(lost)} only the round nearest the median was kept.")
     return Timeline(
@@ -207,6 +208,7 @@ def _drawn(
         [scale.strand(done, say=done.number != number) for done in passes],
         scale.axis(),
         [stage for stage in order if stage in used] + sorted(used - set(order)),
+        {name: f"light-dark({look.light}, {look.dark})" for name, look in looks.items()},
         [share for done in passes for share in _shares(done)],
         rounds,
         techniques,
@@ -223,13 +225,13 @@ def _worker(technique: TechniqueMeasurement, number: int, host: str | None) -> s
     return f"{unit} {number} on {host}" if host else f"{unit} {number}"
 
 
-def _shares(done: _Pass) -> list[Share]:
+def _shares(done: _ShownRound) -> list[WorkerShare]:
     found = []
     for number, lane in done.lanes.items():
         busy = min(done.wall, sum(span.end - span.start for span in lane if span.stage != "wait"))
         host = lane[0].host if lane else None
         who, images = f"{done.technique.label}, {_worker(done.technique, number, host)}", len({s.image for s in lane})
-        found.append(Share(who, images, busy, done.wall - busy, busy / done.wall if done.wall else 0.0))
+        found.append(WorkerShare(who, images, busy, done.wall - busy, busy / done.wall if done.wall else 0.0))
     return sorted(found, key=lambda share: share.who.endswith(", caller"))
 
 
@@ -245,12 +247,14 @@ class _Scale:
     def place(self, seconds: float) -> float:
         return round(seconds / self.top * 100, 2)
 
-    def axis(self) -> list[Mark]:
-        values = ticks(self.top, 6)
-        places = max(len(f"{value:g}".partition(".")[2]) for value in values)
-        return [mark(self.place(value), f"{value:.{places if value else 0}f}") for value in values]
+    def axis(self) -> list[Tick]:
+        """Round values from zero on, at most six steps."""
+        power = 10.0 ** math.floor(math.log10(self.top / 6)) if self.top > 0 else 1.0
+        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= self.top / 6)
+        places = max(0, -math.floor(math.log10(step)))
+        return [Tick(self.place(step * k), f"{step * k:.{places}f}") for k in range(int(self.top / step) + 1)]
 
-    def strand(self, done: _Pass, *, say: bool) -> Strand:
+    def strand(self, done: _ShownRound, *, say: bool) -> TechniqueLanes:
         """One pass; ``say`` its round's number beside its time."""
         wide = self.place(min(done.wall, self.until))
         spans = done.lanes
@@ -258,10 +262,10 @@ class _Scale:
         if sum(span.end - span.start for span in own) < LEAST_CALLER * done.wall:
             own = []
         lanes = [self._lane(done.technique, 1 + LANE * row, wide, seen) for row, seen in enumerate(spans.values())]
-        time = formats.seconds(done.wall)
-        images = formats.counted(len({span.image for span in done.spans}), "image")
-        workers = formats.counted(len(lanes), "worker") + (" and the caller" if own else "")
-        return Strand(
+        time = seconds(done.wall)
+        images = counted(len({span.image for span in done.spans}), "image")
+        workers = counted(len(lanes), "worker") + (" and the caller" if own else "")
+        return TechniqueLanes(
             done.technique.label,
             f"{time}, round {done.number}" if say and len(done.technique.rounds) > 1 else time,
             LANE * len(lanes) + 2,
@@ -273,12 +277,12 @@ class _Scale:
     def _lane(self, technique: TechniqueMeasurement, y: int, wide: float, spans: Sequence[SpanRecord]) -> Lane:
         seen = [span for span in spans if span.end <= self.until]
         blocks = [
-            Block(
+            StageBlock(
                 span.stage,
                 self.place(span.start),
                 max(0.05, self.place(span.end - span.start)),
                 f"{self._name(span.image)}{_strip(span.part)}, {span.stage}, "
-                f"{formats.start_up(span.end - span.start)}, {_worker(technique, span.worker, span.host)}",
+                f"{seconds(span.end - span.start)}, {_worker(technique, span.worker, span.host)}",
             )
             for span in seen
         ]

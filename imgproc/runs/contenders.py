@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from imgproc.backends import BASELINE, TECHNIQUES, Technique, cannot_run, technique
@@ -13,11 +13,12 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
+from imgproc.operations import not_on_gpu
 from imgproc.runs.record import Record, RunSettings
 
 
 @dataclass
-class Entrants:
+class Contenders:
     """``main`` makes the results, ``others`` do the same work; ``weak`` do as much for each of their workers, which
     are those of another one; ``missing`` cannot run here."""
 
@@ -27,13 +28,17 @@ class Entrants:
     missing: list[TechniqueMeasurement] = field(default_factory=list)
 
     @property
-    def same(self) -> list[Contender]:
-        """All that do the same work."""
+    def same_work(self) -> list[Contender]:
         return [self.main, *self.others]
+
+    @property
+    def all(self) -> list[Contender]:
+        """All that can run here."""
+        return [*self.same_work, *self.weak]
 
 
 @dataclass(frozen=True)
-class _Way:
+class _Variant:
     """One way of running a technique; ``workers`` is its number of threads where it has but one worker."""
 
     technique: Technique
@@ -44,7 +49,7 @@ class _Way:
     copies: int = 1
 
 
-def entrants(record: Record, deadline: float) -> Entrants:
+def find_contenders(record: Record, deadline: float) -> Contenders:
     """Those that the mode and the settings of a record ask for, none of them started.
 
     Args:
@@ -55,77 +60,77 @@ def entrants(record: Record, deadline: float) -> Entrants:
     """
     found: list[Contender] = []
     missing = []
-    twins: dict[tuple[str, int, Options], Contender] = {}
-    for way in dict.fromkeys(_ways(record, choose(record))):
-        if why := cannot_run(way.technique, way.workers):
-            label = way.label or way.technique.label
-            missing.append(TechniqueMeasurement(way.technique.name, label, way.workers, available=False, reason=why))
+    first: dict[tuple[str, int, Options], Contender] = {}
+    for one in dict.fromkeys(_variants(record, choose(record))):
+        if why := _cannot_run(one.technique, one.workers, record.settings.operations):
+            label = one.label or one.technique.label
+            missing.append(TechniqueMeasurement(one.technique.name, label, one.workers, available=False, reason=why))
             continue
-        alone = way.technique.load().capabilities.alone
-        key = way.technique.name, way.workers, way.options
-        one = Contender(
-            way.technique, way.workers, deadline=deadline, label=way.label, options=way.options,
-            transfer=way.transfer, copies=way.copies, twin=twins.get(key) if alone or way.copies > 1 else None,
+        shares = one.technique.load().capabilities.alone or one.copies > 1
+        key = one.technique.name, one.workers, one.options
+        contender = Contender(
+            one.technique, one.workers, deadline=deadline, label=one.label, options=one.options, transfer=one.transfer,
+            copies=one.copies, shares_backend_with=first.get(key) if shares else None,
         )  # fmt: skip
-        twins.setdefault(key, one)
-        found.append(one)
-    _take_turns(found)
+        first.setdefault(key, contender)
+        found.append(contender)
+    _restart_exclusive(found)
     same = [one for one in found if one.copies == 1]
-    return Entrants(same[0], same[1:], [one for one in found if one.copies > 1], missing)
+    return Contenders(same[0], same[1:], [one for one in found if one.copies > 1], missing)
 
 
-def _take_turns(contenders: Iterable[Contender]) -> None:
+def _restart_exclusive(contenders: Iterable[Contender]) -> None:
     """Techniques of which a process can have only one at a time are started anew for every pass of each."""
-    alone = [c for c in contenders if c.backend.capabilities.alone]
-    for name in {c.technique.name for c in alone}:
-        of_name = [c for c in alone if c.technique.name == name]
-        for contender in of_name:
-            contender.fleeting = len({id(c.backend) for c in of_name}) > 1
+    exclusive = [c for c in contenders if c.backend.capabilities.alone]
+    for contender in exclusive:
+        backends = {id(c.backend) for c in exclusive if c.technique.name == contender.technique.name}
+        contender.restart_each_pass = len(backends) > 1
 
 
-def _ways(record: Record, main: Technique) -> Iterator[_Way]:
-    """What the run goes through, first the way that makes the results."""
-    asked = record.settings
-    options = Options(1, asked.start_method, asked.chunk_size)
+def _variants(record: Record, main: Technique) -> Iterator[_Variant]:
+    """What the run goes through, first the variant that makes the results."""
+    settings = record.settings
+    options = Options(1, settings.start_method, settings.chunk_size)
     if record.mode == "scale":
-        yield from _scaled(asked, main, options)
+        yield from _scaled(settings, main, options)
     else:
-        names = asked.techniques or list(TECHNIQUES) if record.mode == "compare" else []
+        names = settings.techniques or list(TECHNIQUES) if record.mode == "compare" else []
         for one in dict.fromkeys([main, *map(technique, names)]):
-            yield from _transfers(_Way(one, 1 if one.name == BASELINE else asked.workers, options), asked)
-    if asked.budget > 0:
-        yield _Way(technique(BASELINE), 1, options)
+            yield from _transfers(_Variant(one, 1 if one.name == BASELINE else settings.workers, options), settings)
+    if settings.budget > 0:
+        yield _Variant(technique(BASELINE), 1, options)
 
 
-def _transfers(way: _Way, asked: RunSettings) -> Iterator[_Way]:
+def _transfers(variant: _Variant, settings: RunSettings) -> Iterator[_Variant]:
     """A technique that can move pixels to its workers once for each way of moving them."""
-    available = way.technique.availability().ok
-    if not available or not way.technique.load().capabilities.carries:
-        yield way
+    of = variant.technique
+    if not of.availability().ok or not of.load().capabilities.carries:
+        yield variant
         return
-    for name in asked.transfers:
-        said = f"{way.technique.label}, {TRANSFERS[name].label}" if asked.transfers != [PATHS] else ""
-        yield replace(way, transfer=name, label=said)
+    for name in settings.transfers:
+        label = f"{of.label}, {TRANSFERS[name].label}" if settings.transfers != [PATHS] else ""
+        yield replace(variant, transfer=name, label=label)
 
 
-def _scaled(asked: RunSettings, main: Technique, options: Options) -> Iterator[_Way]:
+def _scaled(settings: RunSettings, main: Technique, options: Options) -> Iterator[_Variant]:
     """Strong scaling, the most workers that have a core each first; weak scaling; OpenCV's threads in each worker."""
     cores = usable_cores()
-    counts = sorted(set(asked.worker_counts), key=lambda count: (count > cores, -count if count <= cores else count))
+    counts = sorted(set(settings.worker_counts), key=lambda n: (n > cores, -n if n <= cores else n))
     strong = [
-        _Way(main, count, options, asked.transfers[0], f"{main.label}, {counted(count, main.unit)}") for count in counts
+        _Variant(main, count, options, settings.transfers[0], f"{main.label}, {counted(count, main.unit)}")
+        for count in counts
     ]
     yield from strong
-    if asked.budget <= 0:
+    if settings.budget <= 0:
         return
-    for way in strong:
-        if way.workers > 1:
-            yield replace(way, copies=way.workers, label=f"{way.label}, {way.workers} times the images")
+    for one in strong:
+        if one.workers > 1:
+            yield replace(one, copies=one.workers, label=f"{one.label}, {one.workers} times the images")
     if main.load().capabilities.inner_threads:
-        for inner in sorted({*asked.cv2_threads} - {1}):
-            for way in strong:
-                label = f"{way.label} with {inner} OpenCV threads each"
-                yield replace(way, options=replace(options, cv2_threads=inner), label=label)
+        for inner in sorted({*settings.cv2_threads} - {1}):
+            for one in strong:
+                label = f"{one.label} with {inner} OpenCV threads each"
+                yield replace(one, options=replace(options, cv2_threads=inner), label=label)
 
 
 def choose(record: Record) -> Technique:
@@ -134,13 +139,21 @@ def choose(record: Record) -> Technique:
     Raises:
         UserError: it cannot run here; says why and what mends it.
     """
-    asked = record.settings
-    names = asked.techniques if record.mode == "compare" else [asked.technique]
+    settings = record.settings
+    names = settings.techniques if record.mode == "compare" else [settings.technique]
     if record.mode == "sequential":
         names = [BASELINE]
     # A comparison's results come from the technique that is likely to be the fastest.
     chosen = technique("auto" if not names or "auto" in names else names[0])
-    workers = max(asked.worker_counts) if record.mode == "scale" and asked.worker_counts else asked.workers
-    if why := cannot_run(chosen, workers):
+    workers = max(settings.worker_counts) if record.mode == "scale" and settings.worker_counts else settings.workers
+    if why := _cannot_run(chosen, workers, settings.operations):
         raise UserError(f"{chosen.label} cannot run here. {why}", code="unavailable", field="technique")
     return chosen
+
+
+def _cannot_run(technique: Technique, workers: int, operations: Sequence[str]) -> str | None:
+    """As ``cannot_run``; and a GPU technique does not do what is not on the GPU."""
+    why = cannot_run(technique, workers)
+    if why is None and technique.load().capabilities.memory == "device":
+        return not_on_gpu(operations) or None
+    return why

@@ -1,33 +1,39 @@
-"""One run from its images to its record: the results first, then the proof of their pixels and the speedup."""
+"""The life of a run, from its images to its record: results, proof of their pixels, measuring, findings."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from imgproc.backends import AUTO_REASON
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
+from imgproc.intake.samples import draw_many
 from imgproc.measure.curves import scaling
-from imgproc.measure.environment import environment
-from imgproc.measure.protocol import Pass
-from imgproc.runs.contenders import entrants
-from imgproc.runs.passes import Passes, Places
+from imgproc.measure.environment import environment, usable_cores
+from imgproc.measure.protocol import Contender, Pass, conclude
+from imgproc.measure.results import Progress
+from imgproc.operations import parse_operations
+from imgproc.runs.contenders import Contenders, find_contenders
+from imgproc.runs.measuring import Measured, measure
+from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import Cancelled, OnProgress, Tracker
-from imgproc.runs.record import ImageRecord, Record
-from imgproc.runs.rounds import Rounds
-from imgproc.runs.sampling import draw_samples
+from imgproc.runs.record import Record
+from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
+
+Cancel = Callable[[], bool]
 
 
 def process(
     record: Record,
-    places: Places,
+    folders: RunFolders,
     settings: Settings,
     *,
     progress: OnProgress = lambda _: None,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Cancel = lambda: False,
     results_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Make the results, then measure the speedup within the budget of the record's settings; fill the record.
@@ -43,7 +49,23 @@ def process(
         BackendError: a technique failed as a whole.
         Cancelled: ``cancelled`` said so.
     """
-    _Execution(record, places, settings, progress, cancelled).run(results_ready)
+    asked = record.settings
+    parse_operations(asked.operations)  # a record of another version may name others
+    contenders = find_contenders(record, settings.TASK_SECONDS)
+    tracker = Tracker(progress, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
+    passes = Passes(record, folders, settings.TASK_SECONDS, tracker, cancelled)
+    _begin(record, contenders)
+    passes.name_outputs()
+    try:
+        first = _make_results(passes, contenders.main)
+        results_ready()
+        measured = measure(passes, contenders, first) if asked.budget > 0 else None
+    finally:
+        for contender in contenders.all:
+            # Not by kill: a thread still inside OpenCV when Python ends would abort the program.
+            contender.close()
+        passes.clean()
+    _conclude(record, contenders.main, first, measured)
 
 
 def execute(
@@ -53,7 +75,7 @@ def execute(
     settings: Settings,
     *,
     progress: OnProgress,
-    cancelled: Callable[[], bool],
+    cancelled: Cancel,
 ) -> None:
     """A run of the web app, in its two folders: draw the samples if it asks for some, then ``process``.
 
@@ -66,12 +88,12 @@ def execute(
     previews = results / "previews"
     try:
         if record.settings.samples and not record.images:
-            draw_samples(record, uploads, previews, settings, progress=progress, cancelled=cancelled)
+            _draw_samples(record, uploads, previews, settings, progress, cancelled)
         sources = {image.index: uploads / image.stored for image in record.images}
-        places = Places(sources, results / "images", previews, results / "work")
+        folders = RunFolders(sources, results / "images", previews, results / "work")
         process(
             record,
-            places,
+            folders,
             settings,
             progress=progress,
             cancelled=cancelled,
@@ -84,83 +106,71 @@ def execute(
         raise UserError(str(problem), code="unavailable") from problem
 
 
-class _Execution:
-    def __init__(
-        self,
-        record: Record,
-        places: Places,
-        settings: Settings,
-        progress: OnProgress,
-        cancelled: Callable[[], bool],
-    ) -> None:
-        self.record, self.places = record, places
-        self.entrants = entrants(record, settings.TASK_SECONDS)
-        self.main = self.entrants.main
-        asked, count = record.settings, len(self.entrants.same) + len(self.entrants.weak)
-        self.tracker = Tracker(progress, rounds=asked.rounds, budget=asked.budget, contenders=count)
-        self.passes = Passes(record, places, settings.TASK_SECONDS, self.tracker, cancelled)
+def _draw_samples(
+    record: Record, uploads: Path, previews: Path, settings: Settings, on_progress: OnProgress, cancelled: Cancel
+) -> None:
+    """Draw the sample pictures that the settings ask for and make them the record's images, vetted like any upload.
 
-    def run(self, results_ready: Callable[[], None]) -> None:
-        record, entrants = self.record, self.entrants
-        record.environment = environment()
-        record.techniques = [*(c.measurement for c in entrants.same), *entrants.missing]
-        record.weak = [c.measurement for c in entrants.weak]
-        record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
-        if record.settings.technique == "auto" and record.mode == "parallel":
-            record.advice = f"auto took {self.main.technique.label}. {AUTO_REASON}"
-        if any(m.start_method == "fork" for m in record.techniques):
-            record.warnings.append(FORK_WARNING)
-        self.passes.name_outputs()
-        try:
-            first = self._results()
-            results_ready()
-            Rounds(self.passes, entrants).measure(first)
-        finally:
-            for contender in (*entrants.same, *entrants.weak):
-                # Not by kill: a thread still inside OpenCV when Python ends would abort the program.
-                contender.close()
-            self.passes.clean()
-        self._judge()
+    Raises:
+        Cancelled: ``cancelled`` said so.
+    """
+    count, cores, folder = record.settings.samples, usable_cores(), uploads / "samples"
+    on_progress(Progress("drawing", images_total=count))
+    with closing(draw_many(folder, count, record.settings.sample_megapixels, 0, cores)) as drawn:
+        for done, _ in enumerate(drawn, 1):
+            if cancelled():
+                raise Cancelled
+            on_progress(Progress("drawing", images_done=done, images_total=count))
+    files = [(file.name, file) for file in sorted(folder.iterdir())]
+    record.images = inspect_files(files, uploads, previews, settings, processes=cores)
+    folder.rmdir()
 
-    def _judge(self) -> None:
-        record = self.record
-        timed = [m for m in record.techniques if m.median_seconds is not None and m.identical is not False]
-        timed = [m for m in timed if m.reason is None] or timed
-        record.best = min(timed, key=lambda m: m.median_seconds or 0).name if timed else None
-        if record.mode == "scale":
-            cores = record.environment.get("cores_usable")
-            record.scaling = scaling(self.main.technique.name, record.techniques, record.weak, cores=cores)
 
-    def _results(self) -> Pass:
-        """The pass over all images that makes the results."""
-        images, main, outputs = self.record.good_images, self.main, self.places.outputs
-        with self.passes.ready(main):
-            first = self.passes.over(main, images, outputs, "results")
-            main.measurement.first_round_seconds = first.round.wall_seconds
-            main.measurement.first_round_images = len(images)
-            self.passes.note_deaths(first, f"{main.measurement.label}, making the results")
-            self.tracker.pass_done()
-            self._take(first, images)
-            if self.places.previews:
-                self.passes.note_hashes(main, self.record.good_images)
-        return first
+def _begin(record: Record, contenders: Contenders) -> None:
+    """Note what is known before any work is done."""
+    record.environment = environment()
+    record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
+    record.weak = [c.measurement for c in contenders.weak]
+    record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
+    if record.settings.technique == "auto" and record.mode == "parallel":
+        record.advice = f"auto took {contenders.main.technique.label}. {AUTO_REASON}"
+    if any(m.start_method == "fork" for m in record.techniques):
+        record.warnings.append(FORK_WARNING)
 
-    def _take(self, first: Pass, images: Sequence[ImageRecord]) -> None:
-        """Note what became of each image.
 
-        Raises:
-            UserError: none could be processed.
-        """
-        by_index = {image.index: image for image in images}
-        for result in first.results:
-            image = by_index[result.index]
-            if result.error is not None:
-                for output in image.outputs:  # those that were written before it failed
-                    Path(self.places.outputs / output.file).unlink(missing_ok=True)
-                image.error, image.outputs = result.error, []
-                continue
-            image.width, image.height = result.value.width, result.value.height
-            for output, written in zip(image.outputs, result.value.outputs, strict=True):
-                output.bytes = written.bytes
-        if not self.record.good_images:
+def _make_results(passes: Passes, main: Contender) -> Pass:
+    """The pass over all images that makes the results; each image's part in the record says what became of it.
+
+    Raises:
+        UserError: no image could be processed.
+    """
+    record, outputs = passes.record, passes.folders.outputs
+    images = record.good_images
+    with passes.ready(main):
+        first = passes.run_pass(main, images, outputs, "results")
+        main.measurement.first_round_seconds = first.round.wall_seconds
+        main.measurement.first_round_images = len(images)
+        passes.note_replacements(first, f"{main.measurement.label}, making the results")
+        passes.tracker.pass_done()
+        passes.note_outputs(first, images)
+        if not record.good_images:
             raise UserError("None of the images could be processed.", code="refused_image")
+        if passes.folders.previews:
+            passes.hash_results(main, record.good_images)
+    return first
+
+
+def _conclude(record: Record, main: Contender, first: Pass, measured: Measured | None) -> None:
+    """Put into the record what was measured and what follows from it."""
+    if measured:
+        record.environment["cores_used_by_others"] = measured.busy
+        images = measured.images
+        conclude(measured.contenders, images=len(images), megapixels=sum(image.megapixels for image in images))
+        record.warn()
+    if not measured or main not in measured.contenders:  # where it failed later, its first pass was whole
+        main.passes = [first]
+        conclude([main], images=len(record.good_images), megapixels=record.megapixels)
+    if record.mode == "scale":
+        cores = record.environment.get("cores_usable")
+        record.scaling = scaling(main.technique.name, record.techniques, record.weak, cores=cores)
+    record.conclude()

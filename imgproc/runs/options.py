@@ -1,21 +1,178 @@
-"""How a run can be told to work beyond its technique: what forms and commands have in common."""
+"""The settings of a run: one table. Form, command line, record and README show its rows and are read by them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
-from imgproc.backends import BASELINE, TECHNIQUES, technique
-from imgproc.backends.base import Capabilities
+from imgproc.backends import AUTO, TECHNIQUES
+from imgproc.backends.pools.processes import ProcessBackend
 from imgproc.backends.sharing.transport import PATHS, TRANSFERS
-from imgproc.errors import UserError
+from imgproc.errors import UserError, did_you_mean
 from imgproc.measure.environment import usable_cores
-from imgproc.runs.record import Mode, RunSettings
+from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations
+from imgproc.parameters import Parameter, Value
+from imgproc.pixels.codecs import FORMATS
+from imgproc.settings import Settings
 
-#: Most images that a worker can be handed at once.
-MOST_IN_CHUNK = 1000
+Mode = Literal["sequential", "parallel", "compare", "scale"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 #: Most numbers of workers in one scale run.
 MOST_COUNTS = 16
+#: What ``split`` may be, and what it means.
+SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
+
+
+@dataclass
+class RunSettings:
+    """What was asked for. ``workers`` counts workers of the technique; ``budget`` is in seconds.
+
+    ``worker_counts`` and ``cv2_threads`` (OpenCV's threads in each worker) are what scale mode goes through.
+    ``transfers`` are the ways in which pixels reach worker processes, see ``TRANSFERS``.
+    """
+
+    operations: list[str]
+    parameters: dict[str, Value]
+    technique: str = "auto"
+    techniques: list[str] = field(default_factory=list)  # of a comparison; empty: all that can run here
+    workers: int = 1
+    format: str = "png"
+    color: bool = False
+    split: str = "auto"
+    worker_counts: list[int] = field(default_factory=list)
+    cv2_threads: list[int] = field(default_factory=lambda: [1])
+    transfers: list[str] = field(default_factory=lambda: [PATHS])
+    start_method: str | None = None
+    chunk_size: int = 1
+    rounds: int = 6
+    budget: float = 60.0
+    seed: int = 0
+    samples: int = 0
+    sample_megapixels: float = 0.0
+
+
+_DEFAULTS = RunSettings([], {})
+
+
+@dataclass(frozen=True)
+class Option:
+    """A row of the table: one setting of a run.
+
+    ``name`` is its field in a form, and with dashes its flag on the command line; ``also`` are other names for it,
+    the last of which the command line shows first. ``attribute`` is its name in ``RunSettings`` and run.json, and its
+    default is the one there, unless ``default`` works one out. A ``maximum`` that is text names a setting of the app.
+    ``least`` are minima of some modes; ``suggested`` is what the form starts with where that is not the default, and
+    ``commands`` are such defaults of commands.
+    """
+
+    name: str
+    label: str
+    kind: Literal["integer", "number", "choice", "flag", "name", "names", "counts"]
+    help: str
+    group: Literal["operations", "technique", "measurement", "samples"] = "measurement"
+    attribute: str = ""
+    minimum: float = 0
+    maximum: float | str = 0
+    step: float = 1
+    least: Mapping[Mode, float] = field(default_factory=dict)
+    choices: Callable[[], Mapping[str, str]] = dict
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    convert: Callable[[Any], Any] = lambda value: value
+    default: Callable[[Settings], str] | None = None
+    default_words: str = ""
+    suggested: str | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)
+    modes: tuple[Mode, ...] = MODES
+    also: tuple[str, ...] = ()
+    flag: bool = True
+    parameter: Parameter | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.also)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """On the command line, the usual one first; none where it has none."""
+        return tuple(flag_of(name) for name in reversed(self.names)) if self.flag else ()
+
+    @property
+    def stored(self) -> str:
+        """Its name in ``RunSettings``."""
+        return self.attribute or self.name
+
+    def most(self, settings: Settings) -> float:
+        """The maximum."""
+        return float(getattr(settings, self.maximum) if isinstance(self.maximum, str) else self.maximum)
+
+    def range(self, settings: Settings | None = None) -> str:
+        """The allowed values in words; without settings with the name of the one that is the maximum."""
+        if self.parameter:
+            return self.parameter.range
+        if self.kind in ("name", "names"):
+            return ", ".join(self.choices()) + ("; several with commas" if self.kind == "names" else "")
+        most = self.maximum if settings is None else self.most(settings)
+        numbers = f"{self.minimum:g} to {most if isinstance(most, str) else f'{most:.15g}'}"
+        return f"{numbers}, with commas" if self.kind == "counts" else numbers
+
+    def start(self, settings: Settings) -> str:
+        """The default, as it is typed."""
+        if self.default:
+            return self.default(settings)
+        return show(self.parameter.default if self.parameter else getattr(_DEFAULTS, self.stored))
+
+    def parse(self, values: Sequence[str], typed: str, settings: Settings, mode: Mode | None = None) -> Any:
+        """What came in, one text or several, as the value of ``RunSettings``.
+
+        Args:
+            typed: the field or flag as the person knows it, for messages.
+
+        Raises:
+            UserError: it is not allowed; ``field`` is ``typed``.
+        """
+        text = next((value.strip() for value in reversed(values) if value.strip()), "")
+        if self.kind == "counts":
+            return self.convert(parse_counts(text, typed, int(self.most(settings))))
+        if self.kind in ("name", "names"):
+            parts = [text] if self.kind == "name" else [part for value in values for part in value.split(",")]
+            names = [self._known(part.strip(), typed) for part in parts if part.strip()]
+            return self.convert(names[0] if self.kind == "name" else list(dict.fromkeys(names)))
+        if self.parameter:
+            return replace(self.parameter, name=typed).parse(text)
+        low = self.least.get(mode, self.minimum) if mode else self.minimum
+        kind: Literal["integer", "number"] = "integer" if self.kind == "integer" else "number"
+        return Parameter(typed, self.label, kind, 0, self.help, low, self.most(settings)).parse(text)
+
+    def _known(self, name: str, typed: str) -> str:
+        choices = self.choices()
+        found = self.spellings.get(name.lower(), name.lower())
+        if found not in choices:
+            known = ", ".join(choices)
+            hint = did_you_mean(name, choices) or f" Choose from {known}."
+            raise UserError(f"{self.label} ({typed}) cannot be “{name}”.{hint}", field=typed, limit=known)
+        return found
+
+    def refill(self, values: Sequence[str], settings: Settings) -> str:
+        """What the form shows again of what came in: the same in other words, or what was wrong, as it was typed."""
+        try:
+            return show(self.parse(values, self.name, settings))
+        except UserError:
+            return values[-1]
+
+
+def flag_of(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def show(value: Any) -> str:
+    """A value as it is typed."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "default" if value is None else f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def scale_counts(most: int) -> str:
@@ -30,7 +187,108 @@ def scale_threads() -> str:
     return ", ".join(map(str, sorted({1, usable_cores()})))
 
 
-def parse_counts(value: str, field: str, most: int) -> list[int]:
+def start_methods() -> dict[str, str]:
+    """All ways of starting worker processes here, the usual one first."""
+    return {"default": "the usual one", **{name: name for name in ProcessBackend.capabilities.start_methods}}
+
+
+def _techniques() -> dict[str, str]:
+    return {"auto": f"auto: {TECHNIQUES[AUTO].label}", **{t.name: t.label for t in TECHNIQUES.values()}}
+
+
+_ON_OFF = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
+
+#: The rows, in the order of the form. Those of the operations' own parameters are not here but in ``options()``.
+TABLE: tuple[Option, ...] = (
+    Option(
+        "sample_count", "Images", "integer", "Pictures to draw instead of an upload.", "samples", "samples",
+        minimum=1, maximum=100, default_words="none", suggested="12", also=("samples",), flag=False,
+    ),
+    Option(
+        "sample_megapixels", "Megapixels", "number", "Size of each drawn picture.", "samples",
+        minimum=0.1, maximum=24, step=0.1, default_words="none", suggested="3", flag=False,
+    ),
+    Option(
+        "operations", "Operations", "names", "What is done to each image.", "operations",
+        choices=lambda: {o.name: o.label for o in OPERATIONS.values()},
+        convert=lambda names: list(parse_operations(names)),
+        default=lambda _: ",".join(OPERATIONS), default_words="all",
+    ),
+    Option(
+        "technique", "Technique", "name", "How the work is spread over the cores.", "technique",
+        choices=_techniques, modes=("parallel", "scale"),
+    ),
+    Option(
+        "techniques", "Techniques", "names", "Those to compare; auto: all that can run here.", "technique",
+        choices=_techniques, convert=lambda names: [name for name in names if name != "auto"], modes=("compare",),
+        default_words="all", also=("technique",),
+    ),
+    Option(
+        "workers", "Workers", "integer", "Workers of the technique.", "technique", minimum=1, maximum="MAX_WORKERS",
+        default=lambda settings: str(min(usable_cores(), settings.MAX_WORKERS)), default_words="the cores there are",
+        modes=("parallel", "compare"),
+    ),
+    Option(
+        "worker_list", "Worker counts", "counts", "Numbers of workers to measure.", "technique", "worker_counts",
+        1, "MAX_WORKERS", default=lambda settings: scale_counts(settings.MAX_WORKERS),
+        default_words="up to twice the cores", modes=("scale",), also=("workers",),
+    ),
+    Option(
+        "cv2_threads", "OpenCV threads in each", "counts", "OpenCV’s own threads in each worker; 1 alone: no grid.",
+        "technique", "", 1, "MAX_WORKERS", default=lambda _: scale_threads(), default_words="1 and the cores there are",
+        modes=("scale",),
+    ),
+    Option(
+        "rounds", "Rounds", "integer", "Measured rounds; from 6 on there is a 95\u00a0% interval.",
+        minimum=1, maximum=100,
+    ),
+    Option(
+        "budget", "Time budget, seconds", "number", "Measuring stops here; the images are done in any case. 0: none.",
+        maximum=86_400, least={"compare": 1, "scale": 1}, commands={"process": "3"},
+    ),
+    Option("seed", "Seed", "integer", "Order of the rounds; recorded. 0: random.", maximum=2**31 - 1),
+    Option(
+        "format", "Output format", "name", "Of the results; PNG is exact and the fastest here.",
+        choices=lambda: {f.name: f.label for f in FORMATS.values()}, spellings={"jpg": "jpeg"},
+    ),
+    Option(
+        "color", "Colour", "name", "Keep colours, which takes three times as long to decode.",
+        choices=lambda: {"off": "gray", "on": "colour"}, convert=lambda name: name == "on",
+        spellings={**_ON_OFF, "color": "on", "colour": "on", "gray": "off", "grey": "off"},
+    ),
+    Option(
+        "split", "Strips of one image", "name", "Same pixels; lets all workers share a large image.",
+        choices=lambda: {name: f"{name}: {what}" for name, what in SPLITS.items()},
+    ),
+    Option(
+        "transfer", "Transfer to processes", "names", "How pixels reach worker processes; arrays are the textbook way.",
+        attribute="transfers", choices=lambda: {name: transfer.label for name, transfer in TRANSFERS.items()},
+    ),
+    Option(
+        "start_method", "Start of processes", "name", "Of workers; fork can hang once OpenCV’s own threads have run.",
+        choices=start_methods, convert=lambda name: None if name == "default" else name, default_words="default",
+    ),
+    Option("chunk_size", "Chunk size", "integer", "Images that a process is handed at once.", minimum=1, maximum=1000),
+)  # fmt: skip
+
+
+def options() -> dict[str, Option]:
+    """Every row by its name, with those of the parameters of all operations."""
+    own = {
+        p.name: Option(
+            p.name, p.label, p.kind, p.help, "operations", "parameters", p.minimum, p.maximum, p.step, parameter=p
+        )
+        for p in PARAMETERS.values()
+    }
+    return {**{option.name: option for option in TABLE}, **own}
+
+
+def names() -> set[str]:
+    """Every name by which a setting may be given."""
+    return {name for option in options().values() for name in option.names}
+
+
+def parse_counts(value: str, typed: str, most: int) -> list[int]:
     """Whole numbers with commas between them, in order, each once.
 
     Raises:
@@ -40,87 +298,12 @@ def parse_counts(value: str, field: str, most: int) -> list[int]:
     for part in re.split(r"[,;\s]+", value.strip(" ,;")):
         if not part.isascii() or not part.isdigit() or not 1 <= int(part) <= most:
             raise UserError(
-                f"{field} must be whole numbers from 1 to {most} with commas between them, such as 1, 2, 4; “{part}” "
+                f"{typed} must be whole numbers from 1 to {most} with commas between them, such as 1, 2, 4; “{part}” "
                 "is not.",
-                field=field,
+                field=typed,
                 limit=most,
             )
         found.add(int(part))
     if len(found) > MOST_COUNTS:
-        raise UserError(f"{field} may hold up to {MOST_COUNTS} numbers, not {len(found)}.", field=field)
+        raise UserError(f"{typed} may hold up to {MOST_COUNTS} numbers, not {len(found)}.", field=typed)
     return sorted(found)
-
-
-def parse_transfers(values: Iterable[str]) -> list[str]:
-    """Ways for pixels to reach worker processes, each once; the default where none is given.
-
-    Raises:
-        UserError: there is no such way.
-    """
-    names = [name.strip() for value in values for name in value.split(",") if name.strip()]
-    for name in names:
-        if name not in TRANSFERS:
-            known = ", ".join(TRANSFERS)
-            raise UserError(f"There is no transfer “{name}”. Choose from {known}.", field="transfer", limit=known)
-    return list(dict.fromkeys(names)) or [PATHS]
-
-
-def parse_start_method(value: str) -> str | None:
-    """How worker processes are started; None, the technique's own way, where nothing is given.
-
-    Raises:
-        UserError: no technique has that way here.
-    """
-    known = start_methods()
-    if value in ("", "default"):
-        return None
-    if value not in known:
-        raise UserError(
-            f"Worker processes cannot be started by “{value}” here. Choose from {', '.join(known)}.",
-            field="start_method",
-            limit=", ".join(known),
-        )
-    return value
-
-
-def start_methods() -> list[str]:
-    """All ways of starting worker processes that techniques offer here, the usual one first."""
-    able = [t.load().capabilities.start_methods for t in TECHNIQUES.values() if t.availability().ok]
-    return list(dict.fromkeys(method for methods in able if len(methods) > 1 for method in methods))
-
-
-def check_options(mode: Mode, asked: RunSettings) -> None:
-    """Refuse what none of the techniques asked for can do.
-
-    Raises:
-        UserError: names the field and who could.
-    """
-    if mode == "compare":
-        chosen = [technique(name) for name in asked.techniques] or list(TECHNIQUES.values())
-    else:
-        chosen = [technique(BASELINE if mode == "sequential" else asked.technique)]
-    able = {t.name: t.load().capabilities for t in TECHNIQUES.values() if t.availability().ok}
-    for field, what, can in _wanted(mode, asked):
-        if not any(t.name in able and can(able[t.name]) for t in chosen):
-            who = ", ".join(name for name, capabilities in able.items() if can(capabilities))
-            names = ", ".join(t.label for t in chosen)
-            raise UserError(f"{names} cannot {what}. What can: {who}.", field=field, limit=who)
-    if mode == "scale" and chosen[0].name == BASELINE:
-        raise UserError(f"{chosen[0].label} has no workers to vary. Choose another technique.", field="technique")
-    if len(asked.transfers) > 1 and mode != "compare":
-        raise UserError(
-            "Several transfers can be compared only in mode compare; choose one here.", field="transfer", limit=1
-        )
-
-
-def _wanted(mode: Mode, asked: RunSettings) -> list[tuple[str, str, Callable[[Capabilities], bool]]]:
-    """The options that are not left at their defaults: field, what a technique has to do, and whether one can."""
-    wanted: list[tuple[str, str, Callable[[Capabilities], bool]]] = []
-    if asked.transfers != [PATHS]:
-        wanted.append(("transfer", "move pixels to worker processes", lambda able: able.carries))
-    if asked.chunk_size != 1:
-        wanted.append(("chunk_size", "hand out several images at once", lambda able: able.chunks))
-    if asked.start_method is not None:
-        method = asked.start_method
-        wanted.append(("start_method", f"start its workers by {method}", lambda able: method in able.start_methods))
-    return wanted

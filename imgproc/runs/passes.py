@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 from imgproc.backends import AUTO, technique
 from imgproc.backends.base import Backend, BackendError
@@ -24,10 +24,10 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
 from imgproc.pixels.codecs import FORMATS
 from imgproc.pixels.job import ImageJob
-from imgproc.pixels.previews import CheckJob, check_outputs
+from imgproc.pixels.proof import CheckJob, check_outputs
 from imgproc.runs.progress import Cancelled, Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
-from imgproc.runs.splitting import groups_of, images_to_split, strips_of
+from imgproc.runs.splitting import groups_of, images_to_split, split_of, strips_of
 
 #: How often each operation is timed alone, after a first time that does not count.
 ALONE_REPEATS = 3
@@ -37,7 +37,7 @@ Hashes = dict[int, dict[str, str | None]]
 
 
 @dataclass(frozen=True)
-class Places:
+class RunFolders:
     """Where a run reads and writes: the source of each image by its index, folders for outputs, for previews
     (None: make none) and for what the measured rounds write."""
 
@@ -59,17 +59,17 @@ class Passes:
     """
 
     def __init__(
-        self, record: Record, places: Places, deadline: float, tracker: Tracker, cancelled: Callable[[], bool]
+        self, record: Record, folders: RunFolders, deadline: float, tracker: Tracker, cancelled: Callable[[], bool]
     ) -> None:
-        self.record, self.places, self.deadline = record, places, deadline
+        self.record, self.folders, self.deadline = record, folders, deadline
         self.tracker, self.cancelled = tracker, cancelled
         self.files: set[str] = set()  # the names of all outputs, also of those that are not made in the end
 
     def name_outputs(self) -> None:
         """Give every good image its output files, named after it and unique in the run, and make their folders."""
-        outputs = self.places.outputs.resolve()
+        outputs = self.folders.outputs.resolve()
         # Results must never replace an image they are made from.
-        inputs = (path.resolve() for path in self.places.sources.values())
+        inputs = (path.resolve() for path in self.folders.sources.values())
         names = OutputNames(
             FORMATS[self.record.settings.format].extension, [path.name for path in inputs if path.parent == outputs]
         )
@@ -77,33 +77,33 @@ class Passes:
             files = names.of(image.name, self.record.settings.operations)
             image.outputs = [OutputRecord(operation, file) for operation, file in files.items()]
             self.files.update(files.values())
-        for folder in (self.places.outputs, self.places.previews):
+        for folder in (self.folders.outputs, self.folders.previews):
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
 
     def clean(self) -> None:
         """Leave nothing but results, once all workers are gone: some may have died while they wrote."""
-        remove_parts(self.places.outputs, self.files)
-        shutil.rmtree(self.places.work, ignore_errors=True)
+        remove_parts(self.folders.outputs, self.files)
+        shutil.rmtree(self.folders.work, ignore_errors=True)
 
     @contextmanager
     def ready(self, contender: Contender) -> Iterator[None]:
-        """With its workers ready; those of a fleeting one only for so long."""
+        """With its workers ready; those that are started anew for each pass only for so long."""
         if not contender.started:
             self.tracker.phase("starting", contender)
             contender.start()
-            self._reach(contender)
+            self._check_reach(contender)
         try:
             yield
         finally:
-            if contender.fleeting:
+            if contender.restart_each_pass:
                 contender.close()
 
-    def _reach(self, contender: Contender) -> None:
+    def _check_reach(self, contender: Contender) -> None:
         """Let files travel to workers that see no files or no memory of this machine."""
         backend = contender.backend
         if contender.transfer == PATHS:
-            folders = {path.parent for path in self.places.sources.values()} | {self.places.outputs}
+            folders = {path.parent for path in self.folders.sources.values()} | {self.folders.outputs}
             if all(map(backend.sees, sorted(folders))):
                 return
             what = "do not see this machine’s files"
@@ -113,21 +113,21 @@ class Passes:
             return
         if not backend.capabilities.carries:
             raise BackendError(f"Its workers {what}. Put images and results where all of them see them.")
-        contender.carry("bytes")
+        contender.use_transfer("bytes")
         self.record.warnings.append(
             f"{contender.measurement.label}: its workers {what}, so the files travelled to them and the results back."
         )
 
-    def over(
+    def run_pass(
         self, contender: Contender, images: Sequence[ImageRecord], folder: Path, phase: str, number: int = 0
     ) -> Pass:
         """One pass over the images, which writes into the folder."""
-        if contender.fleeting and number:
+        if contender.restart_each_pass and number:
             # Its workers are new; this is what the others' had in the rounds before.
             some = images[: 2 * contender.backend.workers]
-            contender.run(self._plan(contender, some, folder / "before"), self._told)
+            contender.run(self._plan(contender, some, folder / "before"), self._on_result)
         self.tracker.phase(phase, contender, images=len(images) * contender.copies, round=number)
-        return contender.run(self._plan(contender, images, folder), self._told)
+        return contender.run(self._plan(contender, images, folder), self._on_result)
 
     def read_back(self, contender: Contender, images: Sequence[ImageRecord], folder: Path, *, previews: bool) -> Hashes:
         """``pixels_sha256`` by image and operation of the files in a folder; with ``previews`` these are made too.
@@ -140,35 +140,49 @@ class Passes:
             files, known = [], {}
             for output in image.outputs:
                 preview = None
-                if output.pixels_sha256 and folder != self.places.outputs:
-                    known[output.operation] = str(self.places.outputs / output.file), output.pixels_sha256
-                if previews and self.places.previews:
+                if output.pixels_sha256 and folder != self.folders.outputs:
+                    known[output.operation] = str(self.folders.outputs / output.file), output.pixels_sha256
+                if previews and self.folders.previews:
                     output.preview = f"{image.index:04d}_{output.operation}.jpg"
-                    preview = str(self.places.previews / output.preview)
+                    preview = str(self.folders.previews / output.preview)
                 files.append((output.operation, str(folder / output.file), preview))
             tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known)))
         hashes: Hashes = {}
         with self._readers(contender) as readers:
             for result in readers.run(tasks, deadline=self.deadline):
-                self._told(result)
+                self._on_result(result)
                 if result.value is None:
                     raise BackendError(f"what it wrote could not be read back: {result.error}")
                 hashes[result.index] = result.value
         return hashes
 
-    def note_hashes(self, contender: Contender, images: Sequence[ImageRecord]) -> None:
+    def note_outputs(self, done: Pass, images: Sequence[ImageRecord]) -> None:
+        """Note what became of each image in the pass that made the results; one that failed has no outputs."""
+        by_index = {image.index: image for image in images}
+        for result in done.results:
+            image = by_index[result.index]
+            if result.error is not None:
+                for output in image.outputs:  # those that were written before it failed
+                    Path(self.folders.outputs / output.file).unlink(missing_ok=True)
+                image.error, image.outputs = result.error, []
+                continue
+            image.width, image.height = result.value.width, result.value.height
+            for output, written in zip(image.outputs, result.value.outputs, strict=True):
+                output.bytes = written.bytes
+
+    def hash_results(self, contender: Contender, images: Sequence[ImageRecord]) -> None:
         """Read the run's results back for their hashes, and make previews of them."""
-        hashes = self.read_back(contender, images, self.places.outputs, previews=True)
+        hashes = self.read_back(contender, images, self.folders.outputs, previews=True)
         for image in images:
             for output in image.outputs:
                 output.pixels_sha256 = hashes[image.index].get(output.operation)
 
-    def note_deaths(self, done: Pass, where: str) -> None:
+    def note_replacements(self, done: Pass, where: str) -> None:
         """Say in the record that workers were replaced, if they were."""
         if done.replaced:
             self.record.warnings.append(f"{where}: a worker died or hung and was replaced, which its time includes.")
 
-    def alone(self, contender: Contender, images: Sequence[ImageRecord]) -> dict[str, float]:
+    def time_operations(self, contender: Contender, images: Sequence[ImageRecord]) -> dict[str, float]:
         """Seconds that each operation alone takes over the images, each image timed by itself.
 
         Raises:
@@ -177,7 +191,7 @@ class Passes:
         work = operations_alone.on_device if on_gpu(contender) else operations_alone.on_cpu
         total: dict[str, float] = defaultdict(float)
         for image in images:
-            task = Task(image.index, work, Timing(self._job(image, self.places.work), ALONE_REPEATS))
+            task = Task(image.index, work, Timing(self._job(image, self.folders.work), ALONE_REPEATS))
             for result in contender.backend.run([task], deadline=self.deadline):
                 if result.error is not None:
                     raise BackendError(f"its operations could not be timed alone: {result.error}")
@@ -188,7 +202,7 @@ class Passes:
     @contextmanager
     def _readers(self, contender: Contender) -> Iterator[Backend]:
         """Workers that see this machine's files: the contender's own, where they do."""
-        if contender.backend.local or contender.backend.sees(self.places.outputs):
+        if contender.backend.local or contender.backend.sees(self.folders.outputs):
             yield contender.backend
             return
         readers = technique(AUTO).load()(usable_cores())
@@ -198,7 +212,7 @@ class Passes:
         finally:
             readers.close()
 
-    def _told(self, result: TaskResult) -> None:
+    def _on_result(self, result: TaskResult) -> None:
         if self.cancelled():
             raise Cancelled
         self.tracker.image_done()
@@ -209,21 +223,21 @@ class Passes:
         split: list[ImageRecord] = []
         backend = contender.backend
         if backend.capabilities.splits and contender.transfer in (PATHS, BYTES) and contender.copies == 1:
-            split = images_to_split(images, backend.workers, self.record.settings.split)
-        contender.measurement.split = sorted(image.index for image in split)
-        rest = [image for image in images if image not in split]
-        tasks = self._tasks(contender, sorted(rest, key=lambda image: -image.megapixels), folder)
+            split = images_to_split(images, backend.workers, split_of(self.record.settings))
+        cut = {image.index for image in split}
+        contender.measurement.split = sorted(cut)
+        rest = sorted((image for image in images if image.index not in cut), key=lambda image: -image.megapixels)
+        tasks = self._tasks(contender, rest, folder)
         groups = [[self._split(contender, image, folder) for image in group] for group in groups_of(split)]
         if not groups:
             return whole(tasks)
-        if not tasks:
-            return flat(after_another([together(group) for group in groups]))
-        first = together([*groups[0], whole(tasks)])
-        return flat(after_another([first, *(together(group) for group in groups[1:])]))
+        if tasks:
+            groups[0].append(whole(tasks))
+        return flat(after_another([together(group) for group in groups]))
 
     def _split(
         self, contender: Contender, image: ImageRecord, folder: Path
-    ) -> Generator[list[Task], list[TaskResult], TaskResult]:
+    ) -> Generator[list[Task], list[TaskResult], Any]:
         return split_image(
             image.index,
             self._job(image, folder),
@@ -236,19 +250,18 @@ class Passes:
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
         """A task for each image, and for each copy of it."""
         every = len(self.record.images)
-        for copy in range(contender.copies):
-            (folder / str(copy) if copy else folder).mkdir(parents=True, exist_ok=True)
+        folders = [folder / str(copy) if copy else folder for copy in range(contender.copies)]
+        for one in folders:
+            one.mkdir(parents=True, exist_ok=True)
         return [
             image_task(
-                image.index + copy * every,
-                self._job(image, folder / str(copy) if copy else folder),
-                contender.transfer,
-                on_device=on_gpu(contender),
+                image.index + copy * every, self._job(image, one), contender.transfer, on_device=on_gpu(contender)
             )
-            for image, copy in product(images, range(contender.copies))
+            for image in images
+            for copy, one in enumerate(folders)
         ]
 
     def _job(self, image: ImageRecord, folder: Path) -> ImageJob:
-        asked = self.record.settings
+        settings, source = self.record.settings, str(self.folders.sources[image.index])
         outputs = tuple((output.operation, str(folder / output.file)) for output in image.outputs)
-        return ImageJob(str(self.places.sources[image.index]), outputs, asked.parameters, asked.format, asked.color)
+        return ImageJob(source, outputs, settings.parameters, settings.format, settings.color)

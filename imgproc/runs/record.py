@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from imgproc.backends import BASELINE
 from imgproc.errors import UserError
 from imgproc.files import write_whole
+from imgproc.measure.alarms import Alarm, alarms_of_run
 from imgproc.measure.curves import Scaling
+from imgproc.measure.findings import Findings, findings
 from imgproc.measure.results import TechniqueMeasurement
+from imgproc.operations import PARAMETERS
 from imgproc.parameters import Value
+from imgproc.runs.options import Mode as Mode
+from imgproc.runs.options import RunSettings as RunSettings
+from imgproc.runs.serialization import from_plain, to_plain
 
 SCHEMA = 1
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
-Mode = Literal["sequential", "parallel", "compare", "scale"]
+#: What ``forget_results`` keeps.
+_KEPT = ["id", "mode", "settings", "images", "state", "created", "owner", "started", "finished", "error", "environment"]
 FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
+
+
+def now() -> str:
+    """The time as records write it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass
@@ -61,39 +72,12 @@ class ImageRecord:
 
 
 @dataclass
-class RunSettings:
-    """What was asked for. ``workers`` counts workers of the technique; ``budget`` is in seconds.
-
-    ``worker_counts`` and ``cv2_threads`` (OpenCV's threads in each worker) are what scale mode goes through.
-    ``transfers`` are the ways in which pixels reach worker processes, see ``TRANSFERS``.
-    """
-
-    operations: list[str]
-    parameters: dict[str, Value]
-    technique: str = "auto"
-    techniques: list[str] = field(default_factory=list)  # of a comparison; empty: all that can run here
-    workers: int = 1
-    format: str = "png"
-    color: bool = False
-    split: str = "auto"
-    worker_counts: list[int] = field(default_factory=list)
-    cv2_threads: list[int] = field(default_factory=lambda: [1])
-    transfers: list[str] = field(default_factory=lambda: ["paths"])
-    start_method: str | None = None
-    chunk_size: int = 1
-    rounds: int = 6
-    budget: float = 60.0
-    seed: int = 0
-    samples: int = 0
-    sample_megapixels: float = 0.0
-
-
-@dataclass
 class Record:
     """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
 
     ``techniques`` all did the same work. ``weak`` are those of scale mode whose work grew with their workers, with
-    scaled speedups; ``scaling`` is what follows from both.
+    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``warnings``,
+    here and of techniques, are the texts of ``alarms`` and of whatever else happened.
     """
 
     id: str
@@ -101,7 +85,7 @@ class Record:
     settings: RunSettings
     images: list[ImageRecord] = field(default_factory=list)
     state: State = "queued"
-    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    created: str = field(default_factory=now)
     owner: str = ""
     started: str | None = None
     finished: str | None = None
@@ -112,8 +96,10 @@ class Record:
     scaling: Scaling | None = None
     sample: list[int] | None = None
     warnings: list[str] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
     best: str | None = None
     advice: str = ""
+    findings: Findings | None = field(default=None, compare=False)
 
     @property
     def good_images(self) -> list[ImageRecord]:
@@ -125,15 +111,43 @@ class Record:
 
     @property
     def technique(self) -> TechniqueMeasurement | None:
-        """The technique the run is about: the best of a comparison, else the one asked for, else the baseline."""
-        measured = [t for t in self.techniques if t.available and t.median_seconds is not None]
-        if self.scaling and (best := [t for t in measured if t.label == self.scaling.best]):
-            return best[0]
-        others = [t for t in measured if t.name != BASELINE]
-        if self.mode in ("compare", "scale"):
-            others = [t for t in measured if t.name == self.best] or others
-            others.sort(key=lambda t: t.median_seconds or 0.0)
-        return next(iter(others or measured), None)
+        """The technique the run is about, see ``Findings``."""
+        label = self.found.technique
+        return next((t for t in self.techniques if t.label == label), None)
+
+    @property
+    def found(self) -> Findings:
+        """What the run found: worked out when it ended; what is there so far, if it has not."""
+        return self.findings or findings(self.mode, self.techniques, self.weak, self.scaling)
+
+    def conclude(self) -> None:
+        """Work out what the measurements say, once all that ``derive`` fills is there."""
+        self.findings = findings(self.mode, self.techniques, self.weak, self.scaling)
+        self.best = self.findings.best
+
+    def doubts(self) -> list[Alarm]:
+        """The alarms that its measurements raise."""
+        if "cores_used_by_others" not in self.environment:  # nothing was measured but the results' own pass
+            return []
+        return alarms_of_run(
+            [*self.techniques, *self.weak],
+            environment=self.environment,
+            images=len(self.sample or self.good_images),
+            ignored=["oversubscribed"] if self.mode == "scale" else [],  # asked for on purpose, marked where it stands
+        )
+
+    def warn(self) -> None:
+        """Note the alarms, as data and as warnings: of the machine once, of a technique with its own figures."""
+        self.alarms = self.doubts()
+        of_label = {m.label: m.warnings for m in (*self.techniques, *self.weak)}
+        for alarm in self.alarms:
+            of_label.get(alarm.who, self.warnings).append(alarm.text)
+
+    def complete(self) -> None:
+        """Fill what a record of an earlier version does not have: what it found, and its warnings as data."""
+        written = {*self.warnings, *(text for t in (*self.techniques, *self.weak) for text in t.warnings)}
+        self.alarms = [alarm for alarm in self.doubts() if alarm.text in written]
+        self.conclude()
 
     @property
     def seconds(self) -> float | None:
@@ -145,8 +159,18 @@ class Record:
         made = self.sample and technique.first_round_images == len(self.good_images)
         return technique.first_round_seconds if made else technique.median_seconds
 
+    def forget_results(self) -> None:
+        """Only what was asked for is left, and how the run stands."""
+        empty = Record(self.id, self.mode, self.settings)
+        for name in (one.name for one in fields(self) if one.name not in _KEPT):
+            setattr(self, name, getattr(empty, name))
+        for image in self.images:
+            image.outputs = []
+            if image.stored:  # it was accepted; what failed then may go well the next time
+                image.error = image.code = None
+
     def to_dict(self) -> dict[str, Any]:
-        record = _plain(self)
+        record = to_plain(self)
         settings = record["settings"]
         # The parameters stand beside the other settings, as DESIGN's schema has them.
         record["settings"] = {**settings.pop("parameters"), **settings}
@@ -154,28 +178,20 @@ class Record:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Record:
-        """Raises: UserError: the data is not a run.json of this schema."""
+        """Read a run.json, also one of an older or newer version: parameters and settings that it does not have are
+        at their defaults.
+
+        Raises:
+            UserError: the data is not a run.json of this schema.
+        """
         try:
             if data["schema"] != SCHEMA:
                 raise UserError(f"This run.json has schema {data['schema']}; this version reads {SCHEMA}.")
-            values = {name: data[name] for name in _names(cls) if name in data}
             settings = data["settings"]
-            own = {name: settings[name] for name in _names(RunSettings) if name in settings}
-            own["parameters"] = {k: v for k, v in settings.items() if k not in own}
-            values["settings"] = RunSettings(**own)
-            values["images"] = [
-                ImageRecord(
-                    **{
-                        **_only(ImageRecord, i),
-                        "outputs": [OutputRecord(**_only(OutputRecord, o)) for o in i["outputs"]],
-                    }
-                )
-                for i in data["images"]
-            ]
-            values["techniques"] = [TechniqueMeasurement.from_dict(t) for t in data["techniques"]]
-            values["weak"] = [TechniqueMeasurement.from_dict(t) for t in data.get("weak", [])]
-            values["scaling"] = Scaling.from_dict(data["scaling"]) if data.get("scaling") else None
-            return cls(**values)
+            record = from_plain(cls, {**data, "settings": {**settings, "parameters": _parameters(settings)}})
+            if record.findings is None and record.state in FINAL_STATES:
+                record.complete()
+            return record
         except (KeyError, TypeError, AttributeError) as problem:
             raise UserError("This is not a run.json that this version can read.", code="bad_parameter") from problem
 
@@ -194,25 +210,8 @@ class Record:
         return cls.from_dict(data)
 
 
-T = TypeVar("T")
-
-
-def _plain(value: Any) -> Any:
-    """As ``dataclasses.asdict``, but what cannot be changed is not copied: a record may hold 100,000 spans."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if is_dataclass(value):
-        return {name: _plain(one) for name, one in vars(value).items()}
-    return value
-
-
-def _names(kind: type) -> list[str]:
-    return [f.name for f in fields(kind)]
-
-
-def _only(kind: type, data: dict[str, Any]) -> dict[str, Any]:
-    return {name: data[name] for name in _names(kind) if name in data}
+def _parameters(settings: dict[str, Any]) -> dict[str, Value]:
+    """Every parameter of every operation, and those of operations that another version had."""
+    own = {field.name for field in fields(RunSettings)}
+    others = {name: value for name, value in settings.items() if name not in own and isinstance(value, int | float)}
+    return {**{name: parameter.default for name, parameter in PARAMETERS.items()}, **others}

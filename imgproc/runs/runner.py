@@ -16,20 +16,19 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from imgproc.errors import UserError
 from imgproc.measure.lock import NOT_ALONE, machine_lock
-from imgproc.measure.results import Progress
 from imgproc.runs.monitor import Monitor
-from imgproc.runs.processes import end_process, end_with_stdin, kill_children
-from imgproc.runs.record import FINAL_STATES, Record, State
+from imgproc.runs.process_control import end_process, end_with_stdin, kill_children
+from imgproc.runs.record import FINAL_STATES, Record, State, now
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
 
@@ -52,19 +51,9 @@ INTERRUPTED = "This run was cut off {times} times before it could end, so it is 
 log = logging.getLogger("imgproc.runner")
 
 
-class Execute(Protocol):
-    """Does the work of a run: fills ``record``, its state too, writes output files, saves nothing else."""
-
-    def __call__(
-        self,
-        record: Record,
-        uploads: Path,
-        results: Path,
-        settings: Settings,
-        *,
-        progress: Callable[[Progress], None],
-        cancelled: Callable[[], bool],
-    ) -> None: ...
+#: Does the work of a run, as ``imgproc.runs.execute.execute``: fills the record, its state too, writes output files,
+#: saves nothing else.
+Execute = Callable[..., None]
 
 
 class Runner:
@@ -106,20 +95,21 @@ class Runner:
         run_id = self.store.claim(os.getpid())
         if run_id is None:
             return False
+        folder = self._folder(run_id)
         try:
-            record = Record.load(self._folder(run_id))
+            record = Record.load(folder)
         except UserError:
             self.store.fail(run_id, NO_RECORD)
             return True
         log.info("Run %s begins.", run_id)
-        record.state, record.started = "running", _now()
+        record.state, record.started = "running", now()
         try:
-            record.save(self._folder(run_id))
-            self._execute(record)
+            record.save(folder)
+            self._watch_over(record)
         except Exception as problem:  # a run may fail in any way; the runner goes on
             log.exception("Run %s failed.", run_id)
             record.state, record.error = "failed", reason(problem)
-        remove_scratch(self._folder(run_id))
+        remove_scratch(folder)
         self._end(record, record.state, record.error)
         log.info("Run %s ends: %s.", run_id, record.state)
         return True
@@ -127,13 +117,12 @@ class Runner:
     def _folder(self, run_id: str) -> Path:
         return self.settings.RESULTS_DIR / run_id
 
-    def _execute(self, record: Record) -> None:
-        def stuck() -> None:
-            self._give_up(record.id)
-
-        with Monitor(self.store, record.id, stuck_seconds=self.stuck_seconds, on_stuck=stuck) as monitor:
+    def _watch_over(self, record: Record) -> None:
+        """Execute the run with its monitor beside it."""
+        give_up = partial(self._give_up, record.id)
+        with Monitor(self.store, record.id, stuck_seconds=self.stuck_seconds, on_stuck=give_up) as monitor:
             try:
-                self._measure_alone(record, monitor)
+                self._execute_alone(record, monitor)
             except Exception:
                 if not monitor.cancelled():
                     raise
@@ -142,7 +131,9 @@ class Runner:
         if record.state not in FINAL_STATES:
             record.state = "cancelled" if monitor.cancelled() else "done"
 
-    def _measure_alone(self, record: Record, monitor: Monitor) -> None:
+    def _execute_alone(self, record: Record, monitor: Monitor) -> None:
+        """Execute the run as soon as no other measured one goes on here."""
+
         def wait(seconds: float) -> None:
             if monitor.cancelled():
                 raise UserError("This run was cancelled while it waited.")
@@ -153,9 +144,8 @@ class Runner:
             if not alone:
                 record.warnings.append(NOT_ALONE)
             if not monitor.cancelled():
-                self.execute(
-                    record, uploads, results, self.settings, progress=monitor.progress, cancelled=monitor.cancelled
-                )
+                hooks = {"progress": monitor.progress, "cancelled": monitor.cancelled}
+                self.execute(record, uploads, results, self.settings, **hooks)
 
     def _give_up(self, run_id: str) -> None:
         """The run hangs: say so, and end this process, because only that ends whatever hangs."""
@@ -172,29 +162,25 @@ class Runner:
 
     def _queue_again(self, record: Record) -> None:
         record.state, record.started = "queued", None
-        # What was found so far is found anew, or it would be mixed with what the next try finds.
-        _forget_results(record)
-        try:
-            record.save(self._folder(record.id))
-        except OSError:
-            log.warning("The record of run %s still says running.", record.id, exc_info=True)
+        record.forget_results()  # or they would be mixed with what the next try finds
+        self._try_to_save(record)
         self.store.requeue(record.id)
 
     def _end(self, record: Record, state: State, error: str | None = None) -> None:
         """Save the record in its final state, then bring the index up to it."""
-        record.state, record.error, record.finished = state, error, _now()
+        record.state, record.error, record.finished = state, error, now()
         try:
             record.save(self._folder(record.id))
         except Exception as problem:
             log.exception("The record of run %s could not be saved.", record.id)
-            self._end_without_results(record, reason(problem))
+            # Results that no record names are of no use: they make room for the record of what happened.
+            shutil.rmtree(self._folder(record.id) / "images", ignore_errors=True)
+            record.state, record.error = "failed", reason(problem)
+            record.forget_results()
+            self._try_to_save(record)
         self.store.finish(record)
 
-    def _end_without_results(self, record: Record, error: str) -> None:
-        """Results that no record names are of no use: they make room for the record of what happened."""
-        shutil.rmtree(self._folder(record.id) / "images", ignore_errors=True)
-        record.state, record.error = "failed", error
-        _forget_results(record)
+    def _try_to_save(self, record: Record) -> None:
         try:
             record.save(self._folder(record.id))
         except OSError:
@@ -228,31 +214,6 @@ def remove_abandoned(settings: Settings) -> None:
                 shutil.rmtree(settings.RESULTS_DIR / folder.name, ignore_errors=True)
 
 
-def _forget_results(record: Record) -> None:
-    record.techniques, record.warnings, record.sample, record.best, record.advice = [], [], None, None, ""
-    for image in record.images:
-        image.outputs = []
-        if image.stored:  # it was accepted; what failed then may go well the next time
-            image.error = image.code = None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _only_runner(folder: Path) -> FileLock:
-    """Wait until no other runner serves this folder. The lock lasts as long as this process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "runner.lock")
-    while True:
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            time.sleep(IDLE_SECONDS)
-        else:
-            return lock
-
-
 def _log_to(folder: Path) -> None:
     """The whole log goes to runner.log, what is wrong also to the app's own output."""
     logging.raiseExceptions = False  # a full disk must not fill the terminal
@@ -274,7 +235,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         signal.signal(number, lambda *_: end_process(0))
     faulthandler.enable()
     settings = Settings.from_environment()
-    lock = _only_runner(settings.RESULTS_DIR)
+    settings.RESULTS_DIR.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.RESULTS_DIR / "runner.lock")
+    lock.acquire(poll_interval=IDLE_SECONDS)  # until no other runner serves this folder, and as long as this one lives
     _log_to(settings.RESULTS_DIR)
     try:
         execute: Execute = getattr(import_module(module), name)

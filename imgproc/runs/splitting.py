@@ -5,15 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from imgproc.backends import BASELINE
 from imgproc.errors import UserError
-from imgproc.measure.derive import typical_spans
-from imgproc.measure.results import TechniqueMeasurement
-from imgproc.numbers import counted, listed, seconds
-from imgproc.runs.record import ImageRecord, Record
+from imgproc.operations import not_in_strips
+from imgproc.runs.options import SPLITS as SPLITS
+from imgproc.runs.record import ImageRecord, RunSettings
 
-#: What ``split`` may be, and what it means.
-SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
 #: The stages of an image that strips do not shorten.
 SERIAL_STAGES = ("read", "decode")
 #: Share of an image's work that strips do not shorten: reading and decoding it.
@@ -54,6 +50,11 @@ def images_to_split(images: Sequence[ImageRecord], workers: int, split: str) -> 
     return order[:count]
 
 
+def split_of(settings: RunSettings) -> str:
+    """What ``split`` comes to: an operation that is not cut into strips keeps the images whole for all."""
+    return "never" if not_in_strips(settings.operations) else settings.split
+
+
 def strips_of(image: ImageRecord, workers: int) -> int:
     """How many strips an image is cut into."""
     return max(2, min(PER_WORKER * workers, int(image.megapixels / LEAST_STRIP)))
@@ -88,43 +89,3 @@ def parse_split(value: str) -> str:
         known = ", ".join(SPLITS)
         raise UserError(f"split must be one of {known}, not “{value}”.", field="split", limit=known)
     return value
-
-
-def explain(record: Record) -> list[str]:
-    """What was cut into strips and why, and how much of it cannot be; a sentence each, none where nothing was."""
-    main = record.technique
-    if main is None or not main.split:
-        return []
-    names = {image.index: image.name for image in record.images}
-    cut = [names.get(index, f"image {index + 1}") for index in main.split]
-    who = listed(cut) if len(cut) <= 3 else f"{counted(len(cut), 'image')}"
-    were = "was" if len(cut) == 1 else "were"
-    if record.settings.split == "always":
-        why = "as asked for"
-    elif len(record.sample or record.good_images) < main.workers:
-        why = "because there are fewer images than workers"
-    else:
-        why = (
-            "because left whole it would have held up the end"
-            if len(cut) == 1
-            else ("because left whole they would have held up the end")
-        )
-    return [f"{who} {were} cut into strips, {why}.", *_limit(record, main)]
-
-
-def _limit(record: Record, main: TechniqueMeasurement) -> list[str]:
-    """The most that strips can gain by Amdahl's law, from the stages of the baseline."""
-    baseline = next((t for t in record.techniques if t.name == BASELINE and t.spans), None)
-    if baseline is None:
-        return []
-    spans = [span for span in typical_spans(baseline) if span.image in main.split]
-    whole = sum(span.end - span.start for span in spans)
-    in_parts = {span.image for span in main.spans if span.stage in SERIAL_STAGES and span.part is not None}
-    serial = sum(s.end - s.start for s in spans if s.stage in SERIAL_STAGES and s.image not in in_parts)
-    if not 0 < serial < whole:
-        return []
-    of = "it" if len(main.split) == 1 else "them"
-    return [
-        f"Of the {seconds(whole)} that one worker needs for {of}, {seconds(serial)} of reading and decoding cannot be "
-        f"split: no more than {whole / serial:.1f} times as fast, however many workers."
-    ]

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from imgproc.runs.processes import kill_group
+from imgproc.runs.process_control import kill_group
 from imgproc.runs.runner import EXECUTE
 from imgproc.settings import PROJECT, Settings
 
@@ -44,7 +44,7 @@ class Supervisor:
     def __init__(self, settings: Settings, *, execute: str = EXECUTE) -> None:
         self.restarts = 0
         self._command = [sys.executable, "-P", "-m", "imgproc.runs.runner", "--execute", execute]
-        self._environment = environment(settings)
+        self._environment = runner_environment(settings)
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -115,7 +115,7 @@ class Supervisor:
             self._process.stdin.close()
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def runner_environment(settings: Settings) -> dict[str, str]:
     """The runner's environment: ours, the settings by name, and inner threads pinned."""
     own = {item.name: getattr(settings, item.name) for item in fields(settings)}
     values = {name: str(value.absolute() if isinstance(value, Path) else value) for name, value in own.items()}

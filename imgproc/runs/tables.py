@@ -94,7 +94,8 @@ def run_values(record: Record) -> dict[str, Any]:
     """
     measured = record.technique
     name = measured.name if measured else BASELINE if record.mode == "sequential" else record.settings.technique
-    low, high = (measured and measured.speedup_ci95) or (None, None)
+    decided = measured if record.found.outcome != "undecided" else None
+    low, high = (decided and decided.speedup_ci95) or (None, None)
     return {
         "id": record.id,
         "created": moment(record.created),
@@ -109,7 +110,7 @@ def run_values(record: Record) -> dict[str, Any]:
         "images": len(record.good_images),
         "megapixels": float(record.megapixels),
         "seconds": _finite(record.seconds),
-        "speedup": _finite(measured.speedup if measured else None),
+        "speedup": _finite(decided.speedup if decided else None),
         "speedup_low": _finite(low),
         "speedup_high": _finite(high),
         "error": record.error and text(record.error),

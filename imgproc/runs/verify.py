@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from imgproc.backends import BASELINE
@@ -27,70 +27,64 @@ def verify(record: Record) -> list[str]:
     derive(again, images=len(images), megapixels=megapixels)
     baseline = next((m for m in again if m.name == BASELINE), None)
     derive_weak(weak, baseline, images=len(images), megapixels=megapixels)
-    return [
-        *_differences(record.techniques, again),
-        *_differences(record.weak, weak),
-        *(sentence for m in (*record.techniques, *record.weak) for sentence in _unproved(record, m)),
-        *_scaling(record, again, weak),
-    ]
+    stored, computed = [*record.techniques, *record.weak], [*again, *weak]
+    pairs = zip(map(_derived, stored), map(_derived, computed), strict=True)
+    found = [difference for one, other in pairs for difference in _differences(one, other)]
+    found += [_unproved(m) for m in stored if m.speedup is not None and not m.identical and len(record.techniques) > 1]
+    if record.scaling:
+        curves = scaling(record.scaling.technique, again, weak, cores=record.environment.get("cores_usable"))
+        found += _differences(asdict(record.scaling), asdict(curves), "scaling")
+    return [*found, *_told(record, again, weak)]
+
+
+def _told(record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[TechniqueMeasurement]) -> Iterator[str]:
+    """Of verdicts, order, losses and alarms, each that differs."""
+    computed = replace(record, techniques=[*again], weak=[*weak], findings=None)
+    computed.conclude()
+    yield from _differences({"best": record.best}, {"best": computed.best})
+    yield from _differences(asdict(record.found), asdict(computed.found), "findings")
+    if record.alarms:
+        said, found = ([asdict(alarm) for alarm in alarms] for alarms in (record.alarms, computed.doubts()))
+        yield from _differences(said, found, "alarms")
 
 
 def _raw(m: TechniqueMeasurement) -> TechniqueMeasurement:
     """Only what was measured."""
-    raw = copy.deepcopy(m)
-    empty = TechniqueMeasurement(m.name, m.label)
+    raw, empty = copy.deepcopy(m), TechniqueMeasurement(m.name, m.label)
     for name in DERIVED:
         setattr(raw, name, getattr(empty, name))
     return raw
 
 
-def _differences(stored: Sequence[TechniqueMeasurement], again: Sequence[TechniqueMeasurement]) -> Iterator[str]:
-    for one, computed in zip(stored, again, strict=True):
-        for name in DERIVED:
-            said, found = getattr(one, name), getattr(computed, name)
-            if not _same(said, found):
-                yield f"{one.label}: {name} is {said}, but its raw samples give {found}."
+def _derived(m: TechniqueMeasurement) -> dict[str, Any]:
+    return {f"{m.label}: {name}": getattr(m, name) for name in DERIVED}
 
 
-def _scaling(
-    record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[TechniqueMeasurement]
-) -> Iterator[str]:
-    """Of the curves and fits, each figure that differs."""
-    if record.scaling is None:
-        return
-    found = scaling(record.scaling.technique, again, weak, cores=record.environment.get("cores_usable"))
-    for where, said, computed in _apart(asdict(record.scaling), asdict(found), "scaling"):
-        yield f"{where} is {said}, but the raw samples give {computed}."
+def _unproved(m: TechniqueMeasurement) -> str:
+    """A speedup is shown only for the same pixels."""
+    return f"{m.label}: a speedup is shown, but its pixels were not found to be the baseline’s."
 
 
-def _apart(said: Any, found: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
-    """Where two records differ, as the path of the innermost name."""
+def _differences(said: Any, found: Any, where: str = "") -> Iterator[str]:
+    """A sentence for each figure that differs, by the path of its names."""
     if isinstance(said, dict) and isinstance(found, dict) and said.keys() == found.keys():
         for name in said:
-            yield from _apart(said[name], found[name], f"{where}.{name}")
+            yield from _differences(said[name], found[name], f"{where}.{name}" if where else name)
     elif _records(said) and _records(found) and len(said) == len(found):
-        for number, (one, other) in enumerate(zip(said, found, strict=True)):
-            yield from _apart(one, other, f"{where}[{number}]")
-    elif not _same(said, found):
-        yield where, said, found
+        for number, pair in enumerate(zip(said, found, strict=True)):
+            yield from _differences(*pair, f"{where}[{number}]")
+    elif not _alike(said, found):
+        yield f"{where} is {said}, but the raw samples give {found}."
 
 
 def _records(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    return isinstance(value, list | tuple) and all(isinstance(item, dict) for item in value)
 
 
-def _unproved(record: Record, m: TechniqueMeasurement) -> list[str]:
-    """A speedup is shown only for the same pixels."""
-    if m.speedup is not None and m.identical is not True and len(record.techniques) > 1:
-        return [f"{m.label}: a speedup is shown, but its pixels were not found to be the baseline’s."]
-    return []
-
-
-def _same(said: Any, found: Any) -> bool:
+def _alike(said: Any, found: Any) -> bool:
+    """Whether two numbers, or lists of them, are the same but for rounding."""
     if isinstance(said, float | int) and isinstance(found, float | int):
         return math.isclose(said, found, rel_tol=TOLERANCE, abs_tol=2e-6)
-    if isinstance(said, list) and isinstance(found, list):
-        return len(said) == len(found) and all(map(_same, said, found))
-    if isinstance(said, dict) and isinstance(found, dict):
-        return said.keys() == found.keys() and all(_same(said[key], found[key]) for key in said)
+    if isinstance(said, Sequence) and isinstance(found, Sequence) and not isinstance(said, str):
+        return len(said) == len(found) and all(map(_alike, said, found))
     return bool(said == found)

@@ -1,42 +1,27 @@
-"""What a form asks for: its fields as the mode and the settings of a run."""
+"""The form: the table of settings as fields, and its fields as the mode and the settings of a run."""
 
 from __future__ import annotations
 
-import difflib
-import math
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from werkzeug.datastructures import MultiDict
 
-from imgproc.backends import BASELINE, cannot_run, technique
-from imgproc.errors import UserError
+from imgproc.backends import AUTO, AUTO_REASON, BASELINE, TECHNIQUES, cannot_run, technique
+from imgproc.errors import UserError, did_you_mean
 from imgproc.measure.environment import usable_cores
-from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
-from imgproc.pixels.codecs import parse_format
-from imgproc.runs.options import (
-    MOST_IN_CHUNK,
-    check_options,
-    parse_counts,
-    parse_start_method,
-    parse_transfers,
-    scale_counts,
-    scale_threads,
-)
-from imgproc.runs.record import Mode, RunSettings
-from imgproc.runs.splitting import parse_split
-from imgproc.settings import Settings
+from imgproc.operations import OPERATIONS
+from imgproc.runs.options import MODES, Mode, Option, RunSettings, names, options
+from imgproc.runs.parsing import parse_settings
+from imgproc.settings import PROJECT, Settings
 from imgproc.web.multipart import FILES_FIELD
+from imgproc.web.pages import availability
 
-MODES: tuple[Mode, ...] = ("sequential", "parallel", "compare", "scale")
 DEFAULT_MODE: Mode = "parallel"
-DEFAULTS = {"rounds": 6, "budget": 60, "sample_count": 12, "sample_megapixels": 3, "chunk_size": 1}
 #: ``samples`` with this value means: as many as ``sample_count`` says. The form's button sends it.
 AS_COUNTED = "form"
-_MAX_SEED = 2**31 - 1
-_FIELDS = {
-    FILES_FIELD, "mode", "technique", "workers", "operations", "rounds", "budget", "seed", "format", "color", "split",
-    "samples", "sample_count", "sample_megapixels", "worker_list", "cv2_threads", "transfer", "start_method",
-    "chunk_size", *PARAMETERS,
-}  # fmt: skip
 
 Fields = MultiDict[str, str]
 
@@ -47,57 +32,32 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
     Raises:
         UserError: a field is unknown or its value not allowed; names the field.
     """
-    for name in fields:
-        if name not in _FIELDS:
-            near = difflib.get_close_matches(name, _FIELDS, 1)
-            hint = f" Did you mean “{near[0]}”?" if near else f" Known are {', '.join(sorted(_FIELDS))}."
-            raise UserError(f"There is no field “{name}”.{hint}", field=name)
-    # The last one counts: a form sends "off" in a hidden field before each box that can be ticked.
-    given = {name: values[-1].strip() for name, values in fields.lists() if name not in (FILES_FIELD, "operations")}
-    mode = parse_mode(given.get("mode", DEFAULT_MODE))
-    samples, megapixels = _samples(given)
-    cores = min(usable_cores(), settings.MAX_WORKERS)
-    counts = _counts(given, mode, settings)
-    workers = max(counts) if counts else _whole(given, "workers", "Workers", cores, 1, settings.MAX_WORKERS)
-    name = _technique(given.get("technique") or "auto", mode, workers)
-    asked_for = [name.strip() for name in fields.getlist("technique") if name.strip() not in ("", "auto")]
-    compared = [_technique(name, mode, workers) for name in asked_for]
-    asked = RunSettings(
-        operations=list(parse_operations(fields.getlist("operations") if "operations" in fields else OPERATIONS)),
-        parameters=parse_parameters({key: given[key] for key in PARAMETERS if key in given}),
-        technique="auto" if mode == "compare" else name,
-        techniques=list(dict.fromkeys(compared)) if mode == "compare" else [],
-        workers=1 if mode == "sequential" else workers,
-        format=parse_format(given.get("format") or "png"),
-        color=_color(given.get("color", "")),
-        rounds=_whole(given, "rounds", "Rounds", DEFAULTS["rounds"], 1, 100),
-        budget=_number(given, "budget", "The time budget", DEFAULTS["budget"], 1, 3600),
-        seed=_whole(given, "seed", "The seed", 0, 0, _MAX_SEED),
-        samples=samples,
-        sample_megapixels=megapixels,
-        split=parse_split(given.get("split") or "auto"),
-        worker_counts=counts,
-        cv2_threads=_cv2_threads(given, mode, settings),
-        transfers=parse_transfers(fields.getlist("transfer")),
-        start_method=parse_start_method(given.get("start_method", "")),
-        chunk_size=_whole(given, "chunk_size", "The chunk size", DEFAULTS["chunk_size"], 1, MOST_IN_CHUNK),
-    )
-    check_options(mode, asked)
-    return mode, asked
+    known = {FILES_FIELD, "mode", *names()}
+    given: dict[str, list[str]] = {}
+    for field, values in fields.lists():
+        name = field.replace("-", "_")
+        if name not in known:
+            hint = did_you_mean(field, known) or f" Known are {', '.join(sorted(known))}."
+            raise UserError(f"There is no field “{field}”.{hint}", field=field)
+        given[name] = values
+    mode = parse_mode(given.get("mode", [DEFAULT_MODE])[-1].strip())
+    chosen = parse_settings(mode, _with_samples(given), settings)
+    for name in chosen.techniques or ([] if mode == "sequential" else [chosen.technique]):
+        found = technique(name)
+        if why := cannot_run(found, chosen.workers):
+            raise UserError(f"{found.label} cannot run here. {why}", field="technique")
+    return mode, chosen
 
 
-def _counts(given: dict[str, str], mode: Mode, settings: Settings) -> list[int]:
-    """The numbers of workers that scale mode goes through; none in another mode."""
-    if mode != "scale":
-        return []
-    name = "worker_list" if given.get("worker_list") else "workers"
-    return parse_counts(given.get(name) or scale_counts(settings.MAX_WORKERS), name, settings.MAX_WORKERS)
-
-
-def _cv2_threads(given: dict[str, str], mode: Mode, settings: Settings) -> list[int]:
-    if mode != "scale":
-        return [1]
-    return parse_counts(given.get("cv2_threads") or scale_threads(), "cv2_threads", settings.MAX_WORKERS)
+def _with_samples(given: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The fields, with number and size of the pictures to draw only if some are to be drawn, and then both."""
+    drawn = [option for option in options().values() if option.group == "samples"]
+    wanted = given.get("samples", [""])[-1].strip()
+    rest = {name: values for name, values in given.items() if not any(name in option.names for option in drawn)}
+    for option in drawn if wanted else ():
+        name = "samples" if wanted != AS_COUNTED and "samples" in option.names else option.name
+        rest[name] = [option.suggested or "", *given.get(name, [])]
+    return rest
 
 
 def parse_mode(value: str) -> Mode:
@@ -109,61 +69,58 @@ def parse_mode(value: str) -> Mode:
     raise UserError(f"There is no mode “{value}”. Choose {known}.", field="mode", limit=known)
 
 
-def _technique(name: str, mode: Mode, workers: int) -> str:
-    found = technique(name)
-    if mode == "sequential":
-        return BASELINE
-    if why := cannot_run(found, workers):
-        raise UserError(f"{found.label} cannot run here. {why}", field="technique")
-    return name
+def form(settings: Settings, fields: Fields, problem: UserError | None = None) -> dict[str, Any]:
+    """What the page of the form shows: every row of the table, with the values of ``fields`` where it has some."""
+    rows = options()
+    chosen = fields.getlist("operations") if "operations" in fields else list(OPERATIONS)
+    mode = fields.get("mode", DEFAULT_MODE)
+    return {
+        "operations": OPERATIONS.values(),
+        "chosen": [name.strip() for names in chosen for name in names.split(",")],
+        "values": {name: _value(option, fields, settings) for name, option in rows.items()},
+        "mode": mode if mode in MODES else DEFAULT_MODE,
+        "rows": rows,
+        "head": [row for row in rows.values() if row.group == "technique" and row.name != "techniques"],
+        "advanced": [row for row in rows.values() if row.group == "measurement"],
+        "samples": [row for row in rows.values() if row.group == "samples"],
+        "choices": {name: _choices(option) for name, option in rows.items()},
+        "available": sum(availability(name).ok for name in TECHNIQUES),
+        "total": len(TECHNIQUES),
+        "auto": TECHNIQUES[AUTO],
+        "auto_reason": AUTO_REASON,
+        "cores": usable_cores(),
+        "settings": settings,
+        "problem": problem,
+        "has_picture": _operation_pictures(),
+    }
 
 
-def _samples(given: dict[str, str]) -> tuple[int, float]:
-    """How many images to draw and how large; (0, 0) where files were sent instead."""
-    if not given.get("samples"):
-        return 0, 0.0
-    name = "sample_count" if given["samples"] == AS_COUNTED else "samples"
-    count = _whole(given, name, "The number of sample images", DEFAULTS["sample_count"], 1, 100)
-    size = _number(given, "sample_megapixels", "The size of the sample images", DEFAULTS["sample_megapixels"], 0.1, 24)
-    return count, size
+def _value(option: Option, fields: Fields, settings: Settings) -> str:
+    given = fields.getlist(option.name) or fields.getlist(option.name.replace("_", "-"))
+    return option.refill(given, settings) if any(given) else option.suggested or option.start(settings)
 
 
-def _whole(given: dict[str, str], name: str, label: str, default: int, low: int, high: int) -> int:
-    number = _read_number(given, name, default)
-    if number != number // 1 or not low <= number <= high:
-        raise _refused(given[name], name, label, "a whole number", low, high)
-    return int(number)
+def _choices(option: Option) -> list[tuple[str, str, bool]]:
+    """What can be chosen: value, what is shown, and whether it works here."""
+    if option.name == "technique":
+        others = [(t, availability(t.name).ok) for t in TECHNIQUES.values() if t.name != BASELINE]
+        each = [(t.name, t.label if ok else f"{t.label} (cannot run here)", ok) for t, ok in others]
+        return [("auto", option.choices()["auto"], True), *each]
+    if option.parameter:
+        return [(str(choice), str(choice), True) for choice in option.parameter.choices]
+    every = [(name, shown, True) for name, shown in option.choices().items()]
+    return [*every, (", ".join(option.choices()), "all, to compare", True)] if option.kind == "names" else every
 
 
-def _number(given: dict[str, str], name: str, label: str, default: float, low: float, high: float) -> float:
-    number = _read_number(given, name, default)
-    if not low <= number <= high:
-        raise _refused(given[name], name, label, "a number", low, high)
-    return number
+@cache
+def _operation_pictures() -> set[str]:
+    """Operations with a picture of what they do; one without is shown in words only."""
+    folder = Path(PROJECT, "static", "img")
+    return {name for name in OPERATIONS if (folder / f"op-{name}.webp").is_file()}
 
 
-def _read_number(given: dict[str, str], name: str, default: float) -> float:
-    """The number in a field; not a number for what is none."""
-    if not given.get(name):
-        return default
-    try:
-        number = float(given[name])
-    except ValueError:
-        return math.nan
-    return number if math.isfinite(number) else math.nan
-
-
-def _refused(value: str, name: str, label: str, kind: str, low: float, high: float) -> UserError:
-    return UserError(
-        f"{label} ({name}) must be {kind} from {low:g} to {high:g}, not “{value}”.",
-        field=name,
-        limit=f"{low:g} to {high:g}",
+def query(fields: Fields) -> str:
+    """The settings of a form as the query of an address that fills it in again."""
+    return "&".join(
+        f"{name}={quote(value)}" for name, value in fields.items(multi=True) if name != "samples" and len(value) < 100
     )
-
-
-def _color(value: str) -> bool:
-    if value.lower() in ("1", "true", "on", "yes", "color", "colour"):
-        return True
-    if value.lower() in ("", "0", "false", "off", "no", "gray", "grey"):
-        return False
-    raise UserError(f"Colour (color) must be on or off, not “{value}”.", field="color", limit="on or off")

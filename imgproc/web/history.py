@@ -11,17 +11,18 @@ from urllib.parse import quote
 from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique
 from imgproc.backends.base import Availability
 from imgproc.measure import environment
-from imgproc.report import formats, pictures
+from imgproc.numbers import counted
+from imgproc.report import pictures
+from imgproc.runs.options import MODES
 from imgproc.runs.record import State
 from imgproc.runs.store import RunRow, Store
-from imgproc.web import form as asked
 from imgproc.web import pages
 
 PER_PAGE = 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class RunEntry:
     """One row of the history."""
 
     row: RunRow
@@ -50,7 +51,7 @@ def history(store: Store, args: Mapping[str, str]) -> dict[str, Any]:
         "wanted": wanted,
         "filtered": any(wanted.values()),
         "kept": kept,
-        "modes": asked.MODES,
+        "modes": MODES,
         "states": get_args(State),
         "techniques": TECHNIQUES.values(),
         "times": [(t, _range(t.speedup, t.speedup_min, t.speedup_max)) for t in times],
@@ -70,22 +71,31 @@ def _range(middle: float | None, low: float | None, high: float | None) -> pictu
     return pictures.micro(middle, ends, float(environment.usable_cores()), width=128)
 
 
-def _entry(store: Store, row: RunRow) -> Entry:
+def _entry(store: Store, row: RunRow) -> RunEntry:
     interval = (row.speedup_low, row.speedup_high)
     ends = (interval[0], interval[1]) if interval[0] is not None and interval[1] is not None else None
     compared = row.state == "done" and row.technique != BASELINE
     mark = pictures.micro(row.speedup, ends, float(min(row.workers, environment.usable_cores()))) if compared else None
     if row.state == "queued":
         before = store.position(row.id)
-        note = f"{formats.counted(before, 'run')} before it" if before else "next"
+        note = f"{counted(before, 'run')} before it" if before else "next"
     elif row.state == "running":
         live_row = pages.live(row, 0)
         note = ", ".join(filter(None, (live_row["now"].lower(), live_row["left"])))
     elif row.state == "done":
-        note = "baseline only" if row.technique == BASELINE else "no speedup shown"
+        note = _outcome(row)
     else:
         note = row.error or {"cancelled": "on request"}.get(row.state, "")
-    return Entry(row, mark, note)
+    return RunEntry(row, mark, note)
+
+
+def _outcome(row: RunRow) -> str:
+    """What a run that is done found, where that is no speedup."""
+    if row.technique != BASELINE:
+        return "no speedup shown"
+    if row.mode != "compare":
+        return "baseline only"
+    return "too few rounds to tell" if row.speedup is None else "nothing is faster"
 
 
 @dataclass(frozen=True)

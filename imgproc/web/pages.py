@@ -2,115 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from werkzeug.datastructures import MultiDict
-
-from imgproc.backends import AUTO, AUTO_REASON, BASELINE, TECHNIQUES
+from imgproc import numbers
+from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Availability
-from imgproc.backends.sharing.transport import TRANSFERS
-from imgproc.errors import UserError
 from imgproc.measure import environment
-from imgproc.measure.results import Progress, TechniqueMeasurement
-from imgproc.operations import OPERATIONS, PARAMETERS
-from imgproc.pixels.codecs import FORMATS
-from imgproc.pixels.previews import PREVIEW_SIDE
-from imgproc.report import alarms as doubts
-from imgproc.report import breakdown as why
-from imgproc.report import conditions, formats, grid, pictures, scaling, timeline
-from imgproc.report import sentences as words
-from imgproc.report.text import summary
-from imgproc.runs import options, splitting
-from imgproc.runs.record import FINAL_STATES, ImageRecord, Record
-from imgproc.runs.splitting import SPLITS
+from imgproc.measure.results import Progress
+from imgproc.report import live as live_rounds
+from imgproc.report.page import done as done
+from imgproc.report.sentences import step
+from imgproc.runs.record import FINAL_STATES
 from imgproc.runs.store import RunRow
-from imgproc.settings import Settings
-from imgproc.web import form as asked
 
 PER_PAGE = 20
 #: Most pictures on the page of a run that is still going.
 LIVE_PICTURES = 24
 
 
-@cache
 def availability(name: str) -> Availability:
-    """Whether a technique can run here, found out once: importing its packages takes long the first time."""
+    """Whether a technique can run here now: a scheduler may come up at any time. What takes long, backends keep."""
     return TECHNIQUES[name].availability()
 
 
 def machine() -> str:
     """This machine in one line, for the foot of every page."""
     env = environment.environment()
-    cores = formats.counted(env["cores_usable"], "core")
+    cores = numbers.counted(env["cores_usable"], "core")
     gpu = env["gpu"] or "no GPU"
     opencv = env["versions"].get("opencv-python-headless", "")
     return (
-        f"{cores} ({env['cpu']}), {formats.size(env['memory_bytes'])}, {gpu}. Python {env['python']}, "
+        f"{cores} ({env['cpu']}), {numbers.size(env['memory_bytes'])}, {gpu}. Python {env['python']}, "
         f"OpenCV {opencv}. Measuring one run at a time."
     )
-
-
-# ---------------------------------------------------------------- the form
-
-
-def form(settings: Settings, fields: MultiDict[str, str], problem: UserError | None = None) -> dict[str, Any]:
-    """The form: every choice from the tables, with the values of ``fields`` where it has some."""
-    cores = min(environment.usable_cores(), settings.MAX_WORKERS)
-    chosen = fields.getlist("operations") if "operations" in fields else list(OPERATIONS)
-    chosen = [name.strip() for names in chosen for name in names.split(",")]
-    values: dict[str, Any] = {name: p.default for name, p in PARAMETERS.items()}
-    values |= {"workers": cores, "worker_list": options.scale_counts(settings.MAX_WORKERS)}
-    values |= {"cv2_threads": options.scale_threads(), **asked.DEFAULTS}
-    values |= {name: items[-1] for name, items in fields.lists()}
-    mode = str(values.get("mode", asked.DEFAULT_MODE))
-    return {
-        "operations": OPERATIONS.values(),
-        "chosen": chosen,
-        "values": values,
-        "on": _on(values),
-        "mode": mode if mode in asked.MODES else asked.DEFAULT_MODE,
-        "techniques": [(t, availability(t.name)) for t in TECHNIQUES.values() if t.name != BASELINE],
-        "available": sum(availability(name).ok for name in TECHNIQUES),
-        "total": len(TECHNIQUES),
-        "auto": TECHNIQUES[AUTO],
-        "auto_reason": AUTO_REASON,
-        "formats": FORMATS.values(),
-        "transfers": _transfers(),
-        "splits": [(name, f"{name}: {what}", True) for name, what in SPLITS.items()],
-        "start_methods": [("default", "the usual one", True), *((m, m, True) for m in options.start_methods())],
-        "most_in_chunk": options.MOST_IN_CHUNK,
-        "cores": cores,
-        "settings": settings,
-        "problem": problem,
-        "has_picture": _operation_pictures(),
-    }
-
-
-def _transfers() -> list[tuple[str, str, bool]]:
-    """The ways for pixels to reach worker processes as choices, and all of them together."""
-    each = [(name, transfer.label, True) for name, transfer in TRANSFERS.items()]
-    return [*each, (",".join(TRANSFERS), "all, to compare", True)]
-
-
-def _on(values: Mapping[str, Any]) -> set[str]:
-    """The names of the boxes that are ticked."""
-    on = set()
-    for name in (*(p.name for p in PARAMETERS.values() if p.kind == "flag"), "color"):
-        if str(values.get(name, "")).lower() in ("1", "true", "on", "yes"):
-            on.add(name)
-    return on
-
-
-@cache
-def _operation_pictures() -> set[str]:
-    """Operations with a picture of what they do; one without is shown in words only."""
-    folder = Path(__file__).resolve().parents[2] / "static" / "img"
-    return {name for name in OPERATIONS if (folder / f"op-{name}.webp").is_file()}
 
 
 # ---------------------------------------------------------------- one run
@@ -120,13 +44,13 @@ def live(row: RunRow, position: int) -> dict[str, Any]:
     """What the page of a run asks for again and again."""
     answer: dict[str, Any] = {"id": row.id, "state": row.state, "final": row.state in FINAL_STATES}
     if row.state == "queued":
-        before = f"{formats.counted(position, 'run', words=True)} before it" if position else "it is next"
+        before = f"{numbers.counted(position, 'run', words=True)} before it" if position else "it is next"
         answer |= {"position": position, "now": "Waiting", "detail": before, "share": 0, "left": "", "gone": ""}
     elif row.state == "running":
         known = {name: value for name, value in (row.progress or {}).items() if name in Progress.__dataclass_fields__}
         progress = Progress(**{"phase": "", **known})
-        now, detail = words.step(progress)
-        left = f"{formats.about(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+        now, detail = step(progress)
+        left = f"{numbers.about(progress.seconds_left)} left" if progress.seconds_left is not None else ""
         passes = f"{progress.passes_done} of {progress.passes_total} passes done." if progress.passes_total else ""
         answer |= {
             "progress": row.progress,
@@ -134,152 +58,8 @@ def live(row: RunRow, position: int) -> dict[str, Any]:
             "detail": detail,
             "share": round(min(max(progress.share, 0), 1), 4),
             "left": left,
-            "gone": f"{progress.elapsed:.0f}{formats.NBSP}s gone" if progress.elapsed >= 1 else "",
+            "gone": f"{progress.elapsed:.0f}{numbers.NBSP}s gone" if progress.elapsed >= 1 else "",
             "passes": passes,
-            "grid": grid.rounds(progress, row.mode),
+            "grid": live_rounds.rounds(progress, row.mode),
         }
     return answer
-
-
-@dataclass(frozen=True)
-class Output:
-    operation: str
-    label: str
-    file: str
-    bytes: int
-    preview: str | None
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One image in the gallery; ``width`` and ``height`` are those of its preview."""
-
-    number: int
-    name: str
-    dims: str
-    width: int
-    height: int
-    preview: str | None
-    outputs: list[Output]
-
-
-def gallery(record: Record, results: Path, number: int, operation: str) -> dict[str, Any] | None:
-    """The images with results, which one is open, and which result of it; None where nothing was made."""
-    images = results / "images"
-    present = {path.name for path in images.iterdir()} if images.is_dir() else set()
-    previews = results / "previews"
-    small = {path.name for path in previews.iterdir()} if previews.is_dir() else set()
-    shown = [s for image in record.good_images if (s := _shown(image, present, small)).outputs]
-    if not shown:
-        return None
-    labels = [(name, OPERATIONS[name].result.capitalize()) for name in record.settings.operations if name in OPERATIONS]
-    at = next((k for k, image in enumerate(shown) if image.number == number), 0)
-    current = shown[at]
-    output = next((o for o in current.outputs if o.operation == operation), current.outputs[0])
-    return {
-        "images": shown,
-        "labels": labels,
-        "current": current,
-        "output": output,
-        "previous": shown[at - 1] if at else None,
-        "next": shown[at + 1] if at + 1 < len(shown) else None,
-        "bytes": sum(o.bytes for image in shown for o in image.outputs),
-    }
-
-
-def _shown(image: ImageRecord, present: set[str], small: set[str]) -> Shown:
-    scale = min(1.0, PREVIEW_SIDE / max(image.width, image.height, 1))
-    outputs = []
-    for output in image.outputs:
-        if output.file not in present:
-            continue
-        preview = getattr(output, "preview", None)
-        label = OPERATIONS[output.operation].result if output.operation in OPERATIONS else output.operation
-        outputs.append(
-            Output(output.operation, label, output.file, output.bytes, preview if preview in small else None)
-        )
-    return Shown(
-        image.index + 1,
-        image.name,
-        formats.dimensions(image.width, image.height),
-        max(1, round(image.width * scale)),
-        max(1, round(image.height * scale)),
-        image.preview if image.preview in small else None,
-        outputs,
-    )
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of the table of techniques."""
-
-    t: TechniqueMeasurement
-    baseline: bool
-    best: bool
-    kind: str
-    peak: int | None
-    moved: int | None
-    moving: float
-
-
-def table(record: Record) -> list[Line]:
-    """The technique the run is about first, the baseline last; of a comparison the fastest first."""
-    best = record.best or (record.technique.name if record.technique else None)
-    lines = [
-        Line(
-            t,
-            t.name == BASELINE,
-            t is record.technique and t.name == best and t.name != BASELINE,
-            {"faster": "is-faster", "slower": "is-slower"}.get(t.verdict or "", "is-level"),
-            max((r.peak_memory_bytes for r in t.rounds if r.peak_memory_bytes), default=None),
-            *why.moving(t),
-        )
-        for t in record.techniques
-    ]
-    if record.mode == "compare":
-        return sorted(lines, key=lambda line: (line.t.median_seconds is None, line.t.median_seconds or 0.0))
-    return sorted(lines, key=lambda line: line.baseline)
-
-
-def measured_note(record: Record) -> str:
-    """How the numbers came about, in one sentence."""
-    rounds = max((len(t.rounds) for t in record.techniques), default=0)
-    counted = formats.counted(rounds, "round", words=True)
-    many = len([t for t in record.techniques if t.rounds]) > 1
-    if rounds < 2:
-        return "One pass; more rounds would show how sure this is."
-    return f"Medians of {counted} after one warm-up{', interleaved' if many else ''}."
-
-
-def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, Any]:
-    """The page of a run that has ended; what ``query``, the address's, asks for and there is not is left out."""
-    number, operation = query.get("image", ""), query.get("operation", "")
-    found = why.reasons(record)
-    return {
-        "verdict": words.verdict(record) if record.state == "done" else None,
-        "ending": words.ending(record),
-        "bars": pictures.speedup_bars(record),
-        "gallery": gallery(record, results, int(number) if number.isdecimal() and len(number) < 10 else 1, operation),
-        "lines": table(record),
-        "note": measured_note(record),
-        "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
-        "reasons": found,
-        "headline": why.headline(found) if found else None,
-        "parts": why.parts(found),
-        "transfers": why.transfers(record),
-        "scopes": why.scopes(record),
-        "scaling": scaling.section(record),
-        "split": splitting.explain(record),
-        "facts": conditions.conditions(record),
-        "summary": summary(record).rstrip("\n"),
-        "doubts": doubts.doubts(record),
-        "checked": doubts.checked(record),
-        "refused": [image for image in record.images if image.error],
-    }
-
-
-def former_settings(fields: MultiDict[str, str]) -> str:
-    """The settings of a form as the query of an address that fills it in again."""
-    return "&".join(
-        f"{name}={quote(value)}" for name, value in fields.items(multi=True) if name != "samples" and len(value) < 100
-    )

@@ -1,4 +1,4 @@
-"""A device that is the CPU: numba_kernels.py compiled by Numba for the CPU, in blocks of one thread.
+"""A device that is the CPU: the kernels for Numba compiled by it for the CPU, in blocks of one thread.
 
 The simulator runs Python, which has one kind of whole number; the compiled kernels have many, and where they meet and
 wrap is what is tried here. One thread needs no barriers, and the kernels may not depend on how many there are.
@@ -7,16 +7,15 @@ wrap is what is tried here. One thread needs no barriers, and the kernels may no
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numba
 import numpy as np
+from cuda_text import NUMBA
 from numba import types
 from numba.core.extending import intrinsic
 
-from imgproc.operations import cuda as kernels
 from imgproc.operations.cuda.device import Array, Host, Kept, Sizes
 
 SIZES = Sizes(copies=2, blur_words=4, edge_pixels=32, blur_rows=8, staged=2, edge_rows=6, threads=1, counting_threads=1)
@@ -165,8 +164,7 @@ _WORDS = (
 
 
 def _kernels() -> ModuleType:
-    text = Path(kernels.__file__).with_name("numba_kernels.py").read_text("utf-8")
-    text = text[text.index("\n@device\n") :]
+    text = "".join(text[text.index("\n@device\n") :] for text in NUMBA.values())
     for word, other in _WORDS:
         text = re.sub(word, other, text)
     made = ModuleType("compiled_kernels")

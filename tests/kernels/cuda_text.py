@@ -1,14 +1,22 @@
-"""What the text of kernels.cu tells about its functions."""
+"""What the text of the kernels in CUDA C tells about their functions."""
 
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from imgproc.operations import cuda as kernels
+from imgproc.operations.cuda.device import Sizes
+from imgproc.operations.cuda.programs import cuda_source, programs
 
-SOURCE = Path(kernels.__file__).with_name("kernels.cu")
+#: Of all operations, without the sizes.
+SOURCE = cuda_source(Sizes()).split("\n", len(Sizes().fixed))[-1]
+#: The same for Numba, file by file.
+NUMBA = {
+    name: Path(find_spec(name).origin).read_text("utf-8")
+    for name in ["imgproc.operations.cuda.numba_common", *(program.numba for program in programs())]
+}
 
 _FUNCTION = re.compile(
     r"^(?P<kernel>extern \"C\" __global__ )?(?:INLINE )?(?P<type>\w+ \*?)(?P<name>\w+)\((?P<parameters>[^)]*)\)\s*{",
@@ -35,10 +43,10 @@ class Function(NamedTuple):
 
 
 def functions() -> dict[str, Function]:
-    """Every function of kernels.cu by its name."""
+    """Every function by its name."""
     return {
         found["name"]: Function(bool(found["kernel"]), tuple(map(_parameter, found["parameters"].split(","))))
-        for found in _FUNCTION.finditer(SOURCE.read_text("utf-8"))
+        for found in _FUNCTION.finditer(SOURCE)
     }
 
 

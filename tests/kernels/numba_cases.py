@@ -27,12 +27,12 @@ def simulated() -> Device:
     """In Numba's simulator; with small tiles, which are set before a kernel is used."""
     # Its threads wait for each other in a loop, and should not do so for long.
     sys.setswitchinterval(3e-4)
-    from imgproc.operations.cuda import numba_kernels
+    from imgproc.operations.cuda.numba_device import MODULES, SIMULATED, NumbaDevice
 
-    assert numba_kernels.SIMULATED
+    assert SIMULATED
     for name, value in FEW.fixed.items():
-        setattr(numba_kernels, name, value)
-    from imgproc.operations.cuda.numba_device import NumbaDevice
+        [module] = [module for module in MODULES if hasattr(module, name)]
+        setattr(module, name, value)
 
     # Counters may go below 0 between counting and taking back, and wrap as on a GPU.
     warnings.filterwarnings("ignore", "overflow encountered in scalar", RuntimeWarning)

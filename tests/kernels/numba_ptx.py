@@ -29,12 +29,12 @@ TYPES = {
 def main(capability: tuple[int, int]) -> None:
     # Functions that kernels call are compiled for the GPU at hand, which is asked what it is.
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
-    from imgproc.operations.cuda import numba_kernels
+    from imgproc.operations.cuda.numba_device import _known
 
     for name, function in functions().items():
         if function.is_kernel:
             signature = tuple(TYPES[parameter.type] for parameter in function.parameters)
-            ptx, _ = cuda.compile_ptx(getattr(numba_kernels, name).py_func, signature, cc=capability)
+            ptx, _ = cuda.compile_ptx(_known(name).py_func, signature, cc=capability)
             calls, local = len(re.findall(r"\bcall\b", ptx)), ptx.count(".local")
             print(f"{name} calls {calls} local {local}")
 

@@ -1,4 +1,4 @@
-"""A device that is the CPU: kernels.cu compiled by g++ (see shim.h). For tests only."""
+"""A device that is the CPU: the kernels compiled by g++ (see shim.h). For tests only."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build(folder: Path, sizes: Sizes, text: str | None = None) -> ctypes.CDLL:
     """Compile the kernels, or this text in their place, with these sizes."""
     assert COMPILER
     library, source, kernels = folder / "kernels.so", folder / "kernels.cpp", folder / "kernels.cu"
-    kernels.write_text(SOURCE.read_text("utf-8") if text is None else text, "utf-8")
+    kernels.write_text(SOURCE if text is None else text, "utf-8")
     source.write_text(_program(kernels), "utf-8")
     defines = [f"-D{name}={value}" for name, value in sizes.fixed.items()]
     subprocess.run([COMPILER, *FLAGS, *defines, str(source), "-o", str(library)], check=True)

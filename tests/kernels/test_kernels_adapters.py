@@ -12,7 +12,7 @@ from cuda_text import functions
 from kernel_cases import check
 from shim_device import SMALL, ShimDevice, build
 
-from imgproc.operations.cuda.device import cuda_source
+from imgproc.operations.cuda.programs import cuda_source
 
 pytestmark = pytest.mark.skipif(shim_device.COMPILER is None, reason="there is no g++ here")
 

@@ -9,9 +9,12 @@ import pytest
 
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.canny.cuda import canny, sobel_taps, thresholds
 from imgproc.operations.cuda import programs, weights
 from imgproc.operations.cuda.device import Kept, Sizes, buffer, filled
 from imgproc.operations.cuda.layout import Layout, pack, unpack
+from imgproc.operations.equalize.cuda import equalize
+from imgproc.operations.gaussian.cuda import WHOLE, _blur_tile, gaussian, gaussian_taps
 
 DEFAULTS = parse_parameters({})
 
@@ -73,8 +76,8 @@ def test_too_many_bytes_are_refused():
 def test_taps_are_those_of_opencv(sigma):
     """An impulse of 255 shows every tap but for rounding; several, far apart, show them exactly."""
     for kernel in range(3, 100, 2):
-        taps = weights.gaussian_taps(kernel, sigma)
-        assert taps.sum() == weights.WHOLE and taps.min() >= 0
+        taps = gaussian_taps(kernel, sigma)
+        assert taps.sum() == WHOLE and taps.min() >= 0
         step = np.zeros((1, 2 * kernel), np.uint8)
         step[:, kernel:] = 255
         sums = np.array(
@@ -98,7 +101,7 @@ def test_weights_are_the_taps_in_their_places():
 
 
 def test_negative_weights_are_signed_bytes():
-    smooth, slope = weights.sobel_taps(7)
+    smooth, slope = sobel_taps(7)
     assert (smooth.tolist(), slope.tolist()) == ([1, 6, 15, 20, 15, 6, 1], [-1, -4, -5, 0, 5, 4, 1])
     assert weights.across(slope, 1).view(np.int8).min() == -5
     with pytest.raises(ValueError, match="does not fit into a byte"):
@@ -118,7 +121,7 @@ def test_negative_weights_are_signed_bytes():
     ],
 )
 def test_thresholds(given, wanted):
-    assert weights.thresholds(*given) == wanted
+    assert thresholds(*given) == wanted
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -127,10 +130,10 @@ def test_no_block_needs_more_than_every_gpu_gives(channels):
     device = Counting()
     shape = (3000, 4000) if channels == 1 else (3000, 4000, 3)
     for kernel in range(1, 100, 2):
-        programs.gaussian(device, None, shape, {"kernel": kernel, "sigma": 0.0})
+        gaussian(device, None, shape, {"kernel": kernel, "sigma": 0.0})
     for aperture in (3, 5, 7):
-        programs.canny(device, None, shape, DEFAULTS | {"aperture": aperture})
-    programs.equalize(device, None, shape, {})
+        canny(device, None, shape, DEFAULTS | {"aperture": aperture})
+    equalize(device, None, shape, {})
     for _, (across, down), block, shared in device.launches:
         assert 0 < shared <= 48 << 10 or shared == 0
         assert 0 < across < 2**31 and 0 < down <= 65_535
@@ -141,14 +144,14 @@ def test_every_row_is_in_a_tile():
     for height in (1, 59, 60, 61, 1000):
         for kernel in (3, 5, 31, 99):
             device = Counting()
-            programs.gaussian(device, None, (height, 100), {"kernel": kernel, "sigma": 0.0})
+            gaussian(device, None, (height, 100), {"kernel": kernel, "sigma": 0.0})
             [(_, (_, down), _, _)] = device.launches
-            tile = programs._blur_tile(device.sizes, *(len(w) for w in _blur_weights(kernel)))
+            tile = _blur_tile(device.sizes, *(len(w) for w in _blur_weights(kernel)))
             assert tile.rows % 4 == 0 and down * tile.rows >= height > (down - 1) * tile.rows
 
 
 def _blur_weights(kernel):
-    taps = weights.gaussian_taps(kernel, 0)
+    taps = gaussian_taps(kernel, 0)
     return weights.across(taps, 1), weights.down(taps)
 
 
@@ -156,21 +159,21 @@ def _blur_weights(kernel):
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_memory_is_told_beforehand(name, shape):
     device = Counting()
-    told = programs.bytes_needed(name, shape)
+    told = OPERATIONS[name].cuda.bytes_needed(shape)
     programs.run(device, name, np.zeros(shape, np.uint8), DEFAULTS)
     assert told <= device.taken <= told + 4096  # besides it only weights and tables
 
 
 def test_a_small_image_gets_few_blocks():
     device = Counting()
-    programs.equalize(device, None, (10, 10), {})
+    equalize(device, None, (10, 10), {})
     assert [grid for _, grid, _, _ in device.launches] == [(1, 1), (1, 1)]
 
 
 def test_a_blur_that_changes_nothing_is_the_image():
     device, image = Counting(), object()
     for p in ({"kernel": 1, "sigma": 7.0}, {"kernel": 5, "sigma": 0.1}):
-        assert programs.gaussian(device, image, (5, 5), p) is image
+        assert gaussian(device, image, (5, 5), p) is image
     assert device.launches == []
 
 

@@ -156,11 +156,11 @@ def test_results_stay_until_the_same_operation_runs_again(small):
     image = soft(np.random.default_rng(3), 30, 37)
     source = small.empty(pack(image).size, np.uint32)
     small.upload(pack(image), source)
-    found = {name: programs.PROGRAMS[name](small, source, image.shape, DEFAULTS) for name in OPERATIONS}
+    found = {name: OPERATIONS[name].cuda.launch(small, source, image.shape, DEFAULTS) for name in OPERATIONS}
     for name, operation in OPERATIONS.items():
         assert np.array_equal(unpack(found[name], image.shape), operation.apply(image, DEFAULTS))
     own = small.empty(source.size, np.uint32)
-    assert programs.gaussian(small, source, image.shape, DEFAULTS, out=own) is own
+    assert OPERATIONS["gaussian"].cuda.launch(small, source, image.shape, DEFAULTS, out=own) is own
     assert np.array_equal(own, found["gaussian"][: own.size])
 
 
@@ -179,7 +179,7 @@ class TestTheShim:
     """It notices what would be wrong on a GPU."""
 
     def test_a_missing_barrier(self, tmp_path):
-        text = shim_device.SOURCE.read_text("utf-8")
+        text = shim_device.SOURCE
         start = text.index("INLINE void blur_across")
         barrier = text.index("__syncthreads();", start)
         device = ShimDevice(build(tmp_path, SMALL, text[:barrier] + text[barrier + len("__syncthreads();") :]), SMALL)
@@ -187,7 +187,7 @@ class TestTheShim:
         assert any(wrong_pixels(device, "gaussian", image, DEFAULTS) for _ in range(5))
 
     def test_a_barrier_that_some_threads_pass_by(self, tmp_path):
-        text = shim_device.SOURCE.read_text("utf-8")
+        text = shim_device.SOURCE
         changed = text.replace("load_table(levels, table);", "if (threadIdx.x) load_table(levels, table);", 1)
         device = ShimDevice(build(tmp_path, SMALL, changed), SMALL)
         with pytest.raises(AssertionError, match="look_up left threads behind at a barrier"):

@@ -20,11 +20,10 @@ import numpy as np
 
 from imgproc.backends.task import TRANSFER
 from imgproc.errors import UserError
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import OPERATIONS, not_on_gpu, parse_parameters
 from imgproc.operations.contract import Image
 from imgproc.operations.cuda.device import Array, Device, Host, Kept, Library, buffer
 from imgproc.operations.cuda.layout import Layout, pack, unpack
-from imgproc.operations.cuda.programs import PROGRAMS, bytes_needed
 from imgproc.parameters import Parameters
 from imgproc.pixels.job import ImageJob, Processed, read_image, write_output
 from imgproc.pixels.stopwatch import Stopwatch
@@ -121,8 +120,9 @@ class Accelerator:
 
     def warm_up(self) -> None:
         """Make the context and compile every kernel."""
+        names = [name for name, operation in OPERATIONS.items() if operation.cuda]
         for shape in ((8, 8), (8, 8, 3)):
-            self.run(np.zeros(shape, np.uint8), list(OPERATIONS), parse_parameters({}), Stopwatch())
+            self.run(np.zeros(shape, np.uint8), names, parse_parameters({}), Stopwatch())
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -212,9 +212,9 @@ class _Trip:
         marks = [lane.mark()]
         source = on_lane(lane, words)
         marks.append(lane.mark())
-        made = [PROGRAMS[name](lane, source, self.shape, p) for name in names]
+        made = [OPERATIONS[name].on_gpu.launch(lane, source, self.shape, p) for name in names]
         marks.append(lane.mark())
-        shapes = [result_shape(name, self.shape) for name in names]
+        shapes = [OPERATIONS[name].result_shape(self.shape) for name in names]
         found = [self._fetch(*each) for each in zip(names, made, shapes, strict=True)]
         marks.append(lane.mark())
         lane.wait()
@@ -241,10 +241,10 @@ def _times(
     lane: Device, name: str, source: Array, shape: tuple[int, ...], p: Parameters, repeats: int
 ) -> Iterator[float]:
     """Of an operation on the GPU, the first time left out."""
-    PROGRAMS[name](lane, source, shape, p)
+    OPERATIONS[name].on_gpu.launch(lane, source, shape, p)
     for _ in range(repeats):
         before = lane.mark()
-        PROGRAMS[name](lane, source, shape, p)
+        OPERATIONS[name].on_gpu.launch(lane, source, shape, p)
         after = lane.mark()
         lane.wait()
         yield lane.seconds(before, after)
@@ -264,12 +264,7 @@ def needed(names: Sequence[str], shape: tuple[int, ...]) -> int:
         UserError: the image is too large for the kernels.
     """
     image = _WORD * Layout.of(shape).words
-    return image + sum(bytes_needed(name, shape) - image for name in names)
-
-
-def result_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Of what an operation makes of an image of this shape."""
-    return shape[:2] if OPERATIONS[name].bilevel else shape
+    return image + sum(OPERATIONS[name].on_gpu.bytes_needed(shape) - image for name in names)
 
 
 _accelerator: Accelerator | None = None
@@ -297,9 +292,16 @@ def accelerator() -> Accelerator:
 
 
 def process_image_on_device(job: ImageJob, stopwatch: Stopwatch) -> Processed:
-    """As ``process_image``, with the operations on the GPU."""
+    """As ``process_image``, with the operations on the GPU.
+
+    Raises:
+        UserError: one of them is not on the GPU.
+    """
+    names = [name for name, _ in job.outputs]
+    if why := not_on_gpu(names):
+        raise UserError(why)
     image = read_image(job, stopwatch)
-    results = accelerator().run(image, [name for name, _ in job.outputs], job.parameters, stopwatch)
+    results = accelerator().run(image, names, job.parameters, stopwatch)
     done = [
         write_output(job, name, path, result, stopwatch)
         for (name, path), result in zip(job.outputs, results, strict=True)

@@ -1,47 +1,9 @@
-"""``mpiexec -n N python -m imgproc.backends.mpi process PATH… --out DIR``: the command, with every rank a worker."""
+"""``mpiexec -n N python -m imgproc.backends.mpi process PATH… --out DIR``. A program, which nothing imports: what it
+does is the command line's."""
 
-from __future__ import annotations
-
-import importlib
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 
-from mpi4py import MPI
-
-from imgproc.backends import TECHNIQUES
-from imgproc.backends.mpi import direct
-
-WRONG_USE = 2
-#: What mpiexec says already, or what has no meaning here.
-_TAKEN = ("--technique", "--workers", "--transfer", "--start-method", "--chunk-size")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Be one rank of the command; returns its exit status, which is 0 on all ranks but the first."""
-    direct.begin()
-    if MPI.COMM_WORLD.rank != 0:
-        direct.serve()
-        return 0
-    try:
-        return _command(list(arguments))
-    finally:
-        direct.dismiss()
-
-
-def _command(arguments: list[str]) -> int:
-    if arguments[:1] != ["process"]:
-        print("imgproc: the only command under mpiexec is process.", file=sys.stderr)
-        return WRONG_USE
-    if taken := [one for one in arguments if one.startswith(_TAKEN)]:
-        print(f"imgproc: {taken[0]} cannot be chosen under mpiexec: every rank is a worker.", file=sys.stderr)
-        return WRONG_USE
-    TECHNIQUES["mpi"] = replace(TECHNIQUES["mpi"], path=f"{direct.__name__}:{direct.Direct.__name__}")
-    # The command line stands above this package; only this program needs it.
-    cli = importlib.import_module("imgproc.cli")
-    status: int = cli.main([*arguments, "--technique", "mpi", "--workers", str(MPI.COMM_WORLD.size)])
-    return status
-
+from imgproc.cli.mpi_ranks import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -14,8 +14,9 @@ from typing import Any
 from imgproc.backends.sharing.buffers import Canvas, Local
 from imgproc.backends.strips.tasks import SOURCE, PieceJob, Placed, StripJob, encode_strip, work_on_strip
 from imgproc.backends.task import TRANSFER, Task
+from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
-from imgproc.operations.strips import STRIPS, Rows
+from imgproc.operations.rows import Rows
 from imgproc.pixels.stopwatch import Stopwatch
 
 _NOWHERE = Local(0)
@@ -77,13 +78,13 @@ def _read_by(job: StripJob | PieceJob) -> tuple[int, tuple[int, ...], Rows]:
     above = 1 if isinstance(job, PieceJob) else 0  # a PNG holds the differences to the row above
     if isinstance(job, PieceJob) and job.slot:
         return job.slot, _result_shape(job), Rows(max(0, job.rows.start - above), job.rows.stop)
-    border = STRIPS[job.operation].border(job.parameters)
+    border = OPERATIONS[job.operation].on_strips.border(job.parameters)
     rows = Rows(max(0, job.rows.start - above), job.rows.stop).around(border, job.shape[0])
     return SOURCE, job.shape, rows
 
 
 def _result_shape(job: StripJob | PieceJob) -> tuple[int, ...]:
-    return STRIPS[job.operation].result_shape(job.shape)
+    return OPERATIONS[job.operation].result_shape(job.shape)
 
 
 def work_on_sent_strip(sent: SentJob, stopwatch: Stopwatch) -> tuple[Any, Image | None]:
@@ -93,7 +94,7 @@ def work_on_sent_strip(sent: SentJob, stopwatch: Stopwatch) -> tuple[Any, Image 
     assert isinstance(sent.job, StripJob)
     job = replace(sent.job, handle=canvas)
     found = work_on_strip(job, stopwatch)
-    writes = STRIPS[job.operation].phases[job.phase].writes
+    writes = OPERATIONS[job.operation].on_strips.phases[job.phase].writes
     return found, job.rows.of(canvas.get(job.slot, _result_shape(job))) if writes else None
 
 

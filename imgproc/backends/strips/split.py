@@ -38,7 +38,7 @@ from imgproc.backends.strips.tasks import (
 )
 from imgproc.backends.task import Task, TaskResult, Work, in_words
 from imgproc.operations import OPERATIONS
-from imgproc.operations.strips import STRIPS, Rows, cut
+from imgproc.operations.rows import Rows, cut
 from imgproc.pixels import tiff
 from imgproc.pixels.job import ImageJob, Processed
 from imgproc.pixels.stopwatch import Stopwatch
@@ -120,12 +120,12 @@ def _slots(job: ImageJob, lean: bool) -> list[tuple[int, int]]:
 def _whole(job: ImageJob, size: tuple[int, int], slots: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """The slots of pixels, and how many bytes will be in each."""
     shape = (*size, 3) if job.color else size
-    sizes = [math.prod(STRIPS[name].result_shape(shape)) for name, _ in job.outputs]
+    sizes = [math.prod(OPERATIONS[name].result_shape(shape)) for name, _ in job.outputs]
     return tuple((slot, size) for (slot, _), size in zip(slots, sizes, strict=True) if slot)
 
 
 def _flows(job: ImageJob, operation: str) -> bool:
-    return STRIPS[operation].flows and job.format == "png"
+    return OPERATIONS[operation].on_strips.flows and job.format == "png"
 
 
 def _here(work: Work, payload: Any, caller: Stopwatch) -> Any:
@@ -158,10 +158,10 @@ class _Split:
 
     def steps(self, name: str, path: str, slot: int, box: int) -> Steps:
         """The phases of one output; returns its ``Output``."""
-        operation = STRIPS[name]
+        operation = OPERATIONS[name]
         shape, given = operation.result_shape(self.shape), None
         flows = _flows(self.job, name)
-        for k, phase in enumerate(operation.phases[:-1] if flows else operation.phases):
+        for k, phase in enumerate(operation.on_strips.phases[:-1] if flows else operation.on_strips.phases):
             one = StripJob(self.handle, self.shape, slot, name, k, Rows(0, 0), self.job.parameters, given)
             results = yield self._per_strip(work_on_strip, [replace(one, rows=rows) for rows in self.rows])
             with self.caller.stage(MERGE):

@@ -17,7 +17,7 @@ from imgproc.errors import UserError
 from imgproc.files import write_whole
 from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
-from imgproc.operations.strips import STRIPS, Rows
+from imgproc.operations.rows import Rows
 from imgproc.parameters import Parameters
 from imgproc.pixels import png, tiff
 from imgproc.pixels.codecs import decode
@@ -51,7 +51,7 @@ class PartDecoding:
     job: ImageJob
     handle: Handle
     shape: tuple[int, ...]
-    piece: tiff.Piece
+    piece: tiff.StoredRows
 
 
 def decode_part(part: PartDecoding, stopwatch: Stopwatch) -> tuple[int, ...]:
@@ -96,11 +96,11 @@ class StripJob:
 
 def work_on_strip(job: StripJob, stopwatch: Stopwatch) -> Any:
     """Returns the strip's part of what the phase is merged to."""
-    operation = STRIPS[job.operation]
+    operation = OPERATIONS[job.operation]
     shape = operation.result_shape(job.shape)
     row = math.prod(shape[1:])
     with opened(job.handle) as canvas, stopwatch.stage(job.operation):
-        source, out, phase = canvas.get(SOURCE, job.shape), np.empty(0, np.uint8), operation.phases[job.phase]
+        source, out, phase = canvas.get(SOURCE, job.shape), np.empty(0, np.uint8), operation.on_strips.phases[job.phase]
         if phase.writes:
             canvas.reserve(job.slot, job.rows.start * row, (job.rows.stop - job.rows.start) * row)
             out = job.rows.of(canvas.get(job.slot, shape))
@@ -130,7 +130,7 @@ class PieceJob:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An encoded piece: where it lies in its box, or itself where it did not fit; see ``png.Piece``."""
+    """An encoded piece: where it lies in its box, or itself where it did not fit; see ``png.EncodedRows``."""
 
     place: int
     size: int
@@ -151,17 +151,17 @@ def encode_strip(job: PieceJob, stopwatch: Stopwatch) -> Placed:
     return Placed(job.place, size, piece.adler, piece.length)
 
 
-def _encode_made(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.Piece:
+def _encode_made(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.EncodedRows:
     with stopwatch.stage("encode"):
-        result = canvas.get(job.slot, STRIPS[job.operation].result_shape(job.shape))
+        result = canvas.get(job.slot, OPERATIONS[job.operation].result_shape(job.shape))
         return png.encode_piece(result, job.rows, bilevel=OPERATIONS[job.operation].bilevel)
 
 
-def _make_and_encode(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.Piece:
+def _make_and_encode(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.EncodedRows:
     source = canvas.get(SOURCE, job.shape)
 
     def made(rows: Rows) -> Iterator[Image]:
-        flow = STRIPS[job.operation].flow(source, rows, job.parameters, job.given)
+        flow = OPERATIONS[job.operation].flow(source, rows, job.parameters, job.given)
         while True:
             with stopwatch.stage(job.operation):
                 block = next(flow, None)
@@ -197,7 +197,7 @@ def _write(job: Writing, canvas: Canvas) -> int:
     """Returns the size of the file; on return no view of the canvas is left."""
     box = canvas.get(job.box, (canvas.slot_bytes,)).data
     found = [
-        png.Piece(p.chunk if p.chunk is not None else box[p.place : p.place + p.size], p.adler, p.length)
+        png.EncodedRows(p.chunk if p.chunk is not None else box[p.place : p.place + p.size], p.adler, p.length)
         for p in job.pieces
     ]
     parts = png.join(job.shape, found, bilevel=job.bilevel)

@@ -28,7 +28,7 @@ _LOOK = 1 << 14  # to look at any part takes at least as long as to look at so m
 _NONE, _EDGE = -1, 0  # the groups of an image are numbered from 1, those of a block from 0
 
 
-class Part(NamedTuple):
+class Region(NamedTuple):
     """A rectangle of a block: its rows, and its columns."""
 
     rows: Rows
@@ -57,14 +57,14 @@ class Undecided:
 
 
 #: ``weak(part)`` is not 0 where a candidate in this part of the block is no edge.
-Weak = Callable[[Part], Image]
+Weak = Callable[[Region], Image]
 
 
 def undecided(rows: Rows, height: int, width: int, weak: Weak) -> Undecided:
     """The undecided pixels of a block in an image of this size."""
     first, last = 0, rows.stop - rows.start - 1
     cuts = [row for row, is_cut in ((first, rows.start > 0), (last, rows.stop < height)) if is_cut]
-    search = _Search(Part(Rows(first, last + 1), Rows(0, width)), cuts, weak)
+    search = _Search(Region(Rows(first, last + 1), Rows(0, width)), cuts, weak)
     search.run()
     pixels, groups = np.concatenate(search.pixels), np.concatenate(search.groups)
     upper, lower = (search.lines.get(row, np.empty(0, np.int32)) for row in (first, last))
@@ -74,7 +74,7 @@ def undecided(rows: Rows, height: int, width: int, weak: Weak) -> Undecided:
 class _Search:
     """The groups of a block that touch its cuts, as far as they are found."""
 
-    def __init__(self, whole: Part, cuts: Sequence[int], weak: Weak) -> None:
+    def __init__(self, whole: Region, cuts: Sequence[int], weak: Weak) -> None:
         self.count = 0
         self.pixels = [np.empty(0, np.uint32)]
         self.groups: list[Groups] = [np.empty(0, np.int32)]
@@ -91,7 +91,7 @@ class _Search:
         cost = len(leading) * _LOOK
         for row, column in leading:
             beside, around = Rows(row, row + 1), Rows(column, column + 1)
-            part = Part(beside.around(_NEAR, rows.stop), around.around(_NEAR, columns.stop))
+            part = Region(beside.around(_NEAR, rows.stop), around.around(_NEAR, columns.stop))
             while self.lines[row][column] == _NONE:
                 cost += part.area
                 if 4 * cost > self._whole.area:  # rather all at once, then
@@ -105,7 +105,7 @@ class _Search:
         Returns:
             Of each of these, row and column of a pixel beside a cut.
         """
-        part = Part(rows, self._whole.columns)
+        part = Region(rows, self._whole.columns)
         pattern = self._weak(part)
         cuts = [row for row in self.lines if rows.start <= row < rows.stop]
         if not any(pattern[row - rows.start].any() for row in cuts):
@@ -126,7 +126,7 @@ class _Search:
             pixels.update({int(line[x]): (row, int(x)) for x in np.flatnonzero((new & farther)[line])})
         return list(pixels.values())
 
-    def _follow(self, part: Part, row: int, column: int) -> Part:
+    def _follow(self, part: Region, row: int, column: int) -> Region:
         """Number the group of this pixel if it lies in this part; if not, return the part with more where it leads."""
         pattern = self._weak(part)
         count, labels = _label(pattern)
@@ -142,12 +142,12 @@ class _Search:
             left = max(0, left - width)
         if here[:, -1].any():
             right = min(self._whole.columns.stop, right + width)
-        larger = Part(Rows(top, bottom), Rows(left, right))
+        larger = Region(Rows(top, bottom), Rows(left, right))
         if larger == part:
             self._number(part, pattern, labels, np.arange(count) == group)
         return larger
 
-    def _number(self, part: Part, pattern: Image, labels: Groups, chosen: npt.NDArray[np.bool_]) -> None:
+    def _number(self, part: Region, pattern: Image, labels: Groups, chosen: npt.NDArray[np.bool_]) -> None:
         """Give the chosen labels of a part numbers of groups, and keep their pixels."""
         numbers, count = np.full(len(chosen), _NONE, np.int32), int(np.count_nonzero(chosen))
         numbers[chosen] = np.arange(self.count, self.count + count)

@@ -10,7 +10,8 @@ import cupy
 import numpy as np
 import numpy.typing as npt
 
-from imgproc.operations.cuda.device import Array, Host, Kept, Mark, Sizes, cuda_source
+from imgproc.operations.cuda.device import Array, Host, Kept, Mark, Sizes
+from imgproc.operations.cuda.programs import cuda_source
 
 
 @cache

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import numpy.typing as npt
+
+from imgproc.parameters import Parameters
 
 #: A flat array on a device; what it is only its adapter knows.
 Array = Any
@@ -83,6 +86,38 @@ class Device(Protocol):
         """Return when all that was asked for is done."""
 
 
+class Launch(Protocol):
+    """Takes an image of this shape that lies on the device as ``layout`` says, an array of uint32, and returns the
+    array in which the result lies likewise: ``out`` if it is given, else one of ``result_buffer``."""
+
+    def __call__(
+        self, device: Device, image: Array, shape: tuple[int, ...], p: Parameters, out: Array | None = None
+    ) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Program:
+    """How an operation is done on a device.
+
+    ``launch`` runs its kernels. ``bytes_needed`` says how much device memory it takes at most for an image of this
+    shape, the image and its result included; it raises a UserError where that is too large for the kernels.
+    ``kernels`` is their source in CUDA C, for which ``common.cu`` is there; ``numba`` names the module that has the
+    same for Numba. The names of kernels and functions are of all operations, so each is taken once.
+    """
+
+    launch: Launch
+    bytes_needed: Callable[[tuple[int, ...]], int]
+    kernels: Path
+    numba: str
+
+
+class Tile(NamedTuple):
+    """The rows of a block's tile, and the words of shared memory it takes."""
+
+    rows: int
+    words: int
+
+
 class Library(Protocol):
     """What the module of an adapter has: its GPU as the threads of one process share it."""
 
@@ -131,7 +166,12 @@ def filled(device: Device, name: str, key: object, make: Callable[[], Host]) -> 
     return kept.arrays[name]
 
 
-def cuda_source(sizes: Sizes) -> str:
-    """The kernels in CUDA C, for NVRTC or nvcc, with these sizes."""
-    lines = [f"#define {name} {value}" for name, value in sizes.fixed.items()]
-    return "\n".join([*lines, Path(__file__).with_name("kernels.cu").read_text("utf-8")])
+def result_buffer(device: Device, name: str, words: int, out: Array | None) -> Array:
+    """Where the result of the operation of this name goes: ``out`` if it is given, else a buffer that stays as it is
+    until the next call of the same operation on this device."""
+    return buffer(device, f"result of {name}", words, np.uint32) if out is None else out
+
+
+def ceil_div(size: int, each: int) -> int:
+    """How many it takes of ``each`` to have ``size``."""
+    return -(-size // each)

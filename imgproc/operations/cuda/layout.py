@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from imgproc.errors import UserError
-from imgproc.operations.contract import Image
 
+Image = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint32]
 
 PIXELS = 4  #: of a group
@@ -85,3 +85,8 @@ def unpack(words: Words, shape: tuple[int, ...]) -> Image:
     layout = Layout.of(shape)
     padded = words[: layout.words].view(np.uint8).reshape(layout.height, layout.groups * PIXELS, *shape[2:])
     return np.ascontiguousarray(padded[:, : layout.width])
+
+
+def image_and_result(shape: tuple[int, ...]) -> int:
+    """Bytes of an image of this shape and of a result of the same."""
+    return 2 * 4 * Layout.of(shape).words

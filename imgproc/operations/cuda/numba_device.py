@@ -10,12 +10,21 @@ import numpy as np
 import numpy.typing as npt
 from numba import cuda
 
-from imgproc.operations.cuda import numba_kernels
 from imgproc.operations.cuda.device import Array, Host, Kept, Mark, Sizes
+from imgproc.operations.cuda.numba_common import SIMULATED
+from imgproc.operations.cuda.programs import programs
 
-if not numba_kernels.SIMULATED:
+#: With the kernels of each operation.
+MODULES = [import_module(program.numba) for program in programs()]
+
+if not SIMULATED:
     # A small image makes few blocks, which is no mistake.
     import_module("numba.cuda.dispatcher").config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+
+
+def _known(name: str) -> Any:
+    """The kernel or the size of this name."""
+    return next(getattr(module, name) for module in MODULES if hasattr(module, name))
 
 
 class NumbaDevice:
@@ -23,7 +32,7 @@ class NumbaDevice:
 
     def __init__(self, sizes: Sizes | None = None, stream: Any = None, processors: int = 0) -> None:
         self.sizes = sizes or Sizes()
-        if any(getattr(numba_kernels, name) != value for name, value in self.sizes.fixed.items()):
+        if any(_known(name) != value for name, value in self.sizes.fixed.items()):
             raise ValueError("Numba's kernels are made for other sizes")
         self.processors = processors or int(cuda.get_current_device().MULTIPROCESSOR_COUNT)
         self.kept = Kept()
@@ -43,9 +52,9 @@ class NumbaDevice:
 
     def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
         # Compiled for numbers of one type only; the simulator, which reckons in Python, is given Python's.
-        number = int if numba_kernels.SIMULATED else np.int32
+        number = int if SIMULATED else np.int32
         passed = [number(value) if isinstance(value, int) else value for value in arguments]
-        getattr(numba_kernels, kernel)[grid, block, self.stream, shared](*passed)
+        _known(kernel)[grid, block, self.stream, shared](*passed)
 
     def mark(self) -> Mark:
         event = cuda.event(timing=True)

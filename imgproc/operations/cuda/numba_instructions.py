@@ -1,4 +1,4 @@
-"""Single instructions of a GPU for ``numba_kernels``: some of them Numba has no name for.
+"""Single instructions of a GPU for Numba's kernels: some of them Numba has no name for.
 
 ``numba_simulated`` has the same for Numba's simulator.
 """

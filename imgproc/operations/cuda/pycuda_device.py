@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pycuda import driver
 from pycuda.compiler import SourceModule
 
-from imgproc.operations.cuda.device import Array, Host, Kept, Mark, Sizes, cuda_source
+from imgproc.operations.cuda.device import Array, Host, Kept, Mark, Sizes
+from imgproc.operations.cuda.programs import cuda_source
 
 
 @cache

@@ -1,39 +1,12 @@
-"""The numbers the kernels work with, computed on the host: weights of blur and Sobel, and Canny's thresholds."""
+"""The weights of a filter's taps, as kernels that sum four bytes or two rows at a time take them."""
 
 from __future__ import annotations
 
-import math
-
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 Taps = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.uint32]
-
-WHOLE = 256  #: what the taps of a blur add up to
-# Beyond this OpenCV squares no threshold, so that it stays within 32 bits.
-_LONGEST = 32767.0
-
-
-def gaussian_taps(kernel: int, sigma: float) -> Taps:
-    """OpenCV's Gaussian in 256ths, of shape (kernel,).
-
-    Each is rounded with the error of those before it, from the ends to the middle, which gets what is left.
-    """
-    exact = cv2.getGaussianKernel(kernel, sigma, cv2.CV_64F).ravel()
-    half, error = [], 0.0
-    for value in exact[: kernel // 2]:
-        wanted = WHOLE * float(value) + error
-        half.append(round(wanted))
-        error = wanted - half[-1]
-    return np.array([*half, WHOLE - 2 * sum(half), *reversed(half)], np.int64)
-
-
-def sobel_taps(aperture: int) -> tuple[Taps, Taps]:
-    """Those that smooth, and those that differentiate, each of shape (aperture,)."""
-    slope, smooth = cv2.getDerivKernels(1, 0, aperture)
-    return smooth.ravel().astype(np.int64), slope.ravel().astype(np.int64)
 
 
 def across(taps: Taps, channels: int) -> Weights:
@@ -66,12 +39,3 @@ def _packed(values: Taps) -> Weights:
     if values.min() < -128 or values.max() > 255:
         raise ValueError("a weight does not fit into a byte")
     return np.ascontiguousarray((values & 255).astype(np.uint8)).view("<u4")[..., 0].astype(np.uint32)
-
-
-def thresholds(low: float, high: float, aperture: int, l2: bool) -> tuple[int, int]:
-    """Whole numbers that a gradient's length (with L2 its square) must be above, as in cv2.Canny."""
-    unit = 16 if aperture == 7 else 1
-    low, high = sorted((low / unit, high / unit))
-    if l2:
-        low, high = (min(_LONGEST, value) ** 2 for value in (low, high))
-    return math.floor(low), math.floor(high)

@@ -1,21 +1,17 @@
-"""Figures with a row per measurement: names at the left (or above each bar, if narrow), values at the right, the axis
-below."""
+"""Axes with a row per measurement: names at the left (or above each bar, if narrow), values at the right."""
 
 from __future__ import annotations
 
-import math
-from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.report.charts.charts import NARROW, WIDE, Chart, Unit, breadth, ticks, wrapped
-from imgproc.runs.record import Record
+from imgproc.report.charts.style import POINT, Style
 
 if TYPE_CHECKING:
-    from imgproc.report.charts.drawing import Sheet
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Kind = Literal["faster", "slower", "level", "baseline"]
 #: Colour of the bar and of the marks on it.
@@ -25,128 +21,63 @@ TONES: dict[Kind, tuple[str, str]] = {
     "level": ("gray", "ink-3"),
     "baseline": ("gray", "ink-3"),
 }
-_FOOT = 44
+#: Pixels from row to row and shares of it that the bar takes, for a wide and a narrow figure; below the rows.
+_PITCH, _BAR, _FOOT = (36, 46), (0.53, 0.35), 44
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One measurement: its name and its value in words, also where there is less room; ``main`` is the one that the
-    run is about."""
+    run is about. A name may stand for several measurements, so this is told by identity."""
 
     label: str
     value: str
     brief: str
-    kind: Kind
     main: bool
 
 
-R = TypeVar("R", bound=Row)
-
-
-def of_row(t: TechniqueMeasurement, record: Record) -> tuple[str, Kind, bool]:
-    """The label, the kind and whether it is the main one. A name may stand for several measurements, as with other
-    numbers of workers, so the main one is told by identity."""
+def kind(t: TechniqueMeasurement) -> Kind:
     verdicts: dict[str | None, Kind] = {"faster": "faster", "slower": "slower"}
-    return t.label, "baseline" if t.name == BASELINE else verdicts.get(t.verdict, "level"), t is record.technique
+    return "baseline" if t.name == BASELINE else verdicts.get(t.verdict, "level")
 
 
 def listed(rows: Sequence[Row]) -> str:
     return ", ".join(f"{row.label} {row.value}" for row in rows)
 
 
-@dataclass(frozen=True)
-class Axis:
-    """From ``low`` to ``high``, in units of ``unit``; ``said`` is what is along it, also where there is less room."""
-
-    low: float
-    high: float
-    unit: Unit
-    said: str
-    said_narrow: str
-    logarithmic: bool = False
+def heights(rows: Sequence[Row], labels: Sequence[str] = ()) -> tuple[int, int]:
+    """Of the wide and the narrow figure with a legend of these labels above the rows."""
+    heads = [Style(narrow=narrow).legend_height(labels) for narrow in (False, True)]
+    wide, narrow = (head + pitch * len(rows) + _FOOT for head, pitch in zip(heads, _PITCH, strict=True))
+    return wide, narrow
 
 
-@dataclass(frozen=True)
-class Bars(Chart):
-    """``rows`` from top to bottom."""
-
-    rows: Sequence[Row]
-    axis: Axis
-
-    @abstractmethod
-    def marks(self, sheet: Sheet, places: Places) -> None:
-        """Draw what stands for the values."""
-
-    def head(self, places: Places) -> float:
-        """Pixels above the rows."""
-        return 4
-
-    def size(self, narrow: bool) -> tuple[int, int]:
-        places = Places(self, narrow)
-        return places.width, places.bottom + _FOOT
-
-    def draw(self, sheet: Sheet) -> None:
-        places = Places(self, sheet.narrow)
-        self.marks(sheet, places)
-        _names(sheet, places, self.rows)
-        _axis(sheet, places, self.axis)
+def bar(style: Style) -> float:
+    """How high a bar is, in rows."""
+    return _BAR[style.narrow]
 
 
-class Places:
-    """Where the parts of such a figure lie: ``left`` to ``right`` is the axis, which lies at ``bottom``; ``middles``
-    are those of the rows' bars."""
-
-    def __init__(self, chart: Bars, narrow: bool) -> None:
-        self.narrow, self._axis = narrow, chart.axis
-        self.size = 12 if narrow else 14
-        self.pitch, self.bar = (46, 16) if narrow else (36, 19)
-        self.width = NARROW if narrow else WIDE
-        if narrow:
-            self.left, self.right = 10.0, self.width - 12.0
-        else:
-            names = max(breadth(row.label, self.size, row.main) for row in chart.rows)
-            values = max(breadth(row.value, self.size, row.main) for row in chart.rows)
-            self.left = min(max(names + 14, 120.0), 230.0)
-            self.right = self.width - values - 18
-        self.top = round(chart.head(self))
-        self.bottom = self.top + self.pitch * len(chart.rows) + 2
-        below = 0.66 if narrow else 0.5  # the narrow figure has the name above the bar
-        self.middles = [self.top + self.pitch * (k + below) for k in range(len(chart.rows))]
-
-    def x(self, value: float) -> float:
-        """Where a value of the axis lies."""
-        low, high = self._axis.low, self._axis.high
-        if self._axis.logarithmic:
-            low, high, value = math.log(low), math.log(high), math.log(value)
-        return self.left + (value - low) / (high - low) * (self.right - self.left)
-
-    def of(self, rows: Sequence[R]) -> Iterator[tuple[R, float]]:
-        """Each row and where the middle of its bar lies."""
-        return zip(rows, self.middles, strict=True)
-
-
-def _names(sheet: Sheet, places: Places, rows: Sequence[Row]) -> None:
-    size = places.size
-    for row, middle in places.of(rows):
-        if places.narrow:
-            above = middle - places.bar / 2 - size * 0.8
-            room = places.width - breadth(row.brief, size, row.main) - 12
-            sheet.text(0, above, wrapped(row.label, room, 1, size, row.main)[0], bold=row.main)
-            sheet.text(places.width, above, row.brief, align="right", bold=row.main)
-            continue
-        lines = wrapped(row.label, places.left - 10, 2, size, row.main)
-        for k, line in enumerate(lines):
-            sheet.text(0, middle + (k - (len(lines) - 1) / 2) * size * 1.15, line, bold=row.main)
-        sheet.text(places.right + 16, middle, row.value, bold=row.main)
-
-
-def _axis(sheet: Sheet, places: Places, axis: Axis) -> None:
-    y = places.bottom
-    sheet.line((places.left, places.right), (y, y), "axis")
-    for value, said in ticks(axis.low, axis.high, 6 if places.narrow else 7, axis.unit, axis.logarithmic):
-        sheet.line((places.x(value),) * 2, (y, y + 4), "axis")
-        half = breadth(said, places.size) / 2
-        x = min(max(places.x(value), half), sheet.width - half)
-        sheet.text(x, y + 5 + places.size * 0.75, said, "ink-2", "center")
-    label = axis.said_narrow if places.narrow else axis.said
-    sheet.text((places.left + places.right) / 2, sheet.height - places.size * 0.7, label, "ink-2", "center")
+def axes(figure: Figure, style: Style, rows: Sequence[Row], head: int = 4) -> Axes:
+    """The row ``k`` has its bar at the height ``k``, the first one at the top."""
+    narrow = style.narrow
+    left, right = 14.0, 14.0
+    if not narrow:
+        left = min(max(*(style.breadth(row.label, row.main) + 14 for row in rows), 120.0), 230.0)
+        right = max(style.breadth(row.value, row.main) for row in rows) + 20
+    axes = style.axes(figure, left, head, right, _FOOT)
+    axes.set_ylim(len(rows) - (0.34 if narrow else 0.5), -0.66 if narrow else -0.5)
+    axes.set_yticks([])
+    axes.spines.left.set_visible(False)
+    for k, row in enumerate(rows):
+        room = style.width - style.breadth(row.brief, row.main) - 12 if narrow else left - 10
+        label = style.wrapped(row.label, room, 1 if narrow else 2, row.main)
+        weight = "bold" if row.main else "normal"
+        up = (bar(style) * _PITCH[True] / 2 + 3) * POINT if narrow else 0
+        for text, at, align in ((label, 0.0, "left"), (row.brief if narrow else row.value, 1.0, "right")):
+            beside = not narrow and align == "right"
+            axes.annotate(
+                text, (1.0 if beside else at, k), (12 * POINT * beside, up), textcoords="offset points",
+                xycoords=("axes fraction" if beside else "figure fraction", "data"), annotation_clip=False,
+                ha="left" if beside else align, va="bottom" if narrow else "center", weight=weight,
+                linespacing=1.1,
+            )  # fmt: skip
+    return axes

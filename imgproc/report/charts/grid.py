@@ -2,178 +2,120 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from imgproc.measure.curves import Cell
+from imgproc.measure.curves import Cell, Scaling
 from imgproc.numbers import counted, times, times_interval
-from imgproc.report.charts.charts import NARROW, WIDE, Chart, Section, Table, breadth, broadest
+from imgproc.report.charts.chart import Chart
+from imgproc.report.charts.style import POINT, Style
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
-    from imgproc.report.charts.drawing import Sheet
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_FOOT = 30
-
-
-@dataclass(frozen=True)
-class Grid(Chart):
-    """A row per number of workers, a column per number of threads; a place may be missing."""
-
-    name: ClassVar[str] = "grid"
-    title: ClassVar[str] = "Workers and OpenCV’s threads"
-    section: ClassVar[Section] = "scaling"
-    cells: tuple[Cell, ...]
-    cores: int | None
-
-    @property
-    def workers(self) -> list[int]:
-        return sorted({cell.workers for cell in self.cells})
-
-    @property
-    def threads(self) -> list[int]:
-        return sorted({cell.cv2_threads for cell in self.cells})
-
-    @property
-    def best(self) -> Cell:
-        return max(self.cells, key=lambda cell: cell.speedup or 0.0)
-
-    def at(self, workers: int, threads: int) -> Cell | None:
-        return next((c for c in self.cells if (c.workers, c.cv2_threads) == (workers, threads)), None)
-
-    def size(self, narrow: bool) -> tuple[int, int]:
-        places = _Places(self, narrow)
-        return places.width, places.height
-
-    def draw(self, sheet: Sheet) -> None:
-        places = _Places(self, sheet.narrow)
-        _heads(sheet, places, self)
-        reached = [cell.speedup for cell in self.cells if cell.speedup is not None]
-        for cell in self.cells:
-            share = 0.0
-            if cell.speedup is not None and max(reached) > min(reached):
-                share = (cell.speedup - min(reached)) / (max(reached) - min(reached))
-            _cell(sheet, places, cell, share, cell is self.best)
-
-    def table(self) -> Table:
-        columns = tuple(_per_worker(count) for count in self.threads)
-        rows = []
-        for workers in self.workers:
-            found = [self.at(workers, count) for count in self.threads]
-            rows.append((counted(workers, "worker"), tuple(_said(cell) if cell else "–" for cell in found)))
-        return Table("Workers", columns, tuple(rows))
+#: Pixels of a cell, above and below the map, and at most across a cell.
+_HIGH, _HEAD, _FOOT, _ACROSS = 44, 46, 30, 190
 
 
-class _Places:
-    def __init__(self, chart: Grid, narrow: bool) -> None:
-        self.narrow = narrow
-        self.size = 12 if narrow else 14
-        self.width = NARROW if narrow else WIDE
-        self.chart = chart
-        self.left = round(broadest([counted(p, "worker") for p in chart.workers], self.size)) + 14
-        columns = len(chart.threads)
-        self.cell = min((self.width - 4 - self.left) / columns, 190.0), 44.0
-        self.top = round(self.size * 3.6)
-        ring = any(cell.oversubscribed for cell in chart.cells)
-        self.height = round(self.top + self.cell[1] * len(chart.workers)) + (_FOOT if ring else 4)
-
-    def corner(self, cell: Cell) -> tuple[float, float]:
-        wide, high = self.cell
-        column, row = self.chart.threads.index(cell.cv2_threads), self.chart.workers.index(cell.workers)
-        return self.left + wide * column, self.top + high * row
-
-
-def _heads(sheet: Sheet, places: _Places, chart: Grid) -> None:
-    wide, high = places.cell
-    size = places.size
-    sheet.text(places.left + 2, size * 0.8, "OpenCV’s threads in each worker", "ink-2")
-    for k, count in enumerate(chart.threads):
-        sheet.text(places.left + wide * (k + 0.5), size * 2.5, str(count), align="center")
-    for k, count in enumerate(chart.workers):
-        sheet.text(0, places.top + high * (k + 0.5), counted(count, "worker"))
-    if any(cell.oversubscribed for cell in chart.cells):
-        y = sheet.height - size * 0.8
-        over = f"more threads than the {counted(chart.cores, 'core')}" if chart.cores else "more threads than cores"
-        sheet.dots((places.left + 7,), (y,), "ink-2", "", 7, 1.6)
-        sheet.text(places.left + 18, y, over, "ink-2")
-
-
-def _cell(sheet: Sheet, places: _Places, cell: Cell, share: float, best: bool) -> None:
-    (x, y), (wide, high) = places.corner(cell), places.cell
-    fill, edge, ink = "", "rule", "ink-3"
-    if cell.speedup is not None:
-        fill, edge = _between(sheet.colour("heat-0"), sheet.colour("heat-1"), share), ""
-        ink = readable(fill)
-    sheet.block(x + 1, y + high / 2, wide - 2, high - 2, fill, edge=edge)
-    size = float(places.size)
-    small = size * 0.82
-    value = times(cell.speedup)
-    if breadth(value, size, best) > wide - 6:
-        value, size = value.rstrip("×"), size * 0.85
-    interval = times_interval(cell.speedup_ci95) if breadth(times_interval(cell.speedup_ci95), small) < wide - 8 else ""
-    middle = y + high / 2
-    sheet.text(x + wide / 2, middle - (8 if interval else 0), value, ink, "center", best, size)
-    if interval:
-        sheet.text(x + wide / 2, middle + 9, interval, ink, "center", size=small)
-    if cell.oversubscribed:
-        sheet.dots((x + 10,), (y + 10,), ink, "", 6, 1.4)
-    if best:
-        sheet.outline(x + 1, y + 1, wide - 2, high - 2, "ink", 2.5)
-
-
-def _between(low: str, high: str, share: float) -> str:
-    """The colour so far on the way from one to the other."""
-    ends = [[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in (low, high)]
-    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(*ends, strict=True))
-
-
-def readable(ground: str) -> str:
-    """Black or white, whichever stands out: the better of them has a contrast of 4.58 at least on any colour."""
-    return max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, ground))
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast of two colours by WCAG, 1 to 21."""
-    low, high = sorted((_luminance(one), _luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-# ---------------------------------------------------------------- what it shows
-
-
-def chart(record: Record) -> Grid | None:
+def chart(record: Record) -> Chart | None:
     """None where only one number of OpenCV's threads has speedups."""
-    cells = record.scaling.grid if record.scaling else []
-    timed = [cell for cell in cells if cell.speedup is not None]
-    if record.scaling is None or len({cell.cv2_threads for cell in timed}) < 2:
+    data = record.scaling
+    timed = [cell for cell in data.grid if cell.speedup is not None] if data else []
+    if data is None or len({cell.cv2_threads for cell in timed}) < 2:
         return None
-    return Grid(_sentence(timed), _alt(cells), tuple(cells), record.scaling.cores)
-
-
-def _sentence(timed: Sequence[Cell]) -> str:
+    workers, threads, cells = _table(data.grid)
     best, worst = (pick(timed, key=lambda cell: cell.speedup or 0.0) for pick in (max, min))
-    return f"Fastest is {_spoken(best)}, {_said(best)}; slowest {_spoken(worst)}, {_said(worst)}."
+    values = "; ".join(f"{_spoken(cell)} {_said(cell)}" for cell in data.grid)
+    return Chart(
+        "grid", "scaling", "Workers and OpenCV’s threads",
+        f"Fastest is {_spoken(best)}, {_said(best)}; slowest {_spoken(worst)}, {_said(worst)}.",
+        f"Map of speedups by workers and OpenCV’s threads in each: {values}.",
+        (_HEAD + _HIGH * len(workers) + _FOOT,) * 2, partial(_draw, data, best), "Workers",
+        tuple(f"{counted(count, 'thread')} each" for count in threads),
+        tuple((counted(p, "worker"), tuple(map(_said, row))) for p, row in zip(workers, cells, strict=True)),
+    )  # fmt: skip
 
 
-def _alt(cells: Sequence[Cell]) -> str:
-    values = "; ".join(f"{_spoken(cell)} {_said(cell)}" for cell in cells)
-    return f"Map of speedups by workers and OpenCV’s threads in each: {values}."
+def _table(grid: Sequence[Cell]) -> tuple[list[int], list[int], list[list[Cell | None]]]:
+    """The numbers of workers, a row each, and of threads, a column each, and their cells; one may be missing."""
+    workers, threads = sorted({cell.workers for cell in grid}), sorted({cell.cv2_threads for cell in grid})
+    found = {(cell.workers, cell.cv2_threads): cell for cell in grid}
+    return workers, threads, [[found.get((p, count)) for count in threads] for p in workers]
+
+
+def _draw(data: Scaling, best: Cell, figure: Figure, style: Style) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.patches import Rectangle
+
+    workers, threads, cells = _table(data.grid)
+    names = [counted(p, "worker") for p in workers]
+    left = max(map(style.breadth, names)) + 14
+    wide = min((style.width - 4 - left) / len(threads), _ACROSS)
+    axes = style.axes(figure, left, _HEAD, style.width - left - wide * len(threads), _FOOT)
+    heat = LinearSegmentedColormap.from_list("heat", [style.colour("heat-0"), style.colour("heat-1")])
+    speedups = [[cell.speedup if cell and cell.speedup else math.nan for cell in row] for row in cells]
+    places = range(len(threads) + 1), range(len(workers) + 1)
+    axes.pcolormesh(*places, speedups, cmap=heat, edgecolors=style.colour("paper"), linewidth=1.5)
+    axes.invert_yaxis()
+    axes.spines[:].set_visible(False)
+    axes.set_xticks([k + 0.5 for k in range(len(threads))], labels=[str(count) for count in threads])
+    axes.set_yticks([k + 0.5 for k in range(len(workers))], labels=names, ha="left")
+    axes.tick_params(length=0, pad=4, labelcolor=style.colour("ink"), top=True, labeltop=True, labelbottom=False)
+    axes.tick_params(axis="y", pad=(left - 1) * 0.75)
+    axes.set_title("OpenCV’s threads in each worker")
+    reached = [cell.speedup for cell in data.grid if cell.speedup]
+    low = min(reached)
+    ring: dict[str, Any] = {"marker": "o", "s": 20, "facecolors": "none", "linewidths": 1.0}
+    for row, line in enumerate(cells):
+        for column, cell in enumerate(line):
+            if cell is None:
+                continue
+            colour = heat(((cell.speedup or low) - low) / (max(reached) - low or 1.0))[:3]
+            # On this side of the limit black, on the other white has the better contrast, 4.58 at least.
+            ink = ("black" if luminance(colour) > 0.179 else "white") if cell.speedup else style.colour("ink-3")
+            _write(axes, cell, (column + 0.5, row + 0.5), ink, cell is best, wide, style)
+            if cell.oversubscribed:
+                axes.scatter(column + 10 / wide, row + 0.23, edgecolors=ink, **ring)
+            if cell is best or cell.speedup is None:  # other pixels have no colour
+                edge, width = (style.colour("ink"), 1.9) if cell is best else (style.colour("rule"), POINT)
+                axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=edge, linewidth=width))
+    if any(cell.oversubscribed for cell in data.grid):
+        over = f"more threads than the {counted(data.cores, 'core')}" if data.cores else "more threads than cores"
+        handle = axes.scatter([], [], edgecolors=style.colour("ink-2"), **ring)
+        style.legend(figure, {over: handle}, left, figure.bbox.height - _FOOT + 9)
+
+
+def _write(axes: Axes, cell: Cell, at: tuple[float, float], ink: str, best: bool, wide: float, style: Style) -> None:
+    """A cell's speedup, and its interval where that fits."""
+    value, interval, size = times(cell.speedup), times_interval(cell.speedup_ci95), style.size * POINT
+    if style.breadth(value, best) > wide - 6:
+        value, size = value.rstrip("×"), size * 0.85
+    shown = [(value, size)]
+    if interval and style.breadth(interval) * 0.82 < wide - 8:
+        shown.append((interval, style.size * POINT * 0.82))
+    for k, (text, points) in enumerate(shown):
+        up, weight = (6 - 13 * k) * (len(shown) - 1), "bold" if best and not k else "normal"
+        axes.annotate(
+            text, at, (0, up), textcoords="offset points", ha="center", va="center", color=ink, size=points,
+            weight=weight,
+        )  # fmt: skip
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Of a colour of shares of red, green and blue, by WCAG."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def _spoken(cell: Cell) -> str:
     return f"{counted(cell.workers, 'worker')} with {counted(cell.cv2_threads, 'thread')} each"
 
 
-def _per_worker(count: int) -> str:
-    return f"{counted(count, 'thread')} each"
-
-
-def _said(cell: Cell) -> str:
+def _said(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
     return times(cell.speedup) + (f" ({times_interval(cell.speedup_ci95)})" if cell.speedup_ci95 else "")

@@ -2,97 +2,80 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, seconds
-from imgproc.report.charts.bars import TONES, Axis, Bars, Places, Row, listed, of_row
-from imgproc.report.charts.charts import Table, measured, share, time_unit
+from imgproc.report.charts import bars
+from imgproc.report.charts.chart import Chart, measured, share, time_unit
+from imgproc.report.charts.style import Style, ticks
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
-    from imgproc.report.charts.drawing import Sheet
+    from matplotlib.figure import Figure
 
 #: Above this ratio of the longest to the shortest round the axis of time is logarithmic.
 LOGARITHMIC = 12
 
 
-@dataclass(frozen=True)
-class RoundsRow(Row):
-    """``median`` with its ``interval``, and every round, all in seconds."""
-
-    median: float
-    interval: tuple[float, float] | None
-    walls: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Rounds(Bars):
-    name: ClassVar[str] = "rounds"
-    title: ClassVar[str] = "Every round"
-    rows: Sequence[RoundsRow]
-
-    def marks(self, sheet: Sheet, places: Places) -> None:
-        bar = places.bar
-        for row, middle in places.of(self.rows):
-            fill, mark = TONES[row.kind]
-            sheet.line((places.left, places.right), (middle, middle), "rule")
-            if row.interval:
-                low, high = (places.x(value) for value in row.interval)
-                sheet.block(low, middle, max(high - low, 1), bar, fill)
-            # Spread evenly over the height whatever their number, so that equal times stay apart.
-            heights = [middle + ((k * 0.618034) % 1 - 0.5) * bar * 0.7 for k in range(len(row.walls))]
-            sheet.dots([places.x(value) for value in row.walls], heights, "ink-2", "", 5.5, 1.1)
-            x = places.x(row.median)
-            sheet.line((x, x), (middle - bar * 0.62, middle + bar * 0.62), "ink" if mark == "ink-3" else mark, 2.5)
-
-    def table(self) -> Table:
-        most = max(len(row.walls) for row in self.rows)
-        columns = tuple(f"Round {k}" for k in range(1, most + 1))
-        lines = [[*row.walls, *[None] * (most - len(row.walls))] for row in self.rows]
-        cells = [tuple(map(seconds, line)) for line in lines]
-        return Table("Technique", columns, tuple(zip((row.label for row in self.rows), cells, strict=True)))
-
-
-def chart(record: Record) -> Rounds | None:
+def chart(record: Record) -> Chart | None:
     """None where no technique was timed twice."""
     shown = [t for t in measured(record) if t.rounds]
-    if max((len(t.rounds) for t in shown), default=0) < 2:
+    most = max((len(t.rounds) for t in shown), default=0)
+    if most < 2:
         return None
-    rows = [_row(t, record) for t in shown]
-    return Rounds(
-        _sentence(shown),
-        f"Dots of the time of every round. Medians: {listed(rows)}.",
-        rows,
-        _axis(rows, counted(len(record.sample or record.good_images), "image")),
-    )
+    rows = [bars.Row(t.label, said := seconds(t.median_seconds), said, t is record.technique) for t in shown]
+    walls = {t.label: [seconds(r.wall_seconds) for r in t.rounds] for t in shown}
+    return Chart(
+        "rounds", "figures", "Every round", _sentence(shown),
+        f"Dots of the time of every round. Medians: {bars.listed(rows)}.", bars.heights(rows),
+        partial(_draw, shown, rows, counted(len(record.sample or record.good_images), "image")), "Technique",
+        tuple(f"Round {k}" for k in range(1, most + 1)),
+        tuple((label, (*said, *[seconds(None)] * (most - len(said)))) for label, said in walls.items()),
+    )  # fmt: skip
 
 
-def _axis(rows: Sequence[RoundsRow], images: str) -> Axis:
-    every = [value for row in rows for value in (*row.walls, *(row.interval or ()))]
-    shortest, longest = min(every), max(every)
-    logarithmic = shortest > 0 and longest / shortest > LOGARITHMIC
+def _draw(
+    shown: Sequence[TechniqueMeasurement], rows: Sequence[bars.Row], images: str, figure: Figure, style: Style
+) -> None:
+    axes, high = bars.axes(figure, style, rows), bars.bar(style)
+    every = [value for t in shown for value in (*(r.wall_seconds for r in t.rounds), *(t.ci95 or ()))]
+    start, end, logarithmic = _limits(min(every), max(every))
     if logarithmic:
-        low, high = shortest / 1.15, longest * 1.15
-    else:
-        span = max(longest - shortest, longest * 0.02)
-        low = shortest - span * 0.06 if shortest > longest / 3 else 0.0
-        high = longest + span * 0.06
-    unit, words = time_unit(high)
-    scale = ", logarithmic axis" if logarithmic else ", axis not from zero" if low > 0 else ""
-    said = f"{words} for {images}{scale}"
-    return Axis(low, high, unit, said, said, logarithmic)
+        axes.set_xscale("log")
+    axes.set_xlim(start, end)
+    unit, words = time_unit(end)
+    ticks(axes.xaxis, start, end, 6 if style.narrow else 7, unit, logarithmic)
+    scale = ", logarithmic axis" if logarithmic else ", axis not from zero" if start > 0 else ""
+    axes.set_xlabel(f"{words} for {images}{scale}")
+    axes.hlines(range(len(rows)), start, end, style.colour("rule"), linewidth=0.75, zorder=0)
+    for k, t in enumerate(shown):
+        soft, strong = (style.colour(name) for name in bars.TONES[bars.kind(t)])
+        other = t.identical is False
+        if t.ci95:
+            low, top = t.ci95
+            axes.barh(
+                k, top - low, high, left=low, color=soft, edgecolor=strong if other else soft,
+                hatch="/////" if other else None, linewidth=0.75,
+            )  # fmt: skip
+        # Spread evenly over the height whatever their number, so that equal times stay apart.
+        heights = [k + ((n * 0.618034) % 1 - 0.5) * high * 0.7 for n in range(len(t.rounds))]
+        axes.plot(
+            [r.wall_seconds for r in t.rounds], heights, "o", markersize=4.1, markeredgewidth=0.8,
+            markerfacecolor="none", markeredgecolor=style.colour("ink-2"),
+        )  # fmt: skip
+        middle = style.colour("ink") if bars.TONES[bars.kind(t)][1] == "ink-3" else strong
+        axes.vlines(t.median_seconds or 0.0, k - high * 0.62, k + high * 0.62, middle, linewidth=1.9)
 
 
-def _row(t: TechniqueMeasurement, record: Record) -> RoundsRow:
-    label, kind, main = of_row(t, record)
-    interval = (t.ci95[0], t.ci95[1]) if t.ci95 else None
-    walls = tuple(r.wall_seconds for r in t.rounds)
-    value = seconds(t.median_seconds)
-    return RoundsRow(label, value, value, kind, main, t.median_seconds or 0.0, interval, walls)
+def _limits(shortest: float, longest: float) -> tuple[float, float, bool]:
+    """Ends of the axis of time, and whether it is logarithmic."""
+    if shortest > 0 and longest / shortest > LOGARITHMIC:
+        return shortest / 1.15, longest * 1.15, True
+    margin = max(longest - shortest, longest * 0.02) * 0.06
+    return shortest - margin if shortest > longest / 3 else 0.0, longest + margin, False
 
 
 def _sentence(shown: Sequence[TechniqueMeasurement]) -> str:
@@ -105,12 +88,11 @@ def _sentence(shown: Sequence[TechniqueMeasurement]) -> str:
         within = f"{share(least)} ({calm}) to {share(most)} ({restless}) of their median"
     other = [t.label for t in shown if t.identical is False]
     return f"Each dot is a round, the line the median, {band}; the rounds lie within {within}." + (
-        f" Other pixels, so no speedup: {', '.join(other)}." if other else ""
+        f" Other pixels, so no speedup (hatched): {', '.join(other)}." if other else ""
     )
 
 
 def _spread(t: TechniqueMeasurement) -> float:
     """How far the round farthest from the median is from it, as a share of it."""
-    walls = [r.wall_seconds for r in t.rounds]
-    middle = statistics.median(walls)
-    return max(abs(wall - middle) for wall in walls) / middle
+    middle = t.median_seconds or 1.0
+    return max(abs(r.wall_seconds - middle) for r in t.rounds) / middle

@@ -3,102 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from imgproc.backends import TECHNIQUES
-from imgproc.measure.curves import Fit, Point, Scaling, UslRecord
-from imgproc.measure.scaling import amdahl, gustafson, usl
-from imgproc.numbers import NBSP, counted, percent, share, times, times_interval
-from imgproc.report.charts.charts import Chart, Section, Table
-from imgproc.report.charts.plot import Curve, Look, Plot, Series
-from imgproc.report.findings import unit
+from imgproc.measure.curves import Point, Scaling
+from imgproc.measure.laws import Fit, UslRecord, amdahl, gustafson, usl
+from imgproc.numbers import NBSP, counted, percent, times, times_interval
+from imgproc.report.charts.chart import Chart
+from imgproc.report.charts.style import POINT, Style, errors
+from imgproc.report.scale import unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
-    from imgproc.report.charts.drawing import Sheet
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: From this many workers on both axes are logarithmic: a machine's first few would lie on top of each other.
 LOGARITHMIC = 16
 #: Pieces of a curve between two measured numbers of workers.
 _SMOOTH = 12
+#: Pixels of the plot for a wide and a narrow figure, of the words above it, below it.
+_HIGH, _HEAD, _FOOT = (300, 220), 30, 44
 
 
-@dataclass(frozen=True)
-class ScalingChart(Chart):
-    """``workers``: those measured; ``unit`` is what their number counts, workers or threads."""
-
-    name: ClassVar[str] = "scaling"
-    title: ClassVar[str] = "Scaling"
-    section: ClassVar[Section] = "scaling"
-    data: Scaling
-    unit: str
-
-    @property
-    def workers(self) -> list[int]:
-        return sorted({point.workers for point in (*self.data.strong, *self.data.weak)})
-
-    def ideal(self, workers: int) -> int:
-        """More workers than cores cannot help."""
-        return min(workers, self.data.cores or workers)
-
-    def plot(self, narrow: bool) -> Plot:
-        """Its lines and points."""
-        ends = self.workers[0], self.workers[-1]
-        bend = [cores] if (cores := self.data.cores) and ends[0] < cores < ends[1] else []
-        ideal = [(float(p), float(self.ideal(p))) for p in (ends[0], *bend, ends[1])]
-        data = self.data
-        curves = [Curve("ideal", ideal, "ink", "dashed", 1.2)]
-        if data.usl:
-            curves.append(Curve("USL" + _peak(data.usl, self.unit), _usl(data.usl), "accent", "dotted", 2.2))
-        weak = [p for p in _timed(data.weak) if p not in data.strong]  # one worker has the same images in both
-        both = {p.workers for p in data.strong} & {p.workers for p in weak}
-        looks = Look("accent", "", "dot", -1), Look("other", "long", "diamond", 1)
-        series = [
-            Series("same images", _timed(data.strong), *_fitted("Amdahl", data.amdahl, amdahl), both, looks[0]),
-            Series(
-                f"images grow with {self.unit}s", weak, *_fitted("Gustafson", data.gustafson, gustafson), both, looks[1]
-            ),
-        ]
-        series = [one for one in series if one.points]
-        return Plot(series, curves, self.workers, data.cores, self.unit, self.workers[-1] > LOGARITHMIC, narrow)
-
-    def size(self, narrow: bool) -> tuple[int, int]:
-        plot = self.plot(narrow)
-        return plot.width, plot.height
-
-    def draw(self, sheet: Sheet) -> None:
-        self.plot(sheet.narrow).draw(sheet)
-
-    def table(self) -> Table:
-        data = self.data
-        columns: list[tuple[str, Callable[[int], str]]] = []
-        for points, name, fit, law in (
-            (data.strong, "Speedup", data.amdahl, "Amdahl"),
-            (data.weak, "Scaled speedup", data.gustafson, "Gustafson"),
-        ):
-            if points:
-                columns += _columns(name, {p.workers: p for p in points}, law, fit)
-        if data.usl:
-            columns.append(("USL", _at(data.usl.curve)))
-        columns.insert(0, ("Ideal", lambda workers: f"{self.ideal(workers)}×"))
-        over = {p.workers for p in (*data.strong, *data.weak) if p.oversubscribed}
-        rows = []
-        for workers in self.workers:
-            name = counted(workers, self.unit) + (", more than cores" if workers in over else "")
-            rows.append((name, tuple(value(workers) for _, value in columns)))
-        return Table(self.unit.capitalize() + "s", tuple(name for name, _ in columns), tuple(rows))
-
-
-def chart(record: Record) -> ScalingChart | None:
+def chart(record: Record) -> Chart | None:
     """None where fewer than two numbers of workers have a speedup."""
     data = record.scaling
     if data is None or len({p.workers for p in _timed((*data.strong, *data.weak))}) < 2:
         return None
     label = TECHNIQUES[data.technique].label if data.technique in TECHNIQUES else data.technique
     what = unit(data.technique)
-    return ScalingChart(_sentence(label, what, data), _alt(label, what, data), data, what)
+    narrow = _HIGH[True] + _HEAD + _FOOT + Style(narrow=True).legend_height(_labels(data, what))
+    return Chart(
+        "scaling", "scaling", "Scaling", _sentence(label, what, data), _alt(label, what, data),
+        (_HIGH[False] + _HEAD + _FOOT, narrow), partial(_draw, data, what),
+        f"{what.capitalize()}s", *_table(data, what),
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- what it says
@@ -151,7 +93,7 @@ def _serial(name: str, fit: Fit) -> str:
     are speedups that no share explains."""
     if fit.oversubscribed:
         return f"{name}, knows no cores"
-    return name if fit.serial_ci95 is None else f"{name}, {share(fit.serial)} serial"
+    return name if fit.serial_ci95 is None else f"{name}, {percent(fit.serial)} serial"
 
 
 def _peak(fit: UslRecord, what: str) -> str:
@@ -159,41 +101,146 @@ def _peak(fit: UslRecord, what: str) -> str:
     return f", highest at {counted(round(fit.peak), what)}" if fit.peak is not None and not fit.peak_beyond else ""
 
 
-def _columns(name: str, points: dict[int, Point], law: str, fit: Fit | None) -> list[tuple[str, Callable[[int], str]]]:
-    missing = Point(0, 0.0)
-    found: list[tuple[str, Callable[[int], str]]] = [
-        (name, lambda workers: times(points.get(workers, missing).speedup)),
-        (f"95{NBSP}% interval", lambda workers: times_interval(points.get(workers, missing).speedup_ci95) or "–"),
-        ("Efficiency", lambda workers: percent(points.get(workers, missing).efficiency)),
-    ]
-    return [*found, (law, _at(fit.curve))] if fit else found
+def _table(data: Scaling, what: str) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Its columns, and its rows with their names."""
+    counts = sorted({point.workers for point in (*data.strong, *data.weak)})
+    columns = [("Ideal", [f"{_ideal(data, p)}×" for p in counts])]
+    for points, name, law, fit in (
+        (data.strong, "Speedup", "Amdahl", data.amdahl),
+        (data.weak, "Scaled speedup", "Gustafson", data.gustafson),
+    ):
+        measured = {point.workers: point for point in points}
+        found = [measured.get(p, Point(p, 0.0)) for p in counts]
+        if points:
+            columns += [
+                (name, [times(p.speedup) for p in found]),
+                (f"95{NBSP}% interval", [times_interval(p.speedup_ci95) or "–" for p in found]),
+                ("Efficiency", [percent(p.efficiency) for p in found]),
+            ]
+        if points and fit:
+            columns.append((law, _at(fit.curve, counts)))
+    if data.usl:
+        columns.append(("USL", _at(data.usl.curve, counts)))
+    over = {p.workers for p in (*data.strong, *data.weak) if p.oversubscribed}
+    names = [counted(p, what) + (", more than cores" if p in over else "") for p in counts]
+    cells = zip(names, zip(*(values for _, values in columns), strict=True), strict=True)
+    return tuple(name for name, _ in columns), tuple(cells)
 
 
-def _at(curve: Sequence[Sequence[float]]) -> Callable[[int], str]:
+def _at(curve: Sequence[Sequence[float]], counts: Sequence[int]) -> list[str]:
     values = {int(workers): value for workers, value in curve}
-    return lambda workers: times(values.get(workers))
+    return [times(values.get(workers)) for workers in counts]
 
 
-# ---------------------------------------------------------------- curves
+def _ideal(data: Scaling, workers: int) -> int:
+    """More workers than cores cannot help."""
+    return min(workers, data.cores or workers)
 
 
-def _fitted(name: str, fit: Fit | None, law: Callable[[float, float], float]) -> tuple[list[tuple[float, float]], str]:
-    """A law's curve through the fitted values, which lie on it but for its height, and what to call it."""
-    if fit is None:
-        return [], ""
-    return _smooth(fit.curve, lambda workers: law(workers, fit.serial)), _serial(name, fit)
+# ---------------------------------------------------------------- drawn
 
 
-def _usl(fit: UslRecord) -> list[tuple[float, float]]:
-    return _smooth(fit.curve, lambda workers: usl(workers, fit.sigma, fit.kappa))
+def _points(data: Scaling, what: str) -> dict[str, tuple[list[Point], str, str]]:
+    """The measured points by their name, with their colour and marker."""
+    weak = [p for p in _timed(data.weak) if p not in data.strong]  # one worker has the same images in both
+    found = {"same images": (_timed(data.strong), "accent", "o"), f"images grow with {what}s": (weak, "other", "D")}
+    return {name: series for name, series in found.items() if series[0]}
+
+
+def _lines(data: Scaling, what: str) -> dict[str, tuple[list[tuple[float, float]], str, str]]:
+    """Lines of (workers, speedup) by their name, with their colour and dashes."""
+    counts = [p.workers for p in (*data.strong, *data.weak)]
+    ends = {min(counts), max(counts), *_bend(data)}
+    found = {"ideal": ([(float(p), float(_ideal(data, p))) for p in sorted(ends)], "ink", "--")}
+    if fit := data.amdahl:
+        found[_serial("Amdahl", fit)] = _smooth(fit.curve, partial(amdahl, serial=fit.serial)), "accent", "-"
+    if fit := data.gustafson:
+        found[_serial("Gustafson", fit)] = _smooth(fit.curve, partial(gustafson, serial=fit.serial)), "other", "--"
+    if data.usl:
+        law = partial(usl, sigma=data.usl.sigma, kappa=data.usl.kappa)
+        found["USL" + _peak(data.usl, what)] = _smooth(data.usl.curve, law), "accent", ":"
+    return found
+
+
+def _labels(data: Scaling, what: str) -> list[str]:
+    """What the legend says."""
+    over = [f"more {what}s than cores"] if any(p.oversubscribed for p in (*data.strong, *data.weak)) else []
+    return [*_points(data, what), *over, *_lines(data, what), *(counted(cores, "core") for cores in _bend(data))]
+
+
+def _bend(data: Scaling) -> list[int]:
+    """The number of cores, where it lies within the numbers of workers measured."""
+    counts = [point.workers for point in (*data.strong, *data.weak)]
+    return [data.cores] if data.cores and min(counts) <= data.cores <= max(counts) else []
 
 
 def _smooth(curve: Sequence[Sequence[float]], law: Callable[[float], float]) -> list[tuple[float, float]]:
-    """From the least to the most workers measured: nothing is drawn beyond."""
+    """A law's curve through the fitted values, which lie on it but for its height, from the least to the most workers
+    measured: nothing is drawn beyond."""
     found: list[tuple[float, float]] = []
     for (low, value), (high, _) in pairwise(curve):
-        height = value / law(low)
-        for k in range(_SMOOTH):
-            at = low + (high - low) * k / _SMOOTH
-            found.append((at, law(at) * height))
-    return [*found, (curve[-1][0], curve[-1][1])] if curve else []
+        places = [low + (high - low) * k / _SMOOTH for k in range(_SMOOTH)]
+        found += [(at, law(at) * value / law(low)) for at in places]
+    return [*found, (curve[-1][0], curve[-1][1])]
+
+
+def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
+    from matplotlib.transforms import offset_copy
+
+    labels, points = _labels(data, what), _points(data, what)
+    right = 8 if style.narrow else max(map(style.breadth, labels)) + 52
+    head = _HEAD + (style.legend_height(labels) if style.narrow else 0)
+    axes = style.axes(figure, style.breadth("128×") + 8, head, right, _FOOT)
+    axes.set_xlabel(f"{what.capitalize()}s")
+    axes.annotate(
+        "Times as fast as sequential", (0, 1), (0, 9), xycoords=("figure fraction", "axes fraction"),
+        textcoords="offset points", color=style.colour("ink-2"),
+    )  # fmt: skip
+    handles: dict[str, Any] = {}
+    for name, (line, colour, dash) in _lines(data, what).items():
+        thin = 0.9 if name == "ideal" else 1.5
+        (handles[name],) = axes.plot(*zip(*line, strict=True), dash, color=style.colour(colour), linewidth=thin)
+    for cores in _bend(data):
+        handles[counted(cores, "core")] = axes.axvline(cores, color=style.colour("ink-3"), linewidth=POINT)
+    for side, (name, (series, colour, marker)) in zip((-1, 1), points.items(), strict=False):
+        # Aside, where they would hide another's.
+        place = offset_copy(axes.transData, figure, x=4 * POINT * side * (len(points) > 1), units="points")
+        for hollow in (True, False):
+            shown = [p for p in series if p.oversubscribed == hollow]
+            values = [p.speedup or 0.0 for p in shown]
+            handles[f"more {what}s than cores" if hollow else name] = axes.errorbar(
+                [p.workers for p in shown], values, errors(values, [p.speedup_ci95 for p in shown]), fmt=marker,
+                color=style.colour(colour), markerfacecolor=style.colour("paper" if hollow else colour), capsize=3,
+                transform=place,
+            )  # fmt: skip
+    _scales(axes, data, style)
+    beside = (0, 3, 0) if style.narrow else (style.width - right + 14, _HEAD, 1)
+    style.legend(figure, {label: handles[label] for label in labels}, *beside)
+
+
+def _scales(axes: Axes, data: Scaling, style: Style) -> None:
+    """Limits and ticks: a tick per number of workers, named where there is room."""
+    counts = sorted({point.workers for point in (*data.strong, *data.weak)})
+    low, high = axes.dataLim.intervaly
+    if counts[-1] > LOGARITHMIC:
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        margin = (counts[-1] / counts[0]) ** 0.05
+        axes.set_xlim(counts[0] / margin, counts[-1] * margin)
+        axes.set_ylim(low / 1.08, high * 1.08)
+    else:
+        margin = (counts[-1] - counts[0]) * 0.05
+        axes.set_xlim(counts[0] - margin, counts[-1] + margin)
+        axes.set_ylim(0, high * 1.04)
+        axes.locator_params(axis="y", nbins=6, steps=[1, 2, 5, 10])
+    axes.yaxis.set_major_formatter("{x:g}×")
+    free, said = 0.0, []
+    for p in counts:
+        x, half = axes.transData.transform((p, 1))[0], style.breadth(str(p)) / 2
+        said.append(str(p) if x - half >= free else "")
+        free = x + half + 4 if said[-1] else free
+    axes.set_xticks(counts, labels=said, minor=False)
+    axes.minorticks_off()
+    axes.grid(axis="y")
+    axes.spines.left.set_visible(False)
+    axes.axhline(1, color=style.colour("axis"), linewidth=0.75, zorder=0.9)

@@ -2,138 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import seconds
-from imgproc.report.charts.bars import Axis, Bars, Places, Row, listed, of_row
-from imgproc.report.charts.charts import Table, breadth, measured, share, time_unit
+from imgproc.report.charts import bars
+from imgproc.report.charts.chart import Chart, measured, share, time_unit
+from imgproc.report.charts.style import Style, ticks
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
-    from imgproc.report.charts.drawing import Sheet
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
 
 #: The stages before and after the operations, in the order of the work; in place of these a GPU has its own.
-BEFORE, AFTER = ("read", "decode"), ("h2d", "kernel", "d2h", "merge", "encode", "write", "transfer", "wait")
-#: What a stage is called in a figure, where not by its name.
-SAID = {"wait": "waiting"}
-#: Colour (none: only an outline) and hatching of a stage.
-LOOKS: dict[str, tuple[str, str]] = {
-    "read": ("io", ""),
-    "decode": ("decode", ""),
-    "canny": ("canny", ""),
-    "gaussian": ("gaussian", ""),
-    "equalize": ("equalize", ""),
-    "h2d": ("paper", "//////"),
-    "kernel": ("canny", ""),
-    "d2h": ("paper", "//////"),
-    "encode": ("encode", ""),
-    "write": ("io", ""),
-    "transfer": ("paper", "//////"),
-    "merge": ("ink", ""),
-    "wait": ("", ""),
-}
-_SWATCH = 11
+BEFORE, AFTER = ("read", "decode"), ("h2d", "kernel", "d2h", "merge", "encode", "write", "transfer")
 
 
-@dataclass(frozen=True)
-class StagesRow(Row):
-    """``parts``: the seconds of each stage, in the order of the work."""
-
-    parts: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of the legend: its swatch begins at ``x``, its middle is at ``y``."""
-
-    stages: tuple[str, ...]
-    text: str
-    x: float
-    y: float
-
-
-@dataclass(frozen=True)
-class Stages(Bars):
-    """``order``: the stages that any row has, in the order of the work."""
-
-    name: ClassVar[str] = "stages"
-    title: ClassVar[str] = "Stages"
-    rows: Sequence[StagesRow]
-    order: tuple[str, ...]
-
-    def head(self, places: Places) -> float:
-        return len({entry.y for entry in self.legend(places)}) * places.size * 1.6 + 10
-
-    def legend(self, places: Places) -> list[Entry]:
-        """Stages that look alike share an entry; the entries flow into as many lines as they need."""
-        groups: dict[object, list[str]] = {}
-        for stage in self.order:
-            groups.setdefault(_look(stage), []).append(stage)
-        entries, x, y = [], places.left, places.size * 0.8
-        for stages in groups.values():
-            text = ", ".join(SAID.get(stage, stage) for stage in stages)
-            wide = _SWATCH + 6 + breadth(text, places.size)
-            if x > places.left and x + wide > places.width:
-                x, y = places.left, y + places.size * 1.6
-            entries.append(Entry(tuple(stages), text, x, y))
-            x += wide + 14
-        return entries
-
-    def marks(self, sheet: Sheet, places: Places) -> None:
-        for entry in self.legend(places):
-            colour, hatch = _look(entry.stages[0])
-            sheet.block(entry.x, entry.y, _SWATCH, _SWATCH, colour, hatch)
-            sheet.text(entry.x + _SWATCH + 6, entry.y, entry.text, "ink-2")
-        for row, middle in places.of(self.rows):
-            at = 0.0
-            for stage, value in row.parts:
-                left, right = places.x(at), places.x(at + value)
-                gap = 1.0 if right - left > 3 else 0.0  # keeps neighbours of like lightness apart
-                colour, hatch = _look(stage)
-                sheet.block(left, middle, right - left - gap, places.bar, colour, hatch)
-                at += value
-
-    def table(self) -> Table:
-        columns = tuple(SAID.get(stage, stage).capitalize() for stage in self.order)
-        cells = (tuple(seconds(dict(row.parts).get(stage)) for stage in self.order) for row in self.rows)
-        return Table("Technique", columns, tuple(zip((row.label for row in self.rows), cells, strict=True)))
-
-
-def chart(record: Record) -> Stages | None:
+def chart(record: Record) -> Chart | None:
     """None where no stage was recorded."""
     shown = [t for t in measured(record) if _work(t) > 0]
     if not shown:
         return None
-    rows = [_row(t, record) for t in shown]
-    high = max(sum(value for _, value in row.parts) for row in rows) * 1.02
-    unit, words = time_unit(high)
-    present = {stage for row in rows for stage, _ in row.parts}
-    along = f"{words} of all workers together"
-    return Stages(
-        _sentence(shown),
-        f"Stacked bars of the seconds of work in each stage: {listed(rows)}.",
-        rows,
-        Axis(0.0, high, unit, f"{along}, in the round nearest the median", along),
-        tuple(stage for stage in _order(record, present) if stage in present),
-    )
+    rows = []
+    for t in shown:
+        waits = f"{share(_waits(t))} waiting"
+        rows.append(bars.Row(t.label, f"{seconds(_work(t))}, {waits}", waits, t is record.technique))
+    order = _order(record, {stage for t in shown for stage, value in t.stages.items() if value > 0})
+    cells = (tuple(seconds(t.stages.get(stage) or None) for stage in order) for t in shown)
+    return Chart(
+        "stages", "figures", "Stages", _sentence(shown),
+        f"Stacked bars of the seconds of work in each stage: {bars.listed(rows)}.",
+        bars.heights(rows, list(_legend(order))), partial(_draw, shown, rows, order), "Technique",
+        tuple(_said(stage).capitalize() for stage in order), tuple(zip((t.label for t in shown), cells, strict=True)),
+    )  # fmt: skip
 
 
-def _order(record: Record, present: set[str]) -> list[str]:
+def _order(record: Record, present: set[str]) -> tuple[str, ...]:
     """The stages in the order of the work; those nobody knows stand before waiting."""
-    known = [*BEFORE, *record.settings.operations, *AFTER[:-1]]
-    return [*known, *sorted(present - {*known, "wait"}), "wait"]
+    known = (*BEFORE, *record.settings.operations, *AFTER)
+    order = (*known, *sorted(present - {*known, "wait"}), "wait")
+    return tuple(stage for stage in order if stage in present)
 
 
-def _row(t: TechniqueMeasurement, record: Record) -> StagesRow:
-    label, kind, main = of_row(t, record)
-    order = _order(record, set(t.stages))
-    parts = tuple((stage, t.stages[stage]) for stage in order if t.stages.get(stage, 0.0) > 0)
-    waits = f"{share(_waits(t))} waiting"
-    return StagesRow(label, f"{seconds(_work(t))}, {waits}", waits, kind, main, parts)
+def _said(stage: str) -> str:
+    return "waiting" if stage == "wait" else stage
+
+
+def _legend(order: Iterable[str]) -> dict[str, str]:
+    """The entries, each with one of its stages: those that look alike share one."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for stage in order:
+        groups.setdefault(Style().stage(stage), []).append(stage)
+    return {", ".join(map(_said, group)): group[0] for group in groups.values()}
+
+
+def _draw(
+    shown: Sequence[TechniqueMeasurement], rows: Sequence[bars.Row], order: Sequence[str], figure: Figure, style: Style
+) -> None:
+    entries = _legend(order)
+    axes = bars.axes(figure, style, rows, style.legend_height(list(entries)))
+    high = max(sum(t.stages.values()) for t in shown) * 1.02
+    unit, words = time_unit(high)
+    axes.set_xlim(0, high)
+    ticks(axes.xaxis, 0, high, 6 if style.narrow else 7, unit)
+    axes.set_xlabel(f"{words} of all workers together" + ("" if style.narrow else ", in the round nearest the median"))
+    drawn: dict[str, Artist] = {}
+    lefts = [0.0] * len(shown)
+    for stage in order:
+        colour, hatch = style.stage(stage)
+        outlined = bool(hatch) or colour == "none"
+        values = [t.stages.get(stage, 0.0) for t in shown]
+        made = axes.barh(
+            range(len(rows)), values, bars.bar(style), left=lefts, color=colour, hatch=hatch or None, linewidth=0.75,
+            # The ground between neighbours keeps those of like lightness apart.
+            edgecolor=style.colour(("io" if hatch else "axis") if outlined else "paper"),
+        )  # fmt: skip
+        drawn[stage] = made.patches[0]
+        lefts = [left + value for left, value in zip(lefts, values, strict=True)]
+    style.legend(figure, {said: drawn[stage] for said, stage in entries.items()})
 
 
 def _sentence(shown: Sequence[TechniqueMeasurement]) -> str:
@@ -153,8 +103,3 @@ def _work(t: TechniqueMeasurement) -> float:
 def _waits(t: TechniqueMeasurement) -> float:
     wait = t.stages.get("wait", 0.0)
     return wait / (_work(t) + wait)
-
-
-def _look(stage: str) -> tuple[str, str]:
-    """Stages without a look of their own, such as a new operation, are dotted."""
-    return LOOKS.get(stage, ("equalize", "....."))

@@ -1,0 +1,87 @@
+"""The command line. Each command is a file of its own here, which is imported only when it is called."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from imgproc import __version__
+from imgproc.cli.parser import Parser
+from imgproc.errors import UserError, did_you_mean
+
+#: The commands, each ``imgproc/cli/<name>.py`` with ``add_arguments(parser)`` and ``run(arguments) -> status``.
+COMMANDS = {
+    "process": "process images into a folder",
+    "compare": "measure techniques against each other; keeps no images",
+    "scale": "measure one technique with more and more workers; keeps no images",
+    "verify": "compute every statistic of a run.json again from its raw samples",
+    "sample": "draw sample pictures into a folder",
+    "techniques": "what can run here, and what is missing",
+    "serve": "start the web app",
+}
+DONE, SOME_FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+#: Codes of errors that are not the fault of how a command was typed.
+_NOT_USE = ("refused_image", "disk_full")
+
+
+class TechniqueFailed(UserError):
+    """A technique failed as a whole, which is not the fault of how a command was typed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except UserError as problem:
+        print(f"imgproc: {problem.message}", file=sys.stderr)
+        failed = isinstance(problem, TechniqueFailed) or problem.code in _NOT_USE
+        return SOME_FAILED if failed else WRONG_USE
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return SOME_FAILED
+    except OSError as problem:
+        print(
+            f"imgproc: {problem.strerror or 'a file cannot be used'}: {problem.filename or 'output'}", file=sys.stderr
+        )
+        return SOME_FAILED
+    except KeyboardInterrupt:
+        print("imgproc: interrupted; files written so far are whole.", file=sys.stderr)
+        return INTERRUPTED
+    return status
+
+
+def _run(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else ""
+    if name in COMMANDS:
+        command = import_module(f"imgproc.cli.{name}")
+        parser = Parser(prog=f"python -m imgproc {name}", description=f"{COMMANDS[name].capitalize()}.")
+        command.add_arguments(parser)
+        status: int = command.run(parser.parse_args(arguments[1:]))
+        return status
+    _all_commands().parse_args(arguments[:1])  # --help and --version end here
+    hint = did_you_mean(name, COMMANDS) or f" Choose from {', '.join(COMMANDS)}."
+    raise UserError(f"There is no command “{name}”.{hint}" if name else f"Which command?{hint}")
+
+
+def _all_commands() -> Parser:
+    width = max(map(len, COMMANDS))
+    parser = Parser(
+        prog="python -m imgproc",
+        usage="%(prog)s [-h] [--version] COMMAND ...",
+        description="Canny edges, Gaussian blur and histogram equalization of many images, in parallel.",
+        epilog="commands:\n" + "".join(f"  {name:<{width}}  {what}\n" for name, what in COMMANDS.items()),
+        raw=True,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help="one of those below; COMMAND --help says more")
+    return parser
+
+
+def _end(*_: object) -> None:
+    """SIGTERM unwinds like Ctrl-C, so that scratch files go."""
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,19 @@
+"""compare: techniques against each other, in shuffled rounds."""
+
+from __future__ import annotations
+
+import argparse
+
+from imgproc.cli.arguments import add_run_arguments
+from imgproc.cli.parser import Parser
+
+
+def add_arguments(parser: Parser) -> None:
+    add_run_arguments(parser, "compare", "compare")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from imgproc.cli.measuring import measure  # all that measures, which --help and typos do without
+    from imgproc.report.text import comparison
+
+    return measure("compare", arguments, comparison)

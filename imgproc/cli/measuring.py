@@ -1,0 +1,144 @@
+"""What ``process``, ``compare`` and ``scale`` have in common: images and settings in, a record out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from imgproc.backends import BASELINE
+from imgproc.backends.base import BackendError
+from imgproc.cli import DONE, SOME_FAILED, TechniqueFailed
+from imgproc.cli.parser import STDOUT
+from imgproc.cli.places import check_record_file, make_folder
+from imgproc.cli.terminal import ProgressBar, quiet_libraries
+from imgproc.errors import UserError
+from imgproc.files import own_folder, write_whole
+from imgproc.intake.checks import Limits, check_header
+from imgproc.intake.paths import find_images
+from imgproc.measure.lock import NOT_ALONE, machine_lock
+from imgproc.parameters import Parameter
+from imgproc.report.text import summary
+from imgproc.runs.execute import process
+from imgproc.runs.options import Mode, flag_of, options
+from imgproc.runs.parsing import parse_settings
+from imgproc.runs.passes import RunFolders
+from imgproc.runs.record import ImageRecord, Record
+from imgproc.settings import Settings
+
+#: A folder in which measured rounds write.
+WORK = ".imgproc"
+#: What OpenCV decodes at most, unless told otherwise before it is imported: 2^30 pixels.
+_SIZE = Parameter("--max-megapixels", "Largest image", "number", 50.0, "", 0.001, 1070)
+
+
+def new_record(mode: Mode, arguments: argparse.Namespace, settings: Settings) -> Record:
+    """A record with the settings that the command was given.
+
+    Raises:
+        UserError: a value is not allowed.
+    """
+    given: dict[str, list[str]] = {}
+    for option in options().values():
+        value = getattr(arguments, option.name, None)
+        if value is None:
+            value = option.commands.get(arguments.command)
+        if value is not None:
+            given[option.names[-1]] = value if isinstance(value, list) else [value]
+    return Record(secrets.token_hex(6), mode, parse_settings(mode, given, settings, flag_of))
+
+
+def app_settings(arguments: argparse.Namespace) -> Settings:
+    """The app's settings, with the largest image as the command says."""
+    settings = Settings.from_environment()
+    if arguments.max_megapixels is None:
+        return settings
+    return replace(settings, MAX_MEGAPIXELS=_SIZE.parse(arguments.max_megapixels))
+
+
+def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record], str]) -> int:
+    """A run of which only the record is kept."""
+    settings = app_settings(arguments)
+    record = new_record(mode, arguments, settings)
+    check_record_file(arguments.json)
+    with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
+        files = look_at_all(record, arguments.paths, folder, settings)
+        execute(record, RunFolders(files, folder / "results", None, folder / "work"), settings, arguments.json)
+    return tell(record, arguments.json, table)
+
+
+def process_into(out: Path, arguments: argparse.Namespace) -> int:
+    """A run whose results are kept in a folder."""
+    settings = app_settings(arguments)
+    record = new_record("sequential" if arguments.technique == BASELINE else "parallel", arguments, settings)
+    check_record_file(arguments.json)
+    files = look_at_all(record, arguments.paths, out, settings)
+    make_folder(out)
+    with own_folder(out, WORK) as work:
+        execute(record, RunFolders(files, out, None, work), settings, arguments.json)
+    return tell(record, arguments.json, summary)
+
+
+def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings) -> dict[int, Path]:
+    """Make the paths the record's images; returns the files by index.
+
+    Raises:
+        UserError: there is no image that could be processed.
+    """
+    files = find_images(paths, out)
+    limits = Limits(settings.max_pixels, settings.MAX_SIDE)
+    record.images = [_look_at(index, path, limits) for index, path in enumerate(files)]
+    if not record.good_images:
+        raise _none_good(record)
+    return dict(enumerate(files))
+
+
+def _look_at(index: int, path: Path, limits: Limits) -> ImageRecord:
+    """An image as far as its header tells; it is decoded only once, by the worker that processes it."""
+    look = check_header(path, limits)
+    size = path.stat().st_size
+    # A name need not be text on every system; what is shown must be.
+    name = os.fsencode(path).decode(errors="replace")
+    return ImageRecord(index, name, look.width, look.height, look.format, size, look.error, look.code)
+
+
+def _none_good(record: Record) -> UserError:
+    reasons = "".join(f"\nimgproc: {image.name}: {image.error}" for image in record.images)
+    return UserError(f"None of the files could be processed.{reasons}", code="refused_image")
+
+
+def execute(record: Record, folders: RunFolders, settings: Settings, json_file: str | None) -> None:
+    """Fill the record, with a progress bar unless the record is all that may be printed.
+
+    Raises:
+        UserError: no image could be processed, or a technique failed as a whole.
+    """
+    with ProgressBar(json_file == STDOUT) as bar, machine_lock(bar.waiting) as alone, quiet_libraries():
+        if not alone:
+            record.warnings.append(NOT_ALONE)
+        try:
+            process(record, folders, settings, progress=bar.show)
+        except BackendError as problem:
+            raise TechniqueFailed(str(problem)) from problem
+        except UserError:
+            if record.good_images:
+                raise
+            raise _none_good(record) from None
+    record.state = "done"
+
+
+def tell(record: Record, json_file: str | None, table: Callable[[Record], str]) -> int:
+    """Print what was found, or the record, and write the record where it is to go; returns the exit status."""
+    data = json.dumps(record.to_dict(), ensure_ascii=False, indent=1) + "\n"
+    print(data if json_file == STDOUT else table(record), end="")
+    if json_file not in (None, STDOUT):
+        try:
+            write_whole(Path(json_file), data.encode())
+        except OSError as problem:
+            raise OSError(problem.errno, problem.strerror, json_file) from None
+    return SOME_FAILED if any(image.error for image in record.images) else DONE

@@ -1,0 +1,20 @@
+"""process: images into results in a folder, then the speedup."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imgproc.cli.arguments import add_run_arguments
+from imgproc.cli.parser import Parser
+
+
+def add_arguments(parser: Parser) -> None:
+    add_run_arguments(parser, "process", "sequential", "parallel")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from imgproc.cli.measuring import process_into  # all that processes, which --help and typos do without
+
+    return process_into(arguments.out, arguments)

@@ -1,0 +1,68 @@
+"""What the command line shows on a terminal while it works."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from imgproc.measure.results import Progress
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """What decoders print about damaged files goes nowhere: each such file has its reason in our own words.
+
+    They write to the descriptor of standard error, so that is what is moved away; ``sys.stderr`` goes on.
+    """
+    ours = sys.stderr
+    if ours is None:  # closed by whoever started us
+        yield
+        return
+    ours.flush()
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    with open(os.dup(terminal), "w", encoding=ours.encoding, errors="replace", buffering=1) as kept:
+        os.dup2(nowhere, 2)
+        sys.stderr = kept
+        try:
+            yield
+        finally:
+            sys.stderr = ours
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            os.close(nowhere)
+
+
+class ProgressBar:
+    """A progress bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bar: tqdm[None] | None = None
+        self._off = quiet or sys.stderr is None or not sys.stderr.isatty()
+        self._waited = False
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def show(self, progress: Progress) -> None:
+        if self._off:
+            return
+        if self._bar is None:
+            self._bar = tqdm(total=100, file=sys.stderr, bar_format="{desc} |{bar}| {n:.0f} % [{elapsed}]", leave=False)
+        where = {"results": "images", "rounds": f"round {progress.round} of {progress.rounds}"}
+        self._bar.set_description(f"{where.get(progress.phase, progress.phase)} {progress.label}", refresh=False)
+        self._bar.n = round(100 * progress.share)
+        self._bar.update(0)
+
+    def waiting(self, seconds: float) -> None:
+        """Somebody else is measuring; said once."""
+        if not self._waited:
+            self._waited = True
+            print("imgproc: waiting until another measurement on this machine has ended", file=sys.stderr)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

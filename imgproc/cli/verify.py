@@ -1,0 +1,38 @@
+"""verify: every statistic of a run.json again, from its raw samples."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from imgproc.cli import DONE, SOME_FAILED
+from imgproc.cli.parser import Parser
+from imgproc.errors import UserError
+from imgproc.runs.record import Record
+from imgproc.runs.verify import verify
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("record", type=Path, metavar="RUN.JSON", help="the record of a run")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    file = arguments.record
+    try:
+        data = json.loads(file.read_bytes())
+    except OSError as problem:
+        raise UserError(f"{file} cannot be read: {problem.strerror}.", file=str(file)) from None
+    except ValueError:
+        raise UserError(f"{file} is not JSON.", file=str(file)) from None
+    record = Record.from_dict(data)
+    wrong = verify(record)
+    for sentence in wrong:
+        print(sentence)
+    if wrong:
+        print(f"{len(wrong)} figures do not follow from the raw samples.")
+        return SOME_FAILED
+    every = [*record.techniques, *record.weak]
+    rounds = sum(len(m.rounds) for m in every)
+    print(f"Every figure follows from the raw samples: {len(every)} techniques, {rounds} rounds.")
+    return DONE

@@ -1,0 +1,171 @@
+"""What a run found, worked out once from its measurements and kept as data: who is best, who cannot be told from
+whom, and what each technique lost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Literal
+
+from imgproc.backends import BASELINE
+from imgproc.measure.breakdown import largest
+from imgproc.measure.curves import Scaling, strong_curve
+from imgproc.measure.results import TechniqueMeasurement, Verdict
+from imgproc.measure.statistics import paired_speedup, verdict
+
+Measurements = Sequence[TechniqueMeasurement]
+#: What came of the run's technique. ``baseline``: it is the baseline, or nothing in a comparison is faster;
+#: ``undecided``: a comparison with too few rounds for intervals, which crowns nobody; ``no interval``: a speedup over
+#: the baseline from as few; ``not compared``: no speedup can be shown.
+Outcome = Literal[
+    "faster", "slower", "no measurable difference", "baseline", "undecided", "no interval", "not compared"
+]
+
+
+@dataclass
+class Pair:
+    """One technique against another, from the rounds that both ran: ``speedup`` is how many times as fast
+    ``technique`` is as ``other`` (both are labels). No verdict where the rounds are no pairs, or too few."""
+
+    technique: str
+    other: str
+    speedup: float | None = None
+    speedup_ci95: list[float] | None = None
+    verdict: Verdict | None = None
+
+    def reversed(self) -> Pair:
+        """The same, seen from the other."""
+        ci95 = [1 / end for end in reversed(self.speedup_ci95)] if self.speedup_ci95 else None
+        turned: dict[Verdict | None, Verdict] = {"faster": "slower", "slower": "faster"}
+        return Pair(
+            self.other, self.technique, self.speedup and 1 / self.speedup, ci95, turned.get(self.verdict, self.verdict)
+        )
+
+
+@dataclass
+class Loss:
+    """Seconds of the round nearest the median beyond the ideal, and the part of the breakdown that cost most; None
+    where nothing did."""
+
+    technique: str
+    seconds: float
+    part: str | None
+
+
+@dataclass
+class Findings:
+    """``findings`` in run.json; techniques by their labels, which are unique in a run.
+
+    ``best``: the name of the fastest; None where none can be called that. ``technique``: the one that the run is
+    about: the best of a comparison, else the one asked for, else the baseline. ``outcome``: what came of it.
+    ``order``: as tables list all. ``pairs``: every comparison that is told, each once.
+    """
+
+    best: str | None = None
+    technique: str | None = None
+    outcome: Outcome | None = None
+    order: list[str] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+
+    def versus(self, technique: str, other: str) -> Pair:
+        """What is known of the two; no speedup and no verdict where nothing is."""
+        for pair in self.pairs:
+            if (pair.technique, pair.other) == (technique, other):
+                return pair
+            if (pair.technique, pair.other) == (other, technique):
+                return pair.reversed()
+        return Pair(technique, other)
+
+
+def findings(mode: str, techniques: Measurements, weak: Measurements, scaling: Scaling | None) -> Findings:
+    """Args: mode: of the run; techniques, weak, scaling: as in its record, with all that ``derive`` fills."""
+    best = _best(mode, techniques)
+    main = _main(mode, techniques, scaling, best)
+
+    def place(t: TechniqueMeasurement) -> tuple[object, ...]:
+        seconds = t.median_seconds is None, t.median_seconds or 0.0
+        if mode == "compare":
+            return seconds
+        ways = (t.copies, t.cv2_threads, t.workers) if mode == "scale" else (t is not main, *seconds)
+        return (t.name == BASELINE, *ways)
+
+    return Findings(
+        best.name if best else None,
+        main.label if main else None,
+        _outcome(main, best) if main else None,
+        [t.label for t in sorted((*techniques, *weak), key=place)],
+        [_pair(one, other) for one, other in _told(techniques, main, scaling)],
+        [
+            Loss(t.label, sum(t.breakdown.values()) - t.breakdown["ideal"], largest(t.breakdown))
+            for t in techniques
+            if t.breakdown and t.name != BASELINE and t.speedup is not None
+        ],
+    )
+
+
+def _best(mode: str, techniques: Measurements) -> TechniqueMeasurement | None:
+    """The fastest of those that made the same pixels; of a comparison none if nothing says how sure that is."""
+    timed = [t for t in techniques if t.median_seconds is not None and t.identical is not False]
+    timed = [t for t in timed if t.reason is None] or timed
+    compared = [t.speedup_ci95 for t in timed if t.name != BASELINE and t.speedup is not None]
+    intervals = compared or [t.ci95 for t in timed]  # without the baseline only those of the times are there
+    if mode == "compare" and len(timed) > 1 and not any(intervals):
+        return None
+    return min(timed, key=lambda t: t.median_seconds or 0.0, default=None)
+
+
+def _main(
+    mode: str, techniques: Measurements, scaling: Scaling | None, best: TechniqueMeasurement | None
+) -> TechniqueMeasurement | None:
+    measured = [t for t in techniques if t.available and t.median_seconds is not None]
+    if mode == "compare":
+        return best or next((t for t in measured if t.name == BASELINE), next(iter(measured), None))
+    others = [t for t in measured if t.name != BASELINE]
+    if mode == "scale":
+        others.sort(key=lambda t: (scaling is None or t.label != scaling.best, t.median_seconds))
+    return next(iter(others or measured), None)
+
+
+def _outcome(main: TechniqueMeasurement, best: TechniqueMeasurement | None) -> Outcome:
+    if best is None:
+        return "undecided"
+    if main.name == BASELINE:
+        return "baseline"
+    if main.speedup is None:
+        return "not compared"
+    return main.verdict or "no interval"
+
+
+def _told(
+    techniques: Measurements, main: TechniqueMeasurement | None, scaling: Scaling | None
+) -> Iterator[tuple[TechniqueMeasurement, TechniqueMeasurement]]:
+    """Each with the one the run is about; the curve of a scale run with its fastest, its grid with one thread for each
+    worker; and the ways in which one technique moved its pixels with each other."""
+    timed = [t for t in techniques if t.median_seconds is not None]
+    wanted = [(t, main) for t in timed if main]
+    if scaling:
+        curve = [t for t in strong_curve(scaling.technique, timed) if t.speedup is not None]
+        wanted += [(t, min(curve, key=lambda t: t.median_seconds or 0.0)) for t in curve]
+        own = {(t.workers, t.cv2_threads): t for t in timed if t.name == scaling.technique}
+        wanted += [(t, own[workers, 1]) for (workers, _), t in own.items() if (workers, 1) in own]
+    ways: dict[tuple[str, int], Measurements] = defaultdict(list)
+    for t in timed:
+        if t.transfer:
+            ways[t.name, t.workers] = [*ways[t.name, t.workers], t]
+    wanted += [pair for group in ways.values() for pair in combinations(group, 2)]
+    seen: set[frozenset[str]] = set()
+    for one, other in wanted:
+        if one is not other and (both := frozenset((one.label, other.label))) not in seen:
+            seen.add(both)
+            yield one, other
+
+
+def _pair(one: TechniqueMeasurement, other: TechniqueMeasurement) -> Pair:
+    walls, others = ([r.wall_seconds for r in t.rounds] for t in (one, other))
+    if not walls or len(walls) != len(others):
+        return Pair(one.label, other.label, (other.median_seconds or 0.0) / (one.median_seconds or 1.0))
+    speedup, interval = paired_speedup(others, walls)
+    return Pair(one.label, other.label, speedup, list(interval) if interval else None, verdict(interval))

@@ -1,0 +1,18 @@
+"""Histogram equalization."""
+
+from imgproc.operations.contract import Look, Operation, Phase, Strips
+from imgproc.operations.equalize.cpu import equalize, equalize_rows, histogram, table
+from imgproc.operations.equalize.cuda import PROGRAM
+
+OPERATION = Operation(
+    "equalize",
+    "Histogram equalization",
+    "equalized",
+    "Spreads the grays over the full range.",
+    (),
+    equalize,
+    strips=Strips((Phase(histogram, table, writes=False), Phase(equalize_rows))),
+    cuda=PROGRAM,
+    look=Look("#aacdec", "#bedcf6", "op-equalize.webp"),
+    order=3,
+)

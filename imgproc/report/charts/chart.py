@@ -1,0 +1,73 @@
+"""What all figures of a record have in common. Nothing here draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from imgproc.backends import BASELINE
+from imgproc.measure.results import TechniqueMeasurement
+from imgproc.numbers import NBSP
+from imgproc.report.charts.style import WIDTHS, Style, Unit
+from imgproc.runs.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: The part of the page that a figure belongs to.
+Section = Literal["summary", "why", "scaling", "figures"]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure, in its ``section`` of the page: ``sentence`` says what it shows, ``alt`` its values. ``heights`` are
+    those of the wide and of the narrow one, in pixels. ``columns`` and ``cells`` (a name, which is of the kind ``of``,
+    and its values) are its numbers as a table, where the page's other tables lack them."""
+
+    name: str
+    section: Section
+    title: str
+    sentence: str
+    alt: str
+    heights: tuple[int, int]
+    draw: Callable[[Figure, Style], None]
+    of: str = ""
+    columns: tuple[str, ...] = ()
+    cells: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def wide(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return WIDTHS[False], self.heights[False]
+
+    @property
+    def narrow(self) -> tuple[int, int]:
+        return WIDTHS[True], self.heights[True]
+
+
+def measured(record: Record) -> list[TechniqueMeasurement]:
+    """Those with times, in the order of the page's table: of a comparison the fastest first, else the baseline last,
+    in scale mode by their workers."""
+    timed = [t for t in record.techniques if t.available and t.median_seconds]
+    if record.mode == "compare":
+        return sorted(timed, key=lambda t: t.median_seconds or 0.0)
+    if record.mode == "scale":
+        return sorted(timed, key=lambda t: (t.name == BASELINE, t.cv2_threads, t.workers))
+    return sorted(timed, key=lambda t: t.name == BASELINE)
+
+
+def ideal(technique: TechniqueMeasurement, record: Record) -> float:
+    """The speedup nobody can beat without luck: its workers and their inner threads, but no more than the cores."""
+    cores = record.environment.get("cores_usable")
+    return float(min(technique.threads, cores if isinstance(cores, int) and cores > 0 else technique.threads))
+
+
+def share(value: float) -> str:
+    """A share in whole percent: 12 %, under 1 %."""
+    return f"{round(value * 100)}{NBSP}%" if value >= 0.01 else f"under 1{NBSP}%"
+
+
+def time_unit(longest: float) -> tuple[Unit, str]:
+    """The unit for an axis of seconds that ends at ``longest``, and its name."""
+    return ("ms", "Milliseconds") if longest < 0.1 else ("s", "Seconds")

@@ -1,0 +1,212 @@
+"""What kept techniques from being faster: where their time went, and what moving pixels between processes costs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.measure.breakdown import PARTS
+from imgproc.measure.findings import Loss, Pair
+from imgproc.measure.results import TechniqueMeasurement
+from imgproc.numbers import counted, milliseconds, percent, seconds, size, spelled_times
+from imgproc.report import sentences
+from imgproc.report.pictures import KINDS, Micro, micro, rank
+from imgproc.runs.record import Record
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Where one technique's time went: what it lost, and the parts and the time of its round as a table shows them."""
+
+    t: TechniqueMeasurement
+    loss: Loss
+
+    @property
+    def wall(self) -> str:
+        return self._shown(self.t.rounds[self.t.typical_round - 1].wall_seconds)
+
+    def cell(self, part: str) -> str:
+        return self._shown(self.t.breakdown.get(part, 0.0))
+
+    def _shown(self, value: float) -> str:
+        """Whole milliseconds, or tenths in short rounds."""
+        return milliseconds(value, 0 if sum(self.t.breakdown.values()) >= 0.1 else 1)
+
+
+def costs(record: Record) -> list[Cost]:
+    """Why each technique is not as fast as its workers would allow; the run's technique first."""
+    of_label = {t.label: t for t in record.techniques}
+    found = [Cost(of_label[loss.technique], loss) for loss in record.found.losses]
+    return sorted(found, key=lambda cost: rank(cost.t, record))
+
+
+def headline(found: Sequence[Cost]) -> tuple[str, str]:
+    """What the run's technique lost, and what the one that lost most: as a title and as a paragraph."""
+    first, worst = found[0], max(found, key=lambda cost: cost.loss.seconds)
+    lost = seconds(first.loss.seconds) if first.loss.seconds > 0 else "nothing"
+    title, text = f"{first.t.label} lost {lost} of the ideal", _lost(first)
+    if worst is first:
+        return title, text
+    other = _lost(worst)
+    if worst.loss.part == first.loss.part:  # what that means is said already
+        other = other.partition(": ")[0].rstrip(".") + "."
+    return f"{title}, {sentences.spoken(worst.t.label)} {seconds(worst.loss.seconds)}", f"{text} {other}"
+
+
+def _lost(cost: Cost) -> str:
+    t, lost, part = cost.t, cost.loss.seconds, cost.loss.part
+    if part is None or lost <= 0:
+        return f"{t.label} lost nothing of the ideal."
+    most = f"most of it to {part}" if t.breakdown[part] < 0.9 * lost else f"to {part}"
+    return f"{t.label} lost {seconds(lost)} of the ideal, {most}: {PARTS[part]}."
+
+
+def parts(found: Sequence[Cost]) -> dict[str, str]:
+    """The parts that any of them has, and what each means."""
+    return {part: text for part, text in PARTS.items() if any(cost.t.breakdown.get(part) for cost in found)}
+
+
+#: The ways of moving pixels in the order of the table, and what each means.
+WAYS = {
+    "paths": "Paths only, workers write",
+    "bytes": "Encoded files, caller writes",
+    "shared": "Shared memory",
+    "arrays": "Pickled arrays, caller writes",
+}
+
+#: What is done with pixels in the ways that move them.
+WHAT = {
+    "bytes": "Files travel to the workers as they are, and results come back as files.",
+    "shared": "Pixels in shared memory are copied, but not pickled.",
+    "arrays": "The textbook pool sends pixels to its workers, gets them back and writes them itself.",
+}
+
+
+@dataclass(frozen=True)
+class TransferCost:
+    """One way of moving pixels: bytes and seconds of the round nearest the median."""
+
+    t: TechniqueMeasurement
+    way: str
+    bytes: int | None
+    seconds: float
+    micro: Micro | None
+    kind: str
+
+
+@dataclass(frozen=True)
+class Transfers:
+    """One technique with several ways. ``loses``: whether the textbook way is measurably slower than the best."""
+
+    title: str
+    loses: bool
+    sentence: str
+    rows: list[TransferCost]
+
+
+def moving(t: TechniqueMeasurement) -> tuple[int | None, float]:
+    """Bytes moved in the round nearest the median, None where nothing crosses a process border, and the seconds
+    that took, summed over all processes."""
+    typical = t.rounds[t.typical_round - 1 : t.typical_round]
+    return (typical[0].bytes_moved if typical else None), t.stages.get("transfer", 0.0)
+
+
+def transfers(record: Record) -> list[Transfers]:
+    """Every technique that was measured with more than one way of moving pixels."""
+    groups: dict[tuple[str, int], list[TechniqueMeasurement]] = defaultdict(list)
+    for t in record.techniques:
+        if t.transfer and t.median_seconds is not None:
+            groups[t.name, t.workers].append(t)
+    several = [group for group in groups.values() if len({t.transfer for t in group}) > 1]
+    return [_compared(record, group, explain=group is several[0]) for group in several]
+
+
+def _compared(record: Record, group: list[TechniqueMeasurement], *, explain: bool) -> Transfers:
+    group = sorted(group, key=lambda t: list(WAYS).index(t.transfer) if t.transfer in WAYS else len(WAYS))
+    first, last = group[0], group[-1]
+    top = max(max(t.speedup_ci95 or [t.speedup or 0.0]) for t in group)
+    rows = [
+        TransferCost(
+            t,
+            WAYS.get(t.transfer or "", t.transfer or ""),
+            *moving(t),
+            micro(t.speedup, t.speedup_ci95, first.threads, t.verdict or "none", width=110, top=top),
+            KINDS.get(t.verdict or "", "is-level"),
+        )
+        for t in group
+    ]
+    pair = record.found.versus(first.label, last.label)
+    label = TECHNIQUES[first.name].label if first.name in TECHNIQUES else first.label
+    sentence = _sentence(rows[-1], pair)
+    if explain:
+        sentence = f"{WHAT.get(last.transfer or '', '')} {sentence}".strip()
+    else:
+        sentence = f"With {sentences.spoken(label)}, {sentence[0].lower()}{sentence[1:]}"
+    return Transfers(
+        f"{label}, {counted(first.workers, 'worker', words=True)}",
+        pair.verdict == "faster" and last.transfer == "arrays",
+        sentence,
+        rows,
+    )
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One technique in both scopes: ``alone``, what it takes to do the operations with the pixels where it works."""
+
+    t: TechniqueMeasurement
+    alone: float
+
+
+@dataclass(frozen=True)
+class Scopes:
+    """The techniques with a GPU and the baseline, in both scopes, over ``images`` images for the operations alone."""
+
+    title: str
+    sentence: str
+    images: int
+    rows: list[Scope]
+
+
+def scopes(record: Record) -> Scopes | None:
+    """The operations alone and the whole job, where a GPU took part."""
+    rows = [Scope(t, sum(t.operations_seconds.values())) for t in record.techniques if t.operations_seconds]
+    fast = [row for row in rows if row.t.operations_speedup and row.t.speedup]
+    base = next((row.t for row in rows if row.t.name == BASELINE), None)
+    if not fast or base is None or base.median_seconds is None:
+        return None
+    best = max(fast, key=lambda row: row.t.operations_speedup or 0.0)
+    alone, whole = best.t.operations_speedup or 0.0, best.t.speedup or 0.0
+    work = sum(base.stages.get(name, 0.0) for name in base.operations_seconds)
+    share = percent(work / base.median_seconds)
+    who = sentences.spoken(best.t.label)
+    title = f"A GPU does the operations {spelled_times(alone)} as fast, the whole job {spelled_times(whole)}"
+    if alone < 1:
+        title = "Here a GPU is slower than one thread of the CPU"
+        sentence = f"With {who} even the operations alone take longer: images this small do not fill a GPU."
+    else:
+        sentence = (
+            f"With the pixels on the GPU, {who} does the operations alone {spelled_times(alone)} as fast as one thread "
+            f"of the CPU. But in the baseline they are only {share} of the time: reading, decoding, encoding and "
+            "writing stay on the CPU, and pixels have to travel."
+        )
+    return Scopes(title, sentence, len(base.operations_images), sorted(rows, key=lambda row: row.t is base))
+
+
+def _sentence(last: TransferCost, pair: Pair) -> str:
+    """What the last way costs against the first."""
+    said = pair.verdict
+    moved = f"Moving {size(last.bytes)} a round" if last.bytes is not None else "Moving them"
+    times = f"{spelled_times(pair.speedup or 1.0)} as long as with paths only"
+    if said is None:
+        return f"{moved} took {times}, but too few rounds were timed to be sure."
+    if said == "no measurable difference":
+        return f"{moved} makes no measurable difference here."
+    if said == "slower":
+        return f"{moved} does no harm here: a round takes {times}."
+    if last.t.verdict == "slower":
+        workers = counted(last.t.workers, "worker", words=True)
+        return f"{moved} costs more than {workers} save: a round takes {times}, longer than sequentially."
+    return f"{moved} has its price: a round takes {times}."

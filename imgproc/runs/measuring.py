@@ -1,0 +1,199 @@
+"""The measuring of a run: all contenders take turns over the same images, once they have made the same pixels."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgproc.backends import BASELINE
+from imgproc.backends.base import BackendError
+from imgproc.backends.sharing.transport import TRANSFERS
+from imgproc.measure.environment import usable_cores
+from imgproc.measure.load import MachineLoad, tree_cpu_seconds
+from imgproc.measure.protocol import Contender, Pass, interleave
+from imgproc.measure.statistics import LOOKS, enough
+from imgproc.runs.contenders import Contenders
+from imgproc.runs.passes import Hashes, Passes, on_gpu
+from imgproc.runs.record import ImageRecord
+
+#: A comparison that is not precise by then ends all the same.
+MOST_ROUNDS = 30
+#: On so many images the operations are timed alone.
+ALONE_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Who was measured to the end, on which images, and how many cores other programs used meanwhile (None: nobody
+    can say)."""
+
+    contenders: list[Contender]
+    images: list[ImageRecord]
+    busy: float | None
+
+
+def measure(passes: Passes, contenders: Contenders, first: Pass) -> Measured:
+    """Warm everybody up, prove that all make the same pixels, then time them in interleaved rounds.
+
+    A contender that fails costs its own figures: its measurement says why, and the others go on.
+
+    Args:
+        first: the pass that made the results.
+
+    Raises:
+        Cancelled: somebody asked to end the run.
+    """
+    record, settings = passes.record, passes.record.settings
+    begin = time.perf_counter()
+    images = _sample(passes, contenders, first)
+    if not passes.folders.previews:  # else they were read back already
+        with passes.ready(contenders.main):
+            passes.hash_results(contenders.main, images)
+    made = _warm_up(passes, contenders, images)
+    _prove(made, contenders)
+    left = [c for c in contenders.all if c in made or c.copies > 1]
+    helpers = {pid for c in contenders.all for pid in c.backend.helpers}
+    load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
+    load.start()
+    interleave(
+        left,
+        lambda contender, number: _one_round(passes, contenders, contender, number, images),
+        rounds=settings.rounds,
+        most=max(MOST_ROUNDS, settings.rounds) if record.mode in ("compare", "scale") else None,
+        enough=lambda: enough({c.measurement.label: c.walls for c in left}, (settings.rounds, *LOOKS)),
+        budget=settings.budget - (time.perf_counter() - begin),
+        seed=settings.seed,
+    )
+    busy = load.stop()
+    _time_operations(passes, left, images)
+    return Measured(left, images, busy)
+
+
+def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRecord]:
+    """The images to measure on: all, or as many as the budget allows, spread evenly over the sizes."""
+    record, settings = passes.record, passes.record.settings
+    images = record.good_images
+    # What the workers were busy for in sum is about what one of them alone would take.
+    spans = [span for one in first.parts for span in (*one.result.spans, *one.result.caller_spans)]
+    alone = sum(span.end - span.start for span in spans)
+    per_round = sum(_expected(contender, alone) for contender in contenders.all)
+    rounds = settings.rounds + 2  # the warm-up and reading back what it wrote count as well
+    count = max(int(len(images) * settings.budget / (per_round * rounds)), 2 * contenders.main.backend.workers)
+    if count >= len(images):
+        return images
+    chosen = _spread(images, count)
+    record.sample = sorted(image.index for image in chosen)
+    return chosen
+
+
+def _expected(contender: Contender, alone: float) -> float:
+    """About how many seconds a pass takes of images that one worker alone needs ``alone`` seconds for."""
+    # Where pixels travel, the caller's part is done by nobody else meanwhile.
+    shared = 1 if TRANSFERS[contender.transfer].alone else min(contender.measurement.threads, usable_cores())
+    return contender.copies * alone / shared
+
+
+def _spread(images: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
+    """So many of the images, or all, evenly over their sizes."""
+    if count >= len(images):
+        return list(images)
+    by_size = sorted(images, key=lambda image: (image.megapixels, image.index))
+    return [by_size[int((k + 0.5) * len(images) / count)] for k in range(count)]
+
+
+def _warm_up(passes: Passes, contenders: Contenders, images: Sequence[ImageRecord]) -> dict[Contender, Hashes]:
+    """An uncounted pass of everybody who has had none; returns what each that did the whole work has made."""
+    made: dict[Contender, Hashes] = {
+        contenders.main: {i.index: {o.operation: o.pixels_sha256 for o in i.outputs} for i in images}
+    }
+    for contender in contenders.others:
+        try:
+            with _scratch(passes, "warm-up") as folder, passes.ready(contender):
+                warm = _whole(passes.run_pass(contender, images, folder, "warm-up"))
+                made[contender] = passes.read_back(contender, images, folder, previews=False)
+        except BackendError as problem:
+            _give_up(contenders, contender, problem)
+            continue
+        contender.measurement.first_round_seconds = warm.round.wall_seconds
+        contender.measurement.first_round_images = len(images)
+    return made
+
+
+def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> None:
+    """Note whose pixels are the baseline's, image by image; nothing where there is no baseline to compare with."""
+    reference = next((hashes for c, hashes in made.items() if c.technique.name == BASELINE), None)
+    for contender, hashes in made.items() if reference else ():
+        m = contender.measurement
+        differing = sum(hashes[index] != wanted for index, wanted in (reference or {}).items())
+        m.identical = differing == 0
+        if differing:
+            m.reason = f"its pixels differ from the baseline’s in {differing} of {len(hashes)} images"
+    for contender in contenders.weak:  # the same workers on the same images
+        same = contender.shares_backend_with
+        contender.measurement.identical = same.measurement.identical if same else None
+
+
+def _one_round(
+    passes: Passes, contenders: Contenders, contender: Contender, number: int, images: Sequence[ImageRecord]
+) -> Pass | None:
+    try:
+        with _scratch(passes, "round") as folder, passes.ready(contender):
+            done = _whole(passes.run_pass(contender, images, folder, "rounds", number))
+    except BackendError as problem:
+        _give_up(contenders, contender, problem)
+        return None
+    passes.note_replacements(done, f"{contender.measurement.label}, round {number}")
+    passes.tracker.pass_done(done.round.wall_seconds)
+    return done
+
+
+@contextmanager
+def _scratch(passes: Passes, name: str) -> Iterator[Path]:
+    """A folder for one pass: each writes new files, as a real run does; removing the old ones is not part of its
+    time."""
+    folder = passes.folders.work / name
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _whole(done: Pass) -> Pass:
+    """The pass, if it did the whole work; the time of less would be no measurement.
+
+    Raises:
+        BackendError: an image failed.
+    """
+    failed = [result.error for result in done.results if result.error is not None]
+    if failed:
+        raise BackendError(f"{len(failed)} of {len(done.results)} images failed while it was measured: {failed[0]}")
+    return done
+
+
+def _give_up(contenders: Contenders, contender: Contender, problem: BackendError) -> None:
+    """A technique that fails once the results are there costs its own figures, and the baseline all speedups."""
+    contender.measurement.reason = str(problem)
+    if contender.technique.name == BASELINE and contender is not contenders.main:
+        contenders.main.measurement.reason = f"the baseline failed: {problem}"
+
+
+def _time_operations(passes: Passes, contenders: Sequence[Contender], images: Sequence[ImageRecord]) -> None:
+    """Where a GPU takes part, also what the operations alone take there and in the baseline: on few images, so that a
+    student sees what of a fast kernel is left in the whole job."""
+    if not any(map(on_gpu, contenders)):
+        return
+    few = _spread(images, ALONE_IMAGES)
+    for contender in contenders:
+        m = contender.measurement
+        if contender.copies > 1 or not (on_gpu(contender) or m.name == BASELINE):
+            continue
+        try:
+            with passes.ready(contender):
+                m.operations_seconds = passes.time_operations(contender, few)
+            m.operations_images = [image.index for image in few]
+        except BackendError as problem:
+            m.warnings.append(f"{m.label}: {problem}")

@@ -1,0 +1,216 @@
+"""What a run found: worked out once, kept as data, and the same in every place that tells it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from conftest import MakeRun
+from flask.testing import FlaskClient
+from scale_runs import measured, scale_run
+
+from imgproc.backends import TECHNIQUES
+from imgproc.backends.base import Availability
+from imgproc.measure import findings as of_run
+from imgproc.measure.derive import derive
+from imgproc.measure.findings import Findings, findings
+from imgproc.measure.results import TechniqueMeasurement
+from imgproc.report import page, sentences
+from imgproc.report.text import comparison, summary
+from imgproc.runs.record import Record, RunSettings
+from imgproc.runs.store import Store
+from imgproc.runs.verify import verify
+from imgproc.settings import Settings
+
+HTML = {"Accept": "text/html"}
+
+
+def compared(rounds: int = 7, **seconds: float) -> list[TechniqueMeasurement]:
+    """Techniques of the table with such medians, with little noise."""
+    found = [measured(n, TECHNIQUES[n].label, s, noise=0.01, rounds=rounds) for n, s in seconds.items()]
+    derive(found, images=12, megapixels=36.0)
+    return found
+
+
+# ---------------------------------------------------------------- the data
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounds", "best", "technique", "outcome"),
+    [
+        ({"mpi": 0.4, "sequential": 1.2, "threading": 0.5}, 7, "mpi", "MPI", "faster"),
+        ({"threading": 2.0, "sequential": 1.2}, 7, "sequential", "Sequential", "baseline"),
+        ({"threading": 1.198, "sequential": 1.2}, 7, "threading", "Threads", "no measurable difference"),
+        ({"mpi": 0.4, "sequential": 1.2, "threading": 0.5}, 1, None, "Sequential", "undecided"),
+        ({"mpi": 0.4, "sequential": 1.2, "threading": 0.5}, 5, None, "Sequential", "undecided"),
+        ({"mpi": 2.4, "sequential": 1.2}, 5, None, "Sequential", "undecided"),
+        ({"mpi": 0.4, "threading": 0.5}, 7, "mpi", "MPI", "not compared"),
+        ({"mpi": 0.4, "threading": 0.5}, 5, None, "MPI", "undecided"),
+        ({"sequential": 1.2}, 1, "sequential", "Sequential", "baseline"),
+    ],
+)
+def test_a_comparison_crowns_who_is_measurably_the_fastest(
+    seconds: dict[str, float], rounds: int, best: str | None, technique: str, outcome: str
+) -> None:
+    found = findings("compare", compared(rounds, **seconds), [], None)
+    assert (found.best, found.technique, found.outcome) == (best, technique, outcome)
+    assert found.order == [TECHNIQUES[name].label for name in sorted(seconds, key=lambda name: seconds[name])]
+
+
+def test_a_run_of_one_technique_is_about_that(make_run: MakeRun) -> None:
+    slow = findings("parallel", compared(multiprocessing=2.0, sequential=1.2), [], None)
+    assert (slow.best, slow.technique, slow.outcome) == ("sequential", "Process pool", "slower")
+    few = findings("parallel", compared(1, multiprocessing=0.7, sequential=1.2), [], None)
+    assert (few.technique, few.outcome, few.order) == ("Process pool", "no interval", ["Process pool", "Sequential"])
+    assert findings("sequential", [], [], None) == Findings()
+    wrong = compared(threading=0.5, sequential=1.2)
+    wrong[0].identical, wrong[0].speedup = False, None
+    assert findings("parallel", wrong, [], None).outcome == "not compared"
+
+
+def test_each_pair_that_is_told_is_there_once_and_can_be_read_from_both_sides() -> None:
+    techniques = compared(mpi=0.4, threading=0.5, joblib=0.4001, sequential=1.2)
+    found = findings("compare", techniques, [], None)
+    assert [(pair.technique, pair.verdict) for pair in found.pairs] == [
+        ("Threads", "slower"), ("joblib", "no measurable difference"), ("Sequential", "slower"),
+    ]  # fmt: skip
+    there, back = found.versus("Threads", "MPI"), found.versus("MPI", "Threads")
+    assert there.speedup == pytest.approx(0.8, rel=0.02) and back.speedup == pytest.approx(1.25, rel=0.02)
+    assert there.speedup_ci95 and back.speedup_ci95
+    assert back.speedup_ci95 == pytest.approx([1 / there.speedup_ci95[1], 1 / there.speedup_ci95[0]])
+    assert (there.verdict, back.verdict) == ("slower", "faster")
+    assert found.versus("joblib", "Threads") == of_run.Pair("joblib", "Threads")  # told nowhere
+
+
+def test_rounds_that_are_no_pairs_have_no_verdict() -> None:
+    techniques = compared(mpi=0.4, joblib=0.8, sequential=1.2)
+    techniques[1].rounds = techniques[1].rounds[:3]
+    pair = findings("compare", techniques, [], None).versus("joblib", "MPI")
+    assert pair.speedup == pytest.approx(0.5, rel=0.02) and pair.verdict is pair.speedup_ci95 is None
+
+
+def test_a_scale_run_has_the_pairs_of_its_curve_and_of_its_grid() -> None:
+    found = scale_run((1, 2, 4), inner=(1, 2)).found
+    assert found.technique == "Threads, 4 workers" and found.order[-1] == "Sequential"
+    for one, other in (
+        ("Threads, 2 workers", "Threads, 4 workers"),
+        ("Threads, 2 workers with 2 OpenCV threads each", "Threads, 2 workers"),
+        ("Threads, 2 workers with 2 OpenCV threads each", "Threads, 4 workers"),
+    ):
+        assert found.versus(one, other).verdict == "slower"
+    assert len({frozenset((pair.technique, pair.other)) for pair in found.pairs}) == len(found.pairs)
+
+
+def test_findings_survive_their_record_and_verify_works_them_out_again(tmp_path: Any) -> None:
+    record = scale_run((1, 2, 4), inner=(1, 2), noise=0.02)
+    record.environment["cores_used_by_others"] = 0.9
+    record.alarms = record.doubts()
+    assert {(alarm.who, alarm.name) for alarm in record.alarms} >= {("", "busy-machine")}
+    record.save(tmp_path)
+    again = Record.load(tmp_path)
+    assert again.findings == record.findings and again.alarms == record.alarms and verify(again) == []
+    for change, said in (
+        (lambda data: data["findings"]["pairs"][0].update(verdict="faster"), "findings.pairs[0].verdict is faster"),
+        (lambda data: data["findings"]["order"].reverse(), "findings.order is "),
+        (lambda data: data["findings"]["losses"][0].update(seconds=9.0), "findings.losses[0].seconds is 9.0"),
+        (lambda data: data.update(best="mpi"), "best is mpi"),
+        (lambda data: data["alarms"][0].update(advice="Never mind."), "alarms[0].advice is Never mind."),
+    ):
+        data = again.to_dict() | {"findings": asdict(again.found), "alarms": [asdict(a) for a in again.alarms]}
+        change(data)
+        found = verify(Record.from_dict(data))
+        assert len(found) == 1 and found[0].startswith(said), found
+
+
+def test_a_record_of_an_earlier_version_has_them_when_it_is_read() -> None:
+    record = scale_run((1, 2, 4), noise=0.02)
+    record.state, record.environment["cores_used_by_others"] = "done", 0.9
+    alarm = record.doubts()[0]
+    record.warnings = [alarm.text, "A worker died."]
+    data = record.to_dict()
+    del data["findings"], data["alarms"]
+    again = Record.from_dict(data)
+    assert again.findings == record.findings and again.alarms == [alarm] and verify(again) == []
+    data["state"] = "running"
+    assert Record.from_dict(data).findings is None
+
+
+# ---------------------------------------------------------------- too few rounds, in every place
+
+
+def few_rounds(make_run: MakeRun, settings: Settings, store: Store, rounds: int = 1) -> Record:
+    """A comparison in which MPI took a third of the time, but as few rounds as that; as an earlier version wrote it,
+    which called MPI the best."""
+    record = make_run(mode="compare", state="running")
+    record.techniques = compared(rounds, mpi=0.4, threading=0.5, sequential=1.2)
+    record.state, record.best, record.finished = "done", "mpi", record.created
+    record.save(settings.RESULTS_DIR / record.id)
+    store.finish(Record.load(settings.RESULTS_DIR / record.id))
+    return record
+
+
+@pytest.mark.parametrize("rounds", [1, 5])
+def test_a_comparison_without_intervals_crowns_nobody(
+    client: FlaskClient, make_run: MakeRun, settings: Settings, store: Store, rounds: int
+) -> None:
+    run_id = few_rounds(make_run, settings, store, rounds).id
+    record = Record.load(settings.RESULTS_DIR / run_id)
+    assert record.best is None and record.technique and record.technique.label == "Sequential"
+    said = "Too few rounds to tell who is fastest; give it more time"
+    assert sentences.headline(record) == sentences.Headline(f"{said}.")
+    lines = summary(record).splitlines()
+    assert lines[:5] == [
+        "Processing Mode: Compare (3 techniques)",
+        f"Number of Images: {len(record.good_images)}",
+        f"Time Taken: {record.techniques[2].median_seconds:.2f} seconds",
+        f"Speedup: not shown (t{said[1:]})",
+        "Note: the time is that of Sequential.",
+    ]
+    assert client.get(f"/runs/{run_id}.txt").text == summary(record)
+    assert comparison(record).startswith(summary(record)) and comparison(record).count("too few rounds\n") == 2
+    html = client.get(f"/runs/{run_id}", headers=HTML).text
+    assert re.search(r"<title>Too few rounds to tell, \d images? – Speedup Lab</title>", html)
+    assert re.search(rf'<h1 class="verdict-line">{said}\.</h1>', html)
+    assert "is-best" not in html and not any(row.best for row in page.table(record))
+    row = store.get(run_id)
+    assert row and row.technique == "sequential" and row.speedup is row.speedup_low is None
+    history = client.get("/runs", headers=HTML).text
+    assert "too few rounds to tell" in history and "3.0" not in history.partition('id="by"')[0]
+
+
+def test_nobody_is_marked_as_the_best_who_is_not_measurably_faster(make_run: MakeRun) -> None:
+    record = make_run(mode="compare")
+    assert [row.best for row in page.table(record)] == [True, False]
+    assert sentences.title(record) == "1.93× with threads, 3 images"
+    threads = record.techniques[0]
+    threads.verdict, threads.speedup, threads.speedup_ci95 = "no measurable difference", 1.01, [0.98, 1.04]
+    assert not any(row.best for row in page.table(record))
+    assert sentences.title(record) == "Nothing measurably faster than sequential, 3 images"
+    threads.median_seconds = 0.9
+    assert sentences.title(record) == "Nothing faster than sequential, 3 images"
+
+
+def test_without_the_baseline_the_fastest_has_a_time_only() -> None:
+    record = Record("0123456789ab", "compare", RunSettings([], {}), techniques=compared(mpi=0.4, threading=0.5))
+    said = sentences.headline(record)
+    assert said.rest == " with MPI," and said.after == "without a speedup: the baseline was not measured."
+
+
+# ---------------------------------------------------------------- what can run here
+
+
+def test_a_scheduler_that_comes_up_later_is_seen_without_a_restart(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([Availability(False, "The scheduler gave no answer."), Availability(True)])
+    dask = replace(TECHNIQUES["dask"])
+    monkeypatch.setattr(type(dask), "availability", _instead(dask.name, lambda: next(answers)))
+    assert "The scheduler gave no answer." in client.get("/techniques", headers=HTML).text
+    assert "The scheduler gave no answer." not in client.get("/techniques", headers=HTML).text
+
+
+def _instead(name: str, answer: Any) -> Any:
+    real = type(TECHNIQUES[name]).availability
+    return lambda self: answer() if self.name == name else real(self)
