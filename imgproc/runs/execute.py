@@ -101,11 +101,7 @@ def execute(
 def _draw_samples(
     record: Record, uploads: Path, previews: Path, settings: Settings, on_progress: OnProgress, cancelled: Cancel
 ) -> None:
-    """Draw the sample pictures that the settings ask for and make them the record's images, vetted like any upload.
-
-    Raises:
-        Cancelled: ``cancelled`` said so.
-    """
+    """Draw the sample pictures that the settings ask for and make them the record's images, vetted like any upload."""
     count, cores, folder = record.settings.samples, usable_cores(), uploads / "samples"
     on_progress(Progress("drawing", images_total=count))
     with closing(draw_many(folder, count, record.settings.sample_megapixels, 0, cores)) as drawn:
@@ -131,11 +127,7 @@ def _begin(record: Record, contenders: Contenders) -> None:
 
 
 def _make_results(passes: Passes, main: Contender) -> Pass:
-    """The pass over all images that makes the results; each image's part in the record says what became of it.
-
-    Raises:
-        UserError: no image could be processed.
-    """
+    """The pass over all images that makes the results; each image's part in the record says what became of it."""
     record, outputs = passes.record, passes.folders.outputs
     images = record.good_images
     with passes.ready(main):

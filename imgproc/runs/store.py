@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import statistics
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
 from imgproc.measure.results import Progress
 from imgproc.runs.database import Database
-from imgproc.runs.record import FINAL_STATES, Mode, Record, State
+from imgproc.runs.record import FINAL_STATES, Mode, Record, State, now
 from imgproc.runs.tables import Base, RunRow, TimingRow, plain, run_values, text, timings
 
 __all__ = ["RunRow", "Store", "TechniqueTimes"]
@@ -74,7 +75,7 @@ class Store:
     def create(self, record: Record) -> None:
         """Put a run at the end of the queue (or into the index, by its state). Save its record first."""
         with self._database.sessions() as sessions:
-            _insert(sessions, record)  # False: made from its record already, by a rebuild
+            _insert(sessions, record)
 
     def get(self, run_id: str) -> RunRow | None:
         with self._session() as session:
@@ -122,7 +123,8 @@ class Store:
             for row in session.scalars(select(TimingRow)):
                 found.setdefault(row.technique, []).append(row)
         order = {name: at for at, name in enumerate(TECHNIQUES)}
-        return [_times(found[name]) for name in sorted(found, key=lambda name: (order.get(name, len(order)), name))]
+        names = sorted(found, key=lambda name: (order.get(name, len(order)), name))
+        return [_times(name, found[name]) for name in names]
 
     def queued(self) -> int:
         """How many runs wait."""
@@ -251,22 +253,18 @@ class Store:
 def _mark_cancelled(folder: Path) -> None:
     try:
         record = Record.load(folder)
-        record.state, record.finished = "cancelled", datetime.now(UTC).isoformat(timespec="milliseconds")
+        record.state, record.finished = "cancelled", now()
         record.save(folder)
     except (UserError, OSError):
         log.warning("Run %s is cancelled, but its record could not be updated.", folder.name, exc_info=True)
 
 
-def _insert(sessions: sessionmaker[Session], record: Record) -> bool:
-    """Add a run; False where it is there already."""
+def _insert(sessions: sessionmaker[Session], record: Record) -> None:
+    """Add a run, unless a rebuild has made it from its record already."""
     # One found running without an index was tried at least once.
     row = RunRow(**run_values(record), attempts=int(record.state == "running"))
-    try:
-        with sessions.begin() as session:
-            session.add_all([row, *timings(record)])
-    except IntegrityError:
-        return False
-    return True
+    with suppress(IntegrityError), sessions.begin() as session:
+        session.add_all([row, *timings(record)])
 
 
 def _read_records(results_dir: Path) -> tuple[list[Record], int]:
@@ -292,13 +290,10 @@ def _changed(result: Any) -> bool:
     return bool(result.rowcount)
 
 
-def _times(rows: list[TimingRow]) -> TechniqueTimes:
-    speedups = [row.speedup for row in rows]
-    paces = [row.seconds_per_megapixel for row in rows]
-    images = sum(row.images for row in rows)
-    return TechniqueTimes(
-        rows[0].technique, rows[-1].label, len(rows), images, *_middle_and_range(speedups), *_middle_and_range(paces)
-    )
+def _times(technique: str, rows: list[TimingRow]) -> TechniqueTimes:
+    speedups = _middle_and_range([row.speedup for row in rows])
+    paces = _middle_and_range([row.seconds_per_megapixel for row in rows])
+    return TechniqueTimes(technique, rows[-1].label, len(rows), sum(row.images for row in rows), *speedups, *paces)
 
 
 def _middle_and_range(values: list[float | None]) -> tuple[float | None, float | None, float | None]:

@@ -30,7 +30,12 @@ def verify(record: Record) -> list[str]:
     stored, computed = [*record.techniques, *record.weak], [*again, *weak]
     pairs = zip(map(_derived, stored), map(_derived, computed), strict=True)
     found = [difference for one, other in pairs for difference in _differences(one, other)]
-    found += [_unproved(m) for m in stored if m.speedup is not None and not m.identical and len(record.techniques) > 1]
+    # A speedup is shown only for the same pixels.
+    found += [
+        f"{m.label}: a speedup is shown, but its pixels were not found to be the baseline’s."
+        for m in stored
+        if m.speedup is not None and not m.identical and len(record.techniques) > 1
+    ]
     if record.scaling:
         curves = scaling(record.scaling.technique, again, weak, cores=record.environment.get("cores_usable"))
         found += _differences(asdict(record.scaling), asdict(curves), "scaling")
@@ -58,11 +63,6 @@ def _raw(m: TechniqueMeasurement) -> TechniqueMeasurement:
 
 def _derived(m: TechniqueMeasurement) -> dict[str, Any]:
     return {f"{m.label}: {name}": getattr(m, name) for name in DERIVED}
-
-
-def _unproved(m: TechniqueMeasurement) -> str:
-    """A speedup is shown only for the same pixels."""
-    return f"{m.label}: a speedup is shown, but its pixels were not found to be the baseline’s."
 
 
 def _differences(said: Any, found: Any, where: str = "") -> Iterator[str]:
