@@ -16,13 +16,14 @@ import cv2
 
 from benchmarks.cluster_model import Costs, Transfer
 from imgproc.backends import technique
-from imgproc.backends.base import Backend
+from imgproc.backends.base import Backend, Options
 from imgproc.backends.sharing.transport import image_task
 from imgproc.backends.task import Task, TaskResult
 from imgproc.measure.process_tree import cpu_seconds, own_tree
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.stopwatch import Stopwatch
+from imgproc.settings import Settings
 
 DEADLINE = 120.0
 #: Tasks that do nothing, in one pass.
@@ -108,7 +109,7 @@ def _costs(
 def passes(name: str, workers: int, pictures: Pictures, rounds: int, out: Path) -> tuple[dict[str, Used], float]:
     """By what was done: the medians of its passes; and the seconds that the start took."""
     found: dict[str, list[Used]] = {}
-    with closing(technique(name).load()(workers)) as backend:
+    with closing(technique(name).load()(workers, Options(settings=Settings.from_environment()))) as backend:
         begin = time.perf_counter()
         backend.start()
         start = time.perf_counter() - begin

@@ -41,6 +41,7 @@ from imgproc.measure.lock import machine_lock
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.stopwatch import Stopwatch
+from imgproc.settings import Settings
 
 EMPTY_TASKS = 400
 DEADLINE = 120.0
@@ -84,8 +85,10 @@ def measure(chosen: argparse.Namespace, files: Sequence[Path], out: Path) -> tup
     with ExitStack() as stack:
         work: list[tuple[str, str, Callable[[], float]]] = []
         for name in chosen.technique:
-            single = TECHNIQUES[name].load()(chosen.workers)
-            batched = TECHNIQUES[name].load()(chosen.workers, Options(chunk_size=chosen.chunk_size))
+            single = TECHNIQUES[name].load()(chosen.workers, Options(settings=Settings.from_environment()))
+            batched = TECHNIQUES[name].load()(
+                chosen.workers, Options(chunk_size=chosen.chunk_size, settings=Settings.from_environment())
+            )
             for backend in (single, batched):
                 stack.callback(backend.close)
                 start = time.perf_counter()
@@ -127,7 +130,7 @@ def drive(name: str, workers: int, count: int, folder: Path) -> None:
     files = [drawn[number % len(drawn)] for number in range(count)]
     out = folder / "out"
     out.mkdir()
-    backend = TECHNIQUES[name].load()(workers)
+    backend = TECHNIQUES[name].load()(workers, Options(settings=Settings.from_environment()))
     try:
         for result in backend.run(photographs(files, out, BYTES), deadline=DEADLINE):
             if result.error:

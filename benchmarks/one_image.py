@@ -40,7 +40,7 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.textbook import loop
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.backends.base import Backend
-from imgproc.backends.sharing import buffers as canvas
+from imgproc.backends.sharing import buffers
 from imgproc.backends.strips.tasks import StripJob, work_on_strip
 from imgproc.backends.task import Task
 from imgproc.intake.samples import JPEG_QUALITY, KINDS
@@ -51,8 +51,9 @@ from imgproc.measure.lock import machine_lock
 from imgproc.measure.protocol import Contender
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.canny.cpu import without_ipp
-from imgproc.operations.contract import Image, apply_in_strips
+from imgproc.operations.contract import Image, Operation, StripWork
 from imgproc.operations.rows import Rows, cut
+from imgproc.parameters import Parameters
 from imgproc.pixels.codecs import decode
 from imgproc.pixels.inner_threads import pin_threads
 from imgproc.runs.passes import Passes, RunFolders
@@ -104,6 +105,21 @@ def timed(program: Callable[[], Any]) -> Callable[[], tuple[float, Any]]:
     return run
 
 
+def apply_in_strips(
+    operation: Operation, source: Image, parameters: Parameters, strips: Sequence[Rows], run: Callable[..., Any] = map
+) -> Image:
+    """What ``operation.apply`` gives, made on strips; ``run`` does those of a phase, at once or one by one."""
+    out, given = np.empty(operation.result_shape(source.shape), np.uint8), None
+    for phase in operation.on_strips.phases:
+        partials = run(partial(_on_rows, phase.work, source, out, parameters, given), strips)
+        given = phase.merge(out, strips, list(partials))
+    return out
+
+
+def _on_rows(work: StripWork, source: Image, out: Image, parameters: Parameters, given: Any, rows: Rows) -> Any:
+    return work(source, rows.of(out), rows, parameters, given)
+
+
 def one_thread(name: str, image: Image) -> Image:
     """The reference for every pixel."""
     with without_ipp():
@@ -118,7 +134,7 @@ def operation_rows(photo: Image, workers: int, stack: ExitStack) -> Iterator[Row
     processes.start()
     strips = cut(len(photo), PER_WORKER * workers)
     for picture, groups in ((photo, tuple(OPERATIONS)), (snake(photo.shape), (SNAKE,))):
-        shared = stack.enter_context(canvas.canvas(picture.size, 2, across_processes=True))
+        shared = stack.enter_context(buffers.image_buffers(picture.size, 2, across_processes=True))
         shared[0].hold(0, picture)
         for group in groups:
             name = group.partition(",")[0]
@@ -150,17 +166,17 @@ def peer_row(group: str, peer: Peer, image: Image, rows: int, workers: int) -> R
 
 def by_processes(
     backend: Backend,
-    shared: tuple[canvas.Canvas, canvas.Handle],
+    shared: tuple[buffers.ImageBuffers, buffers.Handle],
     shape: tuple[int, ...],
     name: str,
     strips: Sequence[Rows],
 ) -> Image:
-    """An operation on strips of what is in the first slot of a canvas; the result is in the second, and stays."""
+    """An operation on strips of what is in the first slot of buffers; the result is in the second, and stays."""
     own, handle = shared
     operation, given = OPERATIONS[name], None
     out = own.get(1, operation.result_shape(shape))
     for number, phase in enumerate(operation.on_strips.phases):
-        jobs = [StripJob(handle, shape, 1, name, number, rows, PARAMETERS, given) for rows in strips]
+        jobs = [StripJob(handle, shape, 1, name, rows, PARAMETERS, given, number) for rows in strips]
         tasks = [Task(k, work_on_strip, job) for k, job in enumerate(jobs)]
         results = sorted(backend.run(tasks, deadline=DEADLINE), key=lambda result: result.index)
         if errors := [result.error for result in results if result.error]:
@@ -202,7 +218,7 @@ def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack
         outputs = [OutputRecord(*pair) for pair in zip(OPERATIONS, names, strict=True)]
         record.images = [ImageRecord(0, file.name, shape[1], shape[0], "JPEG", file.stat().st_size, outputs=outputs)]
         tracker = Tracker(lambda _: None, rounds=1, budget=0, contenders=1)
-        passes = Passes(record, RunFolders({0: file}, out, None, out), DEADLINE, tracker, lambda: False)
+        passes = Passes(record, RunFolders({0: file}, out, None, out), DEADLINE, tracker)
 
         def run() -> tuple[float, None]:
             done = passes.run_pass(contender, record.images, out, "measured")

@@ -32,8 +32,8 @@ def interval(low_high: Sequence[float] | None, like: float | None = None) -> str
 
 def spelled_seconds(value: float) -> str:
     """A time in a sentence: 0.27 seconds, 31.2 seconds, 4.2 milliseconds."""
-    if value < 0.05:
-        return f"{value * 1000:.2g}{NBSP}milliseconds"
+    if value < 0.1:
+        return f"{value * 1000:.{0 if value >= 0.01 else 1}f}{NBSP}milliseconds"
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}{NBSP}seconds"
 
 

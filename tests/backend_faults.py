@@ -11,15 +11,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from imgproc.backends import worker_loop as board
+from imgproc.backends.base import Options
 from imgproc.backends.dask import worker as dask_worker
 from imgproc.backends.sharing.transport import image_task
 from imgproc.backends.task import Task
-from imgproc.backends.worker_loop import begin_work
+from imgproc.backends.worker_loop import begin_work, worker_loop
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.inner_threads import inner_threads, pin_threads
 from imgproc.pixels.job import ImageJob
+from imgproc.settings import Settings
 from tests.backend_kinds import kind
 
 
@@ -146,12 +147,12 @@ def die_after(payload, stopwatch):
     """Gives bytes back. The first worker to get here dies soon after, while these or the next task are on the way."""
     _, size, file = payload
     with suppress(FileExistsError), open(file, "x"):
-        threading.Thread(target=_die_when_free, args=(board._free,), daemon=True).start()
+        threading.Thread(target=_die_when_free, args=(worker_loop().free,), daemon=True).start()
     return bytes(size)
 
 
 def _die_when_free(before):
-    while board._free == before:
+    while worker_loop().free == before:
         time.sleep(0.0005)
     time.sleep(0.003)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -170,7 +171,7 @@ def hang(times, stopwatch):
 
 
 def main(name):
-    backend = kind(name)(2)
+    backend = kind(name)(2, Options(settings=Settings.from_environment()))
     backend.start()
     for result in backend.run([Task(0, double, 1), *(Task(i, nap, 60) for i in range(1, 9))], deadline=100):
         assert result.value == 2, result

@@ -26,7 +26,7 @@ class GpuShim(GpuPipeline):
     adapter = "shim_gpu"
 
     @classmethod
-    def availability(cls) -> Availability:
+    def availability(cls, settings=None) -> Availability:
         return Availability(shutil.which("g++") is not None, "there is no g++ here")
 
     def start(self) -> None:
@@ -49,7 +49,7 @@ def kind(name: str) -> type[Backend]:
 
 NAMES = [*TECHNIQUES, SHIM]
 #: On the caller's own threads; on processes, each of which does one task at a time; on a GPU.
-INLINE = ["sequential", "opencv"]
+INLINE = [name for name in NAMES if kind(name).capabilities.inline]
 ON_GPU = [name for name in NAMES if kind(name).capabilities.memory == "device"]
 PROCESSES = [name for name in NAMES if kind(name).capabilities.memory == "copied"]
 THREADED = [name for name in NAMES if name not in (*INLINE, *ON_GPU, *PROCESSES)]

@@ -9,10 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from imgproc.operations import OPERATIONS
+from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.rows import Rows, cut
 
 Generator = np.random.Generator
+DEFAULTS = parse_parameters({})
+#: The operations that are done on strips, and those that are done on a GPU.
+IN_STRIPS = [name for name, operation in OPERATIONS.items() if operation.strips]
+ON_DEVICE = [name for name, operation in OPERATIONS.items() if operation.cuda]
 
 # What one step of brightness gives as gradient at each aperture.
 GAIN = {3: 4, 5: 48, 7: 640}
@@ -158,6 +162,7 @@ def parameters(rng: Generator) -> dict[str, Any]:
     kernel = 2 * int(rng.integers(0, 50 if rng.random() < 0.2 else 6)) + 1
     sigma = float(rng.choice([0, rng.uniform(0, 3), rng.uniform(0, 50)]))
     return {
+        **DEFAULTS,
         **thresholds(rng, aperture),
         "aperture": aperture,
         "l2gradient": bool(rng.integers(2)),
@@ -181,6 +186,6 @@ def some_strips(rng: Generator, height: int) -> tuple[Rows, ...]:
 def case(rng: Generator, largest: int) -> Case:
     """Any case; Canny most often, as it is the hardest."""
     paint = PICTURES[rng.integers(len(PICTURES))]
-    name = "canny" if rng.random() < 0.6 else str(rng.choice(list(OPERATIONS)))
+    name = "canny" if rng.random() < 0.6 else str(rng.choice(IN_STRIPS))
     image = picture(rng, paint, largest)
     return Case(paint.__name__, name, image, parameters(rng), some_strips(rng, len(image)))

@@ -17,10 +17,11 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Backend, BackendError, Options
-from imgproc.backends.dask import workers as dask_crew
+from imgproc.backends.dask import workers as dask_workers
 from imgproc.backends.gpu.on_device import process_image_on_device
 from imgproc.backends.mpi import launch
-from imgproc.backends.pools import futures, processes, threads
+from imgproc.backends.pools import processes
+from imgproc.backends.pools import threaded as threaded_base
 from imgproc.backends.pools.joblib_loky import JoblibLoky
 from imgproc.backends.pools.multiprocessing_pool import MultiprocessingPool
 from imgproc.backends.pools.watcher import kill
@@ -216,8 +217,9 @@ def test_capabilities_are_class_attributes():
         assert issubclass(found, Backend) and found.name == name
         assert found.availability().ok or name in ON_GPU
         assert found.capabilities.killable == (found.capabilities.memory != "shared")
-    assert PROCESSES == ["multiprocessing", "futures-processes", "joblib", "mpi", "dask"]
-    assert ON_GPU == ["numba", "cupy", "pycuda", "gpu-shim"]
+    assert {"multiprocessing", "futures-processes", "joblib", "mpi", "dask"} <= {*PROCESSES}
+    assert {"numba", "cupy", "pycuda", "gpu-shim"} <= {*ON_GPU}
+    assert {"sequential", "opencv"} <= {*INLINE} and {"threading", "futures-threads"} <= {*THREADED}
 
 
 def test_capabilities_say_which_options_there_are():
@@ -237,7 +239,7 @@ def test_what_a_technique_cannot_do_stays_at_the_default():
     asked = Options(cv2_threads=3, start_method="spawn", chunk_size=5)
     got = {name: t.load()(2, asked) for name, t in TECHNIQUES.items()}
     shown = {name: (b.cv2_threads, b.start_method, b.chunk_size) for name, b in got.items()}
-    assert shown == {
+    expected = {
         "sequential": (1, None, 1),
         "opencv": (2, None, 1),  # its own number of threads is what is asked for as workers
         "threading": (3, None, 1),
@@ -249,6 +251,7 @@ def test_what_a_technique_cannot_do_stays_at_the_default():
         "mpi": (3, None, 5),
         "dask": (3, "spawn", 5),
     }
+    assert {name: shown[name] for name in expected} == expected
 
 
 def test_techniques_in_one_process_take_turns():
@@ -343,11 +346,10 @@ def test_every_worker_has_the_inner_threads_that_were_asked_for(name):
 @pytest.mark.parametrize("name", [*THREADED, *PROCESSES])
 def test_fewer_inner_threads_than_were_asked_for_are_said(name, monkeypatch):
     """As by a build of OpenCV without threads."""
-    for module in (threads, futures):
-        monkeypatch.setattr(module, "pin_threads", faults.pin_one_thread)
+    monkeypatch.setattr(threaded_base, "pin_threads", faults.pin_one_thread)
     monkeypatch.setattr(processes, "begin_work", faults.begin_with_one_thread)
     monkeypatch.setattr(launch, "RANK", ("-m", "mpi4py", "-m", "tests.backend_faults", "rank"))
-    monkeypatch.setattr(dask_crew, "join", faults.join_with_one_thread)
+    monkeypatch.setattr(dask_workers, "join", faults.join_with_one_thread)
     with started(name, cv2_threads=3) as backend:
         assert backend.cv2_threads == 1
         assert run(backend, (faults.double, 1))[0].worker.cv2_threads == 1
@@ -476,7 +478,7 @@ def test_workers_killed_from_outside_while_all_work(killable, tmp_path):
 
 
 @unix
-def test_a_worker_killed_in_the_middle_of_a_large_parcel(killable, tmp_path):
+def test_a_worker_killed_in_the_middle_of_a_large_batch(killable, tmp_path):
     for moment, bytes_in, bytes_out in (("it is given a task", 4 * 10**7, 10), ("it gives it back", 10, 4 * 10**7)):
         died = tmp_path / moment
         tasks = [(faults.die_after, (bytes(bytes_in), bytes_out, str(died))) for _ in range(6)]
@@ -534,9 +536,9 @@ def test_idle_workers_stopped_do_not_stop_the_run(killable, tmp_path):
 
 def test_workers_that_keep_dying_end_the_run():
     class Doomed(MultiprocessingPool):
-        def _work_through(self, parcels):
+        def _submit(self, *what):
             kill(self._workers)
-            yield from super()._work_through(parcels)
+            super()._submit(*what)
 
     backend = Doomed(2)
     with pytest.raises(BackendError, match="kept ending"):
@@ -584,6 +586,14 @@ def test_a_task_that_always_hangs_a_thread_fails_and_the_rest_goes_on(threaded, 
     assert all(r.attempts == 2 and "longer than the limit of 0.3 seconds" in r.error for r in results[:3])
     assert values(results[3:]) == doubled(9)
     assert len(meet(threaded, tmp_path / "meeting")) == threaded.workers
+
+
+def test_what_an_abandoned_run_left_hanging_is_not_blamed_on_the_next(threaded, gate):
+    with closing(threaded.run([Task(0, faults.double, 0), Task(3, faults.hang, 1)], deadline=LONG)) as results:
+        assert next(results).value == 0
+    time.sleep(0.6)
+    assert [r.attempts for r in run(threaded, *[(faults.nap, 0.15)] * 4, deadline=0.5)] == [1] * 4
+    threaded.close(kill=True)
 
 
 @pytest.mark.parametrize("name", THREADED)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing, suppress
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from itertools import pairwise
 from pathlib import Path
@@ -18,13 +19,14 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import BackendError, Options
-from imgproc.backends.dask import workers as dask_crew
+from imgproc.backends.dask import workers as dask_workers
 from imgproc.backends.dask.cluster import DaskCluster
 from imgproc.backends.task import Task
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import encode
 from imgproc.pixels.job import ImageJob, process_image
 from imgproc.pixels.stopwatch import Stopwatch
+from imgproc.settings import Settings
 from tests import backend_faults as faults
 from tests import dask_faults
 from tests.many_images import assert_done, many_images
@@ -90,10 +92,10 @@ def test_the_dashboard_listens_where_it_is_asked_to(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    monkeypatch.setenv("DASK_DASHBOARD", address)
+    settings = Settings(DASK_DASHBOARD=address)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
-    with closing(DaskCluster(1)) as backend:
-        assert backend.availability().ok
+    with closing(DaskCluster(1, Options(settings=settings))) as backend:
+        assert backend.availability(settings).ok
         backend.start()
         assert backend.dashboard == f"http://{address}/status"
         assert address in {f"{a.ip}:{a.port}" for a in listeners()}
@@ -113,7 +115,7 @@ def test_a_closed_cluster_leaves_no_process_and_no_folder(tmp_path, monkeypatch)
 
 def test_a_worker_that_dask_does_without_is_made_anew(local, monkeypatch):
     monkeypatch.setattr("imgproc.backends.dask.cluster.RENEW_SECONDS", 2.0)
-    cluster = local._crew.cluster
+    cluster = local._cluster.cluster
     cluster.sync(cluster.workers[0].close)
     begin = time.perf_counter()
     results = run(local, *[(faults.nap, 0.05)] * 8)
@@ -127,7 +129,7 @@ def test_ctrl_c_is_for_the_caller(local):
         os.kill(worker, signal.SIGINT)
     time.sleep(0.3)
     assert [r.attempts for r in run(local, *[(faults.nap, 0.05)] * 8)] == [1] * 8
-    assert len([m for m in local._crew._members.values() if m.joined]) == 2 and not local._crew._past
+    assert len([m for m in local._cluster._members.values() if m.joined]) == 2 and not local._cluster._past
 
 
 def environment():
@@ -153,7 +155,7 @@ def killing(backend, tasks, kills):
         longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
         results.append(result)
         if len(results) % every == 0 and len(results) // every <= kills:
-            alive = [m.process.pid for m in backend._crew._members.values() if m.process and m.process.is_running()]
+            alive = [m.process.pid for m in backend._cluster._members.values() if m.process and m.process.is_running()]
             os.kill(alive[len(results) % len(alive)], signal.SIGKILL)
     return results, longest
 
@@ -224,12 +226,12 @@ def test_a_scheduler_that_cannot_be_reached_is_said(monkeypatch, address, words)
     assert time.perf_counter() - begin < 5
 
 
-def test_something_else_at_that_address_is_said(monkeypatch):
+def test_something_else_at_that_address_is_said():
     with socket.create_server(("127.0.0.1", 0)) as other:
-        monkeypatch.setenv("DASK_SCHEDULER", f"tcp://127.0.0.1:{other.getsockname()[1]}")
-        assert DASK.availability().ok  # somebody is there
+        settings = Settings(DASK_SCHEDULER=f"tcp://127.0.0.1:{other.getsockname()[1]}")
+        assert DASK.availability(settings).ok  # somebody is there
         with pytest.raises(BackendError, match="did not take the connection"):
-            DaskCluster(2).start()
+            DaskCluster(2, Options(settings=settings)).start()
 
 
 def test_without_its_package_the_command_is_said(monkeypatch):
@@ -272,6 +274,10 @@ class Cluster:
         self.processes[name] = process
         return process
 
+    def backend(self, workers, **options):
+        """Not started."""
+        return DaskCluster(workers, Options(settings=Settings(DASK_SCHEDULER=self.address), **options))
+
     def worker(self, name, *options, prefix=()):
         return self.begin(name, "worker", self.address, name, *options, *self.files, prefix=prefix)
 
@@ -285,9 +291,8 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path, monkeypatch):
+def cluster(tmp_path):
     made = Cluster(tmp_path)
-    monkeypatch.setenv("DASK_SCHEDULER", made.address)
     yield made
     made.end()
 
@@ -296,7 +301,7 @@ def cluster(tmp_path, monkeypatch):
 def remote(cluster):
     for name in "ab":
         cluster.worker(name)
-    backend = DaskCluster(2)
+    backend = cluster.backend(2)
     backend.start()
     yield backend
     backend.close()
@@ -329,7 +334,7 @@ def test_a_worker_with_several_threads_does_one_thing_at_a_time(remote):
 def test_fewer_workers_than_were_asked_for_are_said(cluster, monkeypatch):
     monkeypatch.setattr("imgproc.backends.dask.cluster.MORE_SECONDS", 0.5)
     cluster.worker("a")
-    with closing(DaskCluster(5, Options(cv2_threads=2))) as backend:
+    with closing(cluster.backend(5, cv2_threads=2)) as backend:
         backend.start()
         assert (backend.workers, backend.cv2_threads) == (1, 2)
         begin = time.perf_counter()
@@ -341,7 +346,7 @@ def test_fewer_workers_than_were_asked_for_are_said(cluster, monkeypatch):
 def test_no_more_workers_are_used_than_were_asked_for(cluster):
     for name in "abc":
         cluster.worker(name)
-    with closing(DaskCluster(2)) as backend:
+    with closing(cluster.backend(2)) as backend:
         backend.start()
         assert len({r.worker.pid for r in run(backend, *[(faults.nap, 0.02)] * 20)}) == 2
 
@@ -350,7 +355,7 @@ def test_no_more_workers_are_used_than_were_asked_for(cluster):
 def test_without_workers_it_does_not_start(cluster, monkeypatch):
     monkeypatch.setattr("imgproc.backends.dask.cluster.START_SECONDS", 0.5)
     with pytest.raises(BackendError, match="no Dask worker ready"):
-        DaskCluster(2).start()
+        cluster.backend(2).start()
 
 
 @unix
@@ -372,7 +377,7 @@ def test_a_task_that_kills_every_worker_is_reported_and_the_others_are_done(clus
         cluster.worker(name, "nanny")
     calls = tmp_path / "calls"
     calls.mkdir()
-    with closing(DaskCluster(2)) as backend:
+    with closing(cluster.backend(2)) as backend:
         kill = (faults.signal_self, (signal.SIGKILL, str(calls), 9))
         results = run(backend, (faults.double, 0), kill, *[(faults.double, n) for n in range(8)])
     assert results[1].attempts == 2 and "ended without an answer, twice" in results[1].error
@@ -382,7 +387,7 @@ def test_a_task_that_kills_every_worker_is_reported_and_the_others_are_done(clus
 
 @unix
 def test_a_worker_that_falls_silent_is_done_without_and_used_again(remote, cluster, monkeypatch):
-    monkeypatch.setattr(dask_crew, "SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(dask_workers, "SILENT_SECONDS", 2.0)
     stopped, results = None, []
     for result in remote.run([Task(i, faults.nap, 0.1) for i in range(60)], deadline=LONG):
         results.append(result)
@@ -424,13 +429,13 @@ def test_a_worker_that_sees_other_files_is_found(cluster, tmp_path):
         pytest.skip("this user may not mount a file system of its own")
     cluster.worker("a")
     cluster.worker("b", prefix=apart)
-    with closing(DaskCluster(2)) as backend:
+    with closing(cluster.backend(2)) as backend:
         backend.start()
         assert backend.workers == 2 and not backend.sees(shared) and backend.sees(ROOT / "tests")
 
 
 @unix
-def test_encrypted_and_with_certificates(tmp_path, monkeypatch):
+def test_encrypted_and_with_certificates(tmp_path):
     if not shutil.which("openssl"):
         pytest.skip("openssl makes the certificates, and is not there")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
@@ -442,13 +447,13 @@ def test_encrypted_and_with_certificates(tmp_path, monkeypatch):
     try:
         assert made.address.startswith("tls://")
         made.worker("a")
-        for name, value in {"SCHEDULER": made.address, "TLS_CA": cert, "TLS_CERT": cert, "TLS_KEY": key}.items():
-            monkeypatch.setenv(f"DASK_{name}", str(value))
-        with closing(DaskCluster(1)) as backend:
+        settings = Settings(
+            DASK_SCHEDULER=made.address, DASK_TLS_CA=str(cert), DASK_TLS_CERT=str(cert), DASK_TLS_KEY=str(key)
+        )
+        with closing(DaskCluster(1, Options(settings=settings))) as backend:
             assert [r.value for r in run(backend, (faults.double, 3))] == [6]
-        monkeypatch.delenv("DASK_TLS_CERT")
         with pytest.raises(BackendError, match="did not take the connection"):
-            DaskCluster(1).start()
+            DaskCluster(1, Options(settings=replace(settings, DASK_TLS_CERT=""))).start()
     finally:
         made.end()
 

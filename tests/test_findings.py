@@ -106,7 +106,7 @@ def test_a_scale_run_has_the_pairs_of_its_curve_and_of_its_grid() -> None:
 def test_findings_survive_their_record_and_verify_works_them_out_again(tmp_path: Any) -> None:
     record = scale_run((1, 2, 4), inner=(1, 2), noise=0.02)
     record.environment["cores_used_by_others"] = 0.9
-    record.alarms = record.doubts()
+    record.alarms = record.raised_alarms()
     assert {(alarm.who, alarm.name) for alarm in record.alarms} >= {("", "busy-machine")}
     record.save(tmp_path)
     again = Record.load(tmp_path)
@@ -127,7 +127,7 @@ def test_findings_survive_their_record_and_verify_works_them_out_again(tmp_path:
 def test_a_record_of_an_earlier_version_has_them_when_it_is_read() -> None:
     record = scale_run((1, 2, 4), noise=0.02)
     record.state, record.environment["cores_used_by_others"] = "done", 0.9
-    alarm = record.doubts()[0]
+    alarm = record.raised_alarms()[0]
     record.warnings = [alarm.text, "A worker died."]
     data = record.to_dict()
     del data["findings"], data["alarms"]
@@ -173,11 +173,14 @@ def test_a_comparison_without_intervals_crowns_nobody(
     html = client.get(f"/runs/{run_id}", headers=HTML).text
     assert re.search(r"<title>Too few rounds to tell, \d images? – Speedup Lab</title>", html)
     assert re.search(rf'<h1 class="verdict-line">{said}\.</h1>', html)
+    assert "so nobody can be called faster" in html and "no measurable difference" not in html
     assert "is-best" not in html and not any(row.best for row in page.table(record))
     row = store.get(run_id)
     assert row and row.technique == "sequential" and row.speedup is row.speedup_low is None
     history = client.get("/runs", headers=HTML).text
-    assert "too few rounds to tell" in history and "3.0" not in history.partition('id="by"')[0]
+    assert "too few rounds to tell" in history
+    for html in (history, client.get("/techniques", headers=HTML).text):
+        assert "3.00×" not in html and "2.40×" not in html
 
 
 def test_nobody_is_marked_as_the_best_who_is_not_measurably_faster(make_run: MakeRun) -> None:

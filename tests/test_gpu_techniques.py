@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from strip_pictures import ON_DEVICE
 
 from imgproc.backends import TECHNIQUES, Technique
 from imgproc.backends.base import BackendError
@@ -100,13 +101,14 @@ def test_something_else_of_that_name_is_no_driver(driver):
     assert driver(functions=("cuInit",)) is None
 
 
-def test_to_ask_imports_no_gpu_package_and_makes_no_context():
+def test_to_ask_imports_no_library_of_a_technique_and_makes_no_context():
     code = (
         "import sys; from imgproc.backends import TECHNIQUES;"
-        "[TECHNIQUES[name].availability() for name in ('numba', 'cupy', 'pycuda')];"
-        "print(sorted({'numba', 'cupy', 'pycuda', 'llvmlite'} & set(sys.modules)))"
+        "[(one.availability(), one.load().capabilities) for one in TECHNIQUES.values()];"
+        "print(sorted({'numba', 'cupy', 'pycuda', 'llvmlite', 'joblib', 'distributed', 'dask', 'mpi4py'}"
+        " & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
 
 
@@ -178,7 +180,7 @@ def run(tmp_path, monkeypatch):
             "0" * 12,
             mode,
             RunSettings(
-                list(OPERATIONS), parse_parameters({}), technique=SHIM, workers=2, budget=budget, color=color, **asked
+                ON_DEVICE, parse_parameters({}), technique=SHIM, workers=2, budget=budget, color=color, **asked
             ),
         )
         record.images = [ImageRecord(n, p.name, 90 + 7 * n, 60, "JPEG", p.stat().st_size) for n, p in sources.items()]
@@ -197,7 +199,7 @@ def test_a_run_with_a_gpu_has_the_baselines_pixels_and_both_scopes(run, color):
     assert gpu.identical and len(gpu.rounds) >= 6 and gpu.speedup is not None
     assert {"h2d", "kernel", "d2h"} <= set(gpu.stages) and not {"canny", "gaussian", "equalize"} & set(gpu.stages)
     assert gpu.startup_seconds > 0
-    assert set(gpu.operations_seconds) == set(base.operations_seconds) == set(OPERATIONS)
+    assert set(gpu.operations_seconds) == set(base.operations_seconds) == set(ON_DEVICE)
     assert gpu.operations_images == base.operations_images == [0, 1, 2]
     ratio = sum(base.operations_seconds.values()) / sum(gpu.operations_seconds.values())
     assert gpu.operations_speedup == pytest.approx(ratio)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from imgproc import files as leftovers
-from imgproc.backends.worker_loop import Board
+from imgproc.backends.worker_loop import StatusFolder
 from imgproc.files import own_folder, owned, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 FOLDER = "from imgproc.files import own_folder as f; w = f(Path(sys.argv[1]), 'kind'); made = w.__enter__()"
-BOARD = "from imgproc.backends.worker_loop import Board; b = Board(); made = b.folder"
+STATUS = "from imgproc.backends.worker_loop import StatusFolder as S; b = S(); made = b.folder"
 
 
 def begin(make, folder):
@@ -35,7 +35,7 @@ def end(running, *, kill):
     running.communicate("\n")
 
 
-@pytest.mark.parametrize("make", [FOLDER, BOARD])
+@pytest.mark.parametrize("make", [FOLDER, STATUS])
 def test_folders_of_killed_processes_go_and_those_of_living_ones_stay(make, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     killed, left = begin(make, tmp_path)
@@ -45,8 +45,8 @@ def test_folders_of_killed_processes_go_and_those_of_living_ones_stay(make, tmp_
     for other in others:
         other.mkdir()
     assert left.is_dir()
-    if make == BOARD:
-        Board().remove()
+    if make == STATUS:
+        StatusFolder().remove()
     else:
         with own_folder(tmp_path, "kind") as mine:
             assert mine.is_dir() and mine.name.startswith(owned("kind"))

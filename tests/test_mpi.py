@@ -1,4 +1,4 @@
-"""What is MPI's own: the gang's processes, its faults, other launchers."""
+"""What is MPI's own: the ranks's processes, its faults, other launchers."""
 
 import os
 import signal
@@ -12,13 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from imgproc.backends.base import BackendError
+from imgproc.backends.base import BackendError, Options
 from imgproc.backends.mpi import backend as backend_module
 from imgproc.backends.mpi import launch
 from imgproc.backends.mpi.backend import Mpi
 from imgproc.backends.mpi.protocol import Exchange, ahead
 from imgproc.backends.task import Task
 from imgproc.pixels.job import process_image
+from imgproc.settings import Settings
 from tests import backend_faults as faults
 from tests.many_images import assert_done, many_images
 
@@ -37,15 +38,18 @@ def mpi():
 
 
 @pytest.fixture
-def hydra(monkeypatch, tmp_path):
+def hydra(tmp_path):
     """Started by the launcher for many hosts, with this one in its file."""
     hosts = tmp_path / "hosts"
     hosts.write_text(f"{socket.gethostname()}:4\n")
-    monkeypatch.setenv("MPI_HOSTFILE", str(hosts))
-    backend = Mpi(2)
+    backend = Mpi(2, having(MPI_HOSTFILE=str(hosts)))
     backend.start()
     yield backend
     backend.close()
+
+
+def having(**settings):
+    return Options(settings=Settings(**settings))
 
 
 def doubles(backend, count=20, deadline=LONG):
@@ -54,7 +58,7 @@ def doubles(backend, count=20, deadline=LONG):
     return sorted((r.value, r.attempts) for r in results)
 
 
-def gang():
+def ranks():
     """``mpiexec`` and its ranks, below this process."""
     return [p for p in psutil.Process().children(recursive=True) if "imgproc.backends.mpi.rank" in p.cmdline()]
 
@@ -88,7 +92,7 @@ def test_rests_are_short_while_a_message_is_under_way():
     assert (done.stdout, done.stderr) == ("[0, 1, 2, 2, 1, 0]\n", "")
 
 
-# The gang
+# The ranks
 
 
 def test_the_caller_never_loads_mpi():
@@ -109,18 +113,18 @@ def test_the_caller_never_loads_mpi():
 
 def test_it_listens_nowhere(mpi):
     doubles(mpi)
-    processes = gang()
+    processes = ranks()
     assert len(processes) == 4
     assert [connection for process in processes for connection in process.net_connections(kind="inet")] == []
 
 
-def test_the_gang_has_a_session_of_its_own(mpi):
-    assert {os.getsid(process.pid) for process in gang()} != {os.getsid(0)}
+def test_the_ranks_have_a_session_of_its_own(mpi):
+    assert {os.getsid(process.pid) for process in ranks()} != {os.getsid(0)}
 
 
 def test_idle_ranks_take_less_than_3_percent_of_a_core(mpi):
     doubles(mpi)
-    processes = gang()
+    processes = ranks()
     time.sleep(0.5)
     before = [sum(process.cpu_times()[:2]) for process in processes]
     time.sleep(3)
@@ -133,7 +137,7 @@ def test_nothing_is_left_in_shared_memory_or_in_the_temporary_folder():
     before = shared_memory(), folders()
     mpi = Mpi(2)
     mpi.start()
-    processes = gang()
+    processes = ranks()
     assert (shared_memory(), folders()) == before  # not even while it runs
     for process in processes:
         process.kill()
@@ -143,16 +147,16 @@ def test_nothing_is_left_in_shared_memory_or_in_the_temporary_folder():
 
 
 def kill_caller(count, *, stop=False):
-    """Kill a program that has a gang at work; nothing of the gang, of so many processes, may be left."""
+    """Kill a program that has ranks at work; nothing of the ranks, of so many processes, may be left."""
     program = [sys.executable, "-m", "tests.backend_faults", "mpi"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, cwd=ROOT) as caller:
         assert caller.stdout.readline() == b"ready\n"
-        gang = psutil.Process(caller.pid).children(recursive=True)
-        assert len(gang) == count
+        ranks = psutil.Process(caller.pid).children(recursive=True)
+        assert len(ranks) == count
         if stop:
-            gang[-1].suspend()  # a worker
+            ranks[-1].suspend()  # a worker
         caller.kill()
-    assert not psutil.wait_procs(gang, timeout=8)[1]
+    assert not psutil.wait_procs(ranks, timeout=8)[1]
 
 
 @linux
@@ -175,15 +179,15 @@ def test_more_workers_than_cores():
 
 def test_every_rank_reads_and_writes_the_probe(mpi, tmp_path):
     assert mpi.local and mpi.sees(tmp_path)
-    assert mpi._gang.sees(tmp_path)
-    assert not mpi._gang.sees(tmp_path / "gone")
+    assert mpi._ranks.sees(tmp_path)
+    assert not mpi._ranks.sees(tmp_path / "gone")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_rank_that_sees_other_files_is_found_out(mpi, tmp_path, monkeypatch):
     wrong = "imgproc.backends.mpi.protocol._copy_of"
     monkeypatch.setattr(wrong, lambda probe, rank: probe.with_name(f"{probe.name}.{rank if rank == 1 else 'x'}"))
-    assert not mpi._gang.sees(tmp_path)
+    assert not mpi._ranks.sees(tmp_path)
 
 
 # Faults
@@ -191,7 +195,7 @@ def test_one_rank_that_sees_other_files_is_found_out(mpi, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("act", ["kill", "suspend"])
 def test_rank_0_dies_or_hangs(mpi, act):
-    manager = psutil.Process(mpi._gang._processes[0].pid)
+    manager = psutil.Process(mpi._ranks._processes[0].pid)
     seen = []
     for result in mpi.run([Task(i, faults.nap, 0.1) for i in range(12)], deadline=2):
         seen.append((result.index, result.error))
@@ -201,7 +205,7 @@ def test_rank_0_dies_or_hangs(mpi, act):
 
 
 def test_mpiexec_dies(mpi):
-    next(p for p in gang() if "gforker" in p.cmdline()[0]).kill()
+    next(p for p in ranks() if "gforker" in p.cmdline()[0]).kill()
     assert doubles(mpi) == [(2 * n, 1) for n in range(20)]
 
 
@@ -216,7 +220,7 @@ def _kill_now_and_then(mpi, jobs, kills):
         results.append(result)
         if len(results) % every == 0 and kills:
             kills -= 1
-            victims = mpi._gang._processes
+            victims = mpi._ranks._processes
             victims[kills % len(victims)].kill()
             killed = time.perf_counter()
     assert sorted(r.index for r in results) == list(range(len(jobs)))
@@ -248,8 +252,8 @@ def test_what_mpi_gave_up_is_neither_sent_nor_received():
     """A failed request would be called done if it were tested again. In a process of its own, as it loads MPI."""
     program = """
 from mpi4py import MPI
-from imgproc.backends.mpi.messages import Mail
-from imgproc.backends.mpi.protocol import Kind, Message
+from imgproc.backends.mpi.messages import Messenger
+from imgproc.backends.mpi.protocol import MessageKind, Message
 
 class Request:
     def __init__(self, *says):
@@ -270,13 +274,13 @@ class Comm:
         return Request(False, True) if rank == 1 else Request(None, True)
     def Improbe(self, source, tag, status):
         status.Set_source(2)
-        status.Set_tag(Kind.RESULT)
+        status.Set_tag(MessageKind.RESULT)
         return self.arrived.pop(0)
 
-mail, sent = Mail(Comm()), []
+messenger, sent = Messenger(Comm()), []
 for rank in (1, 2):
-    mail.post(Message(Kind.BEAT, rank), lambda rank=rank: sent.append(rank))
-print(mail.collect(), mail.collect(), mail.collect(), sent, mail.moving, mail.failed)
+    messenger.post(Message(MessageKind.BEAT, rank), lambda rank=rank: sent.append(rank))
+print(messenger.collect(), messenger.collect(), messenger.collect(), sent, messenger.moving, messenger.failed)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (done.returncode, done.stdout) == (0, "[] [] [] [1] False {2}\n"), done.stderr
@@ -319,9 +323,8 @@ def test_a_killed_caller_leaves_nothing_of_hydra(monkeypatch, tmp_path):
     kill_caller(5)
 
 
-def test_as_many_workers_as_the_arguments_say(monkeypatch):
-    monkeypatch.setenv("MPI_ARGUMENTS", "-n 4")
-    mpi = Mpi(2)
+def test_as_many_workers_as_the_arguments_say():
+    mpi = Mpi(2, having(MPI_ARGUMENTS="-n 4"))
     mpi.start()
     try:
         assert mpi.workers == 3 and doubles(mpi) == [(2 * n, 1) for n in range(20)]
@@ -331,10 +334,10 @@ def test_as_many_workers_as_the_arguments_say(monkeypatch):
 
 def test_in_an_allocation_mpiexec_finds_the_hosts(monkeypatch, tmp_path):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    command = launch.prepare(3, tmp_path, ["socket", "1"]).command
+    command = launch.prepare(3, tmp_path, ["socket", "1"], Settings()).command
     assert Path(command[0]).name == "mpiexec" and command[1:3] == ["-n", "4"]
     monkeypatch.delenv("SLURM_JOB_ID")
-    assert "gforker" in launch.prepare(3, tmp_path, []).command[0]
+    assert "gforker" in launch.prepare(3, tmp_path, [], Settings()).command[0]
 
 
 @pytest.mark.parametrize(
@@ -345,20 +348,18 @@ def test_in_an_allocation_mpiexec_finds_the_hosts(monkeypatch, tmp_path):
         ("MPI_ARGUMENTS", "-n '4", "quotation mark"),
     ],
 )
-def test_wrong_settings_are_said_in_plain_words(name, value, says, monkeypatch):
-    monkeypatch.setenv(name, value)
+def test_wrong_settings_are_said_in_plain_words(name, value, says):
     with pytest.raises(BackendError, match=says) as problem:
-        Mpi(2).start()
+        Mpi(2, having(**{name: value})).start()
     assert "/nowhere" not in str(problem.value)
 
 
-def test_an_mpiexec_that_fails_is_said_at_once(monkeypatch):
-    monkeypatch.setenv("MPI_ARGUMENTS", "-no-such-argument")
+def test_an_mpiexec_that_fails_is_said_at_once():
     before = time.perf_counter()
     with pytest.raises(BackendError, match="could not be started"):
-        Mpi(2).start()
+        Mpi(2, having(MPI_ARGUMENTS="-no-such-argument")).start()
     assert time.perf_counter() - before < 10
-    assert gang() == []
+    assert ranks() == []
 
 
 def test_an_mpiexec_of_another_mpi_is_found_out(monkeypatch, tmp_path):

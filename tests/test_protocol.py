@@ -1,5 +1,7 @@
 """The protocol on programmed times: what is timed, in which order, when it stops, and what it concludes."""
 
+import os
+
 import pytest
 from fakes import Clock
 
@@ -9,6 +11,7 @@ from imgproc.backends.plan import whole
 from imgproc.backends.task import Task
 from imgproc.measure import protocol
 from imgproc.measure.derive import break_even
+from imgproc.measure.process_tree import own_tree
 from imgproc.measure.protocol import Contender, conclude, interleave
 
 TASKS = [Task(i, print, None) for i in (4, 2, 9)]
@@ -31,6 +34,14 @@ def clock():
     return Clock()
 
 
+def one_pass(contender, number):
+    return contender.run(whole(TASKS), nothing)
+
+
+def take_turns(clock, contenders, one=one_pass, **options):
+    interleave(contenders, one, **{"rounds": 6, "budget": 1e9, "seed": 1, "clock": clock, **options})
+
+
 def measured(clock, pairs, **options):
     """Two contenders run over (baseline time, technique time) rounds."""
     base = contender(clock, "sequential", [b for b, _ in pairs])
@@ -38,7 +49,7 @@ def measured(clock, pairs, **options):
     both = [base, fast]
     for one in both:
         one.start()
-    interleave(both, lambda c, n: c.run(whole(TASKS), nothing), rounds=len(pairs), budget=1e9, seed=3, clock=clock)
+    take_turns(clock, both, rounds=len(pairs), seed=3)
     conclude(both, images=3, megapixels=6.0)
     return base.measurement, fast.measurement
 
@@ -49,6 +60,15 @@ def test_startup_is_a_figure_of_its_own(clock):
     done = c.run(whole(TASKS), nothing)
     assert c.measurement.startup_seconds == 0.25
     assert done.round.wall_seconds == pytest.approx(1.0)
+
+
+def test_a_techniques_helpers_are_watched_with_it_and_with_nobody_else(clock):
+    helper = os.getppid()
+    helped, other = contender(clock, helpers=(helper,)), contender(clock)
+    helped.start()
+    other.start()
+    assert helper in helped.processes and helper in own_tree([helper])
+    assert helper not in other.processes and helper not in own_tree()
 
 
 def test_medians_speedup_and_interval_from_paired_rounds(clock):
@@ -80,7 +100,7 @@ def test_no_interval_and_no_verdict_below_six_rounds(clock):
 
 def test_no_speedup_for_other_pixels(clock):
     base, fast = contender(clock, "sequential"), contender(clock, times=(0.5,))
-    interleave([base, fast], lambda c, n: c.run(whole(TASKS), nothing), rounds=6, budget=99, seed=1, clock=clock)
+    take_turns(clock, [base, fast])
     fast.measurement.identical = False
     conclude([base, fast], images=3, megapixels=1)
     assert fast.measurement.speedup is None and fast.measurement.verdict is None
@@ -94,9 +114,9 @@ def test_every_round_runs_all_in_an_order_shuffled_by_the_seed(clock):
 
         def one(c, number):
             seen.append((number, c.technique.name))
-            return c.run(whole(TASKS), nothing)
+            return one_pass(c, number)
 
-        interleave(all_three, one, rounds=8, budget=1e9, seed=seed, clock=clock)
+        take_turns(clock, all_three, one, rounds=8, seed=seed)
         return seen
 
     first = order(5)
@@ -109,10 +129,10 @@ def test_every_round_runs_all_in_an_order_shuffled_by_the_seed(clock):
 
 def test_the_budget_ends_it_before_a_round_that_would_exceed_it(clock):
     c = contender(clock, times=(3.0,))
-    interleave([c], lambda c, n: c.run(whole(TASKS), nothing), rounds=20, budget=10.0, seed=1, clock=clock)
+    take_turns(clock, [c], rounds=20, budget=10.0)
     assert len(c.passes) == 3
     tight = contender(clock, times=(3.0,))
-    interleave([tight], lambda c, n: c.run(whole(TASKS), nothing), rounds=20, budget=-5.0, seed=1, clock=clock)
+    take_turns(clock, [tight], rounds=20, budget=-5.0)
     assert len(tight.passes) == 1
 
 
@@ -148,11 +168,10 @@ def test_stopping_in_a_callback_ends_the_pass(clock):
 def test_more_rounds_until_it_is_enough(clock):
     c = contender(clock)
     answers = iter([False, False, True])
-    one = lambda c, n: c.run(whole(TASKS), nothing)  # noqa: E731
-    interleave([c], one, rounds=6, most=30, enough=lambda: next(answers), budget=1e9, seed=1, clock=clock)
+    take_turns(clock, [c], most=30, enough=lambda: next(answers))
     assert len(c.passes) == 8
     never = contender(clock)
-    interleave([never], one, rounds=6, most=9, enough=lambda: False, budget=1e9, seed=1, clock=clock)
+    take_turns(clock, [never], most=9, enough=lambda: False)
     assert len(never.passes) == 9
 
 
@@ -161,9 +180,9 @@ def test_who_drops_out_takes_its_passes_along(clock):
     both = [base, gone]
 
     def one(c, number):
-        return None if c is gone and number == 3 else c.run(whole(TASKS), nothing)
+        return None if c is gone and number == 3 else one_pass(c, number)
 
-    interleave(both, one, rounds=6, budget=1e9, seed=1, clock=clock)
+    take_turns(clock, both, one)
     conclude([base, gone], images=3, megapixels=1)
     assert both == [base] and len(base.passes) == 6
     assert gone.passes == [] and gone.measurement.median_seconds is None and gone.measurement.speedup is None

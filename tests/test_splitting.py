@@ -18,6 +18,7 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strip_pictures import IN_STRIPS
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.plan import after_another, flat, numbered, together, whole
@@ -208,7 +209,7 @@ def contender(request):
 def job(folder, pixels, color=False, format="png", **parameters):
     source = folder / "in.png"
     source.write_bytes(encode(pixels, "png"))
-    outputs = tuple((name, str(folder / f"{name}.out")) for name in OPERATIONS)
+    outputs = tuple((name, str(folder / f"{name}.out")) for name in IN_STRIPS)
     return ImageJob(str(source), outputs, parse_parameters(parameters), format, color)
 
 
@@ -273,7 +274,7 @@ def test_a_damaged_image_and_a_full_folder_are_that_images_error(contender, tmp_
     Path(work.source).write_bytes(Path(work.source).read_bytes()[:300])
     assert split(contender, work, (120, 90), 2).results[0].error
     work = job(tmp_path, pixels)
-    nowhere = tuple((name, str(tmp_path / "no" / "such" / name)) for name in OPERATIONS)
+    nowhere = tuple((name, str(tmp_path / "no" / "such" / name)) for name in IN_STRIPS)
     broken = ImageJob(work.source, nowhere, work.parameters)
     assert "could not be read or written" in split(contender, broken, (120, 90), 2).results[0].error
     assert not list(SHM.glob(f"imgproc-*-{os.getpid()}-*"))

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strip_pictures import PICTURES, parameters
+from strip_pictures import IN_STRIPS, PICTURES, parameters
 
 from imgproc.backends.plan import flat, numbered, together
-from imgproc.backends.sharing.buffers import Local
+from imgproc.backends.sharing.buffers import LocalBuffers
 from imgproc.backends.strips.split import split_image
 from imgproc.backends.task import run_task
 from imgproc.cli import main
@@ -30,11 +30,11 @@ def garbage(monkeypatch):
     def make(self, slot):
         self._slots[slot] = rng.integers(0, 256, self.slot_bytes, np.uint8)
 
-    monkeypatch.setattr(Local, "make", make)
+    monkeypatch.setattr(LocalBuffers, "make", make)
 
 
 def carry_out(plan):
-    """As a technique with worker processes does, without any; returns the results and the largest parcel's bytes."""
+    """As a technique with worker processes does, without any; returns the results and the largest batch's bytes."""
     results, largest = None, 0
     while True:
         try:
@@ -51,7 +51,7 @@ def carry_out(plan):
             results.append(type(result)(task.of_image, carrier.receive(result.value, caller)))
 
 
-def job(folder, pixels, chosen, format="png", color=False, operations=tuple(OPERATIONS)):
+def job(folder, pixels, chosen, format="png", color=False, operations=tuple(IN_STRIPS)):
     source = folder / "in.png"
     source.write_bytes(encode(pixels, "png"))
     outputs = tuple((name, str(folder / f"{name}.out")) for name in operations)
@@ -78,7 +78,7 @@ def test_any_picture_any_strips_any_parameters(seed, height, width, strips, colo
         plan = split_image(0, work, (height, width), strips, across_processes=True, sent=True)
         [result], _ = carry_out(flat(together([plan])))
         assert result.error is None
-        assert dict(wrong_pixels(work, pixels)) == dict.fromkeys(OPERATIONS, 0)
+        assert dict(wrong_pixels(work, pixels)) == dict.fromkeys(IN_STRIPS, 0)
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp"])
@@ -91,7 +91,7 @@ def test_formats_without_pieces_are_encoded_by_the_caller(format, tmp_path):
         assert Path(path).read_bytes() == encode(whole, format, bilevel=OPERATIONS[name].bilevel)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", IN_STRIPS)
 def test_a_strip_and_its_borders_are_all_that_is_sent(name, tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (400, 500), np.uint8)
     work = job(tmp_path, pixels, parse_parameters({"kernel": "31"}), operations=(name,))

@@ -194,6 +194,9 @@ def test_technique_times_over_all_done_runs(store: Store) -> None:
     one = record(1, "a", "b", state="done", techniques=[measured("sequential", 4, None), measured("threading", 2, 2)])
     two = record(2, "a", state="done", techniques=[measured("threading", 3, 0.5)])
     three = record(3, "a", "b", "c", state="done", techniques=[measured("threading", 5, 3)])
+    for run in (one, two):
+        for technique in run.techniques:
+            technique.megapixels_per_second = run.megapixels / (technique.median_seconds or 1)
     three.sample, three.techniques[0].megapixels_per_second = [0], 0.25
     ignored = record(4, state="failed", techniques=[measured("joblib", 1, 9)])
     for item in (one, two, three, ignored, two):  # the same run told twice counts once

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strip_pictures import PICTURES, Case, case, noise, parameters, picture, snake, soft, some_strips
+from strip_pictures import IN_STRIPS, PICTURES, Case, case, noise, parameters, picture, snake, soft, some_strips
 
+from benchmarks.one_image import apply_in_strips
 from imgproc.intake.samples import draw
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.canny import cpu as edges
 from imgproc.operations.canny import undecided
-from imgproc.operations.contract import apply_in_strips
 from imgproc.operations.equalize import cpu as levels
 from imgproc.operations.gaussian import cpu as blur
 from imgproc.operations.rows import Rows, cut
@@ -94,9 +94,9 @@ def cases(draw):
         image = np.stack([image, paint(rng, height, width), image[::-1]], axis=2)
     inner = draw(st.sets(st.integers(1, height - 1), max_size=8)) if height > 1 else set()
     at = [0, *sorted(inner), height]
-    values = {name: draw(strategy) for name, strategy in VALUES.items()}
+    values = DEFAULTS | {name: draw(strategy) for name, strategy in VALUES.items()}
     values["canny_low"] = min(values["canny_low"], values["canny_high"])
-    name = draw(st.sampled_from(sorted(OPERATIONS)))
+    name = draw(st.sampled_from(sorted(IN_STRIPS)))
     return Case(paint.__name__, name, image, values, tuple(map(Rows, at[:-1], at[1:])))
 
 
@@ -138,7 +138,7 @@ def alone_is_wrong(image, values, parts) -> bool:
     return not np.array_equal(out, OPERATIONS["canny"].apply(image, values))
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", IN_STRIPS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 1), (1, 1, 3), (5, 1, 3), (1, 5, 3)])
 def test_the_smallest_images(name, shape):
     for seed in range(20):
@@ -169,7 +169,7 @@ def test_thresholds_at_their_ends(thresholds, paint):
 
 
 @pytest.mark.parametrize("color", [False, True])
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", IN_STRIPS)
 def test_photographs_in_strips_on_threads(name, color, pool):
     for index in range(4):
         image = draw(index, 0.6)
@@ -182,7 +182,7 @@ def test_photographs_in_strips_on_threads(name, color, pool):
 @pytest.mark.parametrize("shape", [(3, 70_000), (70_000, 3), (40, 66_000)])
 def test_sides_above_65535(shape, pool):
     image = soft(np.random.default_rng(1), *shape)
-    for name in OPERATIONS:
+    for name in IN_STRIPS:
         assert wrong_pixels(Case("long", name, image, DEFAULTS, cut(shape[0], 4)), pool.map) == 0
 
 
@@ -207,7 +207,7 @@ def test_pixels_are_counted_exactly_however_many(shape):
 
 
 @pytest.mark.parametrize("color", [False, True])
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", IN_STRIPS)
 def test_a_strip_writes_its_own_rows_and_only_these(name, color, small_steps):
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (40, 30, 3) if color else (40, 30), np.uint8)
@@ -226,7 +226,7 @@ def test_a_strip_writes_its_own_rows_and_only_these(name, color, small_steps):
     assert np.array_equal(image, before)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", IN_STRIPS)
 def test_a_strip_done_again_changes_nothing(name):
     """A worker may die within a strip, and its strip is given to another."""
     rng = np.random.default_rng(5)
@@ -240,7 +240,7 @@ def test_a_strip_done_again_changes_nothing(name):
     assert np.array_equal(out, OPERATIONS[name].apply(image, values))
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", IN_STRIPS)
 def test_what_crosses_a_process_border_is_small(name):
     image = cv2.cvtColor(draw(1, 2), cv2.COLOR_BGR2GRAY)
     out, parts, given = np.empty(image.shape, np.uint8), cut(len(image), 4), None

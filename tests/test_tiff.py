@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
+from strip_pictures import IN_STRIPS
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.plan import flat, together
@@ -20,8 +21,8 @@ from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels import tiff
 from imgproc.pixels.codecs import decode
 from imgproc.pixels.job import ImageJob
+from imgproc.report import sentences
 from imgproc.runs.record import ImageRecord, Record, RunSettings
-from imgproc.runs.splitting import explain
 
 HEIGHT, WIDTH = 300, 211
 KINDS = ["L", "RGB", "P", "1", "I;16", "RGBA", "LA", "YCbCr", "CMYK"]
@@ -101,7 +102,7 @@ def test_what_is_stored_otherwise_is_left_whole(tmp_path):
 
 
 def carried_out(technique, source, folder, color=False):
-    outputs = tuple((name, str(folder / f"{name}.png")) for name in OPERATIONS)
+    outputs = tuple((name, str(folder / f"{name}.png")) for name in IN_STRIPS)
     work = ImageJob(str(source), outputs, parse_parameters({}), "png", color)
     with closing(Contender(TECHNIQUES[technique], 2, deadline=60)) as contender:
         contender.start()
@@ -159,5 +160,5 @@ def test_what_is_decoded_in_parts_limits_nothing(in_parts):
     settings = RunSettings(list(OPERATIONS), parse_parameters({}), technique="threading", workers=2)
     record = Record("0" * 12, "parallel", settings, techniques=[measured("sequential", None), main])
     record.images = [ImageRecord(0, "a.tif", WIDTH, HEIGHT)]
-    said = " ".join(explain(record))
-    assert "cut into strips" in said and ("no more than 4.0 times" in said) is not in_parts
+    said = " ".join(sentences.split(record))
+    assert "cut into strips" in said and ("no more than 4.00\u00a0times" in said) is not in_parts

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from imgproc.backends.task import Task, TaskResult
+from imgproc.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class Capabilities:
     """What a technique is like; pages and tests read it.
 
     ``memory``: how workers see the caller's memory. ``killable``: whether a worker can be killed without
-    taking the caller along. ``min_workers`` and ``max_workers``: what can be asked for, None for any number.
-    ``inner_threads``: whether each worker can use several of OpenCV's threads. ``start_methods``: how its worker
-    processes can be started, the default first. ``chunks``: whether it can hand out several tasks at once.
-    ``splits``: whether its workers can share one image, strip by strip. ``carries``: whether it can move pixels to
-    its workers and back (``Task.carrier``). ``alone``: whether only one of it can be started in a process at a time.
+    taking the caller along, as one in another process can. ``inline``: whether tasks run in the caller's own thread:
+    one after the other, with no deadline, and Ctrl-C ends the run. ``min_workers`` and ``max_workers``: what can be
+    asked for, None for any number. ``inner_threads``: whether each worker can use several of OpenCV's threads.
+    ``start_methods``: how its worker processes can be started, the default first. ``chunks``: whether it can hand out
+    several tasks at once. ``splits``: whether its workers can share one image, strip by strip. ``carries``: whether it
+    can move pixels to its workers and back (``Task.carrier``). ``alone``: whether only one of it can be started in a
+    process at a time.
     """
 
     memory: Literal["shared", "copied", "device"]
@@ -33,6 +36,7 @@ class Capabilities:
     splits: bool = False
     carries: bool = False
     alone: bool = False
+    inline: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,14 @@ class Options:
     """How a technique is to work, beyond the number of its workers; what it cannot do it leaves at the default.
 
     ``cv2_threads``: OpenCV's own threads in each worker. ``start_method``: of worker processes, None for the
-    technique's default. ``chunk_size``: how many tasks a worker is handed at once.
+    technique's default. ``chunk_size``: how many tasks a worker is handed at once. ``settings``: of whoever runs the
+    app, which say where workers on other machines are.
     """
 
     cv2_threads: int = 1
     start_method: str | None = None
     chunk_size: int = 1
+    settings: Settings = Settings()
 
 
 DEFAULTS = Options()
@@ -68,11 +74,15 @@ class BackendError(Exception):
 class Backend(ABC):
     """Workers of one technique. ``start``, then ``run`` any number of times, then ``close``.
 
-    ``workers`` is the number obtained, which a technique may make smaller than what was requested;
-    ``cv2_threads`` is how many of OpenCV's own threads each worker uses, from ``start`` on those that it took;
-    ``start_method`` is None where no process is started. ``local``: whether all workers are on this machine, and can
-    share its memory; ``dashboard``: the address of a page on which the technique shows itself, if it has one.
-    ``notes``: sentences about how it went that belong into the record; whoever puts them there takes them away.
+    A technique in the caller's thread inherits this class; one with threads ``pools.threaded.ThreadBackend``, one with
+    worker processes of this machine ``pools.processes.ProcessBackend``, which keep the promises of ``run``.
+
+    Whoever uses a backend reads these, all of which have defaults. ``workers`` is the number obtained, which a
+    technique may make smaller than what was requested; ``cv2_threads`` is how many of OpenCV's own threads each worker
+    uses, from ``start`` on those that it took (``pin_threads``); ``start_method`` is None where no process is started.
+    ``local``: whether all workers are on this machine, and can share its memory; ``dashboard``: the address of a page
+    on which the technique shows itself, if it has one. ``notes``: sentences about how it went that belong into the
+    record; whoever puts them there takes them away.
     """
 
     name: ClassVar[str]
@@ -87,6 +97,7 @@ class Backend(ABC):
         self.workers = workers if limit is None else min(workers, limit)
         self.cv2_threads = options.cv2_threads if able.inner_threads else 1
         self.chunk_size = options.chunk_size if able.chunks else 1
+        self.settings = options.settings
         self.notes: list[str] = []
         wanted = options.start_method if options.start_method in able.start_methods else None
         self.start_method = wanted or next(iter(able.start_methods), None)
@@ -94,8 +105,9 @@ class Backend(ABC):
         self.dashboard: str | None = None
 
     @classmethod
-    def availability(cls) -> Availability:
-        """Whether it can run here. Never raises."""
+    def availability(cls, settings: Settings = DEFAULTS.settings) -> Availability:  # noqa: ARG003
+        """Whether it can run here, with these settings. Asked often, so it should not import what it only looks for.
+        Never raises."""
         return Availability(True)
 
     @abstractmethod
@@ -108,15 +120,19 @@ class Backend(ABC):
 
     @abstractmethod
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
-        """Exactly one result per task, as completed.
+        """Exactly one result per task, as completed, made by ``run_task`` in a worker with ``cv2_threads`` of OpenCV's
+        threads, whatever another technique in this process may have set since ``start``.
 
         Args:
-            tasks: independent of each other; ``index`` is unique in one call.
+            tasks: independent of each other, to be begun in this order; ``index`` is unique in one call.
             deadline: seconds that one task may take before its worker counts as hung.
 
         A task that fails is a result with an error. A worker that dies or hangs costs at most its one task,
         which is retried once on a fresh worker; others that it was handed with it are run again. Closing the
-        iterator early ends the run.
+        iterator early ends the run; another run may follow, also after ``close`` and ``start``.
+
+        Raises:
+            BackendError: the technique itself failed.
         """
 
     def sees(self, folder: Path) -> bool:

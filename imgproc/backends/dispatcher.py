@@ -1,88 +1,121 @@
-"""Handing tasks to the workers of a cluster, each of which may die, hang or fall silent without a word.
+"""Handing tasks to workers, each of which may die, hang or fall silent without a word: the loop of every technique.
 
-A worker is given a few parcels ahead and works on the first of them. Whatever becomes of it, each task ends in exactly
-one result, and nothing is waited for that will not come.
+Workers are given a few batches ahead. Whatever becomes of one, each task ends in exactly one result, and nothing is
+waited for that will not come.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
 from imgproc.backends.base import DIED, BackendError, hung
-from imgproc.backends.envelopes import Desk
 from imgproc.backends.task import Task, TaskResult
-from imgproc.backends.worker_loop import Entry, Parcel
 from imgproc.pixels.stopwatch import Span
 
 #: Seconds between two looks at the workers.
 TICK = 0.25
 #: Seconds between two looks while nobody has anything to do.
 NOBODY_SECONDS = 0.02
-#: Parcels at one worker: what it works on, and the next, so that it never waits for one.
-AHEAD = 2
 #: Longest that there may be no worker to give anything to, in seconds, and longest that nothing may come back
 #: beyond what the deadline allows.
 PATIENCE = 30.0
 
 
+class Packer(Protocol):
+    """Makes of tasks what workers are given, and of what they give back results."""
+
+    def pack(self, tasks: Sequence[Task], ahead: float) -> Any:
+        """The tasks as they are handed over, to a worker whose clock is so many seconds ahead."""
+
+    def results(self, batch: Any, wanted: Container[int]) -> Iterator[TaskResult]:
+        """Those that are wanted of what came back. Never raises."""
+
+    def close(self) -> None:
+        """Let go of what is still held for workers."""
+
+
+@dataclass(eq=False, slots=True)
+class Assignment:
+    """A batch at a worker, until it is back.
+
+    ``since``: when it was sent, or came to be the worker's first. ``last``: nothing follows until it and all before it
+    are back. ``doubled``: its tasks were handed to others too; whose result comes first counts.
+    """
+
+    worker: str
+    tasks: list[Task]
+    batch: Any
+    since: float
+    last: bool
+    _inbox: SimpleQueue[Any]
+    _clock: Callable[[], float]
+    #: What takes it back; the workforce may set it.
+    cancel: Callable[[], object] | None = None
+    dropped: bool = False
+    doubled: bool = False
+
+    def done(self, batch: Any) -> None:
+        """To be called once with what came of it, from any thread."""
+        self._inbox.put((self, batch, self._clock()))
+
+    def drop(self) -> None:
+        """Nobody waits for it any more."""
+        self.dropped = True
+        if self.cancel:
+            self.cancel()
+
+
 class Workforce(Protocol):
-    """The workers of a cluster. A worker that was started anew is another one, with another name."""
+    """The workers of a technique, behind addresses: of one worker each, or of a pool that hands out by itself. What was
+    started anew has another address."""
+
+    #: Batches at one address, and together with those that are back and not unpacked.
+    room: int
+    held: int
+    #: Whether all that is at an address is lost with a task that kills or hangs its worker.
+    shared_fate: bool
+    #: Set by the dispatcher: to be called, from any thread, when somebody is gone.
+    wake: Callable[[], object]
 
     def look(self) -> Mapping[str, bool]:
-        """The workers there are that are ready for work, by name, and whether each was heard of lately.
+        """The addresses there are that are ready for work, and whether each was heard of lately.
 
         Raises:
-            BackendError: the cluster itself is lost.
+            BackendError: all is lost.
         """
 
-    def submit(self, worker: str, parcel: Parcel, done: Callable[[Parcel | None], None]) -> Callable[[], object]:
-        """Have that worker, and no other, run the parcel, and ``done`` be called once with what comes of it, None if
-        nothing can. Returns what takes the parcel back; ``done`` may be called even then."""
+    def submit(self, assignment: Assignment) -> None:
+        """Have that worker, and only it, run the batch and call ``done`` with what comes of it; None if nothing can."""
 
-    def at(self, worker: str) -> Entry | None:
-        """What the worker wrote about what it is at; None where that cannot be read."""
+    def at(self, worker: str) -> Mapping[int, float] | None:
+        """The tasks that are worked on there, each with the time of its beginning; None where that cannot be told. Of
+        one that is gone those that are to blame."""
 
     def ahead(self, worker: str) -> float:
         """By how many seconds the worker's clock is ahead of the caller's; also of one that is gone."""
 
-    def end(self, worker: str) -> None:
-        """Kill the worker, or see to it that it is given nothing more. It is not there any more."""
-
-
-def _done() -> None:
-    """There is nothing to take back."""
-
-
-@dataclass(eq=False)
-class _Errand:
-    """A parcel at a worker. ``since``: when it was sent, or came to be the worker's first. ``doubled``: its tasks were
-    handed to others too; whose result comes first counts."""
-
-    worker: str
-    tasks: list[Task]
-    since: float
-    take_back: Callable[[], object] = _done
-    doubled: bool = False
+    def end(self, worker: str, late: Collection[int]) -> None:
+        """These tasks hang: kill who is at them, or see to it that it is given nothing more."""
 
 
 @dataclass(eq=False)
 class Dispatcher:
-    """Carries the tasks of one run to the workers of a crew.
+    """Carries the tasks of one run to workers.
 
     Args:
         deadline: seconds that one task may take.
-        clock: seconds, as on the workers' boards.
+        clock: seconds, as in ``Workforce.at``.
     """
 
-    crew: Workforce
-    desk: Desk
+    workforce: Workforce
+    packer: Packer
     chunk_size: int
     deadline: float
     clock: Callable[[], float] = time.perf_counter
@@ -94,8 +127,13 @@ class Dispatcher:
     _blamed: set[int] = field(default_factory=set)
     _failed: list[TaskResult] = field(default_factory=list)
     _able: list[str] = field(default_factory=list)
-    _out: dict[str, list[_Errand]] = field(default_factory=dict)
-    _inbox: SimpleQueue[tuple[_Errand, Parcel | None, float]] = field(default_factory=SimpleQueue)
+    _out: dict[str, dict[Assignment, None]] = field(default_factory=dict)
+    #: What came back and when; None: a look is worth while.
+    _inbox: SimpleQueue[tuple[Assignment, Any, float] | None] = field(default_factory=SimpleQueue)
+    _looked: float = -TICK
+    #: When something was last heard, and when there was last somebody to work.
+    _heard: float = 0.0
+    _staffed: float = 0.0
 
     def results(self, tasks: Sequence[Task]) -> Generator[TaskResult, None, None]:
         """One for each task, as completed. An early end takes back what was handed out.
@@ -105,60 +143,79 @@ class Dispatcher:
         """
         self._open = {task.index: task for task in tasks}
         self._todo.extend(tasks)
-        heard = able = self.clock()  # when something came back, and when there was somebody to work
-        looked, wait = -TICK, 0.0
+        self.workforce.wake = lambda: self._inbox.put(None)
+        self._heard = self._staffed = self.clock()
+        wait = 0.0
         try:
             while self._open:
                 arrived, now = self._arrived(wait), self.clock()
-                if now - looked >= TICK:
-                    there, looked = self.crew.look(), now
+                if now - self._looked >= TICK:
+                    self._looked = now
+                    there = self.workforce.look()
                     arrived += self._arrived(0)  # what came back before somebody was gone
                     self._judge(there)
-                heard, able = now if arrived else heard, now if self._able else able
-                self._check(now, heard, able)
-                self._hand_out((AHEAD + 1) * len(self._able) - len(arrived))
-                for errand, parcel in arrived:
-                    yield from self._results(errand, parcel)
+                self._check(now, bool(arrived))
+                self._hand_out(len(arrived))
+                for assignment, batch in arrived:
+                    yield from self._results(assignment, batch)
                 yield from self._failures()
                 wait = TICK if any(self._out.values()) else NOBODY_SECONDS
         finally:
-            for errand in chain(*self._out.values()):
-                errand.take_back()
+            for assignment in chain(*self._out.values()):
+                assignment.drop()
 
-    def _check(self, now: float, heard: float, able: float) -> None:
-        if now - able > PATIENCE:
+    def _check(self, now: float, arrived: bool) -> None:
+        if arrived:
+            self._heard = now
+        if self._able:
+            self._staffed = now
+        if now - self._staffed > PATIENCE:
             raise BackendError(f"There has been no worker to give an image to for {PATIENCE:g} seconds.")
-        if now - heard > PATIENCE + 2 * self.deadline * self.chunk_size:
-            raise BackendError(f"None of the workers has given anything back for {now - heard:.0f} seconds.")
+        if now - self._heard > PATIENCE + 2 * self.deadline * self.chunk_size:
+            raise BackendError(f"None of the workers has given anything back for {now - self._heard:.0f} seconds.")
 
     # What comes back
 
-    def _arrived(self, seconds: float) -> list[tuple[_Errand, Parcel]]:
+    def _arrived(self, seconds: float) -> list[tuple[Assignment, Any]]:
         """What has come back, after at most so many seconds in which nothing does."""
-        arrived = []
+        arrived: list[tuple[Assignment, Any]] = []
+        inbox = self._inbox
         with suppress(Empty):
-            errand, parcel, at = self._inbox.get(seconds > 0, seconds)
+            found = inbox.get(seconds > 0, seconds)
             while True:
-                out = self._out.get(errand.worker, [])
-                errand.take_back = _done  # which may hold what was sent
-                if errand in out:
-                    out.remove(errand)
-                    for following in out[:1]:
-                        following.since = at
-                    if parcel is None:
-                        self._lost(errand, {task.index: DIED for task in errand.tasks})
-                    else:
-                        arrived.append((errand, parcel))
-                errand, parcel, at = self._inbox.get_nowait()
+                if found is None:
+                    self._looked = -TICK
+                else:
+                    self._take(found, arrived)
+                if inbox.empty():
+                    break
+                found = inbox.get_nowait()
         return arrived
 
-    def _results(self, errand: _Errand, parcel: Parcel) -> Iterator[TaskResult]:
-        wanted = Parcel(tuple(item for item in parcel.items if item.task in self._open))
-        ahead = self.crew.ahead(errand.worker)
-        for result in self.desk.results(wanted):
+    def _take(self, found: tuple[Assignment, Any, float], arrived: list[tuple[Assignment, Any]]) -> None:
+        assignment, batch, at = found
+        out = self._out.get(assignment.worker, {})
+        assignment.batch = assignment.cancel = None  # which may hold what was sent
+        if assignment not in out:
+            return
+        del out[assignment]
+        for following in out:
+            following.since = max(following.since, at)
+            break
+        if batch is None:
+            self._lost(assignment, {task.index for task in assignment.tasks}, DIED)
+        else:
+            arrived.append((assignment, batch))
+
+    def _results(self, assignment: Assignment, batch: Any) -> Iterator[TaskResult]:
+        ahead = self.workforce.ahead(assignment.worker)
+        for result in self.packer.results(batch, self._open):
             del self._open[result.index]
-            spans = tuple(Span(s.stage, s.start - ahead, s.end - ahead) for s in result.spans)
-            yield replace(result, spans=spans, attempts=2 if result.index in self._blamed else 1)
+            if ahead:
+                spans = tuple(Span(s.stage, s.start - ahead, s.end - ahead) for s in result.spans)
+                result = replace(result, spans=spans)
+            yield replace(result, attempts=2) if result.index in self._blamed else result
+        self._heard = self.clock()  # the caller may have taken its time
 
     def _failures(self) -> Iterator[TaskResult]:
         failed, self._failed = self._failed, []
@@ -171,80 +228,89 @@ class Dispatcher:
     def _judge(self, there: Mapping[str, bool]) -> None:
         """See who can be given something; what the others had is handed out again."""
         for worker in [worker for worker in self._out if worker not in there]:
-            self._gone(worker, DIED)
+            self._gone(worker, self.workforce.at(worker), DIED)
         self._able = [worker for worker, heard in there.items() if heard and not self._hangs(worker)]
         for worker in there:
             if worker not in self._able:
-                self._double(self._out.get(worker, []))
+                for assignment in self._out.get(worker, {}):  # it is silent, but may come back
+                    self._lost(assignment, (), "")
+                    assignment.doubled = True
         for worker in self._able:
-            self._out.setdefault(worker, [])
+            self._out.setdefault(worker, {})
 
     def _hangs(self, worker: str) -> bool:
         """Whether the worker has taken longer than it may, and was ended."""
-        first = next(iter(self._out.get(worker, [])), None)
-        if first is None:
+        out = self._out.get(worker)
+        if not out:
             return False
-        entry, seconds, since = self.crew.at(worker), self.deadline, first.since
-        if entry is None:  # it cannot be told which of the parcel's tasks it is at
-            seconds *= len(first.tasks)
+        first, at, now = next(iter(out)), self.workforce.at(worker), self.clock()
+        if at is None:  # it cannot be told which of the batch's tasks it is at
+            if now - first.since <= self.deadline * len(first.tasks):
+                return False
+            late = {task.index for task in first.tasks}
         else:
-            since = max(since, entry.time)
-        if self.clock() - since <= seconds:
-            return False
-        self._gone(worker, hung(self.deadline))
-        self.crew.end(worker)
-        return True
+            late = {task for task, since in at.items() if now - since > self.deadline}
+            idle = self.workforce.shared_fate and not at and now - first.since > self.deadline
+            if not late and not idle:
+                return False
+        if self.workforce.shared_fate:
+            self._gone(worker, late, hung(self.deadline))
+            self.workforce.end(worker, late)
+            return True
+        self.workforce.end(worker, late)
+        for assignment in [one for one in out if one.tasks[0].index in late]:
+            del out[assignment]
+            self._lost(assignment, late, hung(self.deadline))
+        return False
 
-    def _gone(self, worker: str, why: str) -> None:
-        """What the worker was at is to blame; what it had not begun is handed out again."""
-        out, entry = self._out.pop(worker), self.crew.at(worker)
-        for errand in out:
-            errand.take_back()
-            at = {task.index for task in errand.tasks} if errand is out[0] else set()
-            if entry is not None:
-                at = {entry.task} if entry.busy else set()
-            self._lost(errand, dict.fromkeys(at, why))
+    def _gone(self, worker: str, at: Collection[int] | None, why: str) -> None:
+        """What the worker was at is to blame, its first batch where that is unknown; all else is handed out again."""
+        out = list(self._out.pop(worker))
+        if at is None:
+            at = {task.index for task in out[0].tasks} if out else ()
+        for assignment in reversed(out):
+            assignment.drop()
+            self._lost(assignment, at, why)
 
-    def _double(self, out: list[_Errand]) -> None:
-        """The worker is silent, but may come back."""
-        for errand in out:
-            self._lost(errand, {})
-            errand.doubled = True
-
-    def _lost(self, errand: _Errand, victims: Mapping[int, str]) -> None:
-        """Hand the tasks of an errand out again; those with a reason are blamed for its end, the second time given
-        up for it."""
-        if errand.doubled:
+    def _lost(self, assignment: Assignment, victims: Container[int], why: str) -> None:
+        """Hand the tasks of an assignment out again; victims are blamed for its end, and the second time given up."""
+        if assignment.doubled:
             return
-        for task in reversed(errand.tasks):
+        for task in reversed(assignment.tasks):
             index = task.index
             if index not in victims:
                 (self._suspects if index in self._blamed else self._todo).appendleft(task)
-            elif index not in self._blamed:
+                continue
+            self._heard = self.clock()
+            if index not in self._blamed:
                 self._blamed.add(index)
                 self._suspects.append(task)
             else:
-                self._failed.append(TaskResult(index, error=victims[index], attempts=2))
+                self._failed.append(TaskResult(index, error=why, attempts=2))
 
     # Who gets what
 
-    def _hand_out(self, most: int) -> None:
+    def _hand_out(self, back: int) -> None:
         """To each worker as much as it has room for, the least busy first; suspects come last, each to an idle one.
 
         Args:
-            most: parcels out at a time, as those that are back and not unpacked take memory too.
+            back: batches that are back and not unpacked, which take memory too.
         """
-        while self._able and sum(map(len, self._out.values())) < most:
-            worker = min(self._able, key=lambda worker: len(self._out[worker]))
-            at_it = len(self._out[worker])
+        able, out = self._able, self._out
+        room, alone = self.workforce.room, self.workforce.shared_fate
+        most = self.workforce.held * len(able) - back - sum(map(len, out.values()))
+        while most > 0:
+            worker = able[0] if len(able) == 1 else min(able, key=lambda worker: len(out[worker]))
+            at_it = len(out[worker])
             # The last ones wait here for whoever is free first, and not behind another.
-            ahead = AHEAD if len(self._todo) > len(self._able) * self.chunk_size else 1
+            ahead = room if len(able) == 1 or len(self._todo) > len(able) * self.chunk_size else 1
             if at_it < ahead and (chunk := self._chunk(self._todo, self.chunk_size)):
                 self._send(worker, chunk)
-            elif not at_it and (suspect := self._chunk(self._suspects, 1)):
+            elif not (at_it and alone) and (suspect := self._chunk(self._suspects, 1)):
                 self._send(worker, suspect)
             else:
                 return
+            most -= 1
 
     def _chunk(self, tasks: deque[Task], most: int) -> list[Task]:
         chunk: list[Task] = []
@@ -255,12 +321,7 @@ class Dispatcher:
         return chunk
 
     def _send(self, worker: str, tasks: list[Task]) -> None:
-        parcel, now = self.desk.pack(tasks), self.clock()
-        errand = _Errand(worker, tasks, now)
-        self._out[worker].append(errand)
-
-        def done(result: Parcel | None) -> None:
-            self._inbox.put((errand, result, self.clock()))
-
-        parcel = parcel._replace(submitted=now + self.crew.ahead(worker))
-        errand.take_back = self.crew.submit(worker, parcel, done)
+        batch = self.packer.pack(tasks, self.workforce.ahead(worker))
+        assignment = Assignment(worker, tasks, batch, self.clock(), not self._todo, self._inbox, self.clock)
+        self._out[worker][assignment] = None
+        self.workforce.submit(assignment)

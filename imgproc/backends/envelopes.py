@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imgproc.backends.task import TRANSFER, Carrier, Task, TaskResult, in_words
-from imgproc.backends.worker_loop import Item, Parcel
+from imgproc.backends.worker_loop import Batch, Envelope
 from imgproc.errors import UserError
 from imgproc.pixels.stopwatch import Stopwatch
 
@@ -24,79 +23,50 @@ class _Sent:
     bytes: int = 0
 
 
-class Desk:
-    """Packs tasks and unpacks what workers made of them, one at a time, whatever thread asks.
+class EnvelopePacker:
+    """Pickles tasks and unpickles what workers made of them, one at a time; see ``Packer``.
 
     ``close`` lets go of what is still held for workers, which may be alive.
-
-    Args:
-        not_waiting: entered while there is something to do here, for which no worker is to blame.
     """
 
-    def __init__(self, not_waiting: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
-        self._not_waiting = not_waiting
+    def __init__(self) -> None:
         self._sent: dict[int, _Sent] = {}
-        self._lock = threading.Lock()
-        self._closed = False
 
-    def parcels(self, tasks: Sequence[Task], chunk_size: int, most: int) -> Iterator[Parcel]:
-        """The tasks, packed when they are asked for; no more of them once the desk is closed.
-
-        Empty ones as long as ``most`` tasks with carriers are out, or back and not unpacked: a library that asks as
-        soon as a worker is done, and not when its result was taken, would have all images in memory.
-        """
-        for start in range(0, len(tasks), chunk_size):
-            while self._held() >= most:
-                yield Parcel(())
-            parcel = self.pack(tasks[start : start + chunk_size])
-            if self._closed:
-                return
-            yield parcel
-
-    def pack(self, tasks: Sequence[Task]) -> Parcel:
+    def pack(self, tasks: Sequence[Task], ahead: float = 0.0) -> Batch:
         """The tasks, ready to be handed over. What is held for one that was out before is let go."""
-        with self._not_waiting():
-            return Parcel(tuple(map(self._pack, tasks)))
+        return Batch(tuple(map(self._pack, tasks)), time.perf_counter() + ahead)
 
-    def _held(self) -> int:
-        with self._lock:
-            return sum(sent.carrier is not None for sent in self._sent.values())
-
-    def _pack(self, task: Task) -> Item:
-        with self._lock:
-            if self._closed:  # another thread asks too late
-                return Item(task.index, b"")
-            if task.index in self._sent:
-                self._let_go(task.index)
-            sent = self._sent[task.index] = _Sent(task.carrier() if task.carrier else None)
-            if sent.carrier:
-                try:
-                    task = sent.carrier.send(task, sent.stopwatch)
-                except Exception as problem:
-                    task = _refusal(task, in_words(problem))
-            with sent.stopwatch.stage(TRANSFER):
-                data = _pickled(task)
-            sent.bytes = len(data)
-            return Item(task.index, data)
-
-    def results(self, parcel: Parcel) -> Iterator[TaskResult]:
-        """What came back. Never raises."""
-        for item in parcel.items:
-            with self._not_waiting(), self._lock:
-                result = self._unpack(item)
-            yield result
-
-    def _unpack(self, item: Item) -> TaskResult:
-        sent = self._sent[item.task]
+    def _pack(self, task: Task) -> Envelope:
+        if task.index in self._sent:
+            self._let_go(task.index)
+        sent = self._sent[task.index] = _Sent(task.carrier() if task.carrier else None)
+        if sent.carrier:
+            try:
+                task = sent.carrier.send(task, sent.stopwatch)
+            except Exception as problem:
+                task = _refusal(task, in_words(problem))
         with sent.stopwatch.stage(TRANSFER):
-            result = _unpickled(item)
+            data = _pickled(task)
+        sent.bytes = len(data)
+        return Envelope(task.index, data)
+
+    def results(self, batch: Batch, wanted: Container[int]) -> Iterator[TaskResult]:
+        """What came back of the tasks that are wanted. Never raises."""
+        for envelope in batch.envelopes:
+            if envelope.task in wanted:
+                yield self._unpack(envelope)
+
+    def _unpack(self, envelope: Envelope) -> TaskResult:
+        sent = self._sent[envelope.task]
+        with sent.stopwatch.stage(TRANSFER):
+            result = _unpickled(envelope)
         if sent.carrier and result.error is None:
             try:
                 result = replace(result, value=sent.carrier.receive(result.value, sent.stopwatch))
             except Exception as problem:
                 result = replace(result, value=None, error=in_words(problem))
-        self._let_go(item.task)
-        moved = sent.bytes + len(item.data) + (sent.carrier.moved if sent.carrier else 0)
+        self._let_go(envelope.task)
+        moved = sent.bytes + len(envelope.data) + (sent.carrier.moved if sent.carrier else 0)
         return replace(result, caller_spans=tuple(sent.stopwatch.spans), bytes_moved=moved)
 
     def _let_go(self, index: int) -> None:
@@ -107,10 +77,8 @@ class Desk:
 
     def close(self) -> None:
         """Safe to call twice."""
-        with self._lock:
-            self._closed = True
-            for index in list(self._sent):
-                self._let_go(index)
+        for index in list(self._sent):
+            self._let_go(index)
 
 
 def _pickled(task: Task) -> bytes:
@@ -131,11 +99,11 @@ def _refuse(why: str, stopwatch: Stopwatch) -> Any:
     raise UserError(why)
 
 
-def _unpickled(item: Item) -> TaskResult:
+def _unpickled(envelope: Envelope) -> TaskResult:
     """The result that a worker sent, with all its spans. Never raises."""
-    before, after = item.spans[:1], item.spans[1:]
+    before, after = envelope.spans[:1], envelope.spans[1:]
     try:
-        result: TaskResult = pickle.loads(item.data)  # noqa: S301  our own worker sent it
+        result: TaskResult = pickle.loads(envelope.data)  # noqa: S301  our own worker sent it
     except Exception as problem:
-        return TaskResult(item.task, error=in_words(problem), spans=item.spans)
+        return TaskResult(envelope.task, error=in_words(problem), spans=envelope.spans)
     return replace(result, spans=(*before, *result.spans, *after))

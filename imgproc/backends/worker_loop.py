@@ -1,4 +1,4 @@
-"""The worker's side of all techniques with worker processes, and the board on which workers write what they are at.
+"""The worker's side of all techniques with worker processes, and the files in which workers write what they are at.
 
 Tasks and results travel as bytes that are pickled by us: what cannot be pickled then is one task's error,
 where a ``Pool`` would wait for ever and an executor would break. And so it can be timed.
@@ -17,6 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,15 +26,15 @@ from imgproc.files import owned, sweep
 from imgproc.pixels.inner_threads import pin_threads
 from imgproc.pixels.stopwatch import Span, clock
 
-_ENTRY = struct.Struct("<?qdi")  # an Entry: always the same length, so one write replaces it
+_STATUS = struct.Struct("<?qdi")  # a WorkerStatus: always the same length, so one write replaces it
 
 _KIND = "imgproc-workers"
 _CLOSED = "closed"
 #: How long a worker rests that is given nothing, because the caller has enough to do.
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.005
 
 
-class Entry(NamedTuple):
+class WorkerStatus(NamedTuple):
     """What a worker is at since ``time`` (``clock()`` seconds): the task of that index, or nothing.
     ``cv2_threads``: as many as OpenCV took of its own threads."""
 
@@ -42,8 +43,13 @@ class Entry(NamedTuple):
     time: float
     cv2_threads: int
 
+    @property
+    def tasks(self) -> dict[int, float]:
+        """What it is at, as ``Workforce.at`` tells it."""
+        return {self.task: self.time} if self.busy else {}
 
-class Board:
+
+class StatusFolder:
     """A private folder with one tiny file per worker, named by its process id.
 
     Workers write before and after each task; the parent reads only when it must: a worker died, or
@@ -63,17 +69,21 @@ class Board:
     def ready(self) -> dict[int, int]:
         """The workers that have reported: process id -> OpenCV's own threads."""
         pids = [int(file.name) for file in Path(self.folder).iterdir()]
-        entries = {pid: self.read(pid) for pid in pids}
-        return {pid: entry.cv2_threads for pid, entry in entries.items() if entry}
+        found = {pid: self.read(pid) for pid in pids}
+        return {pid: status.cv2_threads for pid, status in found.items() if status}
 
-    def read(self, pid: int) -> Entry | None:
-        try:
-            return Entry(*_ENTRY.unpack(Path(self.folder, str(pid)).read_bytes()))
-        except (OSError, struct.error):
-            return None
+    def read(self, pid: int) -> WorkerStatus | None:
+        """What the worker wrote last; None where there is nothing to be read."""
+        file = Path(self.folder, str(pid))
+        with suppress(OSError, struct.error):
+            data = file.read_bytes()
+            while (again := file.read_bytes()) != data:  # the worker might have been in the middle of writing
+                data = again
+            return WorkerStatus(*_STATUS.unpack(data))
+        return None
 
 
-class Item(NamedTuple):
+class Envelope(NamedTuple):
     """A pickled ``Task`` on its way to a worker, or a pickled ``TaskResult`` on its way back with the spans that it
     could not hold; ``task`` is its index."""
 
@@ -82,21 +92,81 @@ class Item(NamedTuple):
     spans: tuple[Span, ...] = ()
 
 
-class Parcel(NamedTuple):
+class Batch(NamedTuple):
     """What is handed over at once; ``submitted`` on the way to a worker (``clock()`` seconds)."""
 
-    items: tuple[Item, ...]
+    envelopes: tuple[Envelope, ...]
     submitted: float = 0.0
 
 
-_report: Callable[[Entry], object] | None = None
-_cv2_threads = 1
-_free = 0.0  # since when this worker has nothing to do
+class WorkerLoop:
+    """What a worker does with the batches that it is given; ``report`` is told what it is at.
+
+    ``free``: since when it has nothing to do.
+    """
+
+    def __init__(self, report: Callable[[WorkerStatus], object], cv2_threads: int) -> None:
+        self._report, self._cv2_threads = report, cv2_threads
+        self._mark(busy=False)
+        self.free = clock()
+
+    def run(self, batch: Batch) -> Batch:
+        """``run_task`` for each, in bytes. Never raises."""
+        if not batch.envelopes:
+            time.sleep(PAUSE_SECONDS)
+        # Between two batches the first one's results are pushed back and the second one is fetched.
+        since, results = max(self.free, batch.submitted), []
+        for envelope in batch.envelopes:
+            self._mark(busy=True, task=envelope.task)
+            results.append(run_envelope(envelope, since))
+            since = clock()
+        self._mark(busy=False)
+        self.free = clock()
+        return Batch(tuple(results))
+
+    def _mark(self, *, busy: bool, task: int = 0) -> None:
+        self._report(WorkerStatus(busy, task, clock(), self._cv2_threads))
+
+
+#: This process's, once it is a worker.
+_loop: WorkerLoop | None = None
+
+
+def begin_loop(report: Callable[[WorkerStatus], object], cv2_threads: int) -> None:
+    """From now on this process is a worker, and says in that way what it is at, beginning with nothing."""
+    global _loop
+    _loop = WorkerLoop(report, cv2_threads)
+
+
+def worker_loop() -> WorkerLoop:
+    """This process's."""
+    assert _loop is not None
+    return _loop
+
+
+def run_batch(batch: Batch) -> Batch:
+    """``WorkerLoop.run`` of this process: what pools call by name."""
+    return worker_loop().run(batch)
+
+
+def run_envelope(envelope: Envelope, since: float) -> Envelope:
+    """``run_task`` for what is pickled in it, on its way ``since`` then. Never raises."""
+    spans = []
+    try:
+        task = pickle.loads(envelope.data)  # noqa: S301  our own parent sent it
+        spans.append(Span(TRANSFER, since, clock()))
+        result = run_task(task)
+        done = clock()
+        data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+        spans.append(Span(TRANSFER, done, clock()))
+    except BaseException as problem:  # the task or its value cannot be pickled
+        data = pickle.dumps(TaskResult(envelope.task, error=in_words(problem), worker=current_worker()))
+    return Envelope(envelope.task, data, tuple(spans))
 
 
 def begin_work(folder: str, cv2_threads: int) -> None:
-    """First act of a pool's worker: see to it that it ends with its parent, pin the inner threads, report on the
-    board."""
+    """First act of a pool's worker: see to it that it ends with its parent, pin the inner threads, report in the
+    status folder."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked worker has the parent's way of ending
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
@@ -104,69 +174,25 @@ def begin_work(folder: str, cv2_threads: int) -> None:
         threading.Event().wait()  # until it is killed with the pool
     taken = pin_threads(cv2_threads)
     try:
-        report = on_board(folder)
+        report = status_writer(folder)
     except OSError:  # the pool was given up in the meantime
         os._exit(1)
-    report_by(report, taken)
+    begin_loop(report, taken)
 
 
-def on_board(folder: str) -> Callable[[Entry], None]:
-    """Writes on a board what this process is at.
+def status_writer(folder: str) -> Callable[[WorkerStatus], None]:
+    """Writes into a status folder what this process is at.
 
     Raises:
-        OSError: the board is gone.
+        OSError: the folder is gone.
     """
     file = open(Path(folder, str(os.getpid())), "wb", buffering=0)  # noqa: SIM115  for the worker's lifetime
 
-    def write(entry: Entry) -> None:
+    def write(status: WorkerStatus) -> None:
         file.seek(0)
-        file.write(_ENTRY.pack(*entry))
+        file.write(_STATUS.pack(*status))
 
     return write
-
-
-def report_by(report: Callable[[Entry], object], cv2_threads: int) -> None:
-    """From now on this process says in that way what it is at, beginning with nothing."""
-    global _report, _cv2_threads, _free
-    _report, _cv2_threads = report, cv2_threads
-    _mark(busy=False)
-    _free = clock()
-
-
-def run_parcel(parcel: Parcel) -> Parcel:
-    """``run_task`` for each, on the board and in bytes. Never raises."""
-    global _free
-    if not parcel.items:
-        time.sleep(PAUSE_SECONDS)
-    # Between two parcels the first one's results are pushed back and the second one is fetched.
-    since, results = max(_free, parcel.submitted), []
-    for item in parcel.items:
-        _mark(busy=True, task=item.task)
-        results.append(run_item(item, since))
-        since = clock()
-    _mark(busy=False)
-    _free = clock()
-    return Parcel(tuple(results))
-
-
-def run_item(item: Item, since: float) -> Item:
-    """``run_task`` for what is pickled in it, on its way ``since`` then. Never raises."""
-    spans = []
-    try:
-        task = pickle.loads(item.data)  # noqa: S301  our own parent sent it
-        spans.append(Span(TRANSFER, since, clock()))
-        result = run_task(task)
-        done = clock()
-        data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
-        spans.append(Span(TRANSFER, done, clock()))
-    except BaseException as problem:  # the task or its value cannot be pickled
-        data = pickle.dumps(TaskResult(item.task, error=in_words(problem), worker=current_worker()))
-    return Item(item.task, data, tuple(spans))
-
-
-def _mark(*, busy: bool, task: int = 0) -> None:
-    assert _report is not None
-    _report(Entry(busy, task, clock(), _cv2_threads))
 
 
 def _end_with_parent(folder: str) -> None:

@@ -101,28 +101,24 @@ class Inspector:
         request = {"path": str(path.absolute()), "preview": str(preview.absolute()) if preview else None}
         line = json.dumps(request).encode() + b"\n"
         child, answer = self._idle.get(), None
+        slow = False
         try:
-            while answer is None:
-                used = child is not None
-                if child is None:
-                    child = self._start()
-                answer = child.ask(line, self._seconds)
-                if answer is None:
-                    slow = child.timed_out
-                    self._discard(child)
-                    child = None
-                    self._check_open()
-                    if slow:
-                        return Inspection(error=_SLOW.format(seconds=self._seconds), code="refused_image")
-                    # An earlier file may have done the damage: only a fresh child's death is this file's doing.
-                    if not used:
-                        return Inspection(error=_CRASHED, code="refused_image")
-            return _inspection(answer)
+            if child is not None:
+                answer, slow = child.ask(line, self._seconds), child.timed_out
+            # An earlier file may have done the damage: only a fresh child's death is this file's doing.
+            if answer is None and not slow:
+                self._discard(child)
+                child = self._start()
+                answer, slow = child.ask(line, self._seconds), child.timed_out
         finally:
-            if child is not None and answer is None:  # interrupted: its answer would pass for the next file's
+            if answer is None:  # interrupted, perhaps: a later answer would pass for the next file's
                 self._discard(child)
                 child = None
             self._idle.put(child)
+        if answer is not None:
+            return _inspection(answer)
+        self._check_open()
+        return Inspection(error=_SLOW.format(seconds=self._seconds) if slow else _CRASHED, code="refused_image")
 
     def _start(self) -> _Child:
         with self._lock:
@@ -137,10 +133,11 @@ class Inspector:
             )
         return child
 
-    def _discard(self, child: _Child) -> None:
-        with self._lock:
-            self._children.discard(child)
-        child.end()
+    def _discard(self, child: _Child | None) -> None:
+        if child is not None:
+            with self._lock:
+                self._children.discard(child)
+            child.end()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -25,7 +25,6 @@ from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 from imgproc.pixels.stopwatch import Span
 
 OnResult = Callable[[TaskResult], None]
-Clock = Callable[[], float]
 
 #: A record keeps every round's spans up to so many per technique, and only the typical round's beyond.
 MOST_SPANS = 20_000
@@ -70,7 +69,7 @@ class Contender:
         transfer: str = "paths",
         copies: int = 1,
         shares_backend_with: Contender | None = None,
-        clock: Clock = time.perf_counter,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """
         Args:
@@ -200,7 +199,7 @@ def interleave(
     seed: int,
     most: int | None = None,
     enough: Callable[[], bool] = lambda: True,
-    clock: Clock = time.perf_counter,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> None:
     """Run every contender once per round, in an order shuffled anew for each; keeps the passes in the contenders.
 

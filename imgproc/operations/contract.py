@@ -6,7 +6,7 @@ pages and every technique read it from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,6 @@ StripWork = Callable[[Image, Image, Rows, Parameters, Any], Any]
 
 #: ``merge(out, strips, partials)`` joins what the strips returned, in their order; it may write anywhere in ``out``.
 Merge = Callable[[Image, Sequence[Rows], Sequence[Any]], Any]
-
-Map = Callable[[Callable[[Rows], Any], Sequence[Rows]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Strips:
 
     The ``phases`` come one after the other, and what the strips of one return is merged before the next; ``out`` is
     whole after the last merge. ``border``: how many rows of the source on either side of its own a strip reads. Who
-    runs the strips, and how they reach the pixels, is not decided here; ``apply_in_strips`` shows it at its simplest.
+    runs the strips, and how they reach the pixels, is not decided here.
     """
 
     phases: tuple[Phase, ...]
@@ -139,23 +137,3 @@ class Operation:
             out = memory[: part.stop - part.start]
             self.on_strips.phases[-1].work(source, out, part, parameters, given)
             yield out
-
-
-def apply_in_strips(
-    operation: Operation, source: Image, parameters: Parameters, strips: Sequence[Rows], run: Map = map
-) -> Image:
-    """What ``operation.apply`` gives, made on strips within this process.
-
-    Args:
-        strips: of ``cut``, or any that cover all rows in order.
-        run: how the strips of a phase are done; the ``map`` of an executor of threads does them at once.
-    """
-    out = np.empty(operation.result_shape(source.shape), np.uint8)
-    given: Any = None
-    for phase in operation.on_strips.phases:
-
-        def work(rows: Rows, phase: Phase = phase, given: Any = given) -> Any:
-            return phase.work(source, rows.of(out), rows, parameters, given)
-
-        given = phase.merge(out, strips, list(run(work, strips)))
-    return out

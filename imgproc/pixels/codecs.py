@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -60,32 +59,16 @@ def encode(image: Image, format: str, *, bilevel: bool = False) -> bytes:
     Raises:
         UserError: the format cannot hold an image of this size.
     """
-    return FORMATS[format].encode(image, bilevel)
-
-
-def _png(image: Image, bilevel: bool) -> bytes:
-    return png.encode(image, bilevel=bilevel)
-
-
-def _jpeg(image: Image, bilevel: bool) -> bytes:
-    return _opencv(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90])
-
-
-def _webp(image: Image, bilevel: bool) -> bytes:
-    return _opencv(image, ".webp", [cv2.IMWRITE_WEBP_QUALITY, 90])
-
-
-def _opencv(image: Image, extension: str, options: list[int]) -> bytes:
-    height, width = image.shape[:2]
-    longest = {".jpg": 65_500, ".webp": 16_383}.get(extension, 2**31 - 1)
-    if max(height, width) > longest:
+    if format == "png":
+        return png.encode(image, bilevel=bilevel)
+    how, side = FORMATS[format], max(image.shape[:2])
+    if side > how.longest:
         raise UserError(
-            f"A side of {max(height, width)} pixels is too long for this output format; its limit is {longest}. "
-            "Choose PNG.",
+            f"A side of {side} pixels is too long for this output format; its limit is {how.longest}. Choose PNG.",
             field="format",
-            limit=longest,
+            limit=how.longest,
         )
-    done, data = cv2.imencode(extension, image, options)
+    done, data = cv2.imencode(f".{how.extension}", image, [how.quality, _QUALITY])
     if not done:
         raise UserError("The result could not be encoded in this format. Choose PNG.", field="format")
     return data.tobytes()
@@ -93,20 +76,23 @@ def _opencv(image: Image, extension: str, options: list[int]) -> bytes:
 
 @dataclass(frozen=True)
 class Format:
-    """An output format: its file extension and its encoder."""
+    """An output format: its file extension; and OpenCV's option for the quality and the longest side it can have,
+    where OpenCV encodes it."""
 
     name: str
     label: str
     extension: str
     help: str
-    encode: Callable[[Image, bool], bytes]
+    quality: int = 0
+    longest: int = 2**31 - 1
 
 
+_QUALITY = 90
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
-        Format("png", "PNG", "png", "Exact pixels; the fastest here.", _png),
-        Format("jpeg", "JPEG", "jpg", "Smaller, quality 90.", _jpeg),
-        Format("webp", "WebP", "webp", "Smallest, quality 90, slow to write.", _webp),
+        Format("png", "PNG", "png", "Exact pixels; the fastest here."),
+        Format("jpeg", "JPEG", "jpg", "Smaller, quality 90.", cv2.IMWRITE_JPEG_QUALITY, 65_500),
+        Format("webp", "WebP", "webp", "Smallest, quality 90, slow to write.", cv2.IMWRITE_WEBP_QUALITY, 16_383),
     )
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class ImageJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class WrittenFile:
     """A written file."""
 
     operation: str
@@ -40,18 +40,14 @@ class Processed:
 
     width: int
     height: int
-    outputs: tuple[Output, ...]
+    outputs: tuple[WrittenFile, ...]
 
 
 def process_image(job: ImageJob, stopwatch: Stopwatch) -> Processed:
     """Read, decode, and for each operation: run it, encode, write."""
     image = read_image(job, stopwatch)
-    done = []
-    for name, path in job.outputs:
-        result = operate(name, image, job.parameters, stopwatch)
-        done.append(write_output(job, name, path, result, stopwatch))
-    height, width = image.shape[:2]
-    return Processed(width, height, tuple(done))
+    results = (operate(name, image, job.parameters, stopwatch) for name, _ in job.outputs)
+    return write_results(job, image.shape, results, stopwatch)
 
 
 def read_image(job: ImageJob, stopwatch: Stopwatch) -> Image:
@@ -68,10 +64,17 @@ def operate(name: str, image: Image, parameters: Mapping[str, Value], stopwatch:
         return OPERATIONS[name].apply(image, parameters)
 
 
-def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: Stopwatch) -> Output:
+def write_results(job: ImageJob, shape: tuple[int, ...], results: Iterable[Image], stopwatch: Stopwatch) -> Processed:
+    """Encode and write the results of the job's operations, each as it comes, for an image of this shape."""
+    outputs = zip(job.outputs, results, strict=True)
+    done = [write_output(job, name, path, result, stopwatch) for (name, path), result in outputs]
+    return Processed(shape[1], shape[0], tuple(done))
+
+
+def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: Stopwatch) -> WrittenFile:
     """The stages after an operation."""
     with stopwatch.stage("encode"):
         encoded = encode(result, job.format, bilevel=OPERATIONS[name].bilevel)
     with stopwatch.stage("write"):
         write_whole(path, encoded)
-    return Output(name, path, len(encoded))
+    return WrittenFile(name, path, len(encoded))

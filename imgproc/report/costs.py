@@ -47,7 +47,7 @@ def headline(found: Sequence[Cost]) -> tuple[str, str]:
     first, worst = found[0], max(found, key=lambda cost: cost.loss.seconds)
     lost = seconds(first.loss.seconds) if first.loss.seconds > 0 else "nothing"
     title, text = f"{first.t.label} lost {lost} of the ideal", _lost(first)
-    if worst is first:
+    if worst is first or worst.loss.seconds <= 0:
         return title, text
     other = _lost(worst)
     if worst.loss.part == first.loss.part:  # what that means is said already

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from imgproc.backends import BASELINE, TECHNIQUES, Technique, cannot_run, technique
-from imgproc.backends.base import Options
+from imgproc.backends.base import DEFAULTS, Options
 from imgproc.backends.sharing.transport import PATHS, TRANSFERS
 from imgproc.errors import UserError
 from imgproc.measure.environment import usable_cores
@@ -15,6 +15,7 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
 from imgproc.operations import not_on_gpu
 from imgproc.runs.record import Record, RunSettings
+from imgproc.settings import Settings
 
 
 @dataclass
@@ -49,11 +50,12 @@ class _Variant:
     copies: int = 1
 
 
-def find_contenders(record: Record, deadline: float) -> Contenders:
+def find_contenders(record: Record, deadline: float, app: Settings = DEFAULTS.settings) -> Contenders:
     """Those that the mode and the settings of a record ask for, none of them started.
 
     Args:
         deadline: seconds that one task may take.
+        app: says where workers on other machines are.
 
     Raises:
         UserError: the technique that makes the results cannot run here; says why and what mends it.
@@ -61,7 +63,7 @@ def find_contenders(record: Record, deadline: float) -> Contenders:
     found: list[Contender] = []
     missing = []
     first: dict[tuple[str, int, Options], Contender] = {}
-    for one in dict.fromkeys(_variants(record, choose(record))):
+    for one in dict.fromkeys(_variants(record, choose(record), app)):
         if why := _cannot_run(one.technique, one.workers, record.settings.operations):
             label = one.label or one.technique.label
             missing.append(TechniqueMeasurement(one.technique.name, label, one.workers, available=False, reason=why))
@@ -87,10 +89,10 @@ def _restart_exclusive(contenders: Iterable[Contender]) -> None:
         contender.restart_each_pass = len(backends) > 1
 
 
-def _variants(record: Record, main: Technique) -> Iterator[_Variant]:
+def _variants(record: Record, main: Technique, app: Settings) -> Iterator[_Variant]:
     """What the run goes through, first the variant that makes the results."""
     settings = record.settings
-    options = Options(1, settings.start_method, settings.chunk_size)
+    options = Options(1, settings.start_method, settings.chunk_size, app)
     if record.mode == "scale":
         yield from _scaled(settings, main, options)
     else:

@@ -19,12 +19,10 @@ from imgproc.operations import parse_operations
 from imgproc.runs.contenders import Contenders, find_contenders
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
-from imgproc.runs.progress import Cancelled, OnProgress, Tracker
+from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
 from imgproc.runs.record import Record
 from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
-
-Cancel = Callable[[], bool]
 
 
 def process(
@@ -51,9 +49,9 @@ def process(
     """
     asked = record.settings
     parse_operations(asked.operations)  # a record of another version may name others
-    contenders = find_contenders(record, settings.TASK_SECONDS)
-    tracker = Tracker(progress, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
-    passes = Passes(record, folders, settings.TASK_SECONDS, tracker, cancelled)
+    contenders = find_contenders(record, settings.TASK_SECONDS, settings)
+    tracker = Tracker(progress, cancelled, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
+    passes = Passes(record, folders, settings.TASK_SECONDS, tracker)
     _begin(record, contenders)
     passes.name_outputs()
     try:
@@ -69,13 +67,7 @@ def process(
 
 
 def execute(
-    record: Record,
-    uploads: Path,
-    results: Path,
-    settings: Settings,
-    *,
-    progress: OnProgress,
-    cancelled: Cancel,
+    record: Record, uploads: Path, results: Path, settings: Settings, *, progress: OnProgress, cancelled: Cancel
 ) -> None:
     """A run of the web app, in its two folders: draw the samples if it asks for some, then ``process``.
 

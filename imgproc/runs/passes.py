@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from imgproc.measure.protocol import Contender, Pass
 from imgproc.pixels.codecs import FORMATS
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.proof import CheckJob, check_outputs
-from imgproc.runs.progress import Cancelled, Tracker
+from imgproc.runs.progress import Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
 from imgproc.runs.splitting import groups_of, images_to_split, split_of, strips_of
 
@@ -58,11 +58,8 @@ class Passes:
     Every method may raise ``BackendError``, the technique failed as a whole, and ``Cancelled``.
     """
 
-    def __init__(
-        self, record: Record, folders: RunFolders, deadline: float, tracker: Tracker, cancelled: Callable[[], bool]
-    ) -> None:
-        self.record, self.folders, self.deadline = record, folders, deadline
-        self.tracker, self.cancelled = tracker, cancelled
+    def __init__(self, record: Record, folders: RunFolders, deadline: float, tracker: Tracker) -> None:
+        self.record, self.folders, self.deadline, self.tracker = record, folders, deadline, tracker
         self.files: set[str] = set()  # the names of all outputs, also of those that are not made in the end
 
     def name_outputs(self) -> None:
@@ -125,9 +122,9 @@ class Passes:
         if contender.restart_each_pass and number:
             # Its workers are new; this is what the others' had in the rounds before.
             some = images[: 2 * contender.backend.workers]
-            contender.run(self._plan(contender, some, folder / "before"), self._on_result)
+            contender.run(self._plan(contender, some, folder / "before"), self.tracker.image_done)
         self.tracker.phase(phase, contender, images=len(images) * contender.copies, round=number)
-        return contender.run(self._plan(contender, images, folder), self._on_result)
+        return contender.run(self._plan(contender, images, folder), self.tracker.image_done)
 
     def read_back(self, contender: Contender, images: Sequence[ImageRecord], folder: Path, *, previews: bool) -> Hashes:
         """``pixels_sha256`` by image and operation of the files in a folder; with ``previews`` these are made too.
@@ -150,7 +147,7 @@ class Passes:
         hashes: Hashes = {}
         with self._readers(contender) as readers:
             for result in readers.run(tasks, deadline=self.deadline):
-                self._on_result(result)
+                self.tracker.image_done(result)
                 if result.value is None:
                     raise BackendError(f"what it wrote could not be read back: {result.error}")
                 hashes[result.index] = result.value
@@ -211,11 +208,6 @@ class Passes:
             yield readers
         finally:
             readers.close()
-
-    def _on_result(self, result: TaskResult) -> None:
-        if self.cancelled():
-            raise Cancelled
-        self.tracker.image_done()
 
     def _plan(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> Plan:
         """Whole images, the largest first, for one taken last would leave the other workers waiting for it; and those

@@ -10,6 +10,8 @@ from imgproc.measure.protocol import Contender
 from imgproc.measure.results import Progress
 
 OnProgress = Callable[[Progress], None]
+#: Whether somebody asked to end the run.
+Cancel = Callable[[], bool]
 
 
 class Cancelled(Exception):
@@ -23,8 +25,10 @@ class Tracker:
     it that is. The share never goes back.
     """
 
-    def __init__(self, tell: OnProgress, *, rounds: int, budget: float, contenders: int) -> None:
-        self._tell = tell
+    def __init__(
+        self, tell: OnProgress, cancelled: Cancel = lambda: False, *, rounds: int, budget: float, contenders: int
+    ) -> None:
+        self._tell, self._cancelled = tell, cancelled
         self._rounds = rounds if budget > 0 else 0
         self._budget = budget
         self._contenders = contenders
@@ -33,29 +37,24 @@ class Tracker:
         self._rounds_begin: float | None = None
         self._now = Progress("starting", rounds=self._rounds, passes_total=1 + self._rounds * contenders)
 
-    def phase(self, name: str, contender: Contender | None = None, *, images: int = 0, round: int = 0) -> None:
+    def phase(self, name: str, contender: Contender, *, images: int = 0, round: int = 0) -> None:
         """A new phase begins; ``images`` are to be done in it."""
-        label = contender.measurement.label if contender else ""
-        if label:
-            self._now.walls.setdefault(label, [])
+        label = contender.measurement.label
+        self._now.walls.setdefault(label, [])
         self._phase_begin = time.perf_counter()
         if round and self._rounds_begin is None:
             self._rounds_begin = self._phase_begin
         if round > self._rounds:  # not precise yet, so it goes on
             self._rounds = round
             self._now.rounds, self._now.passes_total = round, 1 + round * self._contenders
-        self._now = replace(
-            self._now,
-            phase=name,
-            technique=contender.technique.name if contender else None,
-            label=label,
-            round=round,
-            images_done=0,
-            images_total=images,
-        )
+        self._now.phase, self._now.technique, self._now.label = name, contender.technique.name, label
+        self._now.round, self._now.images_done, self._now.images_total = round, 0, images
         self._send()
 
-    def image_done(self) -> None:
+    def image_done(self, _: object = None) -> None:
+        """Raises: Cancelled: somebody asked to end the run."""
+        if self._cancelled():
+            raise Cancelled
         self._now.images_done += 1
         self._send()
 
@@ -63,7 +62,7 @@ class Tracker:
         """A pass is over; ``wall`` is its time where it counts."""
         self._now.passes_done += 1
         if wall is not None:
-            self._now.walls.setdefault(self._now.label, []).append(round(wall, 4))
+            self._now.walls[self._now.label].append(round(wall, 4))
         self._send()
 
     def _send(self) -> None:

@@ -125,7 +125,7 @@ class Record:
         self.findings = findings(self.mode, self.techniques, self.weak, self.scaling)
         self.best = self.findings.best
 
-    def doubts(self) -> list[Alarm]:
+    def raised_alarms(self) -> list[Alarm]:
         """The alarms that its measurements raise."""
         if "cores_used_by_others" not in self.environment:  # nothing was measured but the results' own pass
             return []
@@ -138,7 +138,7 @@ class Record:
 
     def warn(self) -> None:
         """Note the alarms, as data and as warnings: of the machine once, of a technique with its own figures."""
-        self.alarms = self.doubts()
+        self.alarms = self.raised_alarms()
         of_label = {m.label: m.warnings for m in (*self.techniques, *self.weak)}
         for alarm in self.alarms:
             of_label.get(alarm.who, self.warnings).append(alarm.text)
@@ -146,7 +146,7 @@ class Record:
     def complete(self) -> None:
         """Fill what a record of an earlier version does not have: what it found, and its warnings as data."""
         written = {*self.warnings, *(text for t in (*self.techniques, *self.weak) for text in t.warnings)}
-        self.alarms = [alarm for alarm in self.doubts() if alarm.text in written]
+        self.alarms = [alarm for alarm in self.raised_alarms() if alarm.text in written]
         self.conclude()
 
     @property

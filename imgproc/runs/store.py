@@ -7,12 +7,13 @@ Safe to use from many threads and processes at once.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, fields
+import statistics
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -21,40 +22,15 @@ from imgproc.errors import UserError
 from imgproc.measure.results import Progress
 from imgproc.runs.database import Database
 from imgproc.runs.record import FINAL_STATES, Mode, Record, State
-from imgproc.runs.tables import Base, RunTable, TimingTable, middle, plain, run_values, text, timings
+from imgproc.runs.tables import Base, RunRow, TimingRow, plain, run_values, text, timings
+
+__all__ = ["RunRow", "Store", "TechniqueTimes"]
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class RunRow:
-    """A run as the index knows it.
-
-    ``technique`` and ``label`` are the one asked for until something was measured, then the one the run is about
-    (of a comparison: the fastest). Times are aware, UTC; ``seconds`` is the median round; ``progress`` is a
-    ``Progress`` as a dict while the run is running; ``attempts`` counts how often a runner took it.
-    """
-
-    id: str
-    created: datetime
-    started: datetime | None
-    finished: datetime | None
-    state: State
-    mode: Mode
-    owner: str
-    technique: str
-    label: str
-    workers: int
-    images: int
-    megapixels: float
-    seconds: float | None
-    speedup: float | None
-    speedup_low: float | None
-    speedup_high: float | None
-    progress: dict[str, Any] | None
-    error: str | None
-    attempts: int
-    cancel: bool
+#: What a run has that no runner is at work on.
+_NOBODY = {"progress": None, "runner_pid": None}
+_QUEUED, _RUNNING = RunRow.state == "queued", RunRow.state == "running"
 
 
 @dataclass(frozen=True)
@@ -102,8 +78,7 @@ class Store:
 
     def get(self, run_id: str) -> RunRow | None:
         with self._session() as session:
-            row = session.scalar(select(RunTable).where(RunTable.id == run_id))
-            return _row(row) if row else None
+            return session.scalar(select(RunRow).where(RunRow.id == run_id))
 
     def history(
         self,
@@ -122,63 +97,60 @@ class Store:
             since: created at this time or later; aware.
             page: counts from 1.
         """
-        query = select(RunTable)
+        query = select(RunRow)
         if q and q.strip():
             words = text(q.strip())
             query = query.where(
                 or_(
-                    RunTable.id.contains(words.lower(), autoescape=True),
-                    RunTable.names.contains(words.casefold(), autoescape=True),
+                    RunRow.id.contains(words.lower(), autoescape=True),
+                    RunRow.names.contains(words.casefold(), autoescape=True),
                 )
             )
-        for column, wanted in ((RunTable.mode, mode), (RunTable.technique, technique), (RunTable.state, state)):
+        for column, wanted in ((RunRow.mode, mode), (RunRow.technique, technique), (RunRow.state, state)):
             query = query.where(column == wanted) if wanted else query
-        query = query.where(RunTable.created >= since) if since else query
-        newest = query.order_by(RunTable.created.desc(), RunTable.number.desc())
+        query = query.where(RunRow.created >= since) if since else query
+        newest = query.order_by(RunRow.created.desc(), RunRow.number.desc())
         with self._session() as session:
             total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
             rows = session.scalars(newest.limit(per_page).offset((max(page, 1) - 1) * per_page))
-            return [_row(row) for row in rows], total
+            return list(rows), total
 
     def by_technique(self) -> list[TechniqueTimes]:
         """Every technique that a done run has timed, in the order of the table of techniques."""
-        found: dict[str, list[TimingTable]] = {}
+        found: dict[str, list[TimingRow]] = {}
         with self._session() as session:
-            for row in session.scalars(select(TimingTable)):
+            for row in session.scalars(select(TimingRow)):
                 found.setdefault(row.technique, []).append(row)
         order = {name: at for at, name in enumerate(TECHNIQUES)}
         return [_times(found[name]) for name in sorted(found, key=lambda name: (order.get(name, len(order)), name))]
 
     def queued(self) -> int:
         """How many runs wait."""
-        with self._session() as session:
-            return session.scalar(select(func.count()).where(RunTable.state == "queued")) or 0
+        return self._count(_QUEUED)
 
     def position(self, run_id: str) -> int:
         """How many runs, waiting and running, come before this one; 0 for one that does not wait."""
         with self._session() as session:
-            number = session.scalar(_queued(RunTable.number).where(RunTable.id == run_id))
-            if number is None:
-                return 0
-            ahead = or_(RunTable.state == "running", (RunTable.state == "queued") & (RunTable.number < number))
-            return session.scalar(select(func.count()).where(ahead)) or 0
+            number = session.scalar(select(RunRow.number).where(RunRow.id == run_id, _QUEUED))
+        if number is None:
+            return 0
+        return self._count(or_(_RUNNING, _QUEUED & (RunRow.number < number)))
 
     def claim(self, runner_pid: int) -> str | None:
         """Take the run that waits longest and mark it running; two callers never get the same one."""
         while True:
             # Looking and taking are two transactions: in one, SQLite refuses at once instead of waiting its turn.
             with self._session() as session:
-                first = session.execute(
-                    _queued(RunTable.number, RunTable.id).order_by(RunTable.number).limit(1)
-                ).first()
+                waiting = select(RunRow.number, RunRow.id).where(_QUEUED).order_by(RunRow.number)
+                first = session.execute(waiting.limit(1)).first()
             if first is None:
                 return None
             taken = self._update(
-                (RunTable.number == first.number, RunTable.state == "queued"),
+                (RunRow.number == first.number, _QUEUED),
                 state="running",
                 started=datetime.now(UTC),
                 runner_pid=runner_pid,
-                attempts=RunTable.attempts + 1,
+                attempts=RunRow.attempts + 1,
                 progress=None,
             )
             if taken:
@@ -187,68 +159,51 @@ class Store:
     def running(self) -> list[RunRow]:
         """The runs marked running, whoever runs them, oldest first."""
         with self._session() as session:
-            rows = session.scalars(select(RunTable).where(RunTable.state == "running").order_by(RunTable.number))
-            return [_row(row) for row in rows]
+            return list(session.scalars(select(RunRow).where(_RUNNING).order_by(RunRow.number)))
 
     def set_progress(self, run_id: str, progress: Progress) -> None:
         """Say where a running run stands."""
-        self._update(
-            (RunTable.id == run_id, RunTable.state == "running"),
-            progress=plain(asdict(progress)),
-        )
+        self._update((RunRow.id == run_id, _RUNNING), progress=plain(asdict(progress)))
 
     def finish(self, record: Record) -> None:
         """Bring the index up to a record that has reached its final state."""
-        values = {**run_values(record), "progress": None, "runner_pid": None}
-        if not self._update((RunTable.id == record.id,), **values):
-            with self._database.sessions() as sessions:
-                _insert(sessions, record)
+        if not self._update((RunRow.id == record.id,), **run_values(record), **_NOBODY):
+            self.create(record)
             return
         with self._session() as session:
-            session.execute(delete(TimingTable).where(TimingTable.run_id == record.id))
+            session.execute(delete(TimingRow).where(TimingRow.run_id == record.id))
             session.add_all(timings(record))
 
     def fail(self, run_id: str, error: str) -> None:
         """Mark a run failed in the index alone: for one whose record cannot be read or written."""
-        self._update(
-            (RunTable.id == run_id,),
-            state="failed",
-            error=text(error),
-            finished=datetime.now(UTC),
-            progress=None,
-            runner_pid=None,
-        )
+        values = {"state": "failed", "error": text(error), "finished": datetime.now(UTC)}
+        self._update((RunRow.id == run_id,), **values, **_NOBODY)
 
     def requeue(self, run_id: str) -> None:
         """Put a running run back; it keeps its place and so is first in line."""
-        self._update(
-            (RunTable.id == run_id, RunTable.state == "running"),
-            state="queued",
-            started=None,
-            progress=None,
-            runner_pid=None,
-        )
+        self._update((RunRow.id == run_id, _RUNNING), state="queued", started=None, **_NOBODY)
 
     def request_cancel(self, run_id: str) -> bool:
         """A waiting run is cancelled at once, a running one asked to stop. False: it was neither."""
         values = {"state": "cancelled", "finished": datetime.now(UTC), "cancel": True}
-        if self._update((RunTable.id == run_id, RunTable.state == "queued"), **values):
-            self._mark_cancelled(run_id)
+        if self._update((RunRow.id == run_id, _QUEUED), **values):
+            if self._results:
+                _mark_cancelled(self._results / run_id)
             return True
-        return self._update((RunTable.id == run_id, RunTable.state == "running"), cancel=True)
+        return self._update((RunRow.id == run_id, _RUNNING), cancel=True)
 
     def cancel_requested(self, run_id: str) -> bool:
         """Whether the run is to stop."""
         with self._session() as session:
-            return bool(session.scalar(select(RunTable.cancel).where(RunTable.id == run_id)))
+            return bool(session.scalar(select(RunRow.cancel).where(RunRow.id == run_id)))
 
     def delete(self, run_id: str) -> bool:
         """Forget a run that is not running; its folders are the caller's. False: it runs, or there is none."""
         with self._session() as session:
-            wanted = delete(RunTable).where(RunTable.id == run_id, RunTable.state != "running")
+            wanted = delete(RunRow).where(RunRow.id == run_id, RunRow.state != "running")
             found = _changed(session.execute(wanted))
             if found:
-                session.execute(delete(TimingTable).where(TimingTable.run_id == run_id))
+                session.execute(delete(TimingRow).where(TimingRow.run_id == run_id))
             return found
 
     def rebuild(self, results_dir: Path) -> int:
@@ -262,48 +217,50 @@ class Store:
     def _fill(self, sessions: sessionmaker[Session]) -> None:
         """Make the index from the records where it is empty."""
         with sessions.begin() as session:
-            empty = session.scalar(select(RunTable.number).limit(1)) is None
+            empty = session.scalar(select(RunRow.number).limit(1)) is None
         if empty and self._results:
             self._rebuild(sessions, self._results)
 
     def _rebuild(self, sessions: sessionmaker[Session], results_dir: Path) -> int:
         # The index is read first: whoever adds a run saves its record before its row, so no new run can seem gone.
         with sessions.begin() as session:
-            known = {row.id: row.state for row in session.execute(select(RunTable.id, RunTable.state))}
+            known = {row.id: row.state for row in session.execute(select(RunRow.id, RunRow.state))}
         records, self.unreadable = _read_records(results_dir)
         gone = known.keys() - {record.id for record in records}
         final = {run_id for run_id, state in known.items() if state in FINAL_STATES}
         with sessions.begin() as session:
             for run_id in gone | final:
-                session.execute(delete(TimingTable).where(TimingTable.run_id == run_id))
-                session.execute(delete(RunTable).where(RunTable.id == run_id, RunTable.state != "running"))
+                session.execute(delete(TimingRow).where(TimingRow.run_id == run_id))
+                session.execute(delete(RunRow).where(RunRow.id == run_id, RunRow.state != "running"))
         for record in records:
             _insert(sessions, record)
         if self.unreadable:
             log.warning("%d records could not be read and are left out of the index.", self.unreadable)
         return len(records)
 
+    def _count(self, wanted: ColumnElement[bool]) -> int:
+        with self._session() as session:
+            return session.scalar(select(func.count()).select_from(RunRow).where(wanted)) or 0
+
     def _update(self, where: tuple[Any, ...], **values: Any) -> bool:
         with self._session() as session:
-            statement = update(RunTable).where(*where).values(**values)
+            statement = update(RunRow).where(*where).values(**values)
             return _changed(session.execute(statement, execution_options={"synchronize_session": False}))
 
-    def _mark_cancelled(self, run_id: str) -> None:
-        if self._results is None:
-            return
-        folder = self._results / run_id
-        try:
-            record = Record.load(folder)
-            record.state, record.finished = "cancelled", datetime.now(UTC).isoformat(timespec="milliseconds")
-            record.save(folder)
-        except (UserError, OSError):
-            log.warning("Run %s is cancelled, but its record could not be updated.", run_id, exc_info=True)
+
+def _mark_cancelled(folder: Path) -> None:
+    try:
+        record = Record.load(folder)
+        record.state, record.finished = "cancelled", datetime.now(UTC).isoformat(timespec="milliseconds")
+        record.save(folder)
+    except (UserError, OSError):
+        log.warning("Run %s is cancelled, but its record could not be updated.", folder.name, exc_info=True)
 
 
 def _insert(sessions: sessionmaker[Session], record: Record) -> bool:
     """Add a run; False where it is there already."""
     # One found running without an index was tried at least once.
-    row = RunTable(**run_values(record), attempts=int(record.state == "running"))
+    row = RunRow(**run_values(record), attempts=int(record.state == "running"))
     try:
         with sessions.begin() as session:
             session.add_all([row, *timings(record)])
@@ -331,26 +288,19 @@ def _read_records(results_dir: Path) -> tuple[list[Record], int]:
     return sorted(records, key=lambda record: (run_values(record)["created"], record.id)), unreadable
 
 
-def _row(row: RunTable) -> RunRow:
-    return RunRow(**{f.name: getattr(row, f.name) for f in fields(RunRow)})
-
-
-def _queued(*columns: Any) -> Any:
-    return select(*columns).where(RunTable.state == "queued")
-
-
 def _changed(result: Any) -> bool:
     return bool(result.rowcount)
 
 
-def _times(rows: list[TimingTable]) -> TechniqueTimes:
-    speedups = [row.speedup for row in rows if row.speedup is not None]
-    paces = [row.seconds_per_megapixel for row in rows if row.seconds_per_megapixel is not None]
+def _times(rows: list[TimingRow]) -> TechniqueTimes:
+    speedups = [row.speedup for row in rows]
+    paces = [row.seconds_per_megapixel for row in rows]
+    images = sum(row.images for row in rows)
     return TechniqueTimes(
-        rows[0].technique,
-        rows[-1].label,
-        len(rows),
-        sum(row.images for row in rows),
-        *(middle(speedups), min(speedups, default=None), max(speedups, default=None)),
-        *(middle(paces), min(paces, default=None), max(paces, default=None)),
+        rows[0].technique, rows[-1].label, len(rows), images, *_middle_and_range(speedups), *_middle_and_range(paces)
     )
+
+
+def _middle_and_range(values: list[float | None]) -> tuple[float | None, float | None, float | None]:
+    known = [value for value in values if value is not None]
+    return (statistics.median(known), min(known), max(known)) if known else (None, None, None)

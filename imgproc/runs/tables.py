@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.runs.record import Record
+from imgproc.runs.record import Mode, Record, State
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -33,11 +32,15 @@ class Base(DeclarativeBase):
     pass
 
 
-class RunTable(Base):
-    """One run. The table's name carries its version: the index is made anew from the records, never migrated.
+class RunRow(Base):
+    """A run as the index knows it.
 
+    The table's name carries its version: the index is made anew from the records, never migrated.
     ``number`` is the place in the queue: a run that is queued again keeps it and so is first in line.
-    ``attempts`` counts how often the run was claimed; ``names`` is what a search looks through.
+    ``technique`` and ``label`` are the one asked for until something was measured, then the one the run is about
+    (of a comparison: the fastest). Times are aware, UTC; ``seconds`` is the median round; ``progress`` is a
+    ``Progress`` as a dict while the run is running; ``attempts`` counts how often a runner took it; ``names`` is what
+    a search looks through.
     """
 
     __tablename__ = "runs_1"
@@ -47,8 +50,8 @@ class RunTable(Base):
     created: Mapped[datetime] = mapped_column(UtcTime, index=True)
     started: Mapped[datetime | None] = mapped_column(UtcTime)
     finished: Mapped[datetime | None] = mapped_column(UtcTime)
-    state: Mapped[str] = mapped_column(String(16))
-    mode: Mapped[str] = mapped_column(String(16))
+    state: Mapped[State] = mapped_column(String(16))
+    mode: Mapped[Mode] = mapped_column(String(16))
     owner: Mapped[str] = mapped_column(Text)
     technique: Mapped[str] = mapped_column(String(64))
     label: Mapped[str] = mapped_column(Text)
@@ -69,7 +72,7 @@ class RunTable(Base):
     __table_args__ = (Index("runs_1_queue", "state", "number"),)
 
 
-class TimingTable(Base):
+class TimingRow(Base):
     """One technique of one done run."""
 
     __tablename__ = "timings_1"
@@ -115,22 +118,23 @@ def run_values(record: Record) -> dict[str, Any]:
     }
 
 
-def timings(record: Record) -> list[TimingTable]:
-    """A row for every technique that a done run has timed; of one that ran in several ways the fastest."""
+def timings(record: Record) -> list[TimingRow]:
+    """A row for every technique that a done run has timed, without a speedup that has no interval; of one that ran in
+    several ways the fastest."""
     if record.state != "done":
         return []
     images = record.sample or record.good_images
     timed = [t for t in record.techniques if t.available and _finite(t.median_seconds) is not None]
     fastest = {t.name: t for t in sorted(timed, key=lambda t: -(t.median_seconds or 0.0))}
     return [
-        TimingTable(
+        TimingRow(
             run_id=record.id,
             technique=t.name,
             label=text(t.label),
             images=len(images),
             seconds=float(t.median_seconds or 0.0),
-            seconds_per_megapixel=_per_megapixel(record, t),
-            speedup=1.0 if t.name == BASELINE else _finite(t.speedup),
+            seconds_per_megapixel=_finite(1 / t.megapixels_per_second) if t.megapixels_per_second else None,
+            speedup=1.0 if t.name == BASELINE else _finite(t.speedup if t.speedup_ci95 else None),
         )
         for t in fastest.values()
     ]
@@ -152,22 +156,10 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
-def middle(values: list[float]) -> float | None:
-    return statistics.median(values) if values else None
-
-
 def _label(measured: TechniqueMeasurement | None, name: str) -> str:
     if measured:
         return measured.label
     return TECHNIQUES[name].label if name in TECHNIQUES else name.capitalize()
-
-
-def _per_megapixel(record: Record, technique: TechniqueMeasurement) -> float | None:
-    if technique.megapixels_per_second:
-        return _finite(1 / technique.megapixels_per_second)
-    if record.sample or not record.megapixels or technique.median_seconds is None:
-        return None
-    return _finite(technique.median_seconds / record.megapixels)
 
 
 def _finite(value: float | None) -> float | None:

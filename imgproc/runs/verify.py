@@ -44,7 +44,7 @@ def _told(record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[
     yield from _differences({"best": record.best}, {"best": computed.best})
     yield from _differences(asdict(record.found), asdict(computed.found), "findings")
     if record.alarms:
-        said, found = ([asdict(alarm) for alarm in alarms] for alarms in (record.alarms, computed.doubts()))
+        said, found = ([asdict(alarm) for alarm in alarms] for alarms in (record.alarms, computed.raised_alarms()))
         yield from _differences(said, found, "alarms")
 
 

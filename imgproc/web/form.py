@@ -17,7 +17,6 @@ from imgproc.runs.options import MODES, Mode, Option, RunSettings, names, option
 from imgproc.runs.parsing import parse_settings
 from imgproc.settings import PROJECT, Settings
 from imgproc.web.multipart import FILES_FIELD
-from imgproc.web.pages import availability
 
 DEFAULT_MODE: Mode = "parallel"
 #: ``samples`` with this value means: as many as ``sample_count`` says. The form's button sends it.
@@ -84,7 +83,7 @@ def form(settings: Settings, fields: Fields, problem: UserError | None = None) -
         "advanced": [row for row in rows.values() if row.group == "measurement"],
         "samples": [row for row in rows.values() if row.group == "samples"],
         "choices": {name: _choices(option) for name, option in rows.items()},
-        "available": sum(availability(name).ok for name in TECHNIQUES),
+        "available": sum(t.availability().ok for t in TECHNIQUES.values()),
         "total": len(TECHNIQUES),
         "auto": TECHNIQUES[AUTO],
         "auto_reason": AUTO_REASON,
@@ -103,7 +102,7 @@ def _value(option: Option, fields: Fields, settings: Settings) -> str:
 def _choices(option: Option) -> list[tuple[str, str, bool]]:
     """What can be chosen: value, what is shown, and whether it works here."""
     if option.name == "technique":
-        others = [(t, availability(t.name).ok) for t in TECHNIQUES.values() if t.name != BASELINE]
+        others = [(t, t.availability().ok) for t in TECHNIQUES.values() if t.name != BASELINE]
         each = [(t.name, t.label if ok else f"{t.label} (cannot run here)", ok) for t, ok in others]
         return [("auto", option.choices()["auto"], True), *each]
     if option.parameter:

@@ -118,7 +118,7 @@ def techniques(store: Store) -> dict[str, Any]:
         entries.append(
             TechniqueEntry(
                 technique,
-                pages.availability(technique.name),
+                technique.availability(),
                 times.runs if times else 0,
                 times.speedup if times and not base else None,
                 mark,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from imgproc import numbers
-from imgproc.backends import TECHNIQUES
-from imgproc.backends.base import Availability
 from imgproc.measure import environment
 from imgproc.measure.results import Progress
 from imgproc.report import live as live_rounds
@@ -15,14 +13,8 @@ from imgproc.report.sentences import step
 from imgproc.runs.record import FINAL_STATES
 from imgproc.runs.store import RunRow
 
-PER_PAGE = 20
 #: Most pictures on the page of a run that is still going.
 LIVE_PICTURES = 24
-
-
-def availability(name: str) -> Availability:
-    """Whether a technique can run here now: a scheduler may come up at any time. What takes long, backends keep."""
-    return TECHNIQUES[name].availability()
 
 
 def machine() -> str:

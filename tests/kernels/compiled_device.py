@@ -164,7 +164,7 @@ _WORDS = (
 
 
 def _kernels() -> ModuleType:
-    text = "".join(text[text.index("\n@device\n") :] for text in NUMBA.values())
+    text = "".join(text[re.search(r"^(# --|@device)", text, re.MULTILINE).start() :] for text in NUMBA.values())
     for word, other in _WORDS:
         text = re.sub(word, other, text)
     made = ModuleType("compiled_kernels")

@@ -27,16 +27,23 @@ def simulated() -> Device:
     """In Numba's simulator; with small tiles, which are set before a kernel is used."""
     # Its threads wait for each other in a loop, and should not do so for long.
     sys.setswitchinterval(3e-4)
-    from imgproc.operations.cuda.numba_device import MODULES, SIMULATED, NumbaDevice
+    import numba_simulated
 
-    assert SIMULATED
+    sys.modules["imgproc.operations.cuda.numba_instructions"] = numba_simulated
+    from imgproc.operations.cuda.numba_device import MODULES, NumbaDevice, _known
+
+    class Simulated(NumbaDevice):
+        def launch(self, kernel, grid, block, shared, *arguments):
+            """With Python's numbers, in which the simulator reckons."""
+            _known(kernel)[grid, block, self.stream, shared](*arguments)
+
     for name, value in FEW.fixed.items():
         [module] = [module for module in MODULES if hasattr(module, name)]
         setattr(module, name, value)
 
     # Counters may go below 0 between counting and taking back, and wrap as on a GPU.
     warnings.filterwarnings("ignore", "overflow encountered in scalar", RuntimeWarning)
-    return NumbaDevice(FEW, processors=2)
+    return Simulated(FEW, processors=2)
 
 
 def compiled() -> Device:

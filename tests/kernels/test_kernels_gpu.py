@@ -5,9 +5,9 @@ from importlib import import_module
 import numpy as np
 import pytest
 from kernel_cases import check, wrong_pixels
-from strip_pictures import snake
+from strip_pictures import ON_DEVICE, snake
 
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import parse_parameters
 from imgproc.operations.cuda.device import Sizes
 from tests.backend_kinds import ON_GPU, SHIM, each, kind
 
@@ -32,7 +32,7 @@ def test_every_pixel_of_large_pictures(library, color):
     for height, width in ((2000, 3001), (3000, 4000), (1, 100_000), (100_000, 1)):
         shape = (height, width, 3) if color else (height, width)
         image = rng.integers(0, 256, shape, np.uint8)
-        for name in OPERATIONS:
+        for name in ON_DEVICE:
             assert wrong_pixels(lane, name, image, parse_parameters({})) == 0, (name, shape)
 
 

@@ -6,11 +6,13 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from kernel_cases import run
+from strip_pictures import ON_DEVICE
 
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.canny.cuda import canny, sobel_taps, thresholds
-from imgproc.operations.cuda import programs, weights
+from imgproc.operations.cuda import weights
 from imgproc.operations.cuda.device import Kept, Sizes, buffer, filled
 from imgproc.operations.cuda.layout import Layout, pack, unpack
 from imgproc.operations.equalize.cuda import equalize
@@ -156,11 +158,11 @@ def _blur_weights(kernel):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (480, 640), (479, 641, 3), (3000, 4000)])
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ON_DEVICE)
 def test_memory_is_told_beforehand(name, shape):
     device = Counting()
     told = OPERATIONS[name].cuda.bytes_needed(shape)
-    programs.run(device, name, np.zeros(shape, np.uint8), DEFAULTS)
+    run(device, name, np.zeros(shape, np.uint8), DEFAULTS)
     assert told <= device.taken <= told + 4096  # besides it only weights and tables
 
 

@@ -6,13 +6,12 @@ import pytest
 import shim_device
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import PAINTS, check, wrong_pixels
+from kernel_cases import PAINTS, check, run, wrong_pixels
 from shim_device import SMALL, ShimDevice, build
-from strip_pictures import GAIN, parameters, snake, soft, spiral
+from strip_pictures import GAIN, ON_DEVICE, parameters, snake, soft, spiral
 
 from imgproc.intake.samples import draw
 from imgproc.operations import OPERATIONS, parse_parameters
-from imgproc.operations.cuda import programs
 from imgproc.operations.cuda.device import Sizes
 from imgproc.operations.cuda.layout import pack, unpack
 
@@ -70,7 +69,7 @@ def cases(draw):
         "kernel": 2 * draw(st.integers(0, 49)) + 1,
         "sigma": draw(st.floats(0, 50) | st.just(0.0)),
     }
-    return draw(st.sampled_from(sorted(OPERATIONS))), image, values
+    return draw(st.sampled_from(sorted(ON_DEVICE))), image, values
 
 
 @settings(max_examples=300, deadline=None)
@@ -79,7 +78,7 @@ def test_no_pixel_differs(small, case):
     assert wrong_pixels(small, *case) == 0
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", ON_DEVICE)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 1), (1, 1, 3), (5, 1, 3), (1, 5, 3), (2, 3, 3)])
 def test_the_smallest_images(small, usual, name, shape):
     for seed in range(8):
@@ -121,7 +120,7 @@ def test_long_snakes_are_kept_to_their_tail(small, usual, paint, aperture):
         image = paint(np.random.default_rng(seed), 150, 260)
         for device in (small, usual):
             assert wrong_pixels(device, "canny", image, values | {"l2gradient": False}) == 0
-        edges = programs.run(small, "canny", image, values | {"l2gradient": False})
+        edges = run(small, "canny", image, values | {"l2gradient": False})
         kept += int(np.count_nonzero(edges) > 1500)
     assert kept > 0  # not only lost ones were tried
 
@@ -130,7 +129,7 @@ def test_long_snakes_are_kept_to_their_tail(small, usual, paint, aperture):
 def test_sides_above_65535(usual, shape):
     image = soft(np.random.default_rng(1), *shape[:2])
     image = np.stack([image] * 3, axis=2) if len(shape) == 3 else image
-    for name in OPERATIONS:
+    for name in ON_DEVICE:
         assert wrong_pixels(usual, name, image, DEFAULTS) == 0
 
 
@@ -146,7 +145,7 @@ def test_a_count_above_what_float32_holds_is_rounded_alike(usual):
 def test_photographs(usual, color):
     image = draw(2, 0.2)
     image = image if color else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    for name in OPERATIONS:
+    for name in ON_DEVICE:
         for aperture in (3, 7):
             values = DEFAULTS | {"aperture": aperture, "kernel": 3 * aperture}
             assert wrong_pixels(usual, name, image, values) == 0
@@ -156,9 +155,9 @@ def test_results_stay_until_the_same_operation_runs_again(small):
     image = soft(np.random.default_rng(3), 30, 37)
     source = small.empty(pack(image).size, np.uint32)
     small.upload(pack(image), source)
-    found = {name: OPERATIONS[name].cuda.launch(small, source, image.shape, DEFAULTS) for name in OPERATIONS}
-    for name, operation in OPERATIONS.items():
-        assert np.array_equal(unpack(found[name], image.shape), operation.apply(image, DEFAULTS))
+    found = {name: OPERATIONS[name].cuda.launch(small, source, image.shape, DEFAULTS) for name in ON_DEVICE}
+    for name in ON_DEVICE:
+        assert np.array_equal(unpack(found[name], image.shape), OPERATIONS[name].apply(image, DEFAULTS))
     own = small.empty(source.size, np.uint32)
     assert OPERATIONS["gaussian"].cuda.launch(small, source, image.shape, DEFAULTS, out=own) is own
     assert np.array_equal(own, found["gaussian"][: own.size])
@@ -166,11 +165,11 @@ def test_results_stay_until_the_same_operation_runs_again(small):
 
 def test_nothing_is_made_anew_for_another_image_of_the_size(small):
     images = [soft(np.random.default_rng(seed), 25, 30) for seed in range(3)]
-    for name in OPERATIONS:
-        programs.run(small, name, images[0], DEFAULTS)
+    for name in ON_DEVICE:
+        run(small, name, images[0], DEFAULTS)
     before = {name: id(array) for name, array in small.kept.arrays.items()}
     for image in images:
-        for name in OPERATIONS:
+        for name in ON_DEVICE:
             assert wrong_pixels(small, name, image, DEFAULTS) == 0
     assert {name: id(array) for name, array in small.kept.arrays.items()} == before
 
@@ -191,7 +190,7 @@ class TestTheShim:
         changed = text.replace("load_table(levels, table);", "if (threadIdx.x) load_table(levels, table);", 1)
         device = ShimDevice(build(tmp_path, SMALL, changed), SMALL)
         with pytest.raises(AssertionError, match="look_up left threads behind at a barrier"):
-            programs.run(device, "equalize", soft(np.random.default_rng(0), 20, 30), DEFAULTS)
+            run(device, "equalize", soft(np.random.default_rng(0), 20, 30), DEFAULTS)
 
     def test_too_little_shared_memory(self, libraries):
         class Stingy(ShimDevice):
@@ -202,4 +201,4 @@ class TestTheShim:
         image = soft(np.random.default_rng(0), 20, 30)
         for name, kernel in (("gaussian", "blur"), ("canny", "edges")):
             with pytest.raises(AssertionError, match=f"{kernel} wrote beyond its shared memory"):
-                programs.run(device, name, image, DEFAULTS)
+                run(device, name, image, DEFAULTS)

@@ -2,6 +2,7 @@
 
 import ast
 import ctypes
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,8 @@ def test_both_have_the_same_functions_with_the_same_parameters():
     }
     assert for_numba["stage"][1][-2:] == ["thread", "threads"]  # which the one in C knows
     del for_numba["stage"][1][-2:]
+    for name in re.findall(r"\w*dot[24]", next(iter(NUMBA.values()))):
+        in_c.pop(name, None)  # for Numba they are instructions by another name
     assert list(for_numba.items()) == list(in_c.items())
     kernels = [name for name, (is_kernel, _) in in_c.items() if is_kernel]
     assert kernels == ["edges", "join", "draw", "blur", "histogram", "look_up", "luma_histogram", "luma_look_up"]

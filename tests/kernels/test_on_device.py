@@ -14,6 +14,7 @@ import shim_device
 import shim_gpu
 from kernel_cases import picture
 from shim_device import SMALL, build
+from strip_pictures import ON_DEVICE
 
 from imgproc.backends.gpu import on_device
 from imgproc.backends.gpu.on_device import Accelerator, DeviceLost, needed
@@ -26,7 +27,7 @@ from imgproc.pixels.stopwatch import Stopwatch
 pytestmark = pytest.mark.skipif(shim_device.COMPILER is None, reason="there is no g++ here")
 
 DEFAULTS = parse_parameters({})
-NAMES = list(OPERATIONS)
+NAMES = ON_DEVICE
 GB = 1 << 30
 
 

@@ -7,27 +7,24 @@ import logging
 import math
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import dask
-from distributed import Client, LocalCluster
-from distributed.security import Security
-from distributed.utils import silence_logging_cmgr
-
-from imgproc.backends.base import DEFAULTS, Availability, Backend, BackendError, Capabilities, Options
-from imgproc.backends.dask.workers import DaskCrew
-from imgproc.backends.dispatcher import Dispatcher
-from imgproc.backends.envelopes import Desk
+from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities, Options
+from imgproc.backends.pools.pool import DispatchedBackend
 from imgproc.backends.pools.processes import in_background
-from imgproc.backends.task import Task, TaskResult
-from imgproc.backends.worker_loop import Board
-from imgproc.errors import UserError
-from imgproc.pixels.inner_threads import one_opencv_thread
+from imgproc.backends.task import Task
+from imgproc.backends.worker_loop import StatusFolder
 from imgproc.settings import Settings
+
+if TYPE_CHECKING:  # Dask is loaded when it is started, not when it is listed
+    from distributed import Client, LocalCluster
+
+    from imgproc.backends.dask.workers import DaskWorkforce
 
 #: Longest that the workers of a new cluster may take to get ready, and that more workers of a cluster that is there
 #: are waited for once there is one, in seconds.
@@ -64,7 +61,7 @@ _LASTING = {
 _NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 
 
-class DaskCluster(Backend):
+class DaskCluster(DispatchedBackend):
     """Worker processes of a Dask cluster. Which one the settings say, when it is started.
 
     Dask's own ways of trying again are not used, since they do not tell of a death.
@@ -80,15 +77,11 @@ class DaskCluster(Backend):
         super().__init__(workers, options)
         self._wanted = self._expected = self.workers
         self._wanted_threads = self.cv2_threads
-        self._crew: DaskCrew | None = None
+        self._cluster: DaskWorkforce | None = None
         self._held = ExitStack()
 
     @classmethod
-    def availability(cls) -> Availability:
-        try:
-            settings = Settings.from_environment()
-        except UserError as problem:
-            return Availability(False, problem.message)
+    def availability(cls, settings: Settings = DEFAULTS.settings) -> Availability:
         if settings.DASK_SCHEDULER:
             why = _unreachable(settings.DASK_SCHEDULER)
             return Availability(not why, why)
@@ -98,12 +91,12 @@ class DaskCluster(Backend):
 
     def start(self) -> None:
         try:
-            if self._crew is not None and self.local:
+            if self._cluster is not None and self.local:
                 with suppress(BackendError):
                     self._await_workers(RENEW_SECONDS)
                     return
                 self.close(kill=True)  # Dask lost one for good
-            if self._crew is None:
+            if self._cluster is None:
                 self._open()
             self._await_workers(START_SECONDS)
         except BaseException as problem:
@@ -113,20 +106,26 @@ class DaskCluster(Backend):
             raise
 
     def _open(self) -> None:
-        settings = Settings.from_environment()
+        import dask
+        from distributed import Client
+        from distributed.utils import silence_logging_cmgr
+
+        from imgproc.backends.dask.workers import DaskWorkforce
+
+        settings = self.settings
         self._held.enter_context(silence_logging_cmgr(_QUIET))
         dask.config.set(_LASTING)
         if settings.DASK_SCHEDULER:
             self.start_method, self.local = None, False
-            self._crew = DaskCrew(_connect(settings), self._wanted, self._wanted_threads)
+            self._cluster = DaskWorkforce(_connect(settings), self._wanted, self._wanted_threads)
         else:
-            board = Board()
-            self._held.callback(board.remove)
-            cluster = _local(self._wanted, board.folder, settings.DASK_DASHBOARD)
+            status = StatusFolder()
+            self._held.callback(status.remove)
+            cluster = _local(self._wanted, status.folder, settings.DASK_DASHBOARD)
             client = Client(cluster, set_as_default=False, direct_to_workers=True)
-            self._crew = DaskCrew(client, self._wanted, self._wanted_threads, cluster, board)
+            self._cluster = DaskWorkforce(client, self._wanted, self._wanted_threads, cluster, status)
         if settings.DASK_DASHBOARD:
-            self.dashboard = self._crew.dashboard(settings.DASK_DASHBOARD)
+            self.dashboard = self._cluster.dashboard(settings.DASK_DASHBOARD)
 
     def _await_workers(self, seconds: float) -> None:
         """Until all are ready that were asked for; of a cluster that is there, as many as there are.
@@ -134,59 +133,51 @@ class DaskCluster(Backend):
         Raises:
             BackendError: there was none, or of this machine not all, after so many seconds.
         """
-        crew, begin = self._crew, time.monotonic()
-        assert crew is not None
-        while len(crew.look()) < self._expected:
-            if not self.local and crew.joined and time.monotonic() - begin > MORE_SECONDS:
+        cluster, begin = self._cluster, time.monotonic()
+        assert cluster is not None
+        while len(cluster.look()) < self._expected:
+            if not self.local and cluster.joined and time.monotonic() - begin > MORE_SECONDS:
                 break
-            if crew.refused:
+            if cluster.refused:
                 raise BackendError(
                     "A Dask worker could not load this program. Install the same version of it, and of Dask, there."
                 )
             if time.monotonic() - begin > seconds:
                 raise BackendError(f"There was no Dask worker ready within {seconds:g} seconds.")
             time.sleep(0.005)
-        self.workers = self._expected = len(crew.joined)
-        self.cv2_threads = min(joined.cv2_threads for joined in crew.joined)
+        self.workers = self._expected = len(cluster.joined)
+        self.cv2_threads = min(joined.cv2_threads for joined in cluster.joined)
 
-    def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
-        """As ``Backend.run``. After an early end workers of this machine are killed, and the next run starts new ones;
-        those of other machines finish what they are at."""
-        with one_opencv_thread() if any(task.carrier for task in tasks) else nullcontext():
-            yield from self._run(tasks, deadline)
-
-    def _run(self, tasks: Sequence[Task], deadline: float) -> Iterator[TaskResult]:
+    def _workforce(self, tasks: Sequence[Task]) -> DaskWorkforce:
         self.start()
-        assert self._crew is not None
-        left = len(tasks)
-        try:
-            with closing(Desk()) as desk:
-                dispatcher = Dispatcher(self._crew, desk, self.chunk_size, deadline)
-                with closing(dispatcher.results(tasks)) as results:
-                    for result in results:
-                        left -= 1
-                        yield result
-        finally:
-            if left and self.local:
-                self.close(kill=True)
+        assert self._cluster is not None
+        return self._cluster
+
+    def _abandon(self) -> None:
+        """Workers of other machines finish what they are at."""
+        if self.local:
+            self.close(kill=True)
 
     def sees(self, folder: Path) -> bool:
         self.start()
-        assert self._crew is not None
-        return self._crew.sees(folder)
+        assert self._cluster is not None
+        return self._cluster.sees(folder)
 
     def close(self, *, kill: bool = False) -> None:
         """End the workers of this machine; they have nothing to finish or to save, so ``kill`` makes no difference.
         Those of a cluster that is there are left alone."""
-        crew, self._crew = self._crew, None
+        cluster, self._cluster = self._cluster, None
         self._expected = self._wanted
-        if crew is not None:
-            crew.close()
+        if cluster is not None:
+            cluster.close()
         self._held.close()
 
 
 def _local(workers: int, folder: str, dashboard: str) -> LocalCluster:
     """A cluster of this machine, that only this machine can reach."""
+    import dask
+    from distributed import LocalCluster
+
     with dask.config.set({**_LOCAL, **({} if dashboard else _NO_PAGES), "temporary-directory": folder}):
         return LocalCluster(
             n_workers=workers,
@@ -205,6 +196,9 @@ def _connect(settings: Settings) -> Client:
     Raises:
         BackendError: it does not answer, or does not take us for who we say.
     """
+    from distributed import Client
+    from distributed.security import Security
+
     address = settings.DASK_SCHEDULER
     security = Security(
         tls_ca_file=settings.DASK_TLS_CA or None,

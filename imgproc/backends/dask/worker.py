@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from distributed import get_worker
 
-from imgproc.backends.worker_loop import Entry, Parcel, on_board, report_by, run_parcel
+from imgproc.backends.worker_loop import Batch, WorkerStatus, begin_loop, run_batch, status_writer
 from imgproc.pixels.inner_threads import pin_threads
 
 _turn = threading.Lock()
-_pass = ""
+_name = ""
 
 
 class Joined(NamedTuple):
@@ -29,41 +29,41 @@ class Joined(NamedTuple):
     clock: float
 
 
-def _tell_nobody(entry: Entry) -> None:
-    """In the place of a board, where that is on another machine."""
+def _report_to_nobody(status: WorkerStatus) -> None:
+    """In the place of a status folder, where that is on another machine."""
 
 
-class StrangerError(Exception):
+class WrongWorkerError(Exception):
     """This worker was started anew: Dask gave it what its forerunner died of."""
 
 
-def join(name: str, board: str | None, cv2_threads: int) -> Joined:
+def join(name: str, status: str | None, cv2_threads: int) -> Joined:
     """Get ready: from now on this worker goes by that name.
 
     Args:
-        board: the folder of the board, where it is on this machine.
+        status: the status folder, where it is on this machine.
     """
-    global _pass
-    if board is not None:  # Ctrl-C is for the caller, which ends its workers
+    global _name
+    if status is not None:  # Ctrl-C is for the caller, which ends its workers
         get_worker().loop.add_callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
     with _turn:
-        _pass = name
+        _name = name
         took = pin_threads(cv2_threads)
-        report_by(on_board(board) if board else _tell_nobody, took)
+        begin_loop(status_writer(status) if status else _report_to_nobody, took)
     return Joined(os.getpid(), socket.gethostname(), took, time.perf_counter())
 
 
-def work(name: str, parcel: bytes) -> bytes:
-    """``run_parcel``, in bytes.
+def work(name: str, batch: bytes) -> bytes:
+    """``run_batch``, in bytes.
 
     Raises:
-        StrangerError: this is not the worker of that name.
+        WrongWorkerError: this is not the worker of that name.
     """
     with _turn:
-        if name != _pass:
-            raise StrangerError
-        sent: Parcel = pickle.loads(parcel)  # noqa: S301  our own program sent it
-        done = run_parcel(sent)
+        if name != _name:
+            raise WrongWorkerError
+        sent: Batch = pickle.loads(batch)  # noqa: S301  our own program sent it
+        done = run_batch(sent)
     return pickle.dumps(done, pickle.HIGHEST_PROTOCOL)
 
 

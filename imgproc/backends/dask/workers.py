@@ -1,6 +1,6 @@
 """The workers of a Dask cluster: of one made on this machine, or of a scheduler that is there already.
 
-Every parcel is bound to one worker, so that Dask never runs it again by itself: a death would go unseen.
+Every batch is bound to one worker, so that Dask never runs it again by itself: a death would go unseen.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import pickle
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ from distributed import Client, LocalCluster
 
 from imgproc.backends.base import BackendError
 from imgproc.backends.dask.worker import Joined, answer, join, work
+from imgproc.backends.dispatcher import Assignment
 from imgproc.backends.pools.processes import in_background
-from imgproc.backends.worker_loop import Board, Entry, Parcel
+from imgproc.backends.worker_loop import Batch, StatusFolder
 
 #: A worker of another machine counts as silent when the scheduler has not heard of it for so long, in seconds; they
 #: report at least every 5 seconds up to a thousand of them.
@@ -32,7 +33,7 @@ ANSWER_SECONDS = 5.0
 
 
 @dataclass
-class _Member:
+class _DaskWorker:
     """A worker as the scheduler shows it; ``seen`` in its clock, ``changed`` when that was last new in ours."""
 
     address: str
@@ -45,23 +46,28 @@ class _Member:
     ahead: float = 0.0
 
 
-class DaskCrew:
-    """Keeps the contract of ``dispatch.Workforce``.
+class DaskWorkforce:
+    """Keeps the contract of ``Workforce``.
 
     Args:
         wanted: how many workers are used at most.
-        cluster: where it is our own; its workers are on the board.
+        cluster: where it is our own; its workers write into the status folder.
     """
+
+    #: At each worker what it works on, and the next, so that it never waits for one.
+    room, held = 2, 3
+    shared_fate = True
 
     def __init__(
         self, client: Client, wanted: int, cv2_threads: int, cluster: LocalCluster | None = None,
-        board: Board | None = None,
+        status: StatusFolder | None = None,
     ) -> None:  # fmt: skip
         self.client, self.wanted, self.cv2_threads = client, wanted, cv2_threads
-        self.cluster, self.board = cluster, board
+        self.cluster, self.status = cluster, status
         self.refused: set[str] = set()
-        self._members: dict[str, _Member] = {}
-        self._past: dict[str, _Member] = {}
+        self.wake: Callable[[], object] = lambda: None
+        self._members: dict[str, _DaskWorker] = {}
+        self._past: dict[str, _DaskWorker] = {}
         self._ended: set[str] = set()
 
     @property
@@ -85,8 +91,8 @@ class DaskCrew:
                 self._take_in(name, member)
         return {name: heard[name] for name, member in self._members.items() if member.joined}
 
-    def _heard(self, member: _Member, now: float) -> bool:
-        # A process of this machine that hangs is known by its board.
+    def _heard(self, member: _DaskWorker, now: float) -> bool:
+        # A process of this machine that hangs is known by its status file.
         return self.cluster is not None or (member.running and now - member.changed < SILENT_SECONDS)
 
     def _refresh(self) -> None:
@@ -104,7 +110,7 @@ class DaskCrew:
             if name in self._ended or name in self.refused:
                 continue
             seen, running = worker["last_seen"], worker["status"] == "running"
-            member = before.pop(name, None) or _Member(address, seen, now, running)
+            member = before.pop(name, None) or _DaskWorker(address, seen, now, running)
             if member.seen != seen:
                 member.seen, member.changed = seen, now
             member.running = running
@@ -115,9 +121,9 @@ class DaskCrew:
             elif member.joining:
                 member.joining.cancel()
 
-    def _ask_to_join(self, name: str, member: _Member) -> None:
+    def _ask_to_join(self, name: str, member: _DaskWorker) -> None:
         sent = time.perf_counter()
-        folder = self.board.folder if self.board else None
+        folder = self.status.folder if self.status else None
         joining = member.joining = self._begin(self._carry(member.address, join, name, folder, self.cv2_threads))
 
         def note(done: Future[Joined]) -> None:
@@ -128,7 +134,7 @@ class DaskCrew:
 
         joining.add_done_callback(note)
 
-    def _take_in(self, name: str, member: _Member) -> None:
+    def _take_in(self, name: str, member: _DaskWorker) -> None:
         """See whether a worker is ready that was asked to join."""
         if member.joining is None or not member.joining.done():
             return
@@ -140,26 +146,27 @@ class DaskCrew:
             with suppress(psutil.Error):
                 member.process = psutil.Process(member.joined.pid)
 
-    def submit(self, worker: str, parcel: Parcel, done: Callable[[Parcel | None], None]) -> Callable[[], object]:
-        member = self._members[worker]
-        data = pickle.dumps(parcel, pickle.HIGHEST_PROTOCOL)
-        return self._begin(self._work(member.address, worker, data, done)).cancel
+    def submit(self, assignment: Assignment) -> None:
+        data = pickle.dumps(assignment.batch, pickle.HIGHEST_PROTOCOL)
+        address = self._members[assignment.worker].address
+        assignment.cancel = self._begin(self._work(address, assignment.worker, data, assignment.done)).cancel
 
-    async def _work(self, address: str, worker: str, parcel: bytes, done: Callable[[Parcel | None], None]) -> None:
-        result: Parcel | None = None
+    async def _work(self, address: str, worker: str, batch: bytes, done: Callable[[Batch | None], None]) -> None:
+        result: Batch | None = None
         with suppress(Exception):  # of Dask's, or our own that it carries
-            result = pickle.loads(await self._carry(address, work, worker, parcel))  # noqa: S301  our own worker sent it
+            result = pickle.loads(await self._carry(address, work, worker, batch))  # noqa: S301  our own worker sent it
         done(result)
 
-    def at(self, worker: str) -> Entry | None:
+    def at(self, worker: str) -> Mapping[int, float] | None:
         member = self._members.get(worker) or self._past.get(worker)
-        return self.board.read(member.joined.pid) if self.board and member and member.joined else None
+        found = self.status.read(member.joined.pid) if self.status and member and member.joined else None
+        return found.tasks if found else None
 
     def ahead(self, worker: str) -> float:
         member = self._members.get(worker) or self._past.get(worker)
         return member.ahead if member else 0.0
 
-    def end(self, worker: str) -> None:
+    def end(self, worker: str, late: Collection[int]) -> None:
         self._ended.add(worker)
         member = self._members.pop(worker)
         self._past[worker] = member

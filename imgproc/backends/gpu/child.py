@@ -13,14 +13,13 @@ from queue import SimpleQueue
 from typing import Any
 
 from imgproc.backends.gpu.on_device import Accelerator, DeviceLost, open_accelerator
-from imgproc.backends.worker_loop import Parcel, run_item
+from imgproc.backends.worker_loop import Batch, run_envelope
 from imgproc.pixels.inner_threads import pin_threads
 
-#: What the child says, each with something: nothing; why; the index of a task; a parcel with its result; a sentence
+#: What the child says, each with something: nothing; why; the index of a task; a batch with its result; a sentence
 #: for the record; why.
 READY, FAILED, BEGUN, DONE, NOTE, LOST = "ready", "failed", "begun", "done", "note", "lost"
-Message = tuple[str, Any]
-Tell = Callable[[str, Any], None]
+Send = Callable[[str, Any], None]
 
 
 def serve(connection: Connection, adapter: str, threads: int) -> None:
@@ -35,22 +34,22 @@ def serve(connection: Connection, adapter: str, threads: int) -> None:
     pin_threads()
     lock = threading.Lock()
 
-    def tell(kind: str, what: Any) -> None:
+    def send(kind: str, what: Any) -> None:
         with lock:
             connection.send((kind, what))
 
     try:
         gpu = open_accelerator(adapter)
     except DeviceLost as problem:
-        tell(FAILED, str(problem))
+        send(FAILED, str(problem))
         return
     except ImportError as problem:
-        tell(FAILED, f"the Python package {(problem.name or 'it needs').partition('.')[0]} cannot be loaded")
+        send(FAILED, f"the Python package {(problem.name or 'it needs').partition('.')[0]} cannot be loaded")
         return
-    inbox: SimpleQueue[Parcel] = SimpleQueue()
+    inbox: SimpleQueue[Batch] = SimpleQueue()
     for _ in range(threads):
-        threading.Thread(target=_work, args=(inbox, tell, gpu), name="image worker", daemon=True).start()
-    tell(READY, None)
+        threading.Thread(target=_work, args=(inbox, send, gpu), name="image worker", daemon=True).start()
+    send(READY, None)
     while True:
         try:
             inbox.put(connection.recv())
@@ -58,19 +57,19 @@ def serve(connection: Connection, adapter: str, threads: int) -> None:
             os._exit(0)  # the parent wants no more; threads may be in the middle of something
 
 
-def _work(inbox: SimpleQueue[Parcel], tell: Tell, gpu: Accelerator) -> None:
+def _work(inbox: SimpleQueue[Batch], send: Send, gpu: Accelerator) -> None:
     free = time.perf_counter()
     while True:
-        parcel = inbox.get()
-        since = max(free, parcel.submitted)
-        for item in parcel.items:
-            tell(BEGUN, item.task)
-            done = run_item(item, since)
+        batch = inbox.get()
+        since = max(free, batch.submitted)
+        for envelope in batch.envelopes:
+            send(BEGUN, envelope.task)
+            done = run_envelope(envelope, since)
             if gpu.lost:
-                tell(LOST, gpu.lost)
+                send(LOST, gpu.lost)
             if note := gpu.take_note():
-                tell(NOTE, note)
-            tell(DONE, Parcel((done,)))
+                send(NOTE, note)
+            send(DONE, Batch((done,)))
             since = free = time.perf_counter()
 
 

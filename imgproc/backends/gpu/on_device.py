@@ -25,7 +25,7 @@ from imgproc.operations.contract import Image
 from imgproc.operations.cuda.device import Array, Device, Host, Kept, Library, buffer
 from imgproc.operations.cuda.layout import Layout, pack, unpack
 from imgproc.parameters import Parameters
-from imgproc.pixels.job import ImageJob, Processed, read_image, write_output
+from imgproc.pixels.job import ImageJob, Processed, read_image, write_results
 from imgproc.pixels.stopwatch import Stopwatch
 
 #: Stages that the GPU's own clock times: copying to it, its kernels, and copying back.
@@ -301,10 +301,4 @@ def process_image_on_device(job: ImageJob, stopwatch: Stopwatch) -> Processed:
     if why := not_on_gpu(names):
         raise UserError(why)
     image = read_image(job, stopwatch)
-    results = accelerator().run(image, names, job.parameters, stopwatch)
-    done = [
-        write_output(job, name, path, result, stopwatch)
-        for (name, path), result in zip(job.outputs, results, strict=True)
-    ]
-    height, width = image.shape[:2]
-    return Processed(width, height, tuple(done))
+    return write_results(job, image.shape, accelerator().run(image, names, job.parameters, stopwatch), stopwatch)

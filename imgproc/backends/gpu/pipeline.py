@@ -9,17 +9,19 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from imgproc.backends.base import DEFAULTS, DIED, Availability, BackendError, Capabilities, Options, hung
-from imgproc.backends.crew import Crew
+from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities, Options
+from imgproc.backends.dispatcher import TICK
 from imgproc.backends.gpu import child as gpu_child
 from imgproc.backends.gpu import nvidia
-from imgproc.backends.pools.watcher import TICK, Watch, kill
+from imgproc.backends.pools.pool import PoolBackend, WorkerGroup
+from imgproc.backends.pools.watcher import kill
 from imgproc.backends.task import Task, TaskResult
-from imgproc.backends.worker_loop import Parcel
+from imgproc.backends.worker_loop import Batch
+from imgproc.settings import Settings
 
 #: Longest that it may take to make the context and to compile the kernels, in seconds.
 START_SECONDS = 180.0
@@ -27,7 +29,7 @@ START_SECONDS = 180.0
 END_SECONDS = 5.0
 
 
-class GpuPipeline(Crew):
+class GpuPipeline(PoolBackend):
     """``workers`` threads of a child process around one GPU. Techniques name the module of their adapter, the packages
     that it needs, and what installs them."""
 
@@ -38,35 +40,35 @@ class GpuPipeline(Crew):
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
-        self._child: _Child | None = None
+        self._child: _GpuProcess | None = None
 
     @classmethod
-    def availability(cls) -> Availability:
+    def availability(cls, settings: Settings = DEFAULTS.settings) -> Availability:  # noqa: ARG003
         return nvidia.availability(cls.packages, cls.install)
 
     def start(self) -> None:
         if self._child is not None and not self._child.over.is_set():
             return
         self.close(kill=True)
-        self._watch = self._child = _Child(self.adapter, self.workers, self.notes.append)
+        self._group = self._child = _GpuProcess(self.adapter, self.workers, self.notes.append)
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
         """As ``Backend.run``. All that the child was at when it died may have killed it, so each of these is tried
         once more, alone. An early end kills the child; the next run starts a new one."""
         yield from super().run([replace(task, carrier=None) for task in tasks], deadline=deadline)
 
-    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+    def _submit(self, batch: Batch, last: bool, done: Callable[[Batch | None], None]) -> None:
         assert self._child is not None
-        self._child.hand_over(parcel, done)
+        self._child.submit(batch, done)
 
     def close(self, *, kill: bool = False) -> None:
         """End the child. It has nothing to finish or to save, so ``kill`` makes no difference."""
-        child, self._child, self._watch = self._child, None, None
+        child, self._child, self._group = self._child, None, None
         if child is not None:
             child.close()
 
 
-class _Child(Watch):
+class _GpuProcess(WorkerGroup):
     """The child as its parent sees it, made when it is ready; ``note`` is called with sentences for the record.
 
     Raises:
@@ -77,8 +79,7 @@ class _Child(Watch):
         super().__init__()
         self._note = note
         self._busy: dict[int, float] = {}  # task -> since when
-        self._heard = 0.0
-        self._done: Callable[[Parcel | None], None] = lambda _: None
+        self._done: dict[int, Callable[[Batch], None]] = {}
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=gpu_child.serve, args=(theirs, adapter, threads), daemon=True)
@@ -96,22 +97,25 @@ class _Child(Watch):
         why = f"it was not ready within {START_SECONDS:g} seconds"
         try:
             if self._connection.poll(START_SECONDS):
-                kind, said = self._connection.recv()
+                kind, content = self._connection.recv()
                 if kind == gpu_child.READY:
                     return
-                why = said
+                why = content
         except (EOFError, OSError):
             why = "its process ended without a word"
         raise BackendError(f"The GPU could not be started: {why}.")
 
-    def hand_over(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
-        """Have a thread work on a parcel, and ``done`` be called with what comes of it.
+    def submit(self, batch: Batch, done: Callable[[Batch], None]) -> None:
+        """Have a thread work on a batch of one task, and ``done`` be called with what comes of it.
 
         Raises:
             OSError: the child is gone.
         """
-        self._done = done
-        self._connection.send(parcel)
+        self._done[batch.envelopes[0].task] = done
+        self._connection.send(batch)
+
+    def busy(self) -> Mapping[int, float]:
+        return dict(self._busy)
 
     def close(self) -> None:
         """End the child at once. Safe to call twice."""
@@ -127,38 +131,23 @@ class _Child(Watch):
             while not self.over.is_set():
                 if self._connection.poll(TICK):
                     self._hear(*self._connection.recv())
-                else:
-                    self._look(time.perf_counter())
         except (EOFError, OSError):
             if not self.over.is_set():  # any of these may have ended it
-                self.victims = dict.fromkeys(self._busy, DIED)
+                self.victims = set(self._busy)
         finally:
             kill([self._process])
-            self.over.set()
-            self._on_death()
+            self.ended()
 
-    def _hear(self, kind: str, said: Any) -> None:
-        self._heard = time.perf_counter()
+    def _hear(self, kind: str, content: Any) -> None:
         match kind:
             case gpu_child.BEGUN:
-                self._busy[said] = self._heard
+                self._busy[content] = time.perf_counter()
             case gpu_child.DONE:
-                for item in said.items:
-                    self._busy.pop(item.task, None)
-                self._done(said)
+                [envelope] = content.envelopes
+                self._busy.pop(envelope.task, None)
+                self._done.pop(envelope.task)(content)
             case gpu_child.NOTE:
-                self._note(said)
+                self._note(content)
             case gpu_child.LOST:
-                self.fatal = f"The GPU failed in the middle of the work ({said})."
+                self.fatal = f"The GPU failed in the middle of the work ({content})."
                 self.over.set()
-
-    def _look(self, now: float) -> None:
-        """Whether a task takes too long, or the child does not begin what the caller waits for."""
-        deadline, waiting_since = self.deadline, self.waiting_since
-        if deadline is None:
-            return
-        late = {task: hung(deadline) for task, since in self._busy.items() if now - since > deadline}
-        idle = not self._busy and waiting_since is not None and now - max(waiting_since, self._heard) > deadline
-        if late or idle:
-            self.victims = late
-            self.over.set()

@@ -17,11 +17,11 @@ from typing import Any
 from mpi4py import MPI
 
 from imgproc.backends.base import Backend, Capabilities
-from imgproc.backends.envelopes import Desk
+from imgproc.backends.envelopes import EnvelopePacker
 from imgproc.backends.mpi.messages import leave_no_shared_memory
-from imgproc.backends.mpi.protocol import EXCHANGES, Clock, Exchange, ahead, copy_probe, machine, seen_by
+from imgproc.backends.mpi.protocol import EXCHANGES, ClockReading, Exchange, ahead, copy_probe, machine, seen_by
 from imgproc.backends.task import Task, TaskResult
-from imgproc.backends.worker_loop import Parcel, report_by, run_parcel
+from imgproc.backends.worker_loop import Batch, begin_loop, run_batch
 from imgproc.pixels.inner_threads import pin_threads
 from imgproc.pixels.stopwatch import set_clock
 
@@ -46,15 +46,16 @@ class Direct(Backend):
 
     def start(self) -> None:
         self.workers = _COMM.size
-        places = _all_call(_say_place, [None] * self.workers)
+        places = _all_call(_whereabouts, [None] * self.workers)
         self.local = len({there for there, _ in places}) == 1
         self.helpers = tuple(pid for there, pid in places if there == machine() and pid != os.getpid())
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
-        with closing(Desk()) as desk:
-            for share in _all_call(_run_all, dealt([desk.pack([task]) for task in tasks], self.workers)):
-                for parcel in share:
-                    yield from desk.results(parcel)
+        indexes = {task.index for task in tasks}
+        with closing(EnvelopePacker()) as packer:
+            for share in _all_call(_run_all, dealt([packer.pack([task]) for task in tasks], self.workers)):
+                for batch in share:
+                    yield from packer.results(batch, indexes)
 
     def sees(self, folder: Path) -> bool:
         return seen_by(range(self.workers), folder, lambda probe: _all_call(_copy, [probe] * self.workers))
@@ -68,7 +69,7 @@ def begin() -> None:
     leave_no_shared_memory(_COMM)
     for rank in range(1, _COMM.size):
         _compare_clocks(rank)
-    report_by(str, pin_threads(1))  # to nobody
+    begin_loop(str, pin_threads(1))  # to nobody
 
 
 def _compare_clocks(rank: int) -> None:
@@ -76,13 +77,13 @@ def _compare_clocks(rank: int) -> None:
     if _COMM.rank == 0:
         for _ in range(EXCHANGES):
             _COMM.recv(source=rank)
-            _COMM.send(Clock(machine(), time.perf_counter()), rank)
+            _COMM.send(ClockReading(machine(), time.perf_counter()), rank)
     elif _COMM.rank == rank:
         exchanges, there = [], ""
         for _ in range(EXCHANGES):
             asked = time.perf_counter()
             _COMM.send(None, 0)
-            answer: Clock = _COMM.recv(source=0)
+            answer: ClockReading = _COMM.recv(source=0)
             exchanges.append(Exchange(asked, answer.seconds, time.perf_counter()))
             there = answer.machine
         set_clock(0.0 if there == machine() else ahead(exchanges))
@@ -99,13 +100,13 @@ def dismiss() -> None:
     _take_call([None] * _COMM.size)
 
 
-def dealt(parcels: Sequence[Parcel], ranks: int) -> list[list[Parcel]]:
-    """The parcels of every rank, which are sorted by what they cost: to and fro, so that nobody always gets the
+def dealt(batches: Sequence[Batch], ranks: int) -> list[list[Batch]]:
+    """The batches of every rank, which are sorted by what they cost: to and fro, so that nobody always gets the
     larger one."""
-    shares: list[list[Parcel]] = [[] for _ in range(ranks)]
-    for number, parcel in enumerate(parcels):
+    shares: list[list[Batch]] = [[] for _ in range(ranks)]
+    for number, batch in enumerate(batches):
         turn, place = divmod(number, ranks)
-        shares[place if turn % 2 == 0 else ranks - 1 - place].append(parcel)
+        shares[place if turn % 2 == 0 else ranks - 1 - place].append(batch)
     return shares
 
 
@@ -137,11 +138,11 @@ def _meet() -> None:
         time.sleep(REST)
 
 
-def _run_all(parcels: Sequence[Parcel]) -> list[Parcel]:
-    return [run_parcel(parcel) for parcel in parcels]
+def _run_all(batches: Sequence[Batch]) -> list[Batch]:
+    return [run_batch(batch) for batch in batches]
 
 
-def _say_place(_: None) -> tuple[str, int]:
+def _whereabouts(_: None) -> tuple[str, int]:
     return machine(), os.getpid()
 
 

@@ -1,4 +1,4 @@
-"""The hosts of a gang: the file that lists them, and which of them answer."""
+"""The hosts of a group: the file that lists them, and which of them answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a gang is started: which ``mpiexec``, and what it is told."""
+"""How a group is started: which ``mpiexec``, and what it is told."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COUNTS = {"-n", "-np"}
 
 
 @dataclass(frozen=True)
-class Launch:
+class LaunchCommand:
     """``blames``: whether rank 0 outlives a worker for long enough to say which one died. ``left_out``: hosts that
     did not answer."""
 
@@ -39,18 +39,18 @@ def mpiexec(name: str = "mpiexec") -> str | None:
     return beside or shutil.which(name)
 
 
-def prepare(workers: int, folder: Path, arguments: list[str], *, again: bool = False) -> Launch:
+def prepare(
+    workers: int, folder: Path, arguments: list[str], settings: Settings, *, again: bool = False
+) -> LaunchCommand:
     """How to start rank 0 and so many workers, each with these arguments.
 
     Args:
-        folder: for files that are needed until the gang is there.
-        again: there was a gang before, so hosts that do not answer any more are left out.
+        folder: for files that are needed until the group is there.
+        again: there was a group before, so hosts that do not answer any more are left out.
 
     Raises:
         BackendError: the hosts' file cannot be read, a host does not answer, or there is no mpiexec.
-        UserError: a setting is wrong.
     """
-    settings = Settings.from_environment()
     extra = _split(settings.MPI_ARGUMENTS)
     elsewhere = bool(settings.MPI_HOSTFILE or extra or any(name in os.environ for name in ALLOCATIONS))
     local = None if elsewhere else mpiexec(_LOCAL)
@@ -75,7 +75,7 @@ def prepare(workers: int, folder: Path, arguments: list[str], *, again: bool = F
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(str(Path(entry or ".").absolute()) for entry in sys.path))
     if not elsewhere:
         environment.setdefault("UCX_TLS", "posix,self")  # else each rank listens for others, on all interfaces
-    return Launch([*command, sys.executable, *RANK, *arguments], environment, bool(local), tuple(left_out))
+    return LaunchCommand([*command, sys.executable, *RANK, *arguments], environment, bool(local), tuple(left_out))
 
 
 def _split(arguments: str) -> list[str]:

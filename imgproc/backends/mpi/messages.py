@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mpi4py import MPI
 
-from imgproc.backends.mpi.protocol import Kind, Message
+from imgproc.backends.mpi.protocol import Message, MessageKind
 
 #: Seconds between two looks at what came in: at first, growing by this factor up to the longest.
 SHORTEST, GROWTH, LONGEST = 0.00005, 1.5, 0.003
@@ -45,7 +45,7 @@ class _Receiving(NamedTuple):
     request: MPI.Request
 
 
-class Mail:
+class Messenger:
     """``failed``: ranks to or from which a message could not be moved; the others' go on."""
 
     def __init__(self, comm: MPI.Intracomm) -> None:
@@ -69,7 +69,7 @@ class Mail:
         status = MPI.Status()
         while (found := self._comm.Improbe(MPI.ANY_SOURCE, MPI.ANY_TAG, status)) is not None:
             data = bytearray(status.Get_count(MPI.BYTE))
-            message = Message(Kind(status.Get_tag()), status.Get_source(), data)
+            message = Message(MessageKind(status.Get_tag()), status.Get_source(), data)
             self._receiving.append(_Receiving(message, found.Irecv([data, MPI.BYTE])))
         if self._sending:
             self._push()

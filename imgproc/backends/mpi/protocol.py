@@ -19,33 +19,33 @@ from imgproc.backends.task import HOST
 BEAT = 1.0
 #: A rank that was silent for so many seconds is lost, dead or not.
 SILENT = 15.0
-#: Parcels that a rank has at a time: one it works on, and the next one.
+#: Batches that a rank has at a time: one it works on, and the next one.
 DEPTH = 2
 
 _HEAD = struct.Struct("<Bi")
 _INDEX = struct.Struct("<q")
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """What a message is about; between ranks it is the tag."""
 
     HELLO = 1  # rank 0 to the caller: its ``Hello``, pickled
     READY = 2  # a worker: its ``Ready``, pickled
-    PARCEL = 3  # to a worker: a ``Parcel``, pickled
+    BATCH = 3  # to a worker: a ``Batch``, pickled
     BEGUN = 4  # a worker: the index of the task that it is at from now on
-    RESULT = 5  # a worker: the ``Parcel`` of its results, pickled
+    RESULT = 5  # a worker: the ``Batch`` of its results, pickled
     LOST = 6  # rank 0 to the caller: this worker is dead or silent
     PROBE = 7  # to every worker: a file to read, and to write beside what it holds
     PROBED = 8  # a worker: it has done so, if it could
     BEAT = 9  # rank 0 to every worker and back: a sign of life
     STOP = 10  # to a worker: end at once
-    CLOCK = 11  # a worker that asks for the time, and rank 0's ``Clock``, pickled
+    CLOCK = 11  # a worker that asks for the time, and rank 0's ``ClockReading``, pickled
 
 
 class Message(NamedTuple):
     """``rank``: of the worker that it comes from or goes to; 0 where it goes to any."""
 
-    kind: Kind
+    kind: MessageKind
     rank: int
     data: bytes | bytearray = b""
 
@@ -68,7 +68,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Clock:
+class ClockReading:
     """The time on a machine, in ``time.perf_counter()`` seconds."""
 
     machine: str
@@ -120,7 +120,7 @@ def receive(connection: Connection) -> Message:
     """
     data = connection.recv_bytes()
     kind, rank = _HEAD.unpack_from(data)
-    return Message(Kind(kind), rank, data[_HEAD.size :])
+    return Message(MessageKind(kind), rank, data[_HEAD.size :])
 
 
 def number(value: int) -> bytes:

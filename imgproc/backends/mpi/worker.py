@@ -13,81 +13,81 @@ from typing import NoReturn
 
 from mpi4py import MPI
 
-from imgproc.backends.mpi.messages import Mail, Pause
+from imgproc.backends.mpi.messages import Messenger, Pause
 from imgproc.backends.mpi.protocol import (
     BEAT,
     EXCHANGES,
     SILENT,
-    Clock,
+    ClockReading,
     Exchange,
-    Kind,
     Message,
+    MessageKind,
     Ready,
     ahead,
     copy_probe,
     machine,
     number,
 )
-from imgproc.backends.worker_loop import Entry, report_by, run_parcel
+from imgproc.backends.worker_loop import WorkerStatus, begin_loop, run_batch
 from imgproc.pixels.inner_threads import pin_threads
 from imgproc.pixels.stopwatch import set_clock
 
 MANAGER = 0
-_Letter = tuple[Message, Callable[[], object]]
+_Outgoing = tuple[Message, Callable[[], object]]
 
 
 def work(comm: MPI.Intracomm, cv2_threads: int) -> NoReturn:
     """Do what rank 0 sends, until it says stop or is not heard of any more."""
-    mail, pause = Mail(comm), Pause()
-    set_clock(_ahead(mail, pause))
+    messenger, pause = Messenger(comm), Pause()
+    set_clock(_ahead(messenger, pause))
     inbox: SimpleQueue[Message] = SimpleQueue()
-    outbox: SimpleQueue[_Letter] = SimpleQueue()
+    outbox: SimpleQueue[_Outgoing] = SimpleQueue()
     computing = _Computing(comm.rank, inbox, outbox, pause.wake, cv2_threads)
     threading.Thread(target=computing.run, name="image worker", daemon=True).start()
     heard = said = time.monotonic()
     while True:
         moved = False
-        for message in mail.collect():
+        for message in messenger.collect():
             moved, heard = True, time.monotonic()
-            if message.kind == Kind.STOP:
+            if message.kind == MessageKind.STOP:
                 os._exit(0)
-            if message.kind != Kind.BEAT:
+            if message.kind != MessageKind.BEAT:
                 inbox.put(message)
         while not outbox.empty():
             moved, said = True, time.monotonic()
-            mail.post(*outbox.get())
+            messenger.post(*outbox.get())
         now = time.monotonic()
         if now - said > BEAT:
             said = now
-            mail.post(Message(Kind.BEAT, MANAGER))
-        if now - heard > 2 * SILENT or mail.failed:
+            messenger.post(Message(MessageKind.BEAT, MANAGER))
+        if now - heard > 2 * SILENT or messenger.failed:
             os._exit(1)  # nobody could use what is done here
-        pause(moved=moved, moving=mail.moving)
+        pause(moved=moved, moving=messenger.moving)
 
 
-def _ahead(mail: Mail, pause: Pause) -> float:
+def _ahead(messenger: Messenger, pause: Pause) -> float:
     """By how many seconds rank 0's clock is ahead of this machine's."""
     exchanges = []
     for _ in range(EXCHANGES):
         asked = time.perf_counter()
-        mail.post(Message(Kind.CLOCK, MANAGER))
-        answer = _answer(mail, pause)
+        messenger.post(Message(MessageKind.CLOCK, MANAGER))
+        answer = _answer(messenger, pause)
         exchanges.append(Exchange(asked, answer.seconds, time.perf_counter()))
         if answer.machine == machine():
             return 0.0
     return ahead(exchanges)
 
 
-def _answer(mail: Mail, pause: Pause) -> Clock:
+def _answer(messenger: Messenger, pause: Pause) -> ClockReading:
     until = time.monotonic() + 2 * SILENT
     while time.monotonic() < until:
-        for message in mail.collect():
-            if message.kind == Kind.CLOCK:
-                answer: Clock = pickle.loads(message.data)  # noqa: S301  our own rank 0 sent it
+        for message in messenger.collect():
+            if message.kind == MessageKind.CLOCK:
+                answer: ClockReading = pickle.loads(message.data)  # noqa: S301  our own rank 0 sent it
                 return answer
-            if message.kind == Kind.STOP:
+            if message.kind == MessageKind.STOP:
                 os._exit(0)
-        pause(moved=False, moving=mail.moving)
+        pause(moved=False, moving=messenger.moving)
     os._exit(1)
 
 
@@ -98,7 +98,7 @@ class _Computing:
         self,
         rank: int,
         inbox: SimpleQueue[Message],
-        outbox: SimpleQueue[_Letter],
+        outbox: SimpleQueue[_Outgoing],
         wake: threading.Event,
         cv2_threads: int,
     ) -> None:
@@ -107,24 +107,24 @@ class _Computing:
 
     def run(self) -> None:
         taken = pin_threads(self._wanted)
-        report_by(self._report, taken)
-        self._say(Kind.READY, pickle.dumps(Ready(os.getpid(), machine(), taken)))
+        begin_loop(self._report, taken)
+        self._say(MessageKind.READY, pickle.dumps(Ready(os.getpid(), machine(), taken)))
         while True:
             message = self._inbox.get()
-            if message.kind == Kind.PROBE:
+            if message.kind == MessageKind.PROBE:
                 copy_probe(Path(os.fsdecode(bytes(message.data))), self._rank)
-                self._say(Kind.PROBED)
+                self._say(MessageKind.PROBED)
             else:
-                done = run_parcel(pickle.loads(message.data))  # noqa: S301  our own caller sent it
-                self._say(Kind.RESULT, pickle.dumps(done, pickle.HIGHEST_PROTOCOL))
+                done = run_batch(pickle.loads(message.data))  # noqa: S301  our own caller sent it
+                self._say(MessageKind.RESULT, pickle.dumps(done, pickle.HIGHEST_PROTOCOL))
 
-    def _report(self, entry: Entry) -> None:
+    def _report(self, status: WorkerStatus) -> None:
         """Begin a task only when it is known outside: should this process die of it, it is to blame."""
-        if entry.busy:
+        if status.busy:
             sent = threading.Event()
-            self._say(Kind.BEGUN, number(entry.task), sent.set)
+            self._say(MessageKind.BEGUN, number(status.task), sent.set)
             sent.wait()
 
-    def _say(self, kind: Kind, data: bytes = b"", then: Callable[[], object] = lambda: None) -> None:
+    def _say(self, kind: MessageKind, data: bytes = b"", then: Callable[[], object] = lambda: None) -> None:
         self._outbox.put((Message(kind, MANAGER, data), then))
         self._wake.set()

@@ -9,11 +9,11 @@ from concurrent.futures import thread as thread_futures
 from typing import Any
 
 from imgproc.backends.base import DEFAULTS, BackendError, Options
+from imgproc.backends.dispatcher import Assignment
 from imgproc.backends.pools.processes import ProcessBackend, hang_up, in_background
-from imgproc.backends.pools.threaded import Job, ThreadBackend, join_all
+from imgproc.backends.pools.threaded import ThreadBackend
 from imgproc.backends.pools.watcher import kill
-from imgproc.backends.worker_loop import Parcel, run_parcel
-from imgproc.pixels.inner_threads import pin_threads
+from imgproc.backends.worker_loop import Batch, run_batch
 
 
 class FuturesThreads(ThreadBackend):
@@ -25,42 +25,32 @@ class FuturesThreads(ThreadBackend):
         super().__init__(workers, options)
         self._executor: ThreadPoolExecutor | None = None
         self._threads: list[threading.Thread] = []
-        self._futures: dict[Future[None], Job] = {}
+        self._futures: dict[Future[None], Assignment] = {}
 
-    def start(self) -> None:
-        if self._executor is None:
-            self.cv2_threads = pin_threads(self.cv2_threads)
-            self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="image worker")
-            self._threads = _make_threads(self._executor, self.workers)
+    def _open(self) -> None:
+        self._futures = {}
+        self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="image worker")
+        self._threads = _make_threads(self._executor, self.workers)
 
-    def _submit(self, job: Job) -> None:
+    def submit(self, assignment: Assignment) -> None:
         assert self._executor is not None
-        future = self._executor.submit(job)
-        self._futures[future] = job
+        future = self._executor.submit(self.work_on, assignment)
+        self._futures[future] = assignment
         future.add_done_callback(lambda done: None if done.cancelled() else self._futures.pop(done, None))
 
     def _replace(self, thread: threading.Thread) -> None:
         futures, self._futures = self._futures, {}
         self._let_go()
-        self.start()
-        for future, job in futures.items():
+        self._open()
+        for future, assignment in futures.items():
             if future.cancelled():
-                self._submit(job)
+                self.submit(assignment)
 
     def _let_go(self) -> list[threading.Thread]:
-        """Give the executor up without waiting; its threads end when they have done what they are at."""
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
         return self._threads
-
-    def close(self, *, kill: bool = False) -> None:
-        self._drop_all()
-        self._futures = {}
-        threads = self._let_go()
-        if not kill:
-            join_all(threads)
-        self._threads = []
 
 
 def _make_threads(executor: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
@@ -102,9 +92,9 @@ class FuturesProcesses(ProcessBackend):
         for _ in range(self.workers):  # it starts one process per task until it has all
             self._executor.submit(int)
 
-    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+    def _submit(self, batch: Batch, last: bool, done: Callable[[Batch | None], None]) -> None:
         assert self._executor is not None
-        self._executor.submit(run_parcel, parcel).add_done_callback(
+        self._executor.submit(run_batch, batch).add_done_callback(
             lambda future: done(None if future.exception() else future.result())
         )
 

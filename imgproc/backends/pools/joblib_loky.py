@@ -2,33 +2,85 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from multiprocessing.process import BaseProcess
-from typing import Any, ClassVar
-
-from joblib import Parallel, delayed, effective_n_jobs
-from joblib.externals.loky import get_reusable_executor
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgproc.backends.base import BackendError
+from imgproc.backends.dispatcher import Workforce
+from imgproc.backends.pools.pool import GroupWorkforce
 from imgproc.backends.pools.processes import ProcessBackend, hang_up, in_background
 from imgproc.backends.pools.watcher import kill
-from imgproc.backends.worker_loop import Parcel, run_parcel
+from imgproc.backends.task import Task
+from imgproc.backends.worker_loop import Batch, run_batch
+
+if TYPE_CHECKING:  # joblib is loaded when it is started, not when it is listed
+    from joblib import Parallel
+
+LOG = logging.getLogger(__name__)
 
 #: loky ends workers that idled for so long, in seconds; its 5 minutes would fall between two measured rounds.
 IDLE_SECONDS = 7 * 24 * 3600
 
 
-class _Outgoing(Parcel):
-    """A parcel that is stamped when it is pickled: joblib asks for several before it submits the first."""
+class _Outgoing(Batch):
+    """A batch that is stamped when it is pickled: joblib asks for several before it submits the first."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Parcel, (self.items, time.perf_counter())
+        return Batch, (self.envelopes, time.perf_counter())
+
+
+_Sent = tuple[Batch, bool, Callable[[Batch | None], None]]
+
+
+class _Feeder:
+    """A thread that has joblib work through batches, in one call as many as come until one is said to be the last."""
+
+    def __init__(self, parallel: Parallel) -> None:
+        self._parallel = parallel
+        self._inbox: SimpleQueue[_Sent | None] = SimpleQueue()
+        self._done: dict[int, Callable[[Batch | None], None]] = {}
+        self._thread = threading.Thread(target=self._work, name="joblib", daemon=True)
+        self._thread.start()
+
+    def submit(self, batch: Batch, last: bool, done: Callable[[Batch | None], None]) -> None:
+        self._inbox.put((batch, last, done))
+
+    def close(self) -> None:
+        """Its workers are dead."""
+        self._inbox.put(None)
+        self._thread.join(5)
+
+    def _work(self) -> None:
+        from joblib import delayed
+
+        try:
+            while sent := self._inbox.get():
+                for batch in self._parallel(delayed(run_batch)(batch) for batch in self._batches(sent)):
+                    if batch.envelopes:
+                        self._done.pop(batch.envelopes[0].task)(batch)
+        except Exception:  # joblib noticed the death of a worker
+            LOG.info("joblib: the pool broke", exc_info=True)
+        for done in list(self._done.values()):
+            done(None)
+
+    def _batches(self, sent: _Sent | None) -> Iterator[Batch]:
+        """Empty ones as long as the caller has enough to do: joblib holds a lock while it asks, and must not wait."""
+        while sent:
+            batch, last, done = sent
+            self._done[batch.envelopes[0].task] = done
+            yield _Outgoing(*batch)
+            if last:
+                return
+            while self._inbox.empty():
+                yield Batch(())
+            sent = self._inbox.get()
 
 
 class JoblibLoky(ProcessBackend):
@@ -37,16 +89,20 @@ class JoblibLoky(ProcessBackend):
     joblib has one set of loky workers per process, so only one of these can be started at a time. It runs
     everything in the caller's own process when it has a reason to, as with one job; here that is an error.
 
-    It asks for tasks in a thread of its own, and for as many as there are workers at a time.
+    It asks for batches in a thread of its own, for as many as there are workers at a time, and gives results back in
+    bursts. So it is handed all of them at once; those with images, which take memory, as many as it may hold.
     """
 
     name = "joblib"
     capabilities = replace(ProcessBackend.capabilities, min_workers=2, start_methods=("loky",), alone=True)
     _parallel: Parallel | None = None
     _executor: object = None
+    _feeder: _Feeder | None = None
     _started: ClassVar[JoblibLoky | None] = None
 
     def start(self) -> None:
+        from joblib import effective_n_jobs
+
         if self.workers < 2:
             raise BackendError(
                 "With one worker joblib starts no process: it would be the sequential program under another name. "
@@ -59,6 +115,8 @@ class JoblibLoky(ProcessBackend):
         super().start()
 
     def _open_pool(self, initializer: Callable[[], None]) -> None:
+        from joblib import Parallel, delayed
+
         JoblibLoky._started = self
         self._parallel = Parallel(
             n_jobs=self.workers,
@@ -74,26 +132,27 @@ class JoblibLoky(ProcessBackend):
         self._first = self._parallel(delayed(os.getpid)() for _ in range(self.workers))
 
     def _opened(self) -> None:
+        assert self._parallel is not None
         if os.getpid() in set(self._first):
             raise BackendError("joblib ran in the caller’s own process instead of its workers.")
+        self._feeder = _Feeder(self._parallel)
 
-    def _work_through(self, parcels: Iterator[Parcel]) -> Generator[Parcel, None, None]:
-        assert self._parallel is not None and self._watch is not None
-        self._watch.tell(partial(_break, self._executor, self._workers))
-        results: Iterator[Any] = self._parallel(delayed(run_parcel)(_Outgoing(*parcel)) for parcel in parcels)
-        try:
-            # Not "yield from": that would close joblib's generator, which then warns.
-            for parcel in results:  # noqa: UP028
-                yield parcel
-        except GeneratorExit:
-            kill(self._workers)
-            with suppress(Exception):  # joblib notices, and ends
-                deque(results, maxlen=0)
-            raise
+    def _workforce(self, tasks: Sequence[Task]) -> Workforce:
+        carried = any(task.carrier for task in tasks)
+        return GroupWorkforce(self, self.ready_group(), self.ahead + self.workers if carried else len(tasks))
+
+    def _submit(self, batch: Batch, last: bool, done: Callable[[Batch | None], None]) -> None:
+        assert self._feeder is not None
+        self._feeder.submit(batch, last, done)
 
     def _discard_pool(self) -> None:
-        kill(self._workers)
-        parallel, self._parallel, self._executor, self._first = self._parallel, None, None, iter(())
+        from joblib.externals.loky import get_reusable_executor
+
+        parallel, self._parallel, feeder, self._feeder = self._parallel, None, self._feeder, None
+        _break(self._executor, self._workers)
+        if feeder is not None:
+            feeder.close()
+        self._executor, self._first = None, iter(())
         if parallel is not None:
             in_background(lambda: parallel.__exit__(None, None, None)).join(5)
             in_background(lambda: get_reusable_executor(reuse=True).shutdown(kill_workers=True)).join(5)

@@ -10,7 +10,7 @@ from typing import Any
 
 from imgproc.backends.pools.processes import MOMENT, ProcessBackend, hang_up, in_background
 from imgproc.backends.pools.watcher import kill
-from imgproc.backends.worker_loop import Parcel, run_parcel
+from imgproc.backends.worker_loop import Batch, run_batch
 
 
 class _Pool(Pool):
@@ -23,7 +23,7 @@ class _Pool(Pool):
 
 
 class MultiprocessingPool(ProcessBackend):
-    """A ``Pool`` that is given one parcel at a time by ``apply_async``.
+    """A ``Pool`` that is given one batch at a time by ``apply_async``.
 
     The pool itself replaces a dead worker but waits for ever for its result, so the watcher tells of the death.
     """
@@ -34,9 +34,9 @@ class MultiprocessingPool(ProcessBackend):
     def _open_pool(self, initializer: Callable[[], None]) -> None:
         self._pool = _Pool(self.workers, initializer, context=self.context())
 
-    def _submit(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
+    def _submit(self, batch: Batch, last: bool, done: Callable[[Batch | None], None]) -> None:
         assert self._pool is not None
-        self._pool.apply_async(run_parcel, (parcel,), callback=done, error_callback=lambda _: done(None))
+        self._pool.apply_async(run_batch, (batch,), callback=done, error_callback=lambda _: done(None))
 
     def _discard_pool(self) -> None:
         pool, self._pool = self._pool, None

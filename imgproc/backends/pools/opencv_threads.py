@@ -16,7 +16,7 @@ class OpenCVThreads(Sequential):
     """
 
     name = "opencv"
-    capabilities = Capabilities(memory="shared", killable=False)
+    capabilities = Capabilities(memory="shared", killable=False, inline=True)
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(1, options)

@@ -20,9 +20,9 @@ from operator import attrgetter
 from typing import ClassVar
 
 from imgproc.backends.base import DEFAULTS, BackendError, Capabilities, Options
-from imgproc.backends.crew import Crew
-from imgproc.backends.pools.watcher import Watcher
-from imgproc.backends.worker_loop import Board, begin_work
+from imgproc.backends.pools.pool import PoolBackend
+from imgproc.backends.pools.watcher import ProcessGroup
+from imgproc.backends.worker_loop import StatusFolder, begin_work
 from imgproc.pixels.inner_threads import one_opencv_thread
 
 #: Longest that all workers together may take to get ready, in seconds; forked ones have nothing to load.
@@ -34,7 +34,7 @@ MOMENT = 0.2
 _MOST = 60 if sys.platform == "win32" else None
 
 
-class ProcessBackend(Crew):
+class ProcessBackend(PoolBackend):
     """Tasks on worker processes. Techniques say how their library makes, feeds and discards its pool."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -52,7 +52,7 @@ class ProcessBackend(Crew):
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
-        self._board: Board | None = None
+        self._status: StatusFolder | None = None
         self._workers: list[BaseProcess] = []
 
     @abstractmethod
@@ -76,16 +76,16 @@ class ProcessBackend(Crew):
         return context
 
     def start(self) -> None:
-        if self._watch is not None and not self._watch.over.is_set():
+        if self._group is not None and not self._group.over.is_set():
             return
         self.close(kill=True)
-        self._board = board = Board()
+        self._status = status = StatusFolder()
         others = set(multiprocessing.active_children())
         try:
             # OpenCV's own threads do not survive a fork: a worker that then ends them waits for ever.
             with one_opencv_thread():
-                self._open_pool(partial(begin_work, board.folder, self.cv2_threads))
-                self._await_workers(board)
+                self._open_pool(partial(begin_work, status.folder, self.cv2_threads))
+                self._await_workers(status)
             self._opened()
         except BaseException as problem:
             self._workers = [process for process in multiprocessing.active_children() if process not in others]
@@ -93,18 +93,17 @@ class ProcessBackend(Crew):
             if isinstance(problem, Exception) and not isinstance(problem, BackendError):
                 raise BackendError("The worker processes could not be started.") from problem
             raise
-        self._watch = watcher = Watcher(board, self._workers)
-        watcher.start()
+        self._group = ProcessGroup(status, self._workers)
 
-    def _await_workers(self, board: Board) -> None:
+    def _await_workers(self, status: StatusFolder) -> None:
         seconds = FORK_SECONDS if self.start_method == "fork" else START_SECONDS
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if ready := board.ready():
+            if ready := status.ready():
                 self._workers = [process for process in multiprocessing.active_children() if process.pid in ready]
                 if len(self._workers) >= self.workers:
                     self.cv2_threads = min(ready.values())
-                    board.close()
+                    status.close()
                     return
             time.sleep(0.003)
         advice = " Choose forkserver or spawn to start them." if self.start_method == "fork" else ""
@@ -112,10 +111,10 @@ class ProcessBackend(Crew):
 
     def close(self, *, kill: bool = False) -> None:
         """End the workers. They have nothing to finish or to save, so ``kill`` makes no difference."""
-        board, self._board, self._watch = self._board, None, None
-        if board is not None:
+        status, self._status, self._group = self._status, None, None
+        if status is not None:
             self._discard_pool()
-            board.remove()
+            status.remove()
             self._workers = []
 
 
@@ -134,7 +133,7 @@ def in_background(letting_go: Callable[[], object]) -> threading.Thread:
 def hang_up(waiting: threading.Thread, pool: object, *ends: str) -> None:
     """Let a thread end that lets go of a pool's dead workers, and may be waiting for more from them.
 
-    Who reads from a worker that was killed in the middle of a large parcel, or writes to it, waits as long as the
+    Who reads from a worker that was killed in the middle of a large batch, or writes to it, waits as long as the
     caller's own copies of the workers' ``ends`` of the pipes, given by attribute, are open.
     """
     waiting.join(MOMENT)

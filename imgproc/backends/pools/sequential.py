@@ -20,7 +20,7 @@ class Sequential(Backend):
     """
 
     name: ClassVar[str] = "sequential"
-    capabilities = Capabilities(memory="shared", killable=False, max_workers=1)
+    capabilities = Capabilities(memory="shared", killable=False, max_workers=1, inline=True)
 
     def start(self) -> None:
         pin_threads(self.cv2_threads)

@@ -1,119 +1,123 @@
-"""What the techniques with threads have in common: keeping the deadline.
+"""What the techniques with threads have in common.
 
 A thread cannot be killed. One that hangs is given up: another takes its place, and its task is tried once more.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import ClassVar
 
 import cv2
 
-from imgproc.backends.base import DEFAULTS, Backend, Capabilities, Options, hung
+from imgproc.backends.base import DEFAULTS, Backend, Capabilities, Options
+from imgproc.backends.dispatcher import Assignment, Dispatcher
 from imgproc.backends.task import Task, TaskResult, current_worker, run_task
+from imgproc.pixels.inner_threads import pin_threads
 
-#: Seconds between two looks for hung threads.
-TICK = 0.1
 #: Longest that ``close`` waits for threads that still work, in seconds.
 CLOSE_SECONDS = 5.0
 
 
-class Job:
-    """One try of one task. A thread calls it; its result goes to ``outbox``."""
+class Unpacked:
+    """Tasks and results as they are, since threads share the caller's memory; see ``Packer``."""
 
-    def __init__(self, task: Task, outbox: SimpleQueue[tuple[Job, TaskResult]], attempt: int = 1) -> None:
-        self.task = task
-        self.outbox = outbox
-        self.attempt = attempt
-        self.thread: threading.Thread | None = None
-        self.started: float | None = None
-        self.dropped = False  # nobody waits for it any more
+    def pack(self, tasks: Sequence[Task], ahead: float) -> None:
+        """Threads take the tasks themselves."""
 
-    def __call__(self) -> None:
-        if self.dropped:
-            return
-        self.thread = threading.current_thread()
-        self.started = time.perf_counter()
-        try:
-            result = run_task(self.task)
-        except KeyboardInterrupt:  # Ctrl-C reaches the main thread only, so this one is the task's own
-            error = "Unexpected KeyboardInterrupt while working on this image."
-            result = TaskResult(self.task.index, error=error, worker=current_worker())
-        self.outbox.put((self, result))
+    def results(self, batch: Sequence[TaskResult], wanted: Container[int]) -> Iterator[TaskResult]:
+        """All of them: nobody else has these tasks."""
+        return iter(batch)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class ThreadBackend(Backend):
-    """Runs jobs on threads and replaces threads that hang. Techniques say how a job gets to a thread."""
+    """Tasks on threads of this process, of which it replaces those that hang. Techniques say how a task gets to one.
+
+    It is its own ``Workforce``, with one address for all threads.
+    """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         memory="shared", killable=False, inner_threads=True, splits=True
     )
+    room = held = sys.maxsize
+    shared_fate = False
+    wake: Callable[[], object]  # is never called: no thread ends by itself
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
-        self._open: dict[Job, None] = {}
+        self._started = False
+        self._at: dict[threading.Thread, tuple[Assignment, float]] = {}
 
     @abstractmethod
-    def _submit(self, job: Job) -> None:
-        """Have the job called by the next free thread."""
+    def _open(self) -> None:
+        """Make the threads, none of which may hold up the end of the program; there are none."""
+
+    @abstractmethod
+    def submit(self, assignment: Assignment) -> None:
+        """Have ``work_on`` called with it by the next free thread."""
 
     @abstractmethod
     def _replace(self, thread: threading.Thread) -> None:
-        """Give this thread up for another; jobs not begun stay submitted."""
+        """Give this thread up for another; what is not begun stays submitted."""
+
+    @abstractmethod
+    def _let_go(self) -> Iterable[threading.Thread]:
+        """Have the threads end when they have done what they are at, without waiting; returns them."""
+
+    def start(self) -> None:
+        if not self._started:
+            self.cv2_threads = pin_threads(self.cv2_threads)
+            self._open()
+            self._started = True
+
+    def close(self, *, kill: bool = False) -> None:
+        if self._started:
+            self._started = False
+            threads = list(self._let_go())
+            until = time.monotonic() + (0 if kill else CLOSE_SECONDS)
+            for thread in threads:
+                thread.join(max(0.0, until - time.monotonic()))
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
         """As ``Backend.run``. After an early end, what threads are at is finished behind the scenes."""
         self.start()
         cv2.setNumThreads(self.cv2_threads)
-        outbox: SimpleQueue[tuple[Job, TaskResult]] = SimpleQueue()
-        look = time.perf_counter() + TICK
+        with closing(Dispatcher(self, Unpacked(), 1, deadline).results(tasks)) as results:
+            yield from results
+
+    def work_on(self, assignment: Assignment) -> None:
+        """What a thread does with what is submitted."""
+        if assignment.dropped:
+            return
+        [task], thread = assignment.tasks, threading.current_thread()
+        self._at[thread] = assignment, time.perf_counter()
         try:
-            for task in tasks:
-                self._put(Job(task, outbox))
-            while self._open:
-                try:
-                    job, result = outbox.get(timeout=TICK)
-                except Empty:
-                    pass
-                else:
-                    if job in self._open:  # else it was given up, and came back after all
-                        del self._open[job]
-                        yield replace(result, attempts=job.attempt)
-                if time.perf_counter() >= look:
-                    yield from self._give_up_hung(outbox, deadline)
-                    look = time.perf_counter() + TICK
-        finally:
-            self._drop_all()
+            result = run_task(task)
+        except KeyboardInterrupt:  # Ctrl-C reaches the main thread only, so this one is the task's own
+            error = "Unexpected KeyboardInterrupt while working on this image."
+            result = TaskResult(task.index, error=error, worker=current_worker())
+        self._at.pop(thread, None)
+        assignment.done((result,))
 
-    def _put(self, job: Job) -> None:
-        self._open[job] = None
-        self._submit(job)
+    def look(self) -> Mapping[str, bool]:
+        return {"": True}
 
-    def _give_up_hung(self, outbox: SimpleQueue[tuple[Job, TaskResult]], deadline: float) -> Iterator[TaskResult]:
-        now = time.perf_counter()
-        for job in [job for job in self._open if job.started is not None and now - job.started > deadline]:
-            assert job.thread is not None  # it is set before the time
-            del self._open[job]
-            self._replace(job.thread)
-            if job.attempt == 1:
-                self._put(Job(job.task, outbox, attempt=2))
-            else:
-                yield TaskResult(job.task.index, error=hung(deadline), attempts=2)
+    def at(self, worker: str) -> Mapping[int, float]:
+        return {one.tasks[0].index: since for one, since in list(self._at.values()) if not one.dropped}
 
-    def _drop_all(self) -> None:
-        for job in self._open:
-            job.dropped = True
-        self._open = {}
+    def ahead(self, worker: str) -> float:
+        return 0.0
 
-
-def join_all(threads: Iterable[threading.Thread]) -> None:
-    """Wait for threads that are ending, ``CLOSE_SECONDS`` for all together."""
-    until = time.monotonic() + CLOSE_SECONDS
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+    def end(self, worker: str, late: Collection[int]) -> None:
+        for thread, (assignment, _) in list(self._at.items()):
+            if assignment.tasks[0].index in late and not assignment.dropped:
+                del self._at[thread]
+                self._replace(thread)

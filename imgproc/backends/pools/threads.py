@@ -6,8 +6,8 @@ import threading
 from queue import SimpleQueue
 
 from imgproc.backends.base import DEFAULTS, Options
-from imgproc.backends.pools.threaded import Job, ThreadBackend, join_all
-from imgproc.pixels.inner_threads import pin_threads
+from imgproc.backends.dispatcher import Assignment
+from imgproc.backends.pools.threaded import ThreadBackend
 
 
 class Threads(ThreadBackend):
@@ -17,41 +17,35 @@ class Threads(ThreadBackend):
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
-        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self._inbox: SimpleQueue[Assignment | None] = SimpleQueue()
         self._team: set[threading.Thread] = set()
 
-    def start(self) -> None:
-        if not self._team:
-            self.cv2_threads = pin_threads(self.cv2_threads)
-            for _ in range(self.workers):
-                self._add_thread()
+    def _open(self) -> None:
+        for _ in range(self.workers):
+            self._add_thread()
 
     def _add_thread(self) -> None:
         # A daemon, so that one that hangs does not hold up the end of the program.
-        thread = threading.Thread(target=_work, args=(self._inbox, self._team), name="image worker", daemon=True)
+        thread = threading.Thread(target=self._work, args=(self._inbox, self._team), name="image worker", daemon=True)
         self._team.add(thread)
         thread.start()
 
-    def _submit(self, job: Job) -> None:
-        self._inbox.put(job)
+    def _work(self, inbox: SimpleQueue[Assignment | None], team: set[threading.Thread]) -> None:
+        while (assignment := inbox.get()) is not None:
+            self.work_on(assignment)
+            if threading.current_thread() not in team:  # it was given up, and another has its place
+                return
+
+    def submit(self, assignment: Assignment) -> None:
+        self._inbox.put(assignment)
 
     def _replace(self, thread: threading.Thread) -> None:
         self._team.discard(thread)
         self._add_thread()
 
-    def close(self, *, kill: bool = False) -> None:
-        self._drop_all()
-        team = list(self._team)
-        self._team.clear()
-        for _ in team:
-            self._inbox.put(None)
-        if not kill:
-            join_all(team)
+    def _let_go(self) -> set[threading.Thread]:
+        inbox, team = self._inbox, self._team
         self._inbox, self._team = SimpleQueue(), set()
-
-
-def _work(inbox: SimpleQueue[Job | None], team: set[threading.Thread]) -> None:
-    while (job := inbox.get()) is not None:
-        job()
-        if threading.current_thread() not in team:  # it was given up, and another has its place
-            return
+        for _ in team:
+            inbox.put(None)
+        return team

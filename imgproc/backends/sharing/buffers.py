@@ -15,7 +15,7 @@ from imgproc.backends.sharing import memory as shared
 from imgproc.operations.contract import Image
 
 
-class Canvas(Protocol):
+class ImageBuffers(Protocol):
     """Slots, each with room for ``slot_bytes``."""
 
     slot_bytes: int
@@ -44,8 +44,8 @@ class Canvas(Protocol):
         """
 
 
-class Local:
-    """A canvas for threads."""
+class LocalBuffers:
+    """Buffers for threads."""
 
     def __init__(self, slot_bytes: int) -> None:
         self.slot_bytes = slot_bytes
@@ -67,10 +67,10 @@ class Local:
         """The system finds memory as it is written to."""
 
 
-class Shared:
-    """A canvas in a block of shared memory."""
+class SharedBuffers:
+    """Buffers in a block of shared memory."""
 
-    def __init__(self, block: shared.Block, slot_bytes: int) -> None:
+    def __init__(self, block: shared.SharedBlock, slot_bytes: int) -> None:
         self.slot_bytes = slot_bytes
         self._block = block
 
@@ -91,42 +91,42 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """What travels to another process in the place of a canvas."""
+class BlockHandle:
+    """What travels to another process in the place of buffers."""
 
     block: str
     slot_bytes: int
 
 
-Handle = Local | Name
+Handle = LocalBuffers | BlockHandle
 
 
 @contextmanager
-def canvas(slot_bytes: int, slots: int, *, across_processes: bool) -> Iterator[tuple[Canvas, Handle]]:
-    """A new canvas and what tasks are given of it. It is gone afterwards, also if this process is killed.
+def image_buffers(slot_bytes: int, slots: int, *, across_processes: bool) -> Iterator[tuple[ImageBuffers, Handle]]:
+    """New buffers and what tasks are given of them. They are gone afterwards, also if this process is killed.
 
-    No view of it may outlive this block.
+    No view of them may outlive this block.
     """
     if not across_processes:
-        local = Local(slot_bytes)
+        local = LocalBuffers(slot_bytes)
         yield local, local
         return
     block = shared.create(slot_bytes, slots)
     try:
         with shared.views_end():
-            yield Shared(block, slot_bytes), Name(block.name, slot_bytes)
+            yield SharedBuffers(block, slot_bytes), BlockHandle(block.name, slot_bytes)
     finally:
         block.remove()
 
 
 #: The block that this process had last: what is mapped need not be mapped again for the next strip, page by page.
-_kept: dict[Name, shared.Block] = {}
+_kept: dict[BlockHandle, shared.SharedBlock] = {}
 
 
 @contextmanager
-def opened(handle: Handle) -> Iterator[Canvas]:
-    """The canvas that a task was given. No view of it may outlive this block."""
-    if isinstance(handle, Local):
+def open_buffers(handle: Handle) -> Iterator[ImageBuffers]:
+    """The buffers that a task was given. No view of them may outlive this block."""
+    if isinstance(handle, LocalBuffers):
         yield handle
         return
     block = _kept.pop(handle, None)
@@ -135,7 +135,7 @@ def opened(handle: Handle) -> Iterator[Canvas]:
     block = block or shared.attach(handle.block, handle.slot_bytes)
     try:
         with shared.views_end():
-            yield Shared(block, handle.slot_bytes)
+            yield SharedBuffers(block, handle.slot_bytes)
     except BaseException:
         block.close()
         raise

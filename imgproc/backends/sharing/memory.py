@@ -35,7 +35,7 @@ FOLDER = Path("/dev/shm")  # noqa: S108  nothing is opened there but what is our
 _swept = False
 
 
-class Block:
+class SharedBlock:
     """Slots of shared memory, one image in each.
 
     ``put`` and ``get`` make views of the memory, which must be gone when it is closed or removed: see ``views_end``.
@@ -132,23 +132,23 @@ class Block:
         return self._memory.buf.obj if self._memory.buf is not None else None
 
 
-def create(image_bytes: int, slots: int) -> Block:
+def create(image_bytes: int, slots: int) -> SharedBlock:
     """A new block of slots for images of so many bytes at most."""
     _sweep_once()
     slot_bytes = _slot_bytes(image_bytes)
     name = f"{owned(_KIND)}{secrets.token_hex(3)}"
-    return Block(SharedMemory(name, create=True, size=slots * slot_bytes), slot_bytes)
+    return SharedBlock(SharedMemory(name, create=True, size=slots * slot_bytes), slot_bytes)
 
 
-def attach(name: str, image_bytes: int) -> Block:
+def attach(name: str, image_bytes: int) -> SharedBlock:
     """The block of that name, made by another process for images of so many bytes at most."""
     slot_bytes = _slot_bytes(image_bytes)
     if sys.version_info >= (3, 13):
-        return Block(SharedMemory(name, track=False), slot_bytes)
+        return SharedBlock(SharedMemory(name, track=False), slot_bytes)
     # Before, whoever attaches is taken for an owner too, and its resource tracker removes the block or complains.
     register, resource_tracker.register = resource_tracker.register, _own_nothing
     try:
-        return Block(SharedMemory(name), slot_bytes)
+        return SharedBlock(SharedMemory(name), slot_bytes)
     finally:
         resource_tracker.register = register
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from imgproc.backends.gpu.on_device import process_image_on_device
-from imgproc.backends.sharing.memory import Block, attach, create, views_end
+from imgproc.backends.sharing.memory import SharedBlock, attach, create, views_end
 from imgproc.backends.task import TRANSFER, Carrier, Task
 from imgproc.errors import UserError
 from imgproc.files import write_whole
@@ -22,7 +22,7 @@ from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
 from imgproc.parameters import Value
 from imgproc.pixels.codecs import decode, encode
-from imgproc.pixels.job import ImageJob, Output, Processed, operate, process_image, read_image, write_output
+from imgproc.pixels.job import ImageJob, Processed, WrittenFile, operate, process_image, read_image, write_results
 from imgproc.pixels.stopwatch import Stopwatch
 
 
@@ -76,7 +76,7 @@ class Files:
         for (name, path), data in zip(self._job.outputs, value.files, strict=True):
             with stopwatch.stage("write"):
                 write_whole(path, data)
-            outputs.append(Output(name, path, len(data)))
+            outputs.append(WrittenFile(name, path, len(data)))
         return Processed(value.width, value.height, tuple(outputs))
 
     def release(self) -> None:
@@ -114,27 +114,19 @@ class Arrays:
 
     moved = 0
     _job: ImageJob
-    _size: tuple[int, int]
+    _shape: tuple[int, ...]
 
     def send(self, task: Task, stopwatch: Stopwatch) -> Task:
         """A task with the decoded image in it, which gives arrays back."""
         self._job = task.payload
         image = read_image(self._job, stopwatch)
-        self._size = image.shape[:2]
+        self._shape = image.shape
         pixels = Pixels(image, tuple(name for name, _ in self._job.outputs), self._job.parameters)
         return replace(task, work=run_operations, payload=pixels, carrier=None)
 
     def receive(self, value: Any, stopwatch: Stopwatch) -> Processed:
         """Encode and write the results."""
-        return self._write(value, stopwatch)
-
-    def _write(self, results: Iterable[Image], stopwatch: Stopwatch) -> Processed:
-        height, width = self._size
-        done = [
-            write_output(self._job, name, path, result, stopwatch)
-            for (name, path), result in zip(self._job.outputs, results, strict=True)
-        ]
-        return Processed(width, height, tuple(done))
+        return write_results(self._job, self._shape, value, stopwatch)
 
     def release(self) -> None:
         """Nothing is held."""
@@ -155,10 +147,10 @@ class SharedPixels:
     parameters: dict[str, Value]
 
 
-class Shared(Arrays):
+class SharedArrays(Arrays):
     """Carries an image and its results in one block of shared memory, whose slots are each as large as the image."""
 
-    _block: Block | None = None
+    _block: SharedBlock | None = None
 
     def send(self, task: Task, stopwatch: Stopwatch) -> Task:
         """A task with the place of the decoded image, which says where it put the results."""
@@ -177,7 +169,8 @@ class Shared(Arrays):
         assert block is not None
         self.moved += sum(map(math.prod, value))
         with views_end():
-            return self._write((block.get(slot, shape) for slot, shape in enumerate(value, 1)), stopwatch)
+            results = (block.get(slot, shape) for slot, shape in enumerate(value, 1))
+            return super().receive(results, stopwatch)
 
     def release(self) -> None:
         """Remove the block."""
@@ -198,7 +191,7 @@ def run_operations_in_place(pixels: SharedPixels, stopwatch: Stopwatch) -> list[
             block.close()
 
 
-def _in_place(block: Block, slot: int, pixels: SharedPixels, stopwatch: Stopwatch) -> tuple[int, ...]:
+def _in_place(block: SharedBlock, slot: int, pixels: SharedPixels, stopwatch: Stopwatch) -> tuple[int, ...]:
     image = block.get(0, pixels.shape)
     result = operate(pixels.operations[slot - 1], image, pixels.parameters, stopwatch)
     with stopwatch.stage(TRANSFER):
@@ -227,7 +220,7 @@ TRANSFERS: dict[str, Transfer] = {
         "shared memory",
         "The caller decodes, encodes and writes as with pickled arrays, but the pixels lie in memory that it shares "
         "with the worker: each is copied once on either way.",
-        Shared,
+        SharedArrays,
         alone=True,
     ),
 }

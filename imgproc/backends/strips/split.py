@@ -1,6 +1,6 @@
 """The plan of one image in strips: decode it, work on its strips, join them, encode them in pieces, write the files.
 
-Decoding is serial, but for files that are stored in strips themselves; so is the joining, which takes next to no
+DecodeJob is serial, but for files that are stored in strips themselves; so is the joining, which takes next to no
 time, and which the caller does itself. A result that needs no joining is encoded while it is made, and never whole in
 memory.
 """
@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 
 from imgproc.backends.plan import after_another, together
-from imgproc.backends.sharing.buffers import Canvas, Handle, canvas
+from imgproc.backends.sharing.buffers import Handle, ImageBuffers, image_buffers
 from imgproc.backends.strips.sent import SentRows
 from imgproc.backends.strips.tasks import (
     SOURCE,
-    Decoding,
-    PartDecoding,
-    PieceJob,
-    Room,
+    DecodeJob,
+    DecodeRowsJob,
+    EncodeJob,
+    EncodeRowsJob,
+    ReserveJob,
     StripJob,
-    Whole,
-    Writing,
+    WriteJob,
     decode_onto,
     decode_part,
     encode_strip,
@@ -76,15 +76,15 @@ def split_image(
         lean = math.prod(size) > LEAN_PIXELS
         slots = _slots(job, lean)
         used = 1 + max(box for _, box in slots)
-        with canvas(slot_bytes, used, across_processes=across_processes and not sent) as (own, handle):
+        with image_buffers(slot_bytes, used, across_processes=across_processes and not sent) as (own, handle):
             for slot in range(used):
                 own.make(slot)
             if sent:
-                shape = _here(decode_onto, Decoding(job, handle), caller)
+                shape = _here(decode_onto, DecodeJob(job, handle), caller)
             else:
                 first = _decoding(index, job, size, strips, handle)
                 if across_processes and not lean:
-                    first.append(Task(index, make_room, Room(handle, _whole(job, size, slots))))
+                    first.append(Task(index, make_room, ReserveJob(handle, _whole(job, size, slots))))
                 shape = _values((yield first))[0]
             split = _Split(index, job, own, handle, shape, cut(shape[0], strips), caller, sent)
             run = after_another if lean else together
@@ -101,9 +101,9 @@ def _decoding(index: int, job: ImageJob, size: tuple[int, int], strips: int, han
     """Tasks that decode the image, each a part of it where the file allows that; all return its shape."""
     parts = tiff.pieces(job.source, strips)
     if not parts or parts[-1].rows.stop != size[0]:
-        return [Task(index, decode_onto, Decoding(job, handle))]
+        return [Task(index, decode_onto, DecodeJob(job, handle))]
     shape = (*size, 3) if job.color else size
-    return [Task(index, decode_part, PartDecoding(job, handle, shape, part), part=k) for k, part in enumerate(parts)]
+    return [Task(index, decode_part, DecodeRowsJob(job, handle, shape, part), part=k) for k, part in enumerate(parts)]
 
 
 def _slots(job: ImageJob, lean: bool) -> list[tuple[int, int]]:
@@ -149,7 +149,7 @@ class _Split:
 
     index: int
     job: ImageJob
-    canvas: Canvas
+    buffers: ImageBuffers
     handle: Handle
     shape: tuple[int, ...]
     rows: tuple[Rows, ...]
@@ -157,26 +157,26 @@ class _Split:
     sent: bool
 
     def steps(self, name: str, path: str, slot: int, box: int) -> Steps:
-        """The phases of one output; returns its ``Output``."""
+        """The phases of one output; returns its ``WrittenFile``."""
         operation = OPERATIONS[name]
         shape, given = operation.result_shape(self.shape), None
         flows = _flows(self.job, name)
         for k, phase in enumerate(operation.on_strips.phases[:-1] if flows else operation.on_strips.phases):
-            one = StripJob(self.handle, self.shape, slot, name, k, Rows(0, 0), self.job.parameters, given)
+            one = StripJob(self.handle, self.shape, slot, name, Rows(0, 0), self.job.parameters, given, k)
             results = yield self._per_strip(work_on_strip, [replace(one, rows=rows) for rows in self.rows])
             with self.caller.stage(MERGE):
-                out = self.canvas.get(slot, shape) if phase.writes else np.empty(0, np.uint8)
+                out = self.buffers.get(slot, shape) if phase.writes else np.empty(0, np.uint8)
                 given = phase.merge(out, self.rows, _values(results))
                 del out
         if self.job.format != "png":
-            whole = Whole(self.handle, shape, slot, self.job, name, path)
+            whole = EncodeJob(self.handle, shape, slot, self.job, name, path)
             return (yield from self._at_once(encode_whole, whole))
         pieces = [
-            PieceJob(self.handle, self.shape, slot, name, rows, self.job.parameters, given, box, *room)
+            EncodeRowsJob(self.handle, self.shape, slot, name, rows, self.job.parameters, given, -1, box, *room)
             for rows, room in zip(self.rows, self._places(), strict=True)
         ]
         placed = _values((yield self._per_strip(encode_strip, pieces)))
-        writing = Writing(self.handle, box, shape, OPERATIONS[name].bilevel, name, path, placed)
+        writing = WriteJob(self.handle, box, shape, OPERATIONS[name].bilevel, name, path, placed)
         return (yield from self._at_once(write_pieces, writing))
 
     def _at_once(self, work: Work, payload: Any) -> Steps:
@@ -187,10 +187,10 @@ class _Split:
 
     def _places(self) -> list[tuple[int, int]]:
         """Where in its box the piece of each strip begins, and the bytes it has there."""
-        places = [self.canvas.slot_bytes * rows.start // self.shape[0] for rows in self.rows]
-        ends = [*places[1:], self.canvas.slot_bytes]
+        places = [self.buffers.slot_bytes * rows.start // self.shape[0] for rows in self.rows]
+        ends = [*places[1:], self.buffers.slot_bytes]
         return [(place, end - place) for place, end in zip(places, ends, strict=True)]
 
     def _per_strip(self, work: Work, payloads: Sequence[Any]) -> list[Task]:
-        carrier = partial(SentRows, self.canvas) if self.sent else None
+        carrier = partial(SentRows, self.buffers) if self.sent else None
         return [Task(self.index, work, payload, carrier, part=k) for k, payload in enumerate(payloads)]

@@ -1,6 +1,6 @@
-"""What workers do for one image in strips: each step a task on the canvas that the image lies on.
+"""What workers do for one image in strips: each step a task on the buffers that the image lies in.
 
-``imgproc.backends.strips.sent`` lays a canvas out for workers that cannot reach that one.
+``imgproc.backends.strips.sent`` lays buffers out for workers that cannot reach those.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from imgproc.backends.sharing.buffers import Canvas, Handle, opened
+from imgproc.backends.sharing.buffers import Handle, ImageBuffers, open_buffers
 from imgproc.errors import UserError
 from imgproc.files import write_whole
 from imgproc.operations import OPERATIONS
-from imgproc.operations.contract import Image
+from imgproc.operations.contract import Image, Operation
 from imgproc.operations.rows import Rows
 from imgproc.parameters import Parameters
 from imgproc.pixels import png, tiff
 from imgproc.pixels.codecs import decode
-from imgproc.pixels.job import ImageJob, Output, read_image, write_output
+from imgproc.pixels.job import ImageJob, WrittenFile, read_image, write_output
 from imgproc.pixels.stopwatch import Stopwatch
 
 #: The slot of the decoded image.
@@ -29,55 +29,55 @@ SOURCE = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
+class DecodeJob:
     job: ImageJob
     handle: Handle
 
 
-def decode_onto(payload: Decoding, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode the image onto its canvas; returns its shape."""
+def decode_onto(payload: DecodeJob, stopwatch: Stopwatch) -> tuple[int, ...]:
+    """Decode the image into its buffers; returns its shape."""
     image = read_image(payload.job, stopwatch)
-    with opened(payload.handle) as canvas, stopwatch.stage("decode"):
-        if image.nbytes > canvas.slot_bytes:
+    with open_buffers(payload.handle) as buffers, stopwatch.stage("decode"):
+        if image.nbytes > buffers.slot_bytes:
             raise UserError("This image is larger than its header says.")
-        canvas.hold(SOURCE, image)
+        buffers.hold(SOURCE, image)
     return image.shape
 
 
 @dataclass(frozen=True, slots=True)
-class PartDecoding:
+class DecodeRowsJob:
     """Some rows of an image of this shape."""
 
     job: ImageJob
     handle: Handle
     shape: tuple[int, ...]
-    piece: tiff.StoredRows
+    stored: tiff.StoredRows
 
 
-def decode_part(part: PartDecoding, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode some rows of the image onto its canvas; returns the shape of the whole."""
-    rows = part.piece.rows
+def decode_part(part: DecodeRowsJob, stopwatch: Stopwatch) -> tuple[int, ...]:
+    """Decode some rows of the image into its buffers; returns the shape of the whole."""
+    rows = part.stored.rows
     with stopwatch.stage("read"):
-        data = part.piece.read(part.job.source)
-    with opened(part.handle) as canvas, stopwatch.stage("decode"):
+        data = part.stored.read(part.job.source)
+    with open_buffers(part.handle) as buffers, stopwatch.stage("decode"):
         image = decode(data, color=part.job.color)
         if image.shape != (rows.stop - rows.start, *part.shape[1:]):
             raise UserError("This image is not of the size that its header says.")
-        canvas.write(SOURCE, rows.start * math.prod(part.shape[1:]), image.data.cast("B"))
+        buffers.write(SOURCE, rows.start * math.prod(part.shape[1:]), image.data.cast("B"))
     return part.shape
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ReserveJob:
     handle: Handle
     slots: tuple[tuple[int, int], ...]  # and how many bytes will be in each
 
 
-def make_room(room: Room, stopwatch: Stopwatch) -> None:
+def make_room(room: ReserveJob, stopwatch: Stopwatch) -> None:
     """Fetch memory for results while another worker decodes; it takes as long as to fill it."""
-    with opened(room.handle) as canvas, stopwatch.stage("transfer"):
+    with open_buffers(room.handle) as buffers, stopwatch.stage("transfer"):
         for slot, size in room.slots:
-            canvas.reserve(slot, 0, size)
+            buffers.reserve(slot, 0, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,48 +88,53 @@ class StripJob:
     shape: tuple[int, ...]
     slot: int
     operation: str
-    phase: int
     rows: Rows
     parameters: Parameters
     given: Any
+    phase: int = -1
+
+    @property
+    def made_by(self) -> Operation:
+        return OPERATIONS[self.operation]
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """Of the whole result."""
+        return self.made_by.result_shape(self.shape)
+
+    @property
+    def writes(self) -> bool:
+        """Whether its phase makes rows of the result."""
+        return self.made_by.on_strips.phases[self.phase].writes
 
 
 def work_on_strip(job: StripJob, stopwatch: Stopwatch) -> Any:
     """Returns the strip's part of what the phase is merged to."""
-    operation = OPERATIONS[job.operation]
-    shape = operation.result_shape(job.shape)
-    row = math.prod(shape[1:])
-    with opened(job.handle) as canvas, stopwatch.stage(job.operation):
-        source, out, phase = canvas.get(SOURCE, job.shape), np.empty(0, np.uint8), operation.on_strips.phases[job.phase]
-        if phase.writes:
-            canvas.reserve(job.slot, job.rows.start * row, (job.rows.stop - job.rows.start) * row)
-            out = job.rows.of(canvas.get(job.slot, shape))
-        found = phase.work(source, out, job.rows, job.parameters, job.given)
+    row = math.prod(job.result_shape[1:])
+    with open_buffers(job.handle) as buffers, stopwatch.stage(job.operation):
+        source, out = buffers.get(SOURCE, job.shape), np.empty(0, np.uint8)
+        if job.writes:
+            buffers.reserve(job.slot, job.rows.start * row, (job.rows.stop - job.rows.start) * row)
+            out = job.rows.of(buffers.get(job.slot, job.result_shape))
+        found = job.made_by.on_strips.phases[job.phase].work(source, out, job.rows, job.parameters, job.given)
         del source, out
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class PieceJob:
+class EncodeRowsJob(StripJob):
     """One strip of a result to be encoded into ``room`` bytes of the slot ``box`` from ``place`` on.
 
     The result lies in ``slot``; with 0 it is still to be made, by the last phase of the operation.
     """
 
-    handle: Handle
-    shape: tuple[int, ...]
-    slot: int
-    operation: str
-    rows: Rows
-    parameters: Parameters
-    given: Any
-    box: int
-    place: int
-    room: int
+    box: int = 0
+    place: int = 0
+    room: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedRows:
     """An encoded piece: where it lies in its box, or itself where it did not fit; see ``png.EncodedRows``."""
 
     place: int
@@ -139,29 +144,28 @@ class Placed:
     chunk: bytes | memoryview | None = None
 
 
-def encode_strip(job: PieceJob, stopwatch: Stopwatch) -> Placed:
+def encode_strip(job: EncodeRowsJob, stopwatch: Stopwatch) -> PlacedRows:
     """Encode a strip and leave it in the box."""
-    with opened(job.handle) as canvas:
-        piece = _encode_made(job, canvas, stopwatch) if job.slot else _make_and_encode(job, canvas, stopwatch)
+    with open_buffers(job.handle) as buffers:
+        piece = _encode_made(job, buffers, stopwatch) if job.slot else _make_and_encode(job, buffers, stopwatch)
         size = len(piece.chunk)
         if size > job.room:
-            return Placed(0, size, piece.adler, piece.length, piece.chunk)
+            return PlacedRows(0, size, piece.adler, piece.length, piece.chunk)
         with stopwatch.stage("encode"):
-            canvas.write(job.box, job.place, piece.chunk)
-    return Placed(job.place, size, piece.adler, piece.length)
+            buffers.write(job.box, job.place, piece.chunk)
+    return PlacedRows(job.place, size, piece.adler, piece.length)
 
 
-def _encode_made(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.EncodedRows:
+def _encode_made(job: EncodeRowsJob, buffers: ImageBuffers, stopwatch: Stopwatch) -> png.EncodedRows:
     with stopwatch.stage("encode"):
-        result = canvas.get(job.slot, OPERATIONS[job.operation].result_shape(job.shape))
-        return png.encode_piece(result, job.rows, bilevel=OPERATIONS[job.operation].bilevel)
+        return png.encode_piece(buffers.get(job.slot, job.result_shape), job.rows, bilevel=job.made_by.bilevel)
 
 
-def _make_and_encode(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png.EncodedRows:
-    source = canvas.get(SOURCE, job.shape)
+def _make_and_encode(job: EncodeRowsJob, buffers: ImageBuffers, stopwatch: Stopwatch) -> png.EncodedRows:
+    source = buffers.get(SOURCE, job.shape)
 
     def made(rows: Rows) -> Iterator[Image]:
-        flow = OPERATIONS[job.operation].flow(source, rows, job.parameters, job.given)
+        flow = job.made_by.flow(source, rows, job.parameters, job.given)
         while True:
             with stopwatch.stage(job.operation):
                 block = next(flow, None)
@@ -173,29 +177,29 @@ def _make_and_encode(job: PieceJob, canvas: Canvas, stopwatch: Stopwatch) -> png
     if job.rows.start > 0:
         above = next(made(Rows(job.rows.start - 1, job.rows.start))).copy()
     with stopwatch.stage("encode"):
-        return png.encode_flow(made(job.rows), above, bilevel=OPERATIONS[job.operation].bilevel)
+        return png.encode_flow(made(job.rows), above, bilevel=job.made_by.bilevel)
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class WriteJob:
     handle: Handle
     box: int
     shape: tuple[int, ...]
     bilevel: bool
     operation: str
     path: str
-    pieces: list[Placed]
+    pieces: list[PlacedRows]
 
 
-def write_pieces(job: Writing, stopwatch: Stopwatch) -> Output:
+def write_pieces(job: WriteJob, stopwatch: Stopwatch) -> WrittenFile:
     """Write the file of encoded pieces."""
-    with opened(job.handle) as canvas, stopwatch.stage("write"):
-        return Output(job.operation, job.path, _write(job, canvas))
+    with open_buffers(job.handle) as buffers, stopwatch.stage("write"):
+        return WrittenFile(job.operation, job.path, _write(job, buffers))
 
 
-def _write(job: Writing, canvas: Canvas) -> int:
-    """Returns the size of the file; on return no view of the canvas is left."""
-    box = canvas.get(job.box, (canvas.slot_bytes,)).data
+def _write(job: WriteJob, buffers: ImageBuffers) -> int:
+    """Returns the size of the file; on return no view of the buffers is left."""
+    box = buffers.get(job.box, (buffers.slot_bytes,)).data
     found = [
         png.EncodedRows(p.chunk if p.chunk is not None else box[p.place : p.place + p.size], p.adler, p.length)
         for p in job.pieces
@@ -206,7 +210,7 @@ def _write(job: Writing, canvas: Canvas) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class EncodeJob:
     handle: Handle
     shape: tuple[int, ...]
     slot: int
@@ -215,7 +219,7 @@ class Whole:
     path: str
 
 
-def encode_whole(job: Whole, stopwatch: Stopwatch) -> Output:
+def encode_whole(job: EncodeJob, stopwatch: Stopwatch) -> WrittenFile:
     """Encode a whole result in a format that knows no pieces, and write it."""
-    with opened(job.handle) as canvas:
-        return write_output(job.job, job.operation, job.path, canvas.get(job.slot, job.shape), stopwatch)
+    with open_buffers(job.handle) as buffers:
+        return write_output(job.job, job.operation, job.path, buffers.get(job.slot, job.shape), stopwatch)

@@ -21,37 +21,34 @@ def check(p: Parameters) -> None:
         )
 
 
+_PARAMETERS = (
+    Parameter(
+        "canny_low", "Low threshold", "integer", 100, maximum=_THRESHOLD_MAX, help="Weaker edges than this are dropped."
+    ),
+    Parameter(
+        "canny_high",
+        "High threshold",
+        "integer",
+        200,
+        maximum=_THRESHOLD_MAX,
+        help="Edges from here on are kept, with the weaker ones that touch them.",
+    ),
+    Parameter("aperture", "Aperture", "choice", 3, choices=(3, 5, 7), help="Size of the Sobel kernel."),
+    Parameter(
+        "l2gradient",
+        "Exact gradient length (L2)",
+        "flag",
+        False,
+        help="Square root of the squares instead of the sum of the absolute values.",
+    ),
+)
+
 OPERATION = Operation(
     "canny",
     "Canny edges",
     "edges",
     "Thin lines where the brightness changes fast.",
-    (
-        Parameter(
-            "canny_low",
-            "Low threshold",
-            "integer",
-            100,
-            maximum=_THRESHOLD_MAX,
-            help="Weaker edges than this are dropped.",
-        ),
-        Parameter(
-            "canny_high",
-            "High threshold",
-            "integer",
-            200,
-            maximum=_THRESHOLD_MAX,
-            help="Edges from here on are kept, with the weaker ones that touch them.",
-        ),
-        Parameter("aperture", "Aperture", "choice", 3, choices=(3, 5, 7), help="Size of the Sobel kernel."),
-        Parameter(
-            "l2gradient",
-            "Exact gradient length (L2)",
-            "flag",
-            False,
-            help="Square root of the squares instead of the sum of the absolute values.",
-        ),
-    ),
+    _PARAMETERS,
     canny,
     bilevel=True,
     check=check,

@@ -11,14 +11,8 @@ is of how many, which the one in C is not.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from imgproc.operations.cuda import numba_instructions as instructions
 
-from numba import config
-
-SIMULATED = bool(config.ENABLE_CUDASIM)
-
-instructions: Any = import_module(f"{__package__}.{'numba_simulated' if SIMULATED else 'numba_instructions'}")
 device = instructions.device
 int32, int64, uint32 = instructions.int32, instructions.int64, instructions.uint32
 place, divided = instructions.place, instructions.divided
@@ -27,34 +21,9 @@ place, divided = instructions.place, instructions.divided
 # ------------------------------------------------------------------------------------------------- sums of products
 
 
-@device
-def dot4(bytes, weights, sum):
-    return instructions.dp4a_unsigned(bytes, weights, sum)
-
-
-@device
-def signed_dot4(bytes, weights, sum):
-    return instructions.dp4a_signed(bytes, weights, sum)
-
-
-@device
-def low_dot2(halves, weights, sum):
-    return instructions.dp2a_low_unsigned(halves, weights, sum)
-
-
-@device
-def high_dot2(halves, weights, sum):
-    return instructions.dp2a_high_unsigned(halves, weights, sum)
-
-
-@device
-def signed_low_dot2(halves, weights, sum):
-    return instructions.dp2a_low_signed(halves, weights, sum)
-
-
-@device
-def signed_high_dot2(halves, weights, sum):
-    return instructions.dp2a_high_signed(halves, weights, sum)
+dot4, signed_dot4 = instructions.dp4a_unsigned, instructions.dp4a_signed
+low_dot2, high_dot2 = instructions.dp2a_low_unsigned, instructions.dp2a_high_unsigned
+signed_low_dot2, signed_high_dot2 = instructions.dp2a_low_signed, instructions.dp2a_high_signed
 
 
 @device

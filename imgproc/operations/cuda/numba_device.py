@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import cuda
+from numba import config, cuda
 
 from imgproc.operations.cuda.device import Array, Host, Kept, Mark, Sizes
-from imgproc.operations.cuda.numba_common import SIMULATED
 from imgproc.operations.cuda.programs import programs
 
 #: With the kernels of each operation.
 MODULES = [import_module(program.numba) for program in programs()]
 
-if not SIMULATED:
+if not config.ENABLE_CUDASIM:
     # A small image makes few blocks, which is no mistake.
     import_module("numba.cuda.dispatcher").config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
@@ -51,9 +50,8 @@ class NumbaDevice:
         target[:words].copy_to_device(source[:words], stream=self.stream)
 
     def launch(self, kernel: str, grid: tuple[int, int], block: int, shared: int, *arguments: Array | int) -> None:
-        # Compiled for numbers of one type only; the simulator, which reckons in Python, is given Python's.
-        number = int if SIMULATED else np.int32
-        passed = [number(value) if isinstance(value, int) else value for value in arguments]
+        # Compiled for numbers of one type only.
+        passed = [np.int32(value) if isinstance(value, int) else value for value in arguments]
         _known(kernel)[grid, block, self.stream, shared](*passed)
 
     def mark(self) -> Mark:

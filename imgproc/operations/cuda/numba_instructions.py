@@ -1,6 +1,6 @@
 """Single instructions of a GPU for Numba's kernels: some of them Numba has no name for.
 
-``numba_simulated`` has the same for Numba's simulator.
+The tests have the same for Numba's simulator.
 """
 
 from __future__ import annotations

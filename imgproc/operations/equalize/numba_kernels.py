@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from numba import cuda, types
 
+from imgproc.operations.cuda import numba_instructions as instructions
 from imgproc.operations.cuda.device import Sizes
-from imgproc.operations.cuda.numba_common import device, instructions, int64, place, uint32
+from imgproc.operations.cuda.numba_common import device, int64, place, uint32
 
 COPIES = Sizes().copies
 

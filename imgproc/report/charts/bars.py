@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.report.charts.style import POINT, Style
+from imgproc.report.charts.style import Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,19 +65,15 @@ def axes(figure: Figure, style: Style, rows: Sequence[Row], head: int = 4) -> Ax
         right = max(style.breadth(row.value, row.main) for row in rows) + 20
     axes = style.axes(figure, left, head, right, _FOOT)
     axes.set_ylim(len(rows) - (0.34 if narrow else 0.5), -0.66 if narrow else -0.5)
-    axes.set_yticks([])
+    axes.yaxis.set_visible(False)
     axes.spines.left.set_visible(False)
+    place, across = axes.get_yaxis_transform(), style.width - left - right  # in shares of the axes, and in rows
     for k, row in enumerate(rows):
         room = style.width - style.breadth(row.brief, row.main) - 12 if narrow else left - 10
         label = style.wrapped(row.label, room, 1 if narrow else 2, row.main)
-        weight = "bold" if row.main else "normal"
-        up = (bar(style) * _PITCH[True] / 2 + 3) * POINT if narrow else 0
-        for text, at, align in ((label, 0.0, "left"), (row.brief if narrow else row.value, 1.0, "right")):
-            beside = not narrow and align == "right"
-            axes.annotate(
-                text, (1.0 if beside else at, k), (12 * POINT * beside, up), textcoords="offset points",
-                xycoords=("axes fraction" if beside else "figure fraction", "data"), annotation_clip=False,
-                ha="left" if beside else align, va="bottom" if narrow else "center", weight=weight,
-                linespacing=1.1,
-            )  # fmt: skip
+        y = k - bar(style) / 2 - 3 / _PITCH[True] if narrow else k
+        look: dict[str, Any] = {"weight": "bold" if row.main else "normal", "va": "bottom" if narrow else "center"}
+        axes.text(-left / across, y, label, transform=place, linespacing=1.1, **look)
+        x, align = (1 + right / across, "right") if narrow else (1 + 16 / across, "left")
+        axes.text(x, y, row.brief if narrow else row.value, transform=place, ha=align, **look)
     return axes

@@ -63,6 +63,11 @@ def ideal(technique: TechniqueMeasurement, record: Record) -> float:
     return float(min(technique.threads, cores if isinstance(cores, int) and cores > 0 else technique.threads))
 
 
+def highlighted(t: TechniqueMeasurement, record: Record) -> bool:
+    """Whether it is the one that the run is about; none where too few rounds crown nobody."""
+    return t is record.technique and record.found.outcome != "undecided"
+
+
 def share(value: float) -> str:
     """A share in whole percent: 12 %, under 1 %."""
     return f"{round(value * 100)}{NBSP}%" if value >= 0.01 else f"under 1{NBSP}%"

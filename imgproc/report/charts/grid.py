@@ -98,11 +98,8 @@ def _write(axes: Axes, cell: Cell, at: tuple[float, float], ink: str, best: bool
     if interval and style.breadth(interval) * 0.82 < wide - 8:
         shown.append((interval, style.size * POINT * 0.82))
     for k, (text, points) in enumerate(shown):
-        up, weight = (6 - 13 * k) * (len(shown) - 1), "bold" if best and not k else "normal"
-        axes.annotate(
-            text, at, (0, up), textcoords="offset points", ha="center", va="center", color=ink, size=points,
-            weight=weight,
-        )  # fmt: skip
+        down, weight = (17 * k - 8) * (len(shown) - 1) / _HIGH, "bold" if best and not k else "normal"
+        axes.text(at[0], at[1] + down, text, ha="center", va="center", color=ink, size=points, weight=weight)
 
 
 def luminance(colour: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, seconds
 from imgproc.report.charts import bars
-from imgproc.report.charts.chart import Chart, measured, share, time_unit
+from imgproc.report.charts.chart import Chart, highlighted, measured, share, time_unit
 from imgproc.report.charts.style import Style, ticks
 from imgproc.runs.record import Record
 
@@ -26,7 +26,7 @@ def chart(record: Record) -> Chart | None:
     most = max((len(t.rounds) for t in shown), default=0)
     if most < 2:
         return None
-    rows = [bars.Row(t.label, said := seconds(t.median_seconds), said, t is record.technique) for t in shown]
+    rows = [bars.Row(t.label, said := seconds(t.median_seconds), said, highlighted(t, record)) for t in shown]
     walls = {t.label: [seconds(r.wall_seconds) for r in t.rounds] for t in shown}
     return Chart(
         "rounds", "figures", "Every round", _sentence(shown),
@@ -51,23 +51,22 @@ def _draw(
     scale = ", logarithmic axis" if logarithmic else ", axis not from zero" if start > 0 else ""
     axes.set_xlabel(f"{words} for {images}{scale}")
     axes.hlines(range(len(rows)), start, end, style.colour("rule"), linewidth=0.75, zorder=0)
-    for k, t in enumerate(shown):
-        soft, strong = (style.colour(name) for name in bars.TONES[bars.kind(t)])
-        other = t.identical is False
+    tones = [[style.colour(name) for name in bars.TONES[bars.kind(t)]] for t in shown]
+    for k, (t, (soft, strong)) in enumerate(zip(shown, tones, strict=True)):
         if t.ci95:
             low, top = t.ci95
-            axes.barh(
-                k, top - low, high, left=low, color=soft, edgecolor=strong if other else soft,
-                hatch="/////" if other else None, linewidth=0.75,
-            )  # fmt: skip
+            edge, hatch = (strong, "/////") if t.identical is False else (soft, None)
+            axes.barh(k, top - low, high, left=low, color=soft, edgecolor=edge, hatch=hatch)
         # Spread evenly over the height whatever their number, so that equal times stay apart.
         heights = [k + ((n * 0.618034) % 1 - 0.5) * high * 0.7 for n in range(len(t.rounds))]
         axes.plot(
             [r.wall_seconds for r in t.rounds], heights, "o", markersize=4.1, markeredgewidth=0.8,
             markerfacecolor="none", markeredgecolor=style.colour("ink-2"),
         )  # fmt: skip
-        middle = style.colour("ink") if bars.TONES[bars.kind(t)][1] == "ink-3" else strong
-        axes.vlines(t.median_seconds or 0.0, k - high * 0.62, k + high * 0.62, middle, linewidth=1.9)
+    quiet, ink, places = style.colour("ink-3"), style.colour("ink"), range(len(shown))
+    ends = [k - high * 0.62 for k in places], [k + high * 0.62 for k in places]
+    middles = [ink if strong == quiet else strong for _, strong in tones]
+    axes.vlines([t.median_seconds or 0.0 for t in shown], *ends, middles, linewidth=1.9)
 
 
 def _limits(shortest: float, longest: float) -> tuple[float, float, bool]:

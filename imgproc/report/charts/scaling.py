@@ -190,12 +190,10 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
     labels, points = _labels(data, what), _points(data, what)
     right = 8 if style.narrow else max(map(style.breadth, labels)) + 52
     head = _HEAD + (style.legend_height(labels) if style.narrow else 0)
-    axes = style.axes(figure, style.breadth("128×") + 8, head, right, _FOOT)
+    left = style.breadth("128×") + 8
+    axes = style.axes(figure, left, head, right, _FOOT)
     axes.set_xlabel(f"{what.capitalize()}s")
-    axes.annotate(
-        "Times as fast as sequential", (0, 1), (0, 9), xycoords=("figure fraction", "axes fraction"),
-        textcoords="offset points", color=style.colour("ink-2"),
-    )  # fmt: skip
+    axes.set_title("Times as fast as sequential", x=-left / (style.width - left - right), pad=9)
     handles: dict[str, Any] = {}
     for name, (line, colour, dash) in _lines(data, what).items():
         thin = 0.9 if name == "ideal" else 1.5
@@ -211,7 +209,7 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
             handles[f"more {what}s than cores" if hollow else name] = axes.errorbar(
                 [p.workers for p in shown], values, errors(values, [p.speedup_ci95 for p in shown]), fmt=marker,
                 color=style.colour(colour), markerfacecolor=style.colour("paper" if hollow else colour), capsize=3,
-                transform=place,
+                transform=place, clip_on=False,
             )  # fmt: skip
     _scales(axes, data, style)
     beside = (0, 3, 0) if style.narrow else (style.width - right + 14, _HEAD, 1)
@@ -221,7 +219,9 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
 def _scales(axes: Axes, data: Scaling, style: Style) -> None:
     """Limits and ticks: a tick per number of workers, named where there is room."""
     counts = sorted({point.workers for point in (*data.strong, *data.weak)})
-    low, high = axes.dataLim.intervaly
+    shown = [v for p in (*data.strong, *data.weak) for v in (p.speedup, *(p.speedup_ci95 or ())) if v]
+    shown += axes.dataLim.intervaly.tolist()
+    low, high = min(shown), max(shown)
     if counts[-1] > LOGARITHMIC:
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)

@@ -11,14 +11,12 @@ from imgproc.measure.curves import strong_curve
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, times, times_interval
 from imgproc.report.charts import bars
-from imgproc.report.charts.chart import Chart, ideal, measured
+from imgproc.report.charts.chart import Chart, highlighted, ideal, measured
 from imgproc.report.charts.style import Style, errors
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_LEVEL = "no measurable difference"
 
 
 def chart(record: Record) -> Chart | None:
@@ -44,13 +42,18 @@ def chart(record: Record) -> Chart | None:
 def _row(t: TechniqueMeasurement, record: Record) -> bars.Row:
     interval = t.name != BASELINE and times_interval(t.speedup_ci95)
     value = times(t.speedup) + (f" ({interval})" if interval else "")
-    return bars.Row(t.label, value, value, t is record.technique)
+    return bars.Row(t.label, value, value, highlighted(t, record))
 
 
 def _labels(shown: Sequence[TechniqueMeasurement], ideal: float | None) -> list[str]:
     """What the legend says."""
     labels = ["sequential"] + ([f"ideal {ideal:g}×"] if ideal else [])
-    return labels + ([_LEVEL] if any(bars.kind(t) == "level" for t in shown) else [])
+    return labels + ([_open(shown)] if any(bars.kind(t) == "level" for t in shown) else [])
+
+
+def _open(shown: Sequence[TechniqueMeasurement]) -> str:
+    """What an open marker stands for: in a run either all have intervals or none."""
+    return "no measurable difference" if any(t.verdict for t in shown) else "too few rounds for an interval"
 
 
 def _draw(
@@ -63,17 +66,18 @@ def _draw(
     axes.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
     axes.xaxis.set_major_formatter("{x:,g}×")
     axes.set_xlabel("Times as fast as sequential" + ("" if style.narrow else f", with 95{NBSP}% interval"))
+    fills = [style.colour(bars.TONES[bars.kind(t)][0]) for t in shown]
+    axes.barh(range(len(rows)), [t.speedup or 0.0 for t in shown], bars.bar(style), color=fills)
     handles: dict[str, Any] = {}
-    for kind, (soft, strong) in bars.TONES.items():
+    for kind, (_, strong) in bars.TONES.items():
         here = [(k, t) for k, t in enumerate(shown) if bars.kind(t) == kind]
         places, values = [k for k, _ in here], [t.speedup or 0.0 for _, t in here]
-        axes.barh(places, values, bars.bar(style), color=style.colour(soft))
-        if kind != "baseline":
-            handles[_LEVEL] = axes.errorbar(
-                values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o",
+        if here and kind != "baseline":
+            handles[_open(shown)] = axes.errorbar(
+                values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o", clip_on=False,
                 color=style.colour(strong), markerfacecolor=style.colour("paper" if kind == "level" else strong),
             )  # fmt: skip
-    half = bars.bar(style) / 2 + 0.07 if style.narrow else 0.5  # the narrow figure has names between its bars
+    half = bars.bar(style) / 2 + 0.04 if style.narrow else 0.5  # the narrow figure has names between its bars
     ends = [k - half for k in range(len(rows))], [k + half for k in range(len(rows))]
     handles["sequential"] = axes.vlines([1.0] * len(rows), *ends, style.colour("ink-3"), linewidth=0.9)
     if ideal:
@@ -91,6 +95,8 @@ def _sentence(others: Sequence[TechniqueMeasurement], best: float | None) -> str
         reached += f", more than the ideal {best:g}×"
     elif best and (top.speedup or 0.0) > 1:
         reached += f", {percent((top.speedup or 0.0) / best)} of the ideal {best:g}×"
+    if len(others) > 1 and not any(t.speedup_ci95 for t in others):
+        return "Too few rounds for intervals, so nobody can be called faster."
     if len(others) == 1:
         said = {
             "faster": "faster than sequential.",

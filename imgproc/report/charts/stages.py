@@ -10,7 +10,7 @@ from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import seconds
 from imgproc.report.charts import bars
-from imgproc.report.charts.chart import Chart, measured, share, time_unit
+from imgproc.report.charts.chart import Chart, highlighted, measured, share, time_unit
 from imgproc.report.charts.style import Style, ticks
 from imgproc.runs.record import Record
 
@@ -30,7 +30,7 @@ def chart(record: Record) -> Chart | None:
     rows = []
     for t in shown:
         waits = f"{share(_waits(t))} waiting"
-        rows.append(bars.Row(t.label, f"{seconds(_work(t))}, {waits}", waits, t is record.technique))
+        rows.append(bars.Row(t.label, f"{seconds(_work(t))}, {waits}", waits, highlighted(t, record)))
     order = _order(record, {stage for t in shown for stage, value in t.stages.items() if value > 0})
     cells = (tuple(seconds(t.stages.get(stage) or None) for stage in order) for t in shown)
     return Chart(

@@ -10,7 +10,7 @@ from imgproc.backends import BASELINE
 from imgproc.measure.breakdown import PARTS, largest
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, seconds
-from imgproc.report.charts.chart import Chart, measured, time_unit
+from imgproc.report.charts.chart import Chart, highlighted, measured, time_unit
 from imgproc.report.charts.style import POINT, Style, ticks
 from imgproc.runs.record import Record
 
@@ -82,7 +82,7 @@ def _panels(record: Record) -> list[Panel]:
             steps.append(Step(name, at, at + value, seconds(value) if name == IDEAL else change(value, max(walls))))
             at += value
         steps.append(Step(MEASURED, 0.0, wall, seconds(wall)))
-        found.append(Panel(t.label, t is record.technique, values, wall, largest(values), steps))
+        found.append(Panel(t.label, highlighted(t, record), values, wall, largest(values), steps))
     return found
 
 
@@ -92,7 +92,7 @@ def _chosen(record: Record) -> list[TechniqueMeasurement]:
     if record.mode == "scale":  # one worker has nothing to lose: its ideal is the baseline's own time
         able = [t for t in able if t.threads > 1] or able
     lost = {id(t): t.rounds[t.typical_round - 1].wall_seconds - t.breakdown.get(IDEAL, 0.0) for t in able}
-    able.sort(key=lambda t: (t is not record.technique, lost[id(t)]))
+    able.sort(key=lambda t: (not highlighted(t, record), lost[id(t)]))
     if len(able) <= MOST:
         return able
     main, *between, worst = able
@@ -142,25 +142,27 @@ def _draw(panels: Sequence[Panel], figure: Figure, style: Style) -> None:
     unit, _ = time_unit(high)
     for number, panel in enumerate(panels):
         left = names + (0 if narrow else (wide + _GAP) * number)
-        top = _HEAD[narrow] + (_HEAD[narrow] + deep) * number * narrow
+        top = _HEAD[narrow] + ((_HEAD[narrow] + deep) * number if narrow else 0)
         axes = style.axes(figure, left, top, style.width - left - wide, figure.bbox.height - top - deep)
         axes.set_xlim(low, low + (high - low) * wide / (wide - values))
         axes.set_ylim(len(panel.steps) - 0.4, -0.6)
         axes.spines.left.set_visible(False)
         axes.spines.bottom.set_bounds(low, high)
-        axes.set_yticks(range(len(panel.steps)), labels=[step.name for step in panel.steps], ha="left")
-        axes.tick_params(axis="y", pad=(names - 1) * POINT, labelleft=narrow or not number)
+        if narrow or not number:
+            axes.set_yticks(range(len(panel.steps)), labels=[step.name for step in panel.steps], ha="left")
+            axes.tick_params(axis="y", pad=(names - 1) * POINT)
+        else:
+            axes.yaxis.set_visible(False)
         ticks(axes.xaxis, low, high, min(5, int((wide - values) / 44)), unit, sign=f"{NBSP}{unit}")
         axes.tick_params(axis="x", labelbottom=not narrow or number == count - 1)
-        axes.annotate(
-            style.wrapped(panel.label, style.width if narrow else wide, 2 - narrow, panel.main), (0, 1),
-            (-names * POINT * narrow, 6), xycoords="axes fraction", textcoords="offset points",
-            weight="bold" if panel.main else "normal",
-        )  # fmt: skip
-        _bars(axes, panel, style)
+        title = style.wrapped(panel.label, style.width if narrow else wide, 2 - narrow, panel.main)
+        weight = "bold" if panel.main else "normal"
+        axes.text(-names / wide * narrow, 1 + 8 / deep, title, transform=axes.transAxes, weight=weight)
+        _bars(axes, panel, style, gap=6 * (high - low) / (wide - values))
 
 
-def _bars(axes: Axes, panel: Panel, style: Style) -> None:
+def _bars(axes: Axes, panel: Panel, style: Style, gap: float) -> None:
+    """A bar per part, and its value so many seconds beside it."""
     tones = []
     for k, step in enumerate(panel.steps):
         if step.name in (IDEAL, MEASURED):
@@ -169,11 +171,10 @@ def _bars(axes: Axes, panel: Panel, style: Style) -> None:
             tones.append(("none", "axis"))
         else:  # a gain has an outline, because colour alone would not tell
             tones.append(("warn", "none") if step.end > step.start else ("accent-soft", "accent"))
-        quiet, bold = step.name == IDEAL or step.said == "0", step.name in (MEASURED, panel.largest)
-        axes.annotate(
-            step.said, (max(step.start, step.end), k), (4.5, 0), textcoords="offset points", va="center",
-            color=style.colour("ink-2" if quiet else "ink"), weight="bold" if bold else "normal",
-        )  # fmt: skip
+        quiet = step.name == IDEAL or step.said == "0"
+        bold = step.name in (MEASURED, panel.largest) and not quiet
+        ink, weight = style.colour("ink-2" if quiet else "ink"), "bold" if bold else "normal"
+        axes.text(max(step.start, step.end) + gap, k, step.said, va="center", color=ink, weight=weight)
     widths = [0.0 if step.said == "0" else step.end - step.start for step in panel.steps]
     colours, edges = zip(*(map(style.colour, tone) for tone in tones), strict=True)
     starts, places = [step.start for step in panel.steps], range(len(tones))

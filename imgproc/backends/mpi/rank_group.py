@@ -1,4 +1,4 @@
-"""A gang of ranks as the caller sees it: started, fed through a socket to rank 0, watched, ended."""
+"""A group of ranks as the caller sees it: started, fed through a socket to rank 0, watched, ended."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
 
-from imgproc.backends.base import DIED, BackendError, hung
+from imgproc.backends.base import BackendError
+from imgproc.backends.dispatcher import TICK
 from imgproc.backends.mpi.launch import prepare
-from imgproc.backends.mpi.protocol import Hello, Kind, Message, Ready, machine, number_in, receive, seen_by, send
-from imgproc.backends.pools.watcher import TICK, Watch
-from imgproc.backends.worker_loop import Parcel
+from imgproc.backends.mpi.protocol import Hello, Message, MessageKind, Ready, machine, number_in, receive, seen_by, send
+from imgproc.backends.pools.pool import WorkerGroup
+from imgproc.backends.worker_loop import Batch
+from imgproc.settings import Settings
 
 LOG = logging.getLogger(__name__)
 
@@ -35,9 +37,9 @@ PROBE_SECONDS = 10.0
 END_SECONDS = 1.0
 
 
-class Gang(Watch):
+class RankGroup(WorkerGroup):
     """``workers``: how many there are; ``cv2_threads``: as many as OpenCV took in each; ``local``: whether all are on
-    this machine; ``left_out``: hosts that no longer answered, where there was a gang before (``again``).
+    this machine; ``left_out``: hosts that no longer answered, where there was a group before (``again``).
 
     Made when every rank is ready; ``close`` ends it. Should this process die, the socket's end ends it as well.
 
@@ -45,23 +47,21 @@ class Gang(Watch):
         BackendError: it could not be started.
     """
 
-    def __init__(self, workers: int, cv2_threads: int, *, again: bool = False) -> None:
+    def __init__(self, workers: int, cv2_threads: int, settings: Settings, *, again: bool = False) -> None:
         super().__init__()
         self.workers = workers
         self._ready: dict[int, Ready] = {}
         self._mpiexec: subprocess.Popen[bytes] | None = None
         self._processes: list[psutil.Process] = []  # ranks on this machine
         self._busy: dict[int, tuple[int, float]] = {}  # rank -> task and since when
-        self._out: set[int] = set()  # tasks that are with the gang
-        self._heard = time.perf_counter()
-        self._done: Callable[[Parcel | None], None] = lambda _: None
+        self._out: dict[int, tuple[list[int], Callable[[Batch], None]]] = {}  # batches with the ranks, by first task
         self._probed: set[int] = set()
         self._news = threading.Condition()
         self._connection: Connection | None = None
-        self._listener = threading.Thread(target=self._listen, name="MPI gang", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="MPI ranks", daemon=True)
         folder = Path(tempfile.mkdtemp(prefix="imgproc-mpi-"))  # nobody else may look into it
         try:
-            self._start(folder, cv2_threads, again)
+            self._start(folder, cv2_threads, settings, again)
         except BaseException:
             self.close()
             raise
@@ -70,22 +70,24 @@ class Gang(Watch):
         self.cv2_threads = min(one.cv2_threads for one in self._ready.values())
         self.local = all(one.machine == machine() for one in self._ready.values())
 
-    def hand_over(self, parcel: Parcel, done: Callable[[Parcel | None], None]) -> None:
-        """Have a worker run a parcel, and ``done`` be called with what comes of it.
+    def submit(self, batch: Batch, done: Callable[[Batch], None]) -> None:
+        """Have a worker run a batch, and ``done`` be called with what comes of it.
 
         Raises:
-            OSError: the gang is gone.
+            OSError: the group is gone.
         """
-        self._done = done
-        self._out.update(item.task for item in parcel.items)
-        self._send(Message(Kind.PARCEL, 0, pickle.dumps(parcel, pickle.HIGHEST_PROTOCOL)))
+        self._out[batch.envelopes[0].task] = [envelope.task for envelope in batch.envelopes], done
+        self._send(Message(MessageKind.BATCH, 0, pickle.dumps(batch, pickle.HIGHEST_PROTOCOL)))
+
+    def busy(self) -> Mapping[int, float]:
+        return dict(list(self._busy.values()))
 
     def sees(self, folder: Path) -> bool:
         """Whether every worker reads and writes the same files there as this process."""
 
         def ask(probe: Path) -> None:
             self._probed = set()
-            self._send(Message(Kind.PROBE, 0, os.fsencode(probe)))
+            self._send(Message(MessageKind.PROBE, 0, os.fsencode(probe)))
             self._await(lambda: len(self._probed) == self.workers, PROBE_SECONDS)
 
         return seen_by(self._ready, folder, ask)
@@ -99,10 +101,10 @@ class Gang(Watch):
         if self._connection is not None:
             self._connection.close()
 
-    def _start(self, folder: Path, cv2_threads: int, again: bool) -> None:
+    def _start(self, folder: Path, cv2_threads: int, settings: Settings, again: bool) -> None:
         until = time.monotonic() + START_SECONDS
         path = folder / "socket"
-        launch = prepare(self.workers, folder, [str(path), str(cv2_threads)], again=again)
+        launch = prepare(self.workers, folder, [str(path), str(cv2_threads)], settings, again=again)
         self._blames, self.left_out = launch.blames, launch.left_out
         with socket.socket(socket.AF_UNIX) as listener, open(folder / "log", "w+b") as log:
             listener.bind(str(path))
@@ -153,39 +155,32 @@ class Gang(Watch):
 
     def _listen(self) -> None:
         assert self._connection is not None
-        looked = 0.0
         try:
             while not self.over.is_set():
                 if self._connection.poll(TICK):
                     self._hear(receive(self._connection))
-                if (now := time.perf_counter()) - looked > TICK:
-                    looked = now
-                    self._look(now)
         except (EOFError, OSError):
             if not self._blames and not self.over.is_set():  # any one of them may have ended a rank, and so all
-                self.victims = dict.fromkeys(self._out, DIED)
+                self.victims = {task for tasks, _ in self._out.values() for task in tasks}
         finally:
             self._kill()  # whoever writes to it now must not wait
-            self.over.set()
-            self._on_death()
+            self.ended()
             with self._news:
                 self._news.notify_all()
 
     def _hear(self, message: Message) -> None:
-        self._heard = time.perf_counter()
         match message.kind:
-            case Kind.BEGUN:
-                self._busy[message.rank] = number_in(message), self._heard
-            case Kind.RESULT:
+            case MessageKind.BEGUN:
+                self._busy[message.rank] = number_in(message), time.perf_counter()
+            case MessageKind.RESULT:
                 self._busy.pop(message.rank, None)
-                parcel: Parcel = pickle.loads(message.data)  # noqa: S301  our own worker sent it
-                self._out.difference_update(item.task for item in parcel.items)
-                self._done(parcel)
-            case Kind.LOST:
+                batch: Batch = pickle.loads(message.data)  # noqa: S301  our own worker sent it
+                self._out.pop(batch.envelopes[0].task)[1](batch)
+            case MessageKind.LOST:
                 if message.rank in self._busy:
-                    self.victims[self._busy[message.rank][0]] = DIED
+                    self.victims.add(self._busy[message.rank][0])
                 self.over.set()
-            case Kind.READY:
+            case MessageKind.READY:
                 ready: Ready = pickle.loads(message.data)  # noqa: S301
                 if ready.machine == machine():
                     with suppress(psutil.Error):
@@ -193,21 +188,10 @@ class Gang(Watch):
                 with self._news:
                     self._ready[message.rank] = ready
                     self._news.notify_all()
-            case Kind.PROBED:
+            case MessageKind.PROBED:
                 with self._news:
                     self._probed.add(message.rank)
                     self._news.notify_all()
-
-    def _look(self, now: float) -> None:
-        """Whether a worker hangs, or none does what the caller waits for."""
-        deadline, waiting_since = self.deadline, self.waiting_since
-        if deadline is None:
-            return
-        late = {task: hung(deadline) for task, since in self._busy.values() if now - since > deadline}
-        idle = not self._busy and waiting_since is not None and now - max(waiting_since, self._heard) > deadline
-        if late or idle:
-            self.victims = late
-            self.over.set()
 
     def _kill(self) -> None:
         for process in self._processes:
