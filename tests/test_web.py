@@ -34,8 +34,7 @@ from imgproc.runs.execute import execute
 from imgproc.runs.record import Record
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
-from imgproc.web import errors as answers
-from imgproc.web import security as guard
+from imgproc.web import errors, security
 
 HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
 PAGES = ("/", "/runs", "/techniques")
@@ -574,7 +573,7 @@ def test_healthz(client: FlaskClient) -> None:
 
 def test_every_code_has_a_status() -> None:
     documented = re.findall(r"``(\w+)``", UserError.__doc__ or "")
-    assert {code for code in documented if code != "code"} <= answers.STATUS.keys()
+    assert {code for code in documented if code != "code"} <= errors.STATUS.keys()
 
 
 @pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/runs/7f3c22aaaaaa", 404), ("/process", 405)])
@@ -632,7 +631,7 @@ def test_hosts(client_with: Callable[..., FlaskClient], host: str, good: bool) -
 @pytest.mark.parametrize("path", [*PAGES, "/nothing", "/healthz", "/static/app.css"])
 def test_headers_on_every_answer(client: FlaskClient, path: str) -> None:
     with client.get(path, headers=HTML) as answer:
-        assert {name: answer.headers[name] for name in guard.HEADERS} == guard.HEADERS
+        assert {name: answer.headers[name] for name in security.HEADERS} == security.HEADERS
         assert "unsafe" not in answer.headers["Content-Security-Policy"]
 
 
