@@ -84,7 +84,7 @@ def work(comm: MPI.Intracomm, name: str, mine: Image, strips: tuple[Rows, ...]) 
     whole = np.empty_like(out) if comm.rank == 0 else None
     comm.Gatherv(rows.of(out), None if whole is None else [whole, counts(strips, out.shape)])
     if whole is not None:
-        operation.phases[-1].merge(whole, strips, undecided)  # edges that hang together over the cuts
+        operation.on_strips.phases[-1].merge(whole, strips, undecided)  # edges that hang together over the cuts
     return whole
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from imgproc.backends import worker_loop as loop_module
 from imgproc.backends.base import Options
 from imgproc.backends.dask import worker as dask_worker
 from imgproc.backends.sharing.transport import image_task
 from imgproc.backends.task import Task
-from imgproc.backends.worker_loop import begin_work, worker_loop
+from imgproc.backends.worker_loop import begin_work
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.inner_threads import inner_threads, pin_threads
@@ -147,12 +148,17 @@ def die_after(payload, stopwatch):
     """Gives bytes back. The first worker to get here dies soon after, while these or the next task are on the way."""
     _, size, file = payload
     with suppress(FileExistsError), open(file, "x"):
-        threading.Thread(target=_die_when_free, args=(worker_loop().free,), daemon=True).start()
+        threading.Thread(target=_die_when_free, args=(_free(),), daemon=True).start()
     return bytes(size)
 
 
+def _free():
+    """Since when this worker has nothing to do; a GPU's threads do not say."""
+    return loop_module._loop.free if loop_module._loop else 0.0
+
+
 def _die_when_free(before):
-    while worker_loop().free == before:
+    while _free() == before:
         time.sleep(0.0005)
     time.sleep(0.003)
     os.kill(os.getpid(), signal.SIGKILL)

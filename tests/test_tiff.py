@@ -157,7 +157,7 @@ def test_what_is_decoded_in_parts_limits_nothing(in_parts):
 
     main = measured("threading", 0 if in_parts else None)
     main.split = [0]
-    settings = RunSettings(list(OPERATIONS), parse_parameters({}), technique="threading", workers=2)
+    settings = RunSettings(IN_STRIPS, parse_parameters({}), technique="threading", workers=2)
     record = Record("0" * 12, "parallel", settings, techniques=[measured("sequential", None), main])
     record.images = [ImageRecord(0, "a.tif", WIDTH, HEIGHT)]
     said = " ".join(sentences.split(record))

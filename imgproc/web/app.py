@@ -16,9 +16,7 @@ from imgproc.report import sentences
 from imgproc.runs.store import Store
 from imgproc.runs.supervisor import Supervisor
 from imgproc.settings import PROJECT, Settings
-from imgproc.web import errors as answers
-from imgproc.web import pages, serving
-from imgproc.web import security as guard
+from imgproc.web import errors, pages, security, serving
 from imgproc.web.routes import ROUTES
 
 
@@ -29,7 +27,7 @@ def create_app(settings: Settings | None = None, *, supervise: bool = False) -> 
         folder.mkdir(parents=True, exist_ok=True)
     app = Flask(__name__, root_path=str(PROJECT))  # where templates and static files are
     app.config.update(
-        SECRET_KEY=guard.secret_key(settings),
+        SECRET_KEY=security.secret_key(settings),
         SESSION_COOKIE_NAME="speedup_lab",
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(days=365),
@@ -40,10 +38,10 @@ def create_app(settings: Settings | None = None, *, supervise: bool = False) -> 
     )
     app.jinja_env.filters.update(FILTERS, spoken=sentences.spoken)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.context_processor(lambda: {"machine": pages.machine, "is_owner": guard.is_owner})
+    app.context_processor(lambda: {"machine": pages.machine, "is_owner": security.is_owner})
     Bootstrap5(app)
-    answers.install(app)
-    guard.install(app, settings)
+    errors.install(app)
+    security.install(app, settings)
     for rule, methods, view in ROUTES:
         app.add_url_rule(rule, view.__name__, view, methods=methods)
     if supervise or _under_flask_run():

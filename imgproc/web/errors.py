@@ -1,4 +1,4 @@
-"""Errors as answers: the right status, as a page, as JSON, or as one line for curl."""
+"""Errors as responses: the right status, as a page, as JSON, or as one line for curl."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 Kind = Literal["html", "json", "text"]
 
 
-def wanted() -> Kind:
+def wanted_kind() -> Kind:
     """How the client wants its answer: a page or JSON if it names them, else plain text."""
     if request.path.endswith(".json"):
         return "json"
@@ -67,10 +67,10 @@ def disk_full(problem: OSError) -> UserError | None:
     )
 
 
-def say(problem: UserError, *, page: str | None = None, extra: dict[str, Any] | None = None) -> Response:
+def error_response(problem: UserError, *, page: str | None = None, extra: dict[str, Any] | None = None) -> Response:
     """The error in the form the client wants; ``page`` is ready HTML for browsers, ``extra`` goes into the JSON."""
     status = STATUS.get(problem.code, 400)
-    kind = wanted()
+    kind = wanted_kind()
     if kind == "json":
         answer: Response = jsonify(error={**problem.as_dict(), **(extra or {})})
     elif kind == "text":
@@ -103,11 +103,11 @@ def _page(problem: UserError, status: int) -> str:
 
 
 def install(app: Flask) -> None:
-    """Every error of the app goes out through ``say``."""
+    """Every error of the app goes out through ``error_response``."""
 
     @app.errorhandler(UserError)
     def user_error(problem: UserError) -> AnyResponse:
-        return say(problem)
+        return error_response(problem)
 
     @app.errorhandler(HTTPException)
     def http_error(problem: HTTPException) -> AnyResponse:
@@ -115,7 +115,7 @@ def install(app: Flask) -> None:
         if status < 400:  # a redirect
             return problem.get_response()
         code, message = _SAID.get(status, ("bad_request", "This request could not be used."))
-        answer = say(UserError(message, code=code))
+        answer = error_response(UserError(message, code=code))
         answer.status_code = status
         for name, value in problem.get_headers():
             if name == "Allow":
@@ -126,6 +126,6 @@ def install(app: Flask) -> None:
     def unexpected(problem: Exception) -> AnyResponse:
         full = disk_full(problem) if isinstance(problem, OSError) else None
         if full:
-            return say(full)
+            return error_response(full)
         app.logger.exception("%s %s failed", request.method, request.path)
-        return say(UserError(_SAID[500][1], code="internal"))
+        return error_response(UserError(_SAID[500][1], code="internal"))

@@ -27,10 +27,8 @@ from imgproc.runs.archive import rounds_csv, stream_zip, zip_size
 from imgproc.runs.record import FINAL_STATES, Record
 from imgproc.runs.store import RunRow, Store
 from imgproc.settings import Settings
-from imgproc.web import errors as answers
-from imgproc.web import form, pages, waiting
+from imgproc.web import errors, form, pages, security, waiting
 from imgproc.web import history as lists
-from imgproc.web import security as guard
 from imgproc.web.submit import NoneGood, Submission
 
 #: The status of a plain-text answer that waited for its run.
@@ -58,25 +56,25 @@ def index() -> str:
 def process() -> AnyResponse:
     submission = Submission(_settings(), _store())
     try:
-        record = submission.accept(request, guard.owner())
+        record = submission.accept(request, security.owner())
     except NoneGood as problem:
         refused = [{"name": image.name, "error": image.error} for image in problem.images]
         back = url_for("index") + "?" + form.query(submission.fields)
         page = _page_for_browsers("refused.html", images=problem.images, back=back, settings=_settings())
-        return answers.say(problem, page=page, extra={"files": refused})
+        return errors.error_response(problem, page=page, extra={"files": refused})
     except UserError as problem:
         context = form.form(_settings(), submission.fields, problem)
-        return answers.say(problem, page=_page_for_browsers("index.html", **context))
+        return errors.error_response(problem, page=_page_for_browsers("index.html", **context))
     return _accepted(record)
 
 
 def _page_for_browsers(template: str, **context: Any) -> str | None:
-    return render_template(template, **context) if answers.wanted() == "html" else None
+    return render_template(template, **context) if errors.wanted_kind() == "html" else None
 
 
 def _accepted(record: Record) -> AnyResponse:
     """The answer to a run that was queued: go and see, here it is, or the summary when it is done."""
-    url, kind = url_for("run_page", run_id=record.id), answers.wanted()
+    url, kind = url_for("run_page", run_id=record.id), errors.wanted_kind()
     if kind == "html":
         return redirect(url, 303)
     if kind == "json":
@@ -221,7 +219,7 @@ def cancel(run_id: str) -> AnyResponse:
 def again(run_id: str) -> AnyResponse:
     _owned(run_id)
     _, record = _run(run_id)
-    return _accepted(Submission(_settings(), _store()).repeat(record, guard.owner()))
+    return _accepted(Submission(_settings(), _store()).repeat(record, security.owner()))
 
 
 def delete(run_id: str) -> AnyResponse:
@@ -236,12 +234,12 @@ def delete(run_id: str) -> AnyResponse:
 def _owned(run_id: str) -> RunRow:
     """Raises: UserError: there is no such run, or it is somebody else's."""
     row = _row(run_id)
-    guard.require_owner(row.owner)
+    security.require_owner(row.owner)
     return row
 
 
 def _see(url: str, **facts: str) -> AnyResponse:
-    kind = answers.wanted()
+    kind = errors.wanted_kind()
     if kind == "html":
         return redirect(url, 303)
     if kind == "json":

@@ -145,7 +145,8 @@ class _GpuProcess(WorkerGroup):
             case gpu_child.DONE:
                 [envelope] = content.envelopes
                 self._busy.pop(envelope.task, None)
-                self._done.pop(envelope.task)(content)
+                if done := self._done.pop(envelope.task, None):
+                    done(content)
             case gpu_child.NOTE:
                 self._note(content)
             case gpu_child.LOST:

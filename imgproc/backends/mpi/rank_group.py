@@ -175,7 +175,8 @@ class RankGroup(WorkerGroup):
             case MessageKind.RESULT:
                 self._busy.pop(message.rank, None)
                 batch: Batch = pickle.loads(message.data)  # noqa: S301  our own worker sent it
-                self._out.pop(batch.envelopes[0].task)[1](batch)
+                if found := self._out.pop(batch.envelopes[0].task, None):
+                    found[1](batch)
             case MessageKind.LOST:
                 if message.rank in self._busy:
                     self.victims.add(self._busy[message.rank][0])
