@@ -51,7 +51,7 @@ def process(
     parse_operations(asked.operations)  # a record of another version may name others
     contenders = find_contenders(record, settings.TASK_SECONDS, settings)
     tracker = Tracker(progress, cancelled, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
-    passes = Passes(record, folders, settings.TASK_SECONDS, tracker)
+    passes = Passes(record, folders, tracker)
     _begin(record, contenders)
     passes.name_outputs()
     try:
@@ -83,14 +83,11 @@ def execute(
             _draw_samples(record, uploads, previews, settings, progress, cancelled)
         sources = {image.index: uploads / image.stored for image in record.images}
         folders = RunFolders(sources, results / "images", previews, results / "work")
-        process(
-            record,
-            folders,
-            settings,
-            progress=progress,
-            cancelled=cancelled,
-            results_ready=lambda: record.save(results),
-        )
+
+        def save() -> None:
+            record.save(results)
+
+        process(record, folders, settings, progress=progress, cancelled=cancelled, results_ready=save)
         record.state = "done"
     except Cancelled:
         record.state = "cancelled"

@@ -80,6 +80,5 @@ def check_options(mode: Mode, run_settings: RunSettings) -> None:
     if mode == "scale" and techniques[0].name == BASELINE:
         raise UserError(f"{techniques[0].label} has no workers to vary. Choose another technique.", field="technique")
     if len(run_settings.transfers) > 1 and mode != "compare":
-        raise UserError(
-            "Several transfers can be compared only in mode compare; choose one here.", field="transfer", limit=1
-        )
+        only = "Several transfers can be compared only in mode compare; choose one here."
+        raise UserError(only, field="transfer", limit=1)

@@ -58,8 +58,8 @@ class Passes:
     Every method may raise ``BackendError``, the technique failed as a whole, and ``Cancelled``.
     """
 
-    def __init__(self, record: Record, folders: RunFolders, deadline: float, tracker: Tracker) -> None:
-        self.record, self.folders, self.deadline, self.tracker = record, folders, deadline, tracker
+    def __init__(self, record: Record, folders: RunFolders, tracker: Tracker) -> None:
+        self.record, self.folders, self.tracker = record, folders, tracker
         self.files: set[str] = set()  # the names of all outputs, also of those that are not made in the end
 
     def name_outputs(self) -> None:
@@ -147,7 +147,7 @@ class Passes:
             tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known)))
         hashes: Hashes = {}
         with self._readers(contender) as readers:
-            for result in readers.run(tasks, deadline=self.deadline):
+            for result in readers.run(tasks, deadline=contender.deadline):
                 self.tracker.image_done(result)
                 if result.value is None:
                     raise BackendError(f"what it wrote could not be read back: {result.error}")
@@ -186,7 +186,7 @@ class Passes:
         total: dict[str, float] = defaultdict(float)
         for image in images:
             task = Task(image.index, work, Timing(self._job(image, self.folders.work), ALONE_REPEATS))
-            for result in contender.backend.run([task], deadline=self.deadline):
+            for result in contender.backend.run([task], deadline=contender.deadline):
                 if result.error is not None:
                     raise BackendError(f"its operations could not be timed alone: {result.error}")
                 for name, seconds in result.value.items():

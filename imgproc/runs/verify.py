@@ -27,9 +27,13 @@ def verify(record: Record) -> list[str]:
     derive(again, images=len(images), megapixels=megapixels)
     baseline = next((m for m in again if m.name == BASELINE), None)
     derive_weak(weak, baseline, images=len(images), megapixels=megapixels)
-    stored, computed = [*record.techniques, *record.weak], [*again, *weak]
-    pairs = zip(map(_derived, stored), map(_derived, computed), strict=True)
-    found = [difference for one, other in pairs for difference in _differences(one, other)]
+    stored = [*record.techniques, *record.weak]
+    found = [
+        difference
+        for m, computed in zip(stored, [*again, *weak], strict=True)
+        for name in DERIVED
+        for difference in _differences(getattr(m, name), getattr(computed, name), f"{m.label}: {name}")
+    ]
     # A speedup is shown only for the same pixels.
     found += [
         f"{m.label}: a speedup is shown, but its pixels were not found to be the baseline’s."
@@ -46,7 +50,7 @@ def _told(record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[
     """Of verdicts, order, losses and alarms, each that differs."""
     computed = replace(record, techniques=[*again], weak=[*weak], findings=None)
     computed.conclude()
-    yield from _differences({"best": record.best}, {"best": computed.best})
+    yield from _differences(record.best, computed.best, "best")
     yield from _differences(asdict(record.found), asdict(computed.found), "findings")
     if record.alarms:
         said, found = ([asdict(alarm) for alarm in alarms] for alarms in (record.alarms, computed.raised_alarms()))
@@ -61,15 +65,11 @@ def _raw(m: TechniqueMeasurement) -> TechniqueMeasurement:
     return raw
 
 
-def _derived(m: TechniqueMeasurement) -> dict[str, Any]:
-    return {f"{m.label}: {name}": getattr(m, name) for name in DERIVED}
-
-
-def _differences(said: Any, found: Any, where: str = "") -> Iterator[str]:
+def _differences(said: Any, found: Any, where: str) -> Iterator[str]:
     """A sentence for each figure that differs, by the path of its names."""
     if isinstance(said, dict) and isinstance(found, dict) and said.keys() == found.keys():
         for name in said:
-            yield from _differences(said[name], found[name], f"{where}.{name}" if where else name)
+            yield from _differences(said[name], found[name], f"{where}.{name}")
     elif _records(said) and _records(found) and len(said) == len(found):
         for number, pair in enumerate(zip(said, found, strict=True)):
             yield from _differences(*pair, f"{where}[{number}]")
