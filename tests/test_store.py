@@ -1,4 +1,4 @@
-"""The queue and index: order, claims from many sides, search, rebuilding, and what happens to damaged things."""
+"""The queue and index: order, claims from many sides, search, index from records, and damaged things."""
 
 from __future__ import annotations
 
@@ -268,23 +268,18 @@ GARBAGE = {
 }
 
 
-def with_garbage(results: Path) -> None:
+def test_a_deleted_database_is_made_anew_past_garbage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, data in GARBAGE.items():
-        (results / name).mkdir(parents=True)
-        (results / name / "run.json").write_bytes(data)
-    for number in (2, 1, 3):
-        state = "done" if number == 1 else "queued"
-        one = record(number, f"IMG_{number}.jpg", state=state, techniques=[measured()] if number == 1 else [])
-        one.save(results / one.id)
-
-
-def test_a_deleted_database_is_made_anew_past_garbage(tmp_path: Path) -> None:
-    with_garbage(tmp_path)
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "run.json").write_bytes(data)
+    record(1, state="done", techniques=[measured()]).save(tmp_path / key(1))
+    for number in (2, 3):
+        record(number).save(tmp_path / key(number))
     store = Store(url(tmp_path), tmp_path)
     rows, total = store.history()
     assert total == 3
     assert [int(row.id, 16) for row in rows] == [3, 2, 1]
-    assert store.unreadable == len(GARBAGE)
+    assert caplog.text.count("cannot be read") == len(GARBAGE)
     assert store.by_technique()[0].technique == "threading"
     assert store.claim(1) == key(2)
 
@@ -303,21 +298,7 @@ def test_a_database_deleted_under_a_living_store(tmp_path: Path) -> None:
     assert store.claim(1) == key(2)
 
 
-def test_rebuild_follows_the_records_and_leaves_living_runs_alone(store: Store, tmp_path: Path) -> None:
-    with_garbage(tmp_path)
-    store.create(record(1))  # the index is behind: its record says done
-    store.finish(record(1, state="failed"))
-    store.create(record(2))
-    assert store.claim(1) == key(2)
-    lost = record(8, state="done")
-    store.create(lost)
-    assert store.rebuild(tmp_path) == 3
-    assert [row_of(store, number).state for number in (1, 2, 3)] == ["done", "running", "queued"]
-    assert row_of(store, 2).attempts == 1
-    assert store.get(lost.id) is None
-
-
-def test_creating_a_run_that_a_rebuild_found_first_is_no_error(store: Store) -> None:
+def test_creating_a_run_whose_record_was_found_first_is_no_error(store: Store) -> None:
     store.create(record(1))
     store.create(record(1))
     assert store.history()[1] == 1

@@ -22,7 +22,7 @@ from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
 from imgproc.measure.results import Progress
 from imgproc.runs.database import Database
-from imgproc.runs.record import FINAL_STATES, Mode, Record, State, now
+from imgproc.runs.record import Mode, Record, State, now
 from imgproc.runs.tables import Base, RunRow, TimingRow, plain, run_values, text, timings
 
 __all__ = ["RunRow", "Store", "TechniqueTimes"]
@@ -65,8 +65,6 @@ class Store:
         self._results = results
         self._database = Database(url, Base, self._fill)
         self._session = self._database.session
-        #: How many records the last ``rebuild`` could not read.
-        self.unreadable = 0
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
@@ -208,37 +206,12 @@ class Store:
                 session.execute(delete(TimingRow).where(TimingRow.run_id == run_id))
             return found
 
-    def rebuild(self, results_dir: Path) -> int:
-        """Make the index anew from the records; returns how many there are. Sets ``unreadable``.
-
-        Runs that wait or run stay as the index has them: they may change at this moment.
-        """
-        with self._database.sessions() as sessions:
-            return self._rebuild(sessions, results_dir)
-
     def _fill(self, sessions: sessionmaker[Session]) -> None:
         """Make the index from the records where it is empty."""
         with sessions.begin() as session:
             empty = session.scalar(select(RunRow.number).limit(1)) is None
-        if empty and self._results:
-            self._rebuild(sessions, self._results)
-
-    def _rebuild(self, sessions: sessionmaker[Session], results_dir: Path) -> int:
-        # The index is read first: whoever adds a run saves its record before its row, so no new run can seem gone.
-        with sessions.begin() as session:
-            known = {row.id: row.state for row in session.execute(select(RunRow.id, RunRow.state))}
-        records, self.unreadable = _read_records(results_dir)
-        gone = known.keys() - {record.id for record in records}
-        final = {run_id for run_id, state in known.items() if state in FINAL_STATES}
-        with sessions.begin() as session:
-            for run_id in gone | final:
-                session.execute(delete(TimingRow).where(TimingRow.run_id == run_id))
-                session.execute(delete(RunRow).where(RunRow.id == run_id, RunRow.state != "running"))
-        for record in records:
+        for record in _read_records(self._results) if empty and self._results else ():
             _insert(sessions, record)
-        if self.unreadable:
-            log.warning("%d records could not be read and are left out of the index.", self.unreadable)
-        return len(records)
 
     def _count(self, wanted: ColumnElement[bool]) -> int:
         with self._session() as session:
@@ -260,17 +233,17 @@ def _mark_cancelled(folder: Path) -> None:
 
 
 def _insert(sessions: sessionmaker[Session], record: Record) -> None:
-    """Add a run, unless a rebuild has made it from its record already."""
+    """Add a run, unless it is there already, made from its record."""
     # One found running without an index was tried at least once.
     row = RunRow(**run_values(record), attempts=int(record.state == "running"))
     with suppress(IntegrityError), sessions.begin() as session:
         session.add_all([row, *timings(record)])
 
 
-def _read_records(results_dir: Path) -> tuple[list[Record], int]:
-    """All records in the order of their creation, and how many could not be read."""
-    records, unreadable = [], 0
-    for path in results_dir.glob("*/run.json"):
+def _read_records(results: Path) -> list[Record]:
+    """All records that can be read, in the order of their creation."""
+    records = []
+    for path in results.glob("*/run.json"):
         try:
             record = Record.load(path.parent)
             values = run_values(record)
@@ -279,11 +252,12 @@ def _read_records(results_dir: Path) -> tuple[list[Record], int]:
                 raise ValueError("not the record of this folder")
             timings(record)
         except (UserError, ValueError, TypeError, AttributeError, OverflowError):
-            log.warning("The record of %s cannot be read.", path.parent.name, exc_info=True)
-            unreadable += 1
+            log.warning(
+                "The record of %s cannot be read and is left out of the index.", path.parent.name, exc_info=True
+            )
         else:
             records.append(record)
-    return sorted(records, key=lambda record: (run_values(record)["created"], record.id)), unreadable
+    return sorted(records, key=lambda record: (run_values(record)["created"], record.id))
 
 
 def _changed(result: Any) -> bool:
