@@ -123,9 +123,11 @@ def _warm_up(passes: Passes, contenders: Contenders, images: Sequence[ImageRecor
 def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> None:
     """Note whose pixels are the baseline's, image by image; nothing where there is no baseline to compare with."""
     reference = next((hashes for c, hashes in made.items() if c.technique.name == BASELINE), None)
-    for contender, hashes in made.items() if reference else ():
+    if reference is None:
+        return
+    for contender, hashes in made.items():
         m = contender.measurement
-        differing = sum(hashes[index] != wanted for index, wanted in (reference or {}).items())
+        differing = sum(hashes[index] != wanted for index, wanted in reference.items())
         m.identical = differing == 0
         if differing:
             m.reason = f"its pixels differ from the baseline’s in {differing} of {len(hashes)} images"

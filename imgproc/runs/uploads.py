@@ -100,28 +100,23 @@ def inspect_files(
             folder.mkdir(parents=True, exist_ok=True)
     limits = settings.max_pixels, settings.MAX_SIDE, settings.INSPECT_SECONDS
 
-    def one(index: int, name: str, path: Path) -> ImageRecord:
-        return _inspect_one(inspector, ImageRecord(index, display_name(name)), path, uploads, previews)
+    def inspect(index: int, name: str, path: Path) -> ImageRecord:
+        record, preview = ImageRecord(index, display_name(name)), previews / f"{index:04d}.jpg"
+        with _storage():
+            record.bytes = path.stat().st_size if path.exists() else 0
+            found = inspector.inspect(path, preview)
+            record.format, record.width, record.height = found.format, found.width, found.height
+            record.error, record.code = found.error, found.code
+            if found.error is None:
+                record.stored, record.preview = f"{index:04d}.{ACCEPTED[found.format]}", preview.name
+                path.replace(uploads / record.stored)
+            else:
+                path.unlink(missing_ok=True)
+                preview.unlink(missing_ok=True)
+        return record
 
     with Inspector(*limits, processes) as inspector, ThreadPoolExecutor(processes) as threads:
-        return list(threads.map(one, range(len(files)), *zip(*files, strict=True))) if files else []
-
-
-def _inspect_one(inspector: Inspector, record: ImageRecord, path: Path, uploads: Path, previews: Path) -> ImageRecord:
-    preview = f"{record.index:04d}.jpg"
-    with _storage():
-        record.bytes = path.stat().st_size if path.exists() else 0
-        found = inspector.inspect(path, previews / preview)
-        record.format, record.width, record.height = found.format, found.width, found.height
-        record.error, record.code = found.error, found.code
-        if found.error is None:
-            record.stored = f"{record.index:04d}.{ACCEPTED[found.format]}"
-            record.preview = preview
-            path.replace(uploads / record.stored)
-        else:
-            path.unlink(missing_ok=True)
-            (previews / preview).unlink(missing_ok=True)
-    return record
+        return list(threads.map(inspect, range(len(files)), *zip(*files, strict=True))) if files else []
 
 
 @contextmanager

@@ -43,18 +43,13 @@ def verify(record: Record) -> list[str]:
     if record.scaling:
         curves = scaling(record.scaling.technique, again, weak, cores=record.environment.get("cores_usable"))
         found += _differences(asdict(record.scaling), asdict(curves), "scaling")
-    return [*found, *_told(record, again, weak)]
-
-
-def _told(record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[TechniqueMeasurement]) -> Iterator[str]:
-    """Of verdicts, order, losses and alarms, each that differs."""
-    computed = replace(record, techniques=[*again], weak=[*weak], findings=None)
-    computed.conclude()
-    yield from _differences(record.best, computed.best, "best")
-    yield from _differences(asdict(record.found), asdict(computed.found), "findings")
+    anew = replace(record, techniques=again, weak=weak, findings=None)
+    anew.conclude()
+    found += _differences(record.best, anew.best, "best")
+    found += _differences(asdict(record.found), asdict(anew.found), "findings")
     if record.alarms:
-        said, found = ([asdict(alarm) for alarm in alarms] for alarms in (record.alarms, computed.raised_alarms()))
-        yield from _differences(said, found, "alarms")
+        found += _differences([*map(asdict, record.alarms)], [*map(asdict, anew.raised_alarms())], "alarms")
+    return found
 
 
 def _raw(m: TechniqueMeasurement) -> TechniqueMeasurement:
