@@ -204,11 +204,6 @@ def test_a_comparison_measures_everything_that_can_run_in_the_same_rounds(run):
     assert len(list(places.outputs.iterdir())) == 9
 
 
-def test_a_comparison_of_some_always_has_the_baseline(run):
-    record, _ = run(mode="compare", techniques=["opencv", "joblib"], previews=False)
-    assert [m.name for m in record.techniques] == ["opencv", "joblib", "sequential"]
-
-
 def add_technique(monkeypatch, name, path):
     monkeypatch.setitem(TECHNIQUES, name, Technique(name, name.title(), path, "pip install it", "", "", ""))
 
@@ -322,11 +317,6 @@ def test_no_memory_is_shared_with_workers_elsewhere(run, monkeypatch):
     record, _ = run("elsewhere", transfers=["shared"])
     assert record.techniques[0].transfer == "bytes" and record.techniques[0].identical
     assert any("on other machines" in one for one in record.warnings)
-
-
-def test_joblib_says_that_it_needs_two_workers(run):
-    with pytest.raises(UserError, match="at least 2 workers"):
-        run("joblib", workers=1)
 
 
 def test_threads_that_are_not_pinned_fail_the_technique(run, monkeypatch):

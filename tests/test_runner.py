@@ -134,12 +134,6 @@ def test_a_run_from_queued_to_done(lab):
     assert (lab.results / run_id / "images" / "a_canny.png").read_bytes() == b"result"
 
 
-def test_runs_go_in_the_order_they_came(lab):
-    ids = [lab.submit("quick", number) for number in (5, 3, 9)]
-    lab.run_all()
-    assert lab.order() == ids
-
-
 @pytest.mark.parametrize(
     ("kind", "said"),
     [("refuse", "None of the images could be processed."), ("crash", UNEXPECTED), ("full", DISK_FULL)],
@@ -160,14 +154,6 @@ def test_a_run_with_a_garbage_record_fails_alone(lab, damage):
     assert lab.runner.run_next() and lab.runner.run_next()
     assert (lab.state(bad), lab.store.get(bad).error) == ("failed", NO_RECORD)
     assert lab.state(good) == "done"
-
-
-def test_a_cancelled_waiting_run_is_never_begun(lab):
-    run_id = lab.submit("quick")
-    assert lab.store.request_cancel(run_id)
-    assert not lab.runner.run_next()
-    assert lab.saved(run_id).state == "cancelled"
-    assert not (lab.results / "order.txt").exists()
 
 
 def test_cancel_of_a_running_run(lab):
