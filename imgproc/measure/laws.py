@@ -48,6 +48,15 @@ class Fit:
     workers: list[int] = field(default_factory=list)
     oversubscribed: bool = False
 
+    @property
+    def limit_ci95(self) -> list[float] | None:
+        """The interval of ``limit`` that follows from that of ``serial``, its high end infinite where the data do not
+        exclude that nothing is serial."""
+        if self.limit is None or self.serial_ci95 is None:
+            return None
+        low, high = self.serial_ci95
+        return [self.limit * self.serial / high, self.limit * self.serial / low if low >= NEGLIGIBLE else math.inf]
+
 
 @dataclass
 class UslRecord:
