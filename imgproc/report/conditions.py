@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from imgproc.measure.alarms import Alarm
@@ -124,17 +123,9 @@ def _value(value: object) -> str:
 # ---------------------------------------------------------------- alarms
 
 
-@dataclass(frozen=True)
-class AlarmGroup:
-    """The alarms about the whole run (``who`` is empty), or about techniques that all have the same ones."""
-
-    who: str
-    alarms: list[Alarm]
-
-
-def alarms(record: Record) -> list[AlarmGroup]:
-    """Those of the run first, then by technique; techniques with the same alarm share it. Warnings that are no alarm,
-    such as that a worker was replaced, have no advice."""
+def alarms(record: Record) -> dict[str, list[Alarm]]:
+    """By whom they are about: the whole run (no name) first, then techniques, which share the alarms that are the same.
+    Warnings that are no alarm, such as that a worker was replaced, have no advice."""
     known = {alarm.text for alarm in record.alarms}
     notes = [("", text) for text in record.warnings]
     notes += [(t.label, text) for t in (*record.techniques, *record.weak) for text in t.warnings]
@@ -148,7 +139,7 @@ def alarms(record: Record) -> list[AlarmGroup]:
     groups: dict[str, list[Alarm]] = defaultdict(list)
     for alarm, who in labels.items():
         groups["" if "" in who else listed(list(dict.fromkeys(who)))].append(alarm)
-    return [AlarmGroup(who, found) for who, found in sorted(groups.items(), key=lambda group: bool(group[0]))]
+    return dict(sorted(groups.items(), key=lambda group: bool(group[0])))
 
 
 def checked(record: Record) -> str:
