@@ -32,7 +32,7 @@ def split(t: TechniqueMeasurement, **parts: float) -> None:
 def test_a_part_that_nobody_has_is_left_out(make_run: MakeRun) -> None:
     record = make_run()
     split(record.techniques[0], ideal=0.264, waiting=0.02, remainder=-0.003)
-    found = costs.costs(record)
+    found = costs.losses(record)
     assert list(costs.parts(found)) == ["ideal", "waiting", "remainder"]
     assert [found[0].shown(found[0].t.breakdown.get(part)) for part in ("ideal", "waiting", "remainder", "caller")] == [
         f"264{NBSP}ms", f"20{NBSP}ms", f"−3{NBSP}ms", f"0{NBSP}ms",
@@ -43,7 +43,7 @@ def test_a_part_that_nobody_has_is_left_out(make_run: MakeRun) -> None:
 def test_short_rounds_have_tenths(make_run: MakeRun) -> None:
     record = make_run()
     split(record.techniques[0], ideal=0.02, waiting=0.00034, remainder=-0.00001)
-    found = costs.costs(record)[0]
+    found = costs.losses(record)[0]
     assert [found.shown(seconds) for seconds in (0.00034, -0.00001)] == [f"0.3{NBSP}ms", f"0.0{NBSP}ms"]
 
 
@@ -51,10 +51,10 @@ def test_the_headline_names_the_run_s_technique_and_who_lost_most(make_run: Make
     record = make_run(mode="compare")
     threads = record.techniques[0]
     split(threads, ideal=0.264, waiting=0.017)
-    assert costs.headline(costs.costs(record))[0] == f"Threads lost 17.0{NBSP}ms of the ideal"
+    assert costs.headline(costs.losses(record))[0] == f"Threads lost 17.0{NBSP}ms of the ideal"
     record.techniques.append(replace(threads, name="opencv", label="OpenCV’s own threads"))
     split(record.techniques[-1], ideal=0.264, waiting=0.833)
-    title, text = costs.headline(costs.costs(record))
+    title, text = costs.headline(costs.losses(record))
     assert title == f"Threads lost 17.0{NBSP}ms of the ideal, OpenCV’s own threads 0.833{NBSP}s"
     assert text.count(PARTS["waiting"]) == 1  # said once
 
@@ -183,7 +183,7 @@ def test_conditions_say_all_that_is_known(make_run: MakeRun) -> None:
     }  # fmt: skip
     record.settings = replace(record.settings, transfers=["paths", "arrays"], chunk_size=4)
     record.techniques[0].start_method = "spawn"
-    facts = conditions.conditions(record)
+    facts = conditions.facts(record)
     machine, settings = dict(facts["Machine"]), dict(facts["Settings"])
     assert machine["Processor"] == "A Processor, 4 physical cores, 2 usable"
     assert machine["Clock"] == f"0.8 to 3.6{NBSP}GHz, powersave governor"
@@ -199,11 +199,11 @@ def test_conditions_say_all_that_is_known(make_run: MakeRun) -> None:
 def test_conditions_leave_out_what_is_not_known(make_run: MakeRun) -> None:
     record = make_run()
     record.environment = {"cpu": None, "cpu_quota": None, "cpu_frequency": None, "opencv": None, "versions": None}
-    facts = conditions.conditions(record)
+    facts = conditions.facts(record)
     assert dict(facts["Machine"]) == {"CPU quota": "none", "GPU": "none"}
     assert "Versions" not in facts and not {"Pixels moved", "Chunk size"} & dict(facts["Settings"]).keys()
     record.environment = {}
-    assert "Machine" not in conditions.conditions(record)
+    assert "Machine" not in conditions.facts(record)
 
 
 # ---------------------------------------------------------------- rounds of a run that is still going

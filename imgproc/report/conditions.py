@@ -16,15 +16,20 @@ from imgproc.runs.record import Record, RunSettings
 Facts = list[tuple[str, str]]
 
 
-def conditions(record: Record) -> dict[str, Facts]:
+def conditions(record: Record) -> dict[str, Any]:
+    """All that the page says of them, by its names there."""
+    return {"facts": facts(record), "alarms": alarms(record), "checked": checked(record)}
+
+
+def facts(record: Record) -> dict[str, Facts]:
     """The machine, the settings and the versions of a run; what is not known is left out."""
     env = record.environment
-    facts = {
+    every = {
         "Machine": _machine(env) if env else [],
         "Settings": _settings(record),
         "Versions": [("Python", env.get("python") or ""), *(env.get("versions") or {}).items()],
     }
-    known = {title: [(label, text) for label, text in rows if text] for title, rows in facts.items()}
+    known = {title: [(label, text) for label, text in rows if text] for title, rows in every.items()}
     return {title: rows for title, rows in known.items() if rows}
 
 
@@ -104,14 +109,14 @@ def _settings(record: Record) -> Facts:
 
 
 def _operations(asked: RunSettings) -> Facts:
-    facts = []
+    found = []
     for operation in (OPERATIONS[name] for name in asked.operations if name in OPERATIONS):
         parts = [
             f"{p.label.lower() if p.label[1:].islower() else p.label} {_value(asked.parameters.get(p.name, p.default))}"
             for p in operation.parameters
         ]
-        facts.append((operation.label, ", ".join(parts) or "nothing to set"))
-    return facts
+        found.append((operation.label, ", ".join(parts) or "nothing to set"))
+    return found
 
 
 def _value(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.breakdown import PARTS
@@ -28,7 +29,19 @@ class Cost:
         return milliseconds(seconds or 0.0, 0 if sum(self.t.breakdown.values()) >= 0.1 else 1)
 
 
-def costs(record: Record) -> list[Cost]:
+def costs(record: Record) -> dict[str, Any]:
+    """All that the page says of them, by its names there."""
+    found = losses(record)
+    return {
+        "costs": found,
+        "lost": headline(found) if found else None,
+        "parts": parts(found),
+        "transfers": transfers(record),
+        "scopes": scopes(record),
+    }
+
+
+def losses(record: Record) -> list[Cost]:
     """Why each technique is not as fast as its workers would allow; the run's technique first."""
     of_label = {t.label: t for t in record.techniques}
     found = [Cost(of_label[loss.technique], loss) for loss in record.found.losses]

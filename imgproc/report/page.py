@@ -116,25 +116,15 @@ def measured_note(record: Record) -> str:
 def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, Any]:
     """What ``query``, the address's, asks for and there is not is left out."""
     image, operation = query.get("image", ""), query.get("operation", "")
-    lost = costs.costs(record)
     return {
-        "title": sentences.title(record),
-        "headline": sentences.headline(record) if record.state == "done" else None,
-        "ending": sentences.ending(record),
+        "refused": [image for image in record.images if image.error],
         "gallery": gallery(record, results, int(image) if image.isdecimal() and len(image) < 10 else 1, operation),
         "rows": table(record),
         "note": measured_note(record),
         "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
-        "costs": lost,
-        "lost": costs.headline(lost) if lost else None,
-        "parts": costs.parts(lost),
-        "transfers": costs.transfers(record),
-        "scopes": costs.scopes(record),
-        "scaling": scale.section(record),
-        "split": sentences.split(record),
-        "facts": conditions.conditions(record),
+        **costs.costs(record),
+        **conditions.conditions(record),
         "summary": summary(record).rstrip("\n"),
-        "alarms": conditions.alarms(record),
-        "checked": conditions.checked(record),
-        "refused": [image for image in record.images if image.error],
+        **sentences.sentences(record),
+        "scaling": scale.section(record),
     }

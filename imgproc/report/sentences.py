@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from imgproc.backends import BASELINE, TECHNIQUES, technique
 from imgproc.measure.curves import Scaling
@@ -41,6 +42,16 @@ def spoken(label: str) -> str:
     named = any(letter.isupper() for letter in label[1:]) or label in NAMES
     plain = label if named else label[:1].lower() + label[1:]
     return f"a {plain}" if plain.endswith("pool") else plain
+
+
+def sentences(record: Record) -> dict[str, Any]:
+    """All sentences of the page of a run that has ended, by their names there."""
+    return {
+        "split": split(record),
+        "ending": ending(record),
+        "title": title(record),
+        "headline": headline(record) if record.state == "done" else None,
+    }
 
 
 @dataclass(frozen=True)

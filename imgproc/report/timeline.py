@@ -28,14 +28,6 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class Tick:
-    """A mark of the axis: its place in percent of the width."""
-
-    x: float
-    text: str
-
-
-@dataclass(frozen=True)
 class StageBlock:
     """One stage: ``x`` and ``width`` in percent."""
 
@@ -91,11 +83,12 @@ class Choice:
 @dataclass(frozen=True)
 class Timeline:
     """``which`` ends the heading; ``rounds`` and ``techniques`` are what can be shown, none where that is no choice.
-    ``fills``: the colours of operations, on light and on dark ground, as CSS has them."""
+    ``fills``: the colours of operations, on light and on dark ground, as CSS has them. ``ticks``: of the axis, each
+    its place in percent of the width and its text."""
 
     which: str
     strands: list[TechniqueLanes]
-    ticks: list[Tick]
+    ticks: list[tuple[float, str]]
     stages: list[str]
     fills: dict[str, str]
     workers: list[WorkerShare]
@@ -247,12 +240,12 @@ class _Scale:
     def place(self, seconds: float) -> float:
         return round(seconds / self.top * 100, 2)
 
-    def axis(self) -> list[Tick]:
+    def axis(self) -> list[tuple[float, str]]:
         """Round values from zero on, at most six steps."""
         power = 10.0 ** math.floor(math.log10(self.top / 6)) if self.top > 0 else 1.0
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= self.top / 6)
         places = max(0, -math.floor(math.log10(step)))
-        return [Tick(self.place(step * k), f"{step * k:.{places}f}") for k in range(int(self.top / step) + 1)]
+        return [(self.place(step * k), f"{step * k:.{places}f}") for k in range(int(self.top / step) + 1)]
 
     def strand(self, done: _ShownRound, *, say: bool) -> TechniqueLanes:
         """One pass; ``say`` its round's number beside its time."""
@@ -281,8 +274,8 @@ class _Scale:
                 span.stage,
                 self.place(span.start),
                 max(0.05, self.place(span.end - span.start)),
-                f"{self._name(span.image)}{_strip(span.part)}, {span.stage}, "
-                f"{seconds(span.end - span.start)}, {_worker(technique, span.worker, span.host)}",
+                f"{self._name(span)}, {span.stage}, {seconds(span.end - span.start)}, "
+                f"{_worker(technique, span.worker, span.host)}",
             )
             for span in seen
         ]
@@ -301,10 +294,7 @@ class _Scale:
             ],
         )
 
-    def _name(self, image: int) -> str:
-        number = image % self.every
-        return self.names.get(number, f"image {number + 1}")
-
-
-def _strip(part: int | None) -> str:
-    return "" if part is None else f", strip {part + 1}"
+    def _name(self, span: SpanRecord) -> str:
+        number = span.image % self.every
+        strip = "" if span.part is None else f", strip {span.part + 1}"
+        return f"{self.names.get(number, f'image {number + 1}')}{strip}"
