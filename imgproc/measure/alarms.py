@@ -65,12 +65,11 @@ def alarms_of_run(
         images: how many a round had for each of a measurement's ``copies``.
         ignored: names of alarms that are no news, because what raises them was asked for.
     """
-    found = []
+    found, busy = [], environment.get("cores_used_by_others")
     for m in measurements:
         # What failed and was given up has no figures that could be doubted.
         if m.reason is None or m.identical is False:
-            busy, tasks = environment.get("cores_used_by_others"), images * m.copies
-            own = alarms(m, environment=environment, machine_busy=busy, tasks=tasks)
+            own = alarms(m, environment=environment, machine_busy=busy, tasks=images * m.copies)
             found += [a if a.name in OF_THE_RUN else replace(a, who=m.label) for a in own if a.name not in ignored]
     return sorted(dict.fromkeys(found), key=lambda alarm: bool(alarm.who))
 
