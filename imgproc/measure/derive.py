@@ -34,7 +34,16 @@ def derive(measurements: Sequence[TechniqueMeasurement], *, images: int, megapix
         return
     baseline.speedup = baseline.efficiency = 1.0
     for m in timed:
-        _explain(m, baseline)
+        typical = m.rounds[m.typical_round - 1]
+        m.breakdown = breakdown(
+            typical.wall_seconds,
+            typical_spans(m),
+            workers=m.workers,
+            inner=m.cv2_threads,
+            base_wall=baseline.rounds[baseline.typical_round - 1].wall_seconds,
+            base=typical_spans(baseline),
+            barriers=typical.phase_ends[:-1],
+        )
         if m is not baseline and m.identical is not False:  # no speedup for other pixels
             _compare(m, baseline, images)
 
@@ -85,18 +94,6 @@ def _compare(m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: in
         m.operations_speedup = sum(baseline.operations_seconds.values()) / sum(m.operations_seconds.values())
     if m.verdict in ("faster", None):  # else there is no telling whether it ever pays
         m.break_even_images = break_even(m, baseline, images)
-
-
-def _explain(m: TechniqueMeasurement, baseline: TechniqueMeasurement) -> None:
-    m.breakdown = breakdown(
-        m.rounds[m.typical_round - 1].wall_seconds,
-        typical_spans(m),
-        workers=m.workers,
-        inner=m.cv2_threads,
-        base_wall=baseline.rounds[baseline.typical_round - 1].wall_seconds,
-        base=typical_spans(baseline),
-        barriers=m.rounds[m.typical_round - 1].phase_ends[:-1],
-    )
 
 
 def typical_spans(m: TechniqueMeasurement) -> list[SpanRecord]:

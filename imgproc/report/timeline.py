@@ -26,6 +26,8 @@ LEAST_CALLER = 0.01
 #: What stands in the address for every technique.
 ALL = "all"
 
+Choice = tuple[str, str, bool]
+
 
 @dataclass(frozen=True)
 class StageBlock:
@@ -72,17 +74,9 @@ class WorkerShare:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One option of a field of the timeline's form."""
-
-    value: str
-    text: str
-    chosen: bool
-
-
-@dataclass(frozen=True)
 class Timeline:
-    """``which`` ends the heading; ``rounds`` and ``techniques`` are what can be shown, none where that is no choice.
+    """``which`` ends the heading; ``rounds`` and ``techniques`` are what can be shown, as value, text and whether
+    it is; none where that is no choice.
     ``fills``: the colours of operations, on light and on dark ground, as CSS has them. ``ticks``: of the axis, each
     its place in percent of the width and its text."""
 
@@ -151,8 +145,8 @@ def timeline(record: Record, round: str = "", techniques: str = "") -> Timeline 
         record,
         passes,
         number,
-        [Choice(value, text, value == str(number or "")) for value, text in rounds],
-        [Choice(value, text, value == chosen) for value, text in _texts(record, every, usual)],
+        [(value, text, value == str(number or "")) for value, text in rounds],
+        [(value, text, value == chosen) for value, text in _texts(record, every, usual)],
     )
 
 
@@ -189,7 +183,7 @@ def _drawn(
     longest = max(done.wall for done in passes)
     ends = sorted(span.end for done in passes for span in done.spans)
     until = ends[MAX_BLOCKS - 1] if len(ends) > MAX_BLOCKS else longest
-    scale = _Scale(record, until, until * 1.06)
+    scale = _Scale(record, until)
     used = {span.stage for done in passes for span in done.spans}
     looks = {name: OPERATIONS[name].look for name in record.settings.operations if name in OPERATIONS}
     order = ["read", "decode", *looks, "h2d", "kernel", "d2h", "merge", "encode", "write", "transfer", "wait"]
@@ -231,8 +225,8 @@ def _shares(done: _ShownRound) -> list[WorkerShare]:
 class _Scale:
     """Places of times in percent of the width, which stands for ``top`` seconds; shown are those up to ``until``."""
 
-    def __init__(self, record: Record, until: float, top: float) -> None:
-        self.until, self.top = until, top
+    def __init__(self, record: Record, until: float) -> None:
+        self.until, self.top = until, until * 1.06
         # In weak scaling there are several copies of each image, numbered on.
         self.every = max(1, len(record.images))
         self.names = {image.index: image.name for image in record.images}
