@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgproc.backends import AUTO, TECHNIQUES
@@ -188,17 +188,17 @@ def grid_headline(record: Record) -> str:
     """Where OpenCV's threads inside the workers help, and where the two levels of threads fight."""
     name = scaled(record)
     own = {(m.workers, m.cv2_threads): m for m in record.techniques if m.name == name and m.median_seconds}
-    pairs = [(m, own[workers, 1]) for (workers, inner), m in sorted(own.items()) if inner > 1 and (workers, 1) in own]
-    said = [(m, _versus(record, m, alone)) for m, alone in pairs]
-    fights, helps = ([m for m, verdict in said if verdict == wanted] for wanted in (SLOWER, FASTER))
+    pairs = [
+        (m, record.found.versus(m.label, own[workers, 1].label))
+        for (workers, inner), m in sorted(own.items())
+        if inner > 1 and (workers, 1) in own
+    ]
     parts = []
-    if fights:
-        longer = _by_inner(fights, lambda m: _ratio(m, own[m.workers, 1]), "takes", "take", "as long")
-        parts.append(f"Two levels of threads fight: {longer} as with one each.")
-    if helps:
-        faster = _by_inner(helps, lambda m: _ratio(own[m.workers, 1], m), "is", "are", "as fast")
-        parts.append(f"More OpenCV threads help: {faster} as with one each.")
-    if said and all(verdict is None for _, verdict in said):
+    if fights := [(m, 1 / (pair.speedup or 1.0)) for m, pair in pairs if pair.verdict == SLOWER]:
+        parts.append(f"Two levels of threads fight: {_by_inner(fights, 'takes', 'take', 'as long')}.")
+    if helps := [(m, pair.speedup or 1.0) for m, pair in pairs if pair.verdict == FASTER]:
+        parts.append(f"More OpenCV threads help: {_by_inner(helps, 'is', 'are', 'as fast')}.")
+    if pairs and all(pair.verdict is None for _, pair in pairs):
         parts.append("The rounds are too few to tell what OpenCV’s threads inside the workers change.")
     elif not parts:
         parts.append("OpenCV’s threads inside the workers make no measurable difference.")
@@ -211,22 +211,16 @@ def grid_headline(record: Record) -> str:
     return " ".join(parts)
 
 
-def _by_inner(
-    ms: Measurements, ratio: Callable[[TechniqueMeasurement], float], one: str, several: str, how: str
-) -> str:
-    """with 2 OpenCV threads each, 2 and 4 workers take 1.10 to 1.31 times as long; with 4 …"""
+def _by_inner(changed: Sequence[tuple[TechniqueMeasurement, float]], one: str, several: str, how: str) -> str:
+    """with 2 OpenCV threads each, 2 and 4 workers take 1.10 to 1.31 times as long as with one each; with 4 …"""
     parts = []
-    for inner in sorted({m.cv2_threads for m in ms}):
-        own = [m for m in ms if m.cv2_threads == inner]
-        low, high = (f"{end(map(ratio, own)):.2f}" for end in (min, max))
+    for inner in sorted({m.cv2_threads for m, _ in changed}):
+        ratios = {m.workers: ratio for m, ratio in changed if m.cv2_threads == inner}
+        low, high = (f"{end(ratios.values()):.2f}" for end in (min, max))
         times = low if low == high else f"{low} to {high}"
-        who = f"{many([m.workers for m in own], 'worker')} {one if [m.workers for m in own] == [1] else several}"
+        who = f"{many(ratios, 'worker')} {one if list(ratios) == [1] else several}"
         parts.append(f"with {counted(inner, 'OpenCV thread')} each, {who} {times}{NBSP}times {how}")
-    return "; ".join(parts)
-
-
-def _ratio(one: TechniqueMeasurement, other: TechniqueMeasurement) -> float:
-    return (one.median_seconds or 0.0) / (other.median_seconds or 1.0)
+    return f"{'; '.join(parts)} as with one each"
 
 
 def left_out(techniques: Measurements, weak: Measurements) -> list[str]:
