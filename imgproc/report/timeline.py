@@ -81,7 +81,7 @@ class Timeline:
     its place in percent of the width and its text."""
 
     which: str
-    strands: list[TechniqueLanes]
+    shown: list[TechniqueLanes]
     ticks: list[tuple[float, str]]
     stages: list[str]
     fills: dict[str, str]
@@ -192,7 +192,7 @@ def _drawn(
         notes.append(f"Of {' and '.join(lost)} only the round nearest the median was kept.")
     return Timeline(
         f", round {number}" if number else " in the round nearest the median" if rounds else "",
-        [scale.strand(done, say=done.number != number) for done in passes],
+        [scale.technique(done, say=done.number != number) for done in passes],
         scale.axis(),
         [stage for stage in order if stage in used] + sorted(used - set(order)),
         {name: f"light-dark({look.light}, {look.dark})" for name, look in looks.items()},
@@ -241,7 +241,7 @@ class _Scale:
         places = max(0, -math.floor(math.log10(step)))
         return [(self.place(step * k), f"{step * k:.{places}f}") for k in range(int(self.top / step) + 1)]
 
-    def strand(self, done: _ShownRound, *, say: bool) -> TechniqueLanes:
+    def technique(self, done: _ShownRound, *, say: bool) -> TechniqueLanes:
         """One pass; ``say`` its round's number beside its time."""
         wide = self.place(min(done.wall, self.until))
         spans = done.lanes
