@@ -40,14 +40,15 @@ def chart(record: Record) -> Chart | None:
 def _draw(
     shown: Sequence[TechniqueMeasurement], rows: Sequence[bars.Row], images: str, figure: Figure, style: Style
 ) -> None:
-    axes, high = bars.axes(figure, style, rows), bars.bar(style)
+    axes, high = bars.axes(figure, style, rows), bars.BAR[style.narrow]
     every = [value for t in shown for value in (*(r.wall_seconds for r in t.rounds), *(t.ci95 or ()))]
     start, end, logarithmic = _limits(min(every), max(every))
     if logarithmic:
         axes.set_xscale("log")
     axes.set_xlim(start, end)
     unit, words = time_unit(end)
-    ticks(axes.xaxis, start, end, 6 if style.narrow else 7, unit, logarithmic)
+    axes.set_xticks(*ticks(start, end, 6 if style.narrow else 7, unit, logarithmic))
+    axes.minorticks_off()
     scale = ", logarithmic axis" if logarithmic else ", axis not from zero" if start > 0 else ""
     axes.set_xlabel(f"{words} for {images}{scale}")
     axes.hlines(range(len(rows)), start, end, style.colour("rule"), linewidth=0.75, zorder=0)

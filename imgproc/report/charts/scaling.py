@@ -204,7 +204,8 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
         # Aside, where they would hide another's.
         place = offset_copy(axes.transData, figure, x=4 * POINT * side * (len(points) > 1), units="points")
         for hollow in (True, False):
-            shown = [p for p in series if p.oversubscribed == hollow]
+            if not (shown := [p for p in series if p.oversubscribed == hollow]):
+                continue
             values = [p.speedup or 0.0 for p in shown]
             handles[f"more {what}s than cores" if hollow else name] = axes.errorbar(
                 [p.workers for p in shown], values, errors(values, [p.speedup_ci95 for p in shown]), fmt=marker,

@@ -18,6 +18,14 @@ from imgproc.runs.record import Record
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: What is said of the only technique with this verdict, and of several.
+_VERDICTS = {
+    "faster": ("faster than sequential", "faster than sequential"),
+    "slower": ("slower than sequential", "slower"),
+    "no measurable difference": ("no measurable difference to sequential", "without a measurable difference"),
+    None: ("too few rounds to be sure", "without an interval"),
+}
+
 
 def chart(record: Record) -> Chart | None:
     """None where no technique has a speedup. In scale mode those that differ in the number of workers only."""
@@ -67,7 +75,7 @@ def _draw(
     axes.xaxis.set_major_formatter("{x:,g}×")
     axes.set_xlabel("Times as fast as sequential" + ("" if style.narrow else f", with 95{NBSP}% interval"))
     fills = [style.colour(bars.TONES[bars.kind(t)][0]) for t in shown]
-    axes.barh(range(len(rows)), [t.speedup or 0.0 for t in shown], bars.bar(style), color=fills)
+    axes.barh(range(len(rows)), [t.speedup or 0.0 for t in shown], bars.BAR[style.narrow], color=fills)
     handles: dict[str, Any] = {}
     for kind, (_, strong) in bars.TONES.items():
         here = [(k, t) for k, t in enumerate(shown) if bars.kind(t) == kind]
@@ -77,7 +85,7 @@ def _draw(
                 values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o", clip_on=False,
                 color=style.colour(strong), markerfacecolor=style.colour("paper" if kind == "level" else strong),
             )  # fmt: skip
-    half = bars.bar(style) / 2 + 0.04 if style.narrow else 0.5  # the narrow figure has names between its bars
+    half = bars.BAR[style.narrow] / 2 + 0.04 if style.narrow else 0.5  # the narrow figure has names between its bars
     ends = [k - half for k in range(len(rows))], [k + half for k in range(len(rows))]
     handles["sequential"] = axes.vlines([1.0] * len(rows), *ends, style.colour("ink-3"), linewidth=0.9)
     if ideal:
@@ -98,19 +106,8 @@ def _sentence(others: Sequence[TechniqueMeasurement], best: float | None) -> str
     if len(others) > 1 and not any(t.speedup_ci95 for t in others):
         return "Too few rounds for intervals, so nobody can be called faster."
     if len(others) == 1:
-        said = {
-            "faster": "faster than sequential.",
-            "slower": "slower than sequential.",
-            "no measurable difference": "no measurable difference to sequential.",
-        }
-        return f"{reached}; {said.get(top.verdict or '', 'too few rounds to be sure.')}"
+        return f"{reached}; {_VERDICTS[top.verdict][0]}."
     # One technique may be there several times, with other numbers of workers or another transfer.
     what = "technique" if len({t.name for t in others}) == len(others) else "measurement"
-    groups = {
-        "faster": "faster than sequential",
-        "slower": "slower",
-        "no measurable difference": "without a measurable difference",
-        None: "without an interval",
-    }
-    counts = ((sum(t.verdict == verdict for t in others), how) for verdict, how in groups.items())
+    counts = ((sum(t.verdict == verdict for t in others), how) for verdict, (_, how) in _VERDICTS.items())
     return f"{reached}; {', '.join(f'{counted(count, what, words=True)} {how}' for count, how in counts if count)}."

@@ -19,7 +19,6 @@ from imgproc.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from imgproc.report.charts.chart import Chart
@@ -98,7 +97,8 @@ class Style:
             "svg.fonttype": "none", "svg.hashsalt": "speedup-lab", "hatch.linewidth": 0.9, "figure.dpi": DPI,
             "axes.facecolor": "none", "axes.linewidth": POINT, "axes.edgecolor": axis, "axes.axisbelow": True,
             "axes.labelcolor": quiet, "axes.labelsize": size, "axes.labelpad": 3, "axes.titlecolor": quiet,
-            "axes.titlesize": size, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
+            "axes.titlesize": size, "axes.titlelocation": "left", "axes.titley": 1.0,
+            **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
             "grid.color": self.colour("rule"), "grid.linewidth": POINT,
             **dict.fromkeys(("xtick.color", "ytick.color"), axis), "ytick.major.size": 0, "ytick.major.pad": 6,
             **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), quiet), "xtick.major.width": POINT,
@@ -161,19 +161,16 @@ def errors(values: Sequence[float], intervals: Sequence[Sequence[float] | None])
     return [below, [high - value for value, (_, high) in zip(values, ends, strict=True)]]
 
 
-def ticks(
-    axis: Axis, low: float, high: float, most: int, unit: Unit, logarithmic: bool = False, sign: str = ""
-) -> None:
-    """About so many round values between ``low`` and ``high``, which are in seconds."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+def ticks(low: float, high: float, most: int, unit: Unit, logarithmic: bool = False) -> tuple[list[float], list[str]]:
+    """About so many round values between ``low`` and ``high``, which are in seconds, and how they are written."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
     steps = (1, 2, 5) if high / (low or high) < 60 else (1, 3) if high / low < 1000 else (1,)
     locator = LogLocator(subs=steps, numticks=most) if logarithmic else MaxNLocator(most, steps=[1, 2, 5, 10])
     values = [v for v in (round(float(value), 12) for value in locator.tick_values(low, high)) if low <= v <= high]
-    said = [v * (1000 if unit == "ms" else 1) for v in values]
-    decimals = 0 if logarithmic or not low else max(len(f"{v:.10g}".partition(".")[2]) for v in said)
-    axis.set_ticks(values, labels=[(f"{v:,.{decimals}f}" if decimals else f"{v:,.10g}") + sign for v in said])
-    axis.set_minor_locator(NullLocator())
+    shown = [v * (1000 if unit == "ms" else 1) for v in values]
+    decimals = 0 if logarithmic or not low else max(len(f"{v:.10g}".partition(".")[2]) for v in shown)
+    return values, [f"{v:,.{decimals}f}" if decimals else f"{v:,.10g}" for v in shown]
 
 
 # ---------------------------------------------------------------- files
