@@ -58,13 +58,11 @@ def test_every_measured_point_and_interval_is_where_its_speedup_is(record, narro
 
 def test_points_of_both_kinds_stand_beside_each_other():
     _, axes = drawn(EIGHT, "scaling")
-    strong, weak = (
-        next(made.lines[0] for made in axes.containers if made.lines[0].get_marker() == marker) for marker in "oD"
-    )
-    asides = [
-        line.get_transform().transform((8, 4))[0] - axes.transData.transform((8, 4))[0] for line in (strong, weak)
-    ]
-    assert asides == [pytest.approx(-4), pytest.approx(4)]
+    asides = {
+        line.get_marker(): line.get_transform().transform((8, 4))[0] - axes.transData.transform((8, 4))[0]
+        for line, *_ in (made.lines for made in axes.containers)
+    }
+    assert asides == {"o": pytest.approx(-4), "D": pytest.approx(4)}
 
 
 def lines(axes):
@@ -113,24 +111,19 @@ def test_the_two_kinds_of_scaling_differ_in_colour_marker_and_dash():
 def test_lines_are_named_with_what_was_fitted(narrow):
     said = texts(EIGHT, "scaling", narrow)
     serial = f"{EIGHT.scaling.amdahl.serial * 100:.1f}{NB}% serial"
-    assert {"ideal", "same images", "images grow with workers", f"Amdahl, {serial}", "more workers than cores"} <= set(
-        said
-    )
-    assert any(text.startswith("Gustafson, ") for text in said)
-    assert any(text.startswith("USL") for text in said)
+    names = {"ideal", "same images", "images grow with workers", f"Amdahl, {serial}", "more workers than cores"}
+    assert names <= set(said)
+    assert all(any(text.startswith(law) for text in said) for law in ("Gustafson, ", "USL"))
 
 
-def test_a_fit_that_took_missing_cores_for_serial_work_shows_no_share():
+def test_a_share_of_serial_work_that_explains_nothing_or_missing_cores_is_not_shown():
+    record = deepcopy(EIGHT)
+    record.scaling.amdahl.serial_ci95 = None
+    assert "Amdahl" in texts(record, "scaling")
     assert TWO.scaling.amdahl.oversubscribed
     said = texts(TWO, "scaling")
     assert "Amdahl, knows no cores" in said and not any("serial" in text for text in said)
     assert of(TWO, "scaling").sentence.endswith("which the laws that were fitted take for serial work.")
-
-
-def test_a_share_that_explains_nothing_is_not_shown():
-    record = deepcopy(EIGHT)
-    record.scaling.amdahl.serial_ci95 = None
-    assert "Amdahl" in texts(record, "scaling")
 
 
 def test_threads_are_called_so():
@@ -171,13 +164,14 @@ def test_words_and_table_of_scaling_hold_its_numbers(record):
     assert ("more than cores" in " ".join(rows)) == any(p.oversubscribed for p in data.strong)
 
 
-def test_without_two_counts_there_is_no_curve():
+def test_without_two_counts_there_is_no_curve_and_without_two_numbers_of_threads_no_grid():
     record = deepcopy(TWO)
     record.scaling.strong, record.scaling.weak = record.scaling.strong[:1], []
     assert of(record, "scaling") is None
     record.scaling = None
     assert of(record, "scaling") is None is of(record, "grid")
-    assert all(of(other, "scaling") is None for other in BARS.values())
+    assert of(SCALES["two counts"], "grid") is None
+    assert all(of(other, "scaling") is None is of(other, "grid") for other in BARS.values())
 
 
 def test_points_without_a_speedup_are_left_out():
@@ -245,11 +239,6 @@ def test_words_and_table_of_the_grid():
     assert reached in made.alt and reached in made.cells[best.workers - 1][1]
 
 
-def test_one_number_of_threads_makes_no_grid():
-    assert of(SCALES["two counts"], "grid") is None
-    assert all(of(other, "grid") is None for other in BARS.values())
-
-
 # ---------------------------------------------------------------- waterfall
 
 
@@ -280,9 +269,7 @@ def test_the_runs_technique_the_one_that_lost_most_and_one_that_moves_data_are_s
     pool = next(t for t in record.techniques if t.label == "Process pool")
     pool.breakdown["transfer"] = 0.01
     assert labels(record) == [record.technique.label, "Process pool", "joblib"]
-
-
-def test_one_worker_of_a_scale_run_lost_nothing_and_is_not_shown():
+    # One worker of a scale run lost nothing.
     assert labels(TWO)[0] == TWO.technique.label and "Threads, 1 worker" not in labels(TWO)
 
 
@@ -330,15 +317,9 @@ def test_what_a_part_adds_is_as_exact_as_the_time_beside_it(value, longest, show
     assert change(value, longest) == shown.replace(" ", NB)
 
 
-def test_no_breakdown_no_waterfall():
+def test_a_single_technique_has_the_whole_width_and_without_a_breakdown_there_is_no_waterfall():
     record = fabricated([SEVEN[0]], mode="sequential")
     assert of(record, "waterfall") is None
-    record = fabricated([SEVEN[0], SEVEN[3]], mode="parallel")
-    record.technique.breakdown = {}
-    assert of(record, "waterfall") is None
-
-
-def test_a_single_technique_has_the_whole_width():
     record = fabricated([SEVEN[0], SEVEN[3]], mode="parallel")
     (alone,), axes = labels(record), drawn(record, "waterfall")[1]
     assert alone == "Threads" and len(axes.patches) == len(axes.get_yticks())
@@ -348,3 +329,6 @@ def test_a_single_technique_has_the_whole_width():
     axes = drawn(record, "waterfall")[1]
     assert len(axes.patches) == 2 * len(axes.get_yticks())
     assert axes.patches[-1].get_window_extent().width < longest / 2
+    for t in record.techniques:
+        t.breakdown = {}
+    assert of(record, "waterfall") is None

@@ -104,6 +104,11 @@ def _peak(fit: UslRecord, what: str) -> str:
 def _table(data: Scaling, what: str) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
     """Its columns, and its rows with their names."""
     counts = sorted({point.workers for point in (*data.strong, *data.weak)})
+
+    def fitted(curve: Sequence[Sequence[float]]) -> list[str]:
+        values = {int(workers): value for workers, value in curve}
+        return [times(values.get(p)) for p in counts]
+
     columns = [("Ideal", [f"{_ideal(data, p)}×" for p in counts])]
     for points, name, law, fit in (
         (data.strong, "Speedup", "Amdahl", data.amdahl),
@@ -118,18 +123,13 @@ def _table(data: Scaling, what: str) -> tuple[tuple[str, ...], tuple[tuple[str, 
                 ("Efficiency", [percent(p.efficiency) for p in found]),
             ]
         if points and fit:
-            columns.append((law, _at(fit.curve, counts)))
+            columns.append((law, fitted(fit.curve)))
     if data.usl:
-        columns.append(("USL", _at(data.usl.curve, counts)))
+        columns.append(("USL", fitted(data.usl.curve)))
     over = {p.workers for p in (*data.strong, *data.weak) if p.oversubscribed}
     names = [counted(p, what) + (", more than cores" if p in over else "") for p in counts]
     cells = zip(names, zip(*(values for _, values in columns), strict=True), strict=True)
     return tuple(name for name, _ in columns), tuple(cells)
-
-
-def _at(curve: Sequence[Sequence[float]], counts: Sequence[int]) -> list[str]:
-    values = {int(workers): value for workers, value in curve}
-    return [times(values.get(workers)) for workers in counts]
 
 
 def _ideal(data: Scaling, workers: int) -> int:

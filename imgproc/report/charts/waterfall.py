@@ -36,13 +36,11 @@ class Step(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One technique: its parts in seconds, the ideal first, which together are ``wall``, as bars from top to bottom.
-    ``largest`` is the part that costs most, None where nothing does."""
+    """One technique: its bars from top to bottom, the ideal first, the measured time last. ``largest`` is the part
+    that costs most, None where nothing does."""
 
     label: str
     main: bool
-    parts: dict[str, float]
-    wall: float
     largest: str | None
     steps: list[Step]
 
@@ -67,21 +65,18 @@ def _panels(record: Record) -> list[Panel]:
     walls = [t.rounds[t.typical_round - 1].wall_seconds for t in shown]
     unknown = (name for t in shown for name in t.breakdown if name not in PARTS)
     parts = [name for name in dict.fromkeys((*PARTS, *unknown)) if any(name in t.breakdown for t in shown)]
-    told = [
-        name
-        for name in parts
-        if name == IDEAL
-        or any(abs(t.breakdown.get(name, 0.0)) > _NOTHING * wall for t, wall in zip(shown, walls, strict=True))
+    each = [
+        (t, wall, {name: t.breakdown.get(name, 0.0) for name in parts}) for t, wall in zip(shown, walls, strict=True)
     ]
+    told = [n for n in parts if n == IDEAL or any(abs(values[n]) > _NOTHING * wall for _, wall, values in each)]
     found = []
-    for t, wall in zip(shown, walls, strict=True):
-        values = {name: t.breakdown.get(name, 0.0) for name in told}
-        steps, at = [], 0.0
+    for t, wall, every in each:
+        values, steps, at = {name: every[name] for name in told}, [], 0.0
         for name, value in values.items():
             steps.append(Step(name, at, at + value, seconds(value) if name == IDEAL else change(value, max(walls))))
             at += value
         steps.append(Step(MEASURED, 0.0, wall, seconds(wall)))
-        found.append(Panel(t.label, highlighted(t, record), values, wall, largest(values), steps))
+        found.append(Panel(t.label, highlighted(t, record), largest(values), steps))
     return found
 
 
@@ -101,14 +96,13 @@ def _chosen(record: Record) -> list[TechniqueMeasurement]:
 
 
 def _sentence(panels: Sequence[Panel]) -> str:
-    longest = max(panel.wall for panel in panels)
-    said = []
+    longest, said = max(panel.steps[-1].end for panel in panels), []
     for panel in panels:
-        over = panel.wall - panel.parts[IDEAL]
-        more = f"{panel.label} {change(over, longest)}"
+        over = panel.steps[-1].end - panel.steps[0].end
+        said.append(f"{panel.label} {change(over, longest)}")
         if panel.largest and over > 0:
-            more += f", above all {panel.largest} ({change(panel.parts[panel.largest], longest)})"
-        said.append(more)
+            costs = next(step.said for step in panel.steps if step.name == panel.largest)
+            said[-1] += f", above all {panel.largest} ({costs})"
     return f"From the ideal to the measured time of a typical round: {'; '.join(said)}."
 
 
