@@ -140,8 +140,8 @@ def test_every_round_is_a_dot_on_a_scale_that_holds_them_all(record):
     ],
 )
 def test_ticks_are_round_and_not_too_many(low, high, unit, said):
-    values, written = style.ticks(low, high, 7, unit)
-    assert written == said and all(low <= value <= high for value in values)
+    values, written = style.ticks(low, high, 7)
+    assert (written, style.time_unit(high)[0]) == (said, unit) and all(low <= value <= high for value in values)
 
 
 def test_stages_are_stacked_in_the_order_of_the_work_and_make_up_the_workers_time(record):

@@ -69,7 +69,11 @@ def _sentence(label: str, what: str, data: Scaling) -> str:
 def _alt(label: str, what: str, data: Scaling) -> str:
     parts = []
     for name, points in (("Speedup", data.strong), ("Scaled speedup", data.weak)):
-        values = [_point(p, what) for p in _timed(points)]
+        values = []
+        for p in _timed(points):
+            interval = f" ({times_interval(p.speedup_ci95)})" if p.speedup_ci95 else ""
+            over = ", more than cores" if p.oversubscribed else ""
+            values.append(f"{counted(p.workers, what)} {times(p.speedup)}{interval}{over}")
         if values:
             parts.append(f"{name} of {label}: {', '.join(values)}.")
     if data.cores:
@@ -80,12 +84,6 @@ def _alt(label: str, what: str, data: Scaling) -> str:
     if data.usl:
         parts.append(f"Fitted line of the Universal Scalability Law (USL){_peak(data.usl, what)}.")
     return " ".join(parts)
-
-
-def _point(point: Point, what: str) -> str:
-    interval = f" ({times_interval(point.speedup_ci95)})" if point.speedup_ci95 else ""
-    over = ", more than cores" if point.oversubscribed else ""
-    return f"{counted(point.workers, what)} {times(point.speedup)}{interval}{over}"
 
 
 def _serial(name: str, fit: Fit) -> str:

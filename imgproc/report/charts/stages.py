@@ -10,8 +10,8 @@ from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import seconds
 from imgproc.report.charts import bars
-from imgproc.report.charts.chart import Chart, highlighted, measured, share, time_unit
-from imgproc.report.charts.style import Style, ticks
+from imgproc.report.charts.chart import Chart, highlighted, measured, share
+from imgproc.report.charts.style import Style, ticks, time_unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -62,10 +62,11 @@ def _draw(
     entries = _legend(order)
     axes = bars.axes(figure, style, rows, style.legend_height(list(entries)))
     high = max(sum(t.stages.values()) for t in shown) * 1.02
-    unit, words = time_unit(high)
     axes.set_xlim(0, high)
-    axes.set_xticks(*ticks(0, high, 6 if style.narrow else 7, unit))
-    axes.set_xlabel(f"{words} of all workers together" + ("" if style.narrow else ", in the round nearest the median"))
+    axes.set_xticks(*ticks(0, high, 6 if style.narrow else 7))
+    axes.set_xlabel(
+        f"{time_unit(high)[1]} of all workers together" + ("" if style.narrow else ", in the round nearest the median")
+    )
     drawn: dict[str, Artist] = {}
     lefts, places = [0.0] * len(shown), range(len(shown))
     for stage in order:

@@ -10,8 +10,8 @@ from imgproc.backends import BASELINE
 from imgproc.measure.breakdown import PARTS, largest
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, seconds
-from imgproc.report.charts.chart import Chart, highlighted, measured, time_unit
-from imgproc.report.charts.style import POINT, Style, ticks
+from imgproc.report.charts.chart import Chart, highlighted, measured
+from imgproc.report.charts.style import POINT, Style, ticks, time_unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _draw(panels: Sequence[Panel], figure: Figure, style: Style) -> None:
     axes.set_yticks(places[:named], labels=[step.name for step in steps[:named]], ha="left", va="center")
     axes.tick_params(axis="y", pad=(names - 1) * POINT)
     unit, _ = time_unit(high)
-    marks, said = ticks(low, high, min(5, int((wide - values) / 44)), unit)
+    marks, said = ticks(low, high, min(5, int((wide - values) / 44)))
     shown = rights[-1:] if narrow else rights
     axes.set_xticks(
         [right + v for right in shown for v in marks], labels=[f"{v}{NBSP}{unit}" for v in said] * len(shown)
