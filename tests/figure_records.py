@@ -113,6 +113,16 @@ def drawn(record, name, narrow=False, theme="light"):
     return figure, figure.axes[0]
 
 
+def marks(axes):
+    """Those with room for an interval: marker, x, y, the ends of the interval if there is one, and whether hollow."""
+    found = []
+    for line, _, (intervals,) in (made.lines for made in axes.containers if hasattr(made, "has_xerr")):
+        hollow = line.get_markerfacecolor() == style.COLOURS["light"]["paper"]
+        for x, y, ends in zip(*line.get_data(), intervals.get_segments(), strict=True):
+            found.append((line.get_marker(), x, y, list(ends) if len(ends) > 1 else [], hollow))
+    return found
+
+
 def words(figure):
     """Every line of text that is drawn, with its left, top, right and bottom edge in pixels from the top left."""
     found = []

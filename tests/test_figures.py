@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import browsing
-from figure_records import BARS, CASES, GONE, SEVEN, SHARES, TWO, drawn, fabricated, of, scaled, texts, words
+from figure_records import BARS, CASES, GONE, SEVEN, SHARES, TWO, drawn, fabricated, marks, of, scaled, texts, words
 from matplotlib.colors import to_rgb
 
 from imgproc.errors import UserError
@@ -90,24 +90,13 @@ def test_no_text_meets_another_or_leaves_the_figure(case, name, narrow):
         assert right <= x0 or x1 <= left or bottom <= y0 + 2 or y1 <= top + 2, (one, other)
 
 
-def marks(axes):
-    """Of the speedup's rows: whether the mark is hollow, its value, and the ends of its interval."""
-    found = {}
-    for made in (one for one in axes.containers if hasattr(one, "has_xerr")):
-        line, _, (intervals,) = made.lines
-        hollow = line.get_markerfacecolor() == style.COLOURS["light"]["paper"]
-        for x, k, ends in zip(*line.get_data(), intervals.get_segments(), strict=True):
-            found[k] = hollow, x, [end for end, _ in ends]
-    return found
-
-
 def test_a_bar_a_mark_and_an_interval_for_every_speedup_and_lines_at_one_and_the_ideal():
     record = CASES["seven"]
     _, axes = drawn(record, "speedup")
     shown = shown_of(record)
     bars = {round(bar.get_y() + bar.get_height() / 2): bar for bar in axes.patches}
     assert [bars[k].get_x() + bars[k].get_width() for k in range(len(shown))] == [t.speedup for t in shown]
-    found = marks(axes)
+    found = {k: (hollow, x, [end for end, _ in ends]) for _, x, k, ends, hollow in marks(axes)}
     assert found == {
         k: (t.verdict == "no measurable difference", t.speedup, pytest.approx(t.speedup_ci95))
         for k, t in enumerate(shown)
@@ -117,8 +106,8 @@ def test_a_bar_a_mark_and_an_interval_for_every_speedup_and_lines_at_one_and_the
     lines = {made.get_segments()[0][0][0]: made.get_linestyle() for made in axes.collections[-2:]}
     assert lines.keys() == {1.0, 2.0} and lines[1.0] != lines[2.0]
     assert {"sequential", "ideal 2×", "no measurable difference"} <= set(texts(record, "speedup"))
-    without = marks(drawn(CASES["no intervals"], "speedup")[1]).values()
-    assert all(hollow and len(ends) < 2 for hollow, _, ends in without) and len(without) == 6
+    without = marks(drawn(CASES["no intervals"], "speedup")[1])
+    assert all(hollow and not ends for *_, ends, hollow in without) and len(without) == 6
 
 
 def test_every_round_is_a_dot_on_a_scale_that_holds_them_all(record):
@@ -199,9 +188,8 @@ print(json.dumps({name: hashlib.sha256(data).hexdigest() for name, data in made.
 
 @pytest.mark.parametrize("case", ["two", "scale, two cores"])
 def test_the_same_bytes_in_another_process_whatever_its_matplotlibrc_and_no_matplotlib_before(case, tmp_path):
-    (tmp_path / "matplotlibrc").write_text(
-        "font.size: 30\nsvg.fonttype: path\naxes.facecolor: red\ntext.usetex: True\n"
-    )
+    ugly = "font.size: 30\nsvg.fonttype: path\naxes.facecolor: red\ntext.usetex: True\n"
+    (tmp_path / "matplotlibrc").write_text(ugly)
     record = CASES[case]
     again = subprocess.run(
         [sys.executable, "-W", "error", "-c", AGAIN],
@@ -262,9 +250,7 @@ def test_scale_mode_is_listed_by_its_workers_with_the_baseline_last():
     labels = [label for label, _ in of(CASES["scale, two cores"], "rounds").cells]
     assert labels[:2] == ["Threads, 1 worker", "Threads, 2 workers"] and labels[-1] == "Sequential"
     assert labels[4] == "Threads, 1 worker with 2 OpenCV threads each"
-
-
-def test_bars_of_scale_mode_differ_in_the_number_of_workers_only():
+    # Its bars differ in the number of workers only.
     record = scaled(2, [1, 2, 4], 0.05, inner=(1, 2))
     assert re.findall(r"(\w+ workers?) \d", of(record, "speedup").alt) == ["1 worker", "2 workers", "4 workers"]
     record.scaling = None  # it could not be put together
@@ -286,16 +272,13 @@ def test_sentences_and_alternatives_give_the_values():
     best = record.technique
     low, high = best.speedup_ci95
     assert speedup.sentence.startswith(f"{best.label}: {best.speedup:.2f}× (95\u00a0% interval {low:.2f}–{high:.2f}), ")
-    assert (
-        f"{round(best.speedup / 2 * 100)}\u00a0% of the ideal 2×; five techniques faster than sequential"
-        in speedup.sentence
-    )
+    share = f"{round(best.speedup / 2 * 100)}\u00a0%"
+    assert f"{share} of the ideal 2×; five techniques faster than sequential" in speedup.sentence
     assert speedup.sentence.endswith("one technique without a measurable difference.")
     for t in record.techniques:
         assert f"{t.label} {t.speedup:.2f}×" in speedup.alt
-    assert re.search(
-        r"the rounds lie within (\d|under 1)\u00a0% \(.+\) to \d\u00a0% \(.+\) of their median\.$", rounds.sentence
-    )
+    within = r"the rounds lie within (\d|under 1)\u00a0% \(.+\) to \d\u00a0% \(.+\) of their median\.$"
+    assert re.search(within, rounds.sentence)
     assert "The stage encode takes most of the work, 44\u00a0% with Sequential" in stages.sentence
 
 
@@ -413,19 +396,12 @@ def test_the_route_serves_both_formats_themes_and_widths(client, run, settings):
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("scaling.svg", 404),
-        ("speedup.pdf", 404),
-        ("speedup", 404),
-        ("..%2frun.json", 404),
-        ("speedup.svg?theme=blue", 400),
-        ("speedup.svg?narrow=yes", 400),
-    ],
+    "path",
+    ["scaling.svg", "speedup.pdf", "speedup", "..%2frun.json", "speedup.svg?theme=blue", "speedup.svg?narrow=yes"],
 )
-def test_the_route_refuses_what_there_is_not(client, run, path, status):
+def test_the_route_refuses_what_there_is_not(client, run, path):
     answer = client.get(f"/runs/{run.id}/figures/{path}", headers={"Accept": "application/json"})
-    assert answer.status_code == status
+    assert answer.status_code == (400 if "?" in path else 404)
     assert answer.json["error"]["message"].endswith(".")
 
 

@@ -6,7 +6,7 @@ import re
 from copy import deepcopy
 
 import pytest
-from figure_records import BARS, CASES, SCALES, SEVEN, drawn, fabricated, measured, of, texts
+from figure_records import BARS, CASES, SCALES, SEVEN, drawn, fabricated, marks, measured, of, texts
 from matplotlib.colors import to_hex, to_rgb, to_rgba
 
 from imgproc.measure.breakdown import PARTS
@@ -35,14 +35,7 @@ def contrast(one, other):
 
 def points(axes, marker):
     """Those drawn with the marker: workers, speedup, the interval (None for none), and whether each is hollow."""
-    found = []
-    for made in axes.containers:
-        line, _, (intervals,) = made.lines
-        hollow = line.get_markerfacecolor() == COLOURS["light"]["paper"]
-        for x, y, ends in zip(*line.get_data(), intervals.get_segments(), strict=True):
-            found += [(x, y, [ends[0][1], ends[1][1]] if len(ends) > 1 else None, hollow)] * (
-                line.get_marker() == marker
-            )
+    found = [(x, y, [y for _, y in ends] or None, hollow) for m, x, y, ends, hollow in marks(axes) if m == marker]
     return sorted(found, key=lambda point: point[0])
 
 
