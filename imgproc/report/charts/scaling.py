@@ -205,11 +205,12 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
             if not (shown := [p for p in series if p.oversubscribed == hollow]):
                 continue
             values = [p.speedup or 0.0 for p in shown]
-            handles[f"more {what}s than cores" if hollow else name] = axes.errorbar(
+            made = axes.errorbar(
                 [p.workers for p in shown], values, errors(values, [p.speedup_ci95 for p in shown]), fmt=marker,
                 color=style.colour(colour), markerfacecolor=style.colour("paper" if hollow else colour), capsize=3,
                 transform=place, clip_on=False,
             )  # fmt: skip
+            handles[f"more {what}s than cores" if hollow else name] = made.lines[0]
     _scales(axes, data, style)
     beside = (0, 3, 0) if style.narrow else (style.width - right + 14, _HEAD, 1)
     style.legend(figure, {label: handles[label] for label in labels}, *beside)

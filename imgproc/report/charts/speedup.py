@@ -78,10 +78,11 @@ def _draw(
         here = [(k, t) for k, t in enumerate(shown) if bars.kind(t) == kind]
         places, values = [k for k, _ in here], [t.speedup or 0.0 for _, t in here]
         if here and kind != "baseline":
-            handles[kind] = axes.errorbar(
+            made = axes.errorbar(
                 values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o", clip_on=False,
                 color=style.colour(strong), markerfacecolor=style.colour("paper" if kind == "level" else strong),
             )  # fmt: skip
+            handles[kind] = made.lines[0]
     half = bars.BAR[style.narrow] / 2 + 0.04 if style.narrow else 0.5  # the narrow figure has names between its bars
     ends = [k - half for k in range(len(rows))], [k + half for k in range(len(rows))]
     handles["sequential"] = axes.vlines([1.0] * len(rows), *ends, style.colour("ink-3"), linewidth=0.9)
