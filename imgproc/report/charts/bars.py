@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Kind = Literal["faster", "slower", "level", "baseline"]
 #: Colour of the bar and of the marks on it.
-TONES: dict[Kind, tuple[str, str]] = {
+TONES: dict[str, tuple[str, str]] = {
     "faster": ("accent-soft", "accent"),
     "slower": ("warn-soft", "warn"),
     "level": ("gray", "ink-3"),
@@ -35,9 +34,9 @@ class Row(NamedTuple):
     main: bool
 
 
-def kind(t: TechniqueMeasurement) -> Kind:
-    verdicts: dict[str | None, Kind] = {"faster": "faster", "slower": "slower"}
-    return "baseline" if t.name == BASELINE else verdicts.get(t.verdict, "level")
+def kind(t: TechniqueMeasurement) -> str:
+    """Of ``TONES``."""
+    return "baseline" if t.name == BASELINE else t.verdict if t.verdict in ("faster", "slower") else "level"
 
 
 def listed(rows: Sequence[Row]) -> str:

@@ -15,9 +15,6 @@ from imgproc.runs.record import Record
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: The part of the page that a figure belongs to.
-Section = Literal["summary", "why", "scaling", "figures"]
-
 
 @dataclass(frozen=True)
 class Chart:
@@ -26,7 +23,7 @@ class Chart:
     and its values) are its numbers as a table, where the page's other tables lack them."""
 
     name: str
-    section: Section
+    section: Literal["summary", "why", "scaling", "figures"]
     title: str
     sentence: str
     alt: str
