@@ -276,8 +276,7 @@ def browser() -> Iterator[Any]:
         pytest.skip("Chromium is not installed")
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-quic", "--disable-background-networking"],
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic", "--disable-background-networking"]
         )
         yield found
         found.close()

@@ -82,11 +82,7 @@ class Tiny:
     @property
     def installed(self) -> set[str]:
         found = (self.root / ".venv").glob("**/site-packages/*.dist-info")
-        return {path.name.removesuffix(".dist-info") for path in found} & {
-            "tiny-1.0",
-            "tiny-1.1",
-            "checker-2.0",
-        }
+        return {path.name.removesuffix(".dist-info") for path in found} & {"tiny-1.0", "tiny-1.1", "checker-2.0"}
 
     def environment(self, **more: str) -> dict[str, str]:
         """Nothing of the caller's but what a process needs; pip's settings come from a file of the person's."""

@@ -6,7 +6,7 @@ first. Everything is vectorised over bands of rows that stay in the processor's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,15 +58,12 @@ class Canvas:
         line: Field = noise(1, self.width, cell, self.rng, gain)[0]
         return line
 
-    def bands(self) -> Iterator[slice]:
-        rows = max(1, _BAND_PIXELS // self.width)
-        for top in range(0, self.height, rows):
-            yield slice(top, min(self.height, top + rows))
-
     def paint(self, shade: Callable[[slice], Planes]) -> Image:
         """The picture whose rows ``shade`` gives, in 0 to 255."""
         picture = np.empty((self.height, self.width, 3), np.uint8)
-        for rows in self.bands():
+        band = max(1, _BAND_PIXELS // self.width)
+        for top in range(0, self.height, band):
+            rows = slice(top, min(self.height, top + band))
             planes = shade(rows)
             np.clip(planes, 0, 255, out=planes)
             cv2.merge(list(planes.astype(np.uint8)), picture[rows])
