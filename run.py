@@ -206,7 +206,7 @@ def set_up(lock: str, again: bool = False) -> None:
             UNFINISHED.touch()
             STAMP.unlink(missing_ok=True)
             install(ROOT / lock, held)
-            write_stamp({"place": str(VENV), "python": this_python(), "locks": wanted})
+            STAMP.write_text(json.dumps({"place": str(VENV), "python": this_python(), "locks": wanted}, indent=1))
             UNFINISHED.unlink()
         if (ROOT / GPU_LOCK).exists() and has_gpu_driver():
             add_gpu_set(held, again)
@@ -226,7 +226,7 @@ def add_gpu_set(held: Sequence[int], again: bool) -> None:
     except Problem as problem:
         say(f"{problem}\nSpeedup Lab goes on without the GPU techniques. To try once more: {command_line('setup')}")
         failed = {GPU_LOCK: digest}
-    write_stamp({**stamp, "locks": locks, "failed": failed})
+    STAMP.write_text(json.dumps({**stamp, "locks": locks, "failed": failed}, indent=1))
 
 
 def has_gpu_driver() -> bool:
@@ -297,10 +297,6 @@ def read_stamp() -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return stamp if isinstance(stamp, dict) else {}
-
-
-def write_stamp(stamp: dict[str, Any]) -> None:
-    STAMP.write_text(json.dumps(stamp, indent=1))
 
 
 def make_venv(held: Sequence[int]) -> None:

@@ -13,7 +13,6 @@ from imgproc.files import write_whole
 from imgproc.intake.filetypes import accepted_type, refusal
 from imgproc.intake.headers import HEAD, MAX_SCANS, header_size, is_cut, scans
 from imgproc.intake.inspector import Inspection
-from imgproc.operations.contract import Image
 from imgproc.pixels.codecs import decode, still_png
 from imgproc.pixels.previews import write_preview
 
@@ -83,7 +82,11 @@ def _check(path: Path, limits: Limits, preview: Path | None, *, decoded: bool) -
         limits.check(width, height)
         if not decoded:
             return Inspection(kind, width, height)
-        image = _decode(kind, data)
+        try:
+            # The whole picture in colour, which goes through all of the file and serves the preview.
+            image = decode(data, color=True)
+        except UserError:
+            raise _broken(kind, data) from None
         if sorted(image.shape[:2]) != sorted(size):  # EXIF may turn the picture
             raise _refused(_DAMAGED)
         height, width = image.shape[:2]
@@ -138,11 +141,3 @@ def _kept_still(path: Path, data: bytes) -> bytes:
     if still != data:
         write_whole(path, still)
     return still
-
-
-def _decode(kind: str, data: bytes) -> Image:
-    """The whole picture in colour, which goes through all of the file and serves the preview."""
-    try:
-        return decode(data, color=True)
-    except UserError:
-        raise _broken(kind, data) from None
