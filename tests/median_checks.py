@@ -18,7 +18,7 @@ from imgproc.backends import TECHNIQUES, Technique
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.runs.execute import process
-from imgproc.runs.passes import Places
+from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.settings import Settings
 
@@ -36,7 +36,7 @@ def run(folder: Path, technique: str, operations: list[str], mode: str = "parall
     asked = {"workers": 2, "budget": 0.0, "split": "always", **asked}
     record = Record("0" * 12, mode, RunSettings(operations, parse_parameters(SIZE), technique=technique, **asked))
     record.images = [ImageRecord(n, p.name, 120, 90 + n, "PNG", p.stat().st_size) for n, p in sources.items()]
-    process(record, Places(sources, folder / "out", None, folder / "work"), Settings())
+    process(record, RunFolders(sources, folder / "out", None, folder / "work"), Settings())
     return record
 
 

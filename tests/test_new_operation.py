@@ -89,7 +89,7 @@ def test_one_large_picture_alone_with_default_options(project, kind, tmp_path):
 
 
 def test_the_command_line_has_its_parameter(project):
-    assert "--median-size X" in program(project, "-m", "imgproc", "process", "--help")
+    assert "--median-size N" in program(project, "-m", "imgproc", "process", "--help")
 
 
 def test_every_technique_makes_its_pixels(project, kind, tmp_path):

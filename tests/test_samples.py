@@ -107,8 +107,9 @@ def test_many_are_drawn_at_once_each_once(tmp_path: Path) -> None:
     paths = list(draw_many(folder, 14, 0.02, 3, 2))
     assert {path.name for path in paths} == {sample_name(index) for index in range(14)} and len(paths) == 14
     assert {path.name for path in folder.iterdir()} == {path.name for path in paths}
-    write_sample(tmp_path / "again.jpg", 4, sample_megapixels(4, 14, 0.02), seed=3)
-    assert (folder / sample_name(4)).read_bytes() == (tmp_path / "again.jpg").read_bytes()
+    # Not one whose blur is IPP's: another test may have switched that off in this process.
+    write_sample(tmp_path / "again.jpg", 5, sample_megapixels(5, 14, 0.02), seed=3)
+    assert (folder / sample_name(5)).read_bytes() == (tmp_path / "again.jpg").read_bytes()
     assert list(draw_many(folder, 0, 1.0, 0, 2)) == []
 
 

@@ -121,6 +121,6 @@ def test_the_fits_intervals_cover_the_serial_fraction(law, fit, workers, serial)
     covered = 0
     for noise in rng.lognormal(0, 0.03, (COMPARISONS, len(workers))):
         # the error of the one-worker time is in every speedup
-        interval = fit(workers, truth * noise[0] / noise).interval
+        interval = fit(workers, truth * noise[0] / noise).serial_ci95
         covered += interval is not None and interval[0] <= serial <= interval[1]
     assert covered / COMPARISONS >= 0.94
