@@ -20,13 +20,10 @@ from imgproc.report import page, pictures, scale, sentences
 from imgproc.runs.record import Record, RunSettings
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "–"), (0.274, "0.274 s"), (2.9712, "2.97 s"), (31.24, "31.2 s"), (126.4, "126 s"), (0.0621, "62.1 ms"),
-        (0.00421, "4.21 ms"), (0, "0.00 ms"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("value", "text"), [
+    (None, "–"), (0.274, "0.274 s"), (2.9712, "2.97 s"), (31.24, "31.2 s"), (126.4, "126 s"), (0.0621, "62.1 ms"),
+    (0.00421, "4.21 ms"), (0, "0.00 ms"),
+])  # fmt: skip
 def test_seconds(value: float | None, text: str) -> None:
     assert numbers.seconds(value) == text.replace(" ", numbers.NBSP)
 
@@ -69,15 +66,12 @@ def test_every_technique_can_be_spoken() -> None:
     assert said["opencv"] == "OpenCV’s own threads"
 
 
-@pytest.mark.parametrize(
-    ("verdict", "speedup", "part"),
-    [
-        ("faster", 1.93, "1.93\u00a0times as fast as sequential; the same pixels."),
-        ("slower", 0.8, "slower than sequential, 0.80\u00a0times as fast; the same pixels."),
-        ("no measurable difference", 1.02, "no measurable difference from sequential; the same pixels."),
-        (None, 1.5, "without an interval; the same pixels."),
-    ],
-)
+@pytest.mark.parametrize(("verdict", "speedup", "part"), [
+    ("faster", 1.93, "1.93\u00a0times as fast as sequential; the same pixels."),
+    ("slower", 0.8, "slower than sequential, 0.80\u00a0times as fast; the same pixels."),
+    ("no measurable difference", 1.02, "no measurable difference from sequential; the same pixels."),
+    (None, 1.5, "without an interval; the same pixels."),
+])  # fmt: skip
 def test_verdicts(make_run: MakeRun, verdict: str | None, speedup: float, part: str) -> None:
     record = make_run()
     record.techniques[0].verdict, record.techniques[0].speedup = verdict, speedup  # type: ignore[assignment]
@@ -169,15 +163,12 @@ def test_the_table_of_a_comparison_has_the_fastest_first(make_run: MakeRun) -> N
 # ---------------------------------------------------------------- scale runs
 
 
-@pytest.mark.parametrize(
-    ("label", "said"),
-    [
-        ("Threads, 2 workers", "threads with 2 workers"),
-        ("Threads, 4 workers with 2 OpenCV threads each", "threads with 4 workers of 2 OpenCV threads each"),
-        ("Futures, processes, 1 worker", "processes through futures with 1 worker"),
-        ("Process pool, pickled arrays", "a process pool with pickled arrays"),
-    ],
-)
+@pytest.mark.parametrize(("label", "said"), [
+    ("Threads, 2 workers", "threads with 2 workers"),
+    ("Threads, 4 workers with 2 OpenCV threads each", "threads with 4 workers of 2 OpenCV threads each"),
+    ("Futures, processes, 1 worker", "processes through futures with 1 worker"),
+    ("Process pool, pickled arrays", "a process pool with pickled arrays"),
+])  # fmt: skip
 def test_a_way_of_running_a_technique_can_be_spoken(label: str, said: str) -> None:
     assert sentences.spoken(label) == said
 
