@@ -218,7 +218,7 @@ def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack
         outputs = [OutputRecord(*pair) for pair in zip(OPERATIONS, names, strict=True)]
         record.images = [ImageRecord(0, file.name, shape[1], shape[0], "JPEG", file.stat().st_size, outputs=outputs)]
         tracker = Tracker(lambda _: None, rounds=1, budget=0, contenders=1)
-        passes = Passes(record, RunFolders({0: file}, out, None, out), DEADLINE, tracker)
+        passes = Passes(record, RunFolders({0: file}, out, None, out), tracker)
 
         def run() -> tuple[float, None]:
             done = passes.run_pass(contender, record.images, out, "measured")

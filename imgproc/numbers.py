@@ -34,7 +34,7 @@ def spelled_seconds(value: float) -> str:
     """A time in a sentence: 0.27 seconds, 31.2 seconds, 4.2 milliseconds."""
     if value < 0.1:
         return f"{value * 1000:.{0 if value >= 0.01 else 1}f}{NBSP}milliseconds"
-    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}{NBSP}seconds"
+    return f"{value:.{_three_digits(value)}f}{NBSP}seconds"
 
 
 def plain_seconds(value: float) -> str:
@@ -67,8 +67,13 @@ def moment(value: datetime | str | None) -> str:
     return f"{local.day}{NBSP}{local:%b}{NBSP}{local:%Y}, {local:%H:%M}"
 
 
+def _three_digits(value: float) -> int:
+    """The decimals for so many digits of a value from 1 on."""
+    return 2 if value < 10 else 1 if value < 100 else 0
+
+
 def _decimals(value: float) -> int:
-    return 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return 3 if value < 1 else _three_digits(value)
 
 
 def _milli_decimals(value: float) -> int:
@@ -85,7 +90,7 @@ def times(value: float | None) -> str:
 
 def spelled_times(value: float) -> str:
     """A ratio in a sentence, with three digits: 1.93 times, 20.5 times."""
-    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}{NBSP}times"
+    return f"{value:.{_three_digits(value)}f}{NBSP}times"
 
 
 def times_interval(low_high: Sequence[float] | None) -> str:
@@ -104,7 +109,7 @@ def percent(value: float | None) -> str:
 
 def rate(value: float | None) -> str:
     """A number of things per second with three digits: 18.2."""
-    return NOTHING if value is None else f"{value:.{_decimals(value) if value >= 1 else 2}f}"
+    return NOTHING if value is None else f"{value:.{_three_digits(value)}f}"
 
 
 # ---------------------------------------------------------------- sizes and counts

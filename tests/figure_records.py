@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from matplotlib.backends.backend_agg import RendererAgg
+from scale_runs import scale_run
 
-from imgproc.measure.curves import scaling
-from imgproc.measure.derive import derive, derive_weak
+from imgproc.measure.derive import derive
 from imgproc.measure.laws import amdahl, gustafson
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 from imgproc.report.charts import figures, style
@@ -43,9 +43,9 @@ TRANSFERS = [
 GONE = TechniqueMeasurement("cupy", "CuPy", available=False, reason="The Python package cupy is not installed.")
 
 
-def measured(name, label, workers, factor, *, images=12, rounds=9, base=1.7, noise=0.015, **more):
+def measured(name, label, workers, factor, *, images=12, rounds=9, base=1.7, noise=0.015):
     chance = random.Random(label)
-    technique = TechniqueMeasurement(name, label, workers=workers, identical=True, startup_seconds=0.001, **more)
+    technique = TechniqueMeasurement(name, label, workers=workers, identical=True, startup_seconds=0.001)
     for number in range(1, rounds + 1):
         scale = factor * chance.lognormvariate(0, noise)
         ends = [0.0] * workers
@@ -59,47 +59,25 @@ def measured(name, label, workers, factor, *, images=12, rounds=9, base=1.7, noi
     return technique
 
 
-def empty(mode, images=12, cores=2):
+def fabricated(techniques=tuple(SEVEN), *, mode="compare", images=12, cores=2, **changes):
     record = Record("0123456789ab", mode, RunSettings(["canny", "gaussian", "equalize"], {}, workers=2, seed=7))
     record.state, record.environment = "done", {"cores_usable": cores}
     record.images = [ImageRecord(k, f"photo {k}.jpg", 96, 64, "JPEG") for k in range(images)]
-    return record
-
-
-def fabricated(techniques=tuple(SEVEN), *, mode="compare", images=12, cores=2, **changes):
-    record = empty(mode, images, cores)
     record.techniques = [measured(*row, images=images, **changes) for row in techniques]
     derive(record.techniques, images=images, megapixels=1.0)
     record.best = min(record.techniques, key=lambda t: t.median_seconds).name
     return record
 
 
-def scaled(cores, counts, serial, *, inner=(1,), weak=True, name="threading", label="Threads", pairs=0.0, **changes):
+def scaled(cores, counts, serial, *, weak=True, pairs=0.0, **more):
     """A scale run whose speedups follow Amdahl's law up to the cores; every pair of workers costs ``pairs``."""
-    record = empty("scale", cores=cores)
-    unit = "thread" if name == "opencv" else "worker"
 
-    def one(count, threads, speedup, said="", copies=1):
-        workers, cv2_threads = (1, count) if name == "opencv" else (count, threads)
-        who = f"{label}, {count} {unit}{'' if count == 1 else 's'}"
-        who += f" with {threads} OpenCV threads each" if threads > 1 else ""
-        # Every worker takes one image of so many seconds.
-        factor = copies * workers / speedup
-        more = {"cv2_threads": cv2_threads, "copies": copies, **changes}
-        return measured(name, who + said, workers, factor, images=workers, **more)
+    def strong(workers, inner=1):
+        speedup = amdahl(min(workers * inner**0.5, cores), serial) / (1 + pairs * workers * (workers - 1))
+        return speedup * (0.97 if workers * inner > cores else 1)
 
-    record.techniques = [measured(*SEVEN[0], images=4, **changes)]
-    for threads in inner:
-        for p in counts:
-            speedup = amdahl(min(p * threads**0.5, cores), serial) / (1 + pairs * p * (p - 1))
-            record.techniques.append(one(p, threads, speedup * (0.97 if p * threads > cores else 1)))
-    if weak:
-        grown = [(p, gustafson(min(p, cores), serial * 0.6)) for p in counts if p > 1]
-        record.weak = [one(p, 1, speedup, f", {p} times the images", copies=p) for p, speedup in grown]
-    derive(record.techniques, images=12, megapixels=1.0)
-    derive_weak(record.weak, record.techniques[0], images=12, megapixels=1.0)
-    record.best, record.scaling = name, scaling(name, record.techniques, record.weak, cores=cores)
-    return record
+    grown = (lambda p: gustafson(min(p, cores), serial * 0.6)) if weak else None
+    return scale_run(counts, strong, grown, grid=strong, cores=cores, **{"noise": 0.015, "rounds": 9, **more})
 
 
 BARS = {
@@ -118,7 +96,7 @@ SCALES = {
     "many cores": scaled(64, [1, 2, 4, 8, 16, 32, 48, 64, 128], 0.02, inner=(1, 64), pairs=0.00002, rounds=6),
     "two counts": scaled(4, [1, 2], 0.1, weak=False),
     "wide intervals": scaled(4, [1, 2, 3, 4], 0.4, noise=0.12, rounds=6),
-    "one worker only": scaled(2, [1, 2, 4], 0.7, name="opencv", label="OpenCV’s own threads", weak=False),
+    "one worker only": scaled(2, [1, 2, 4], 0.7, technique="opencv", weak=False),
     "few rounds": scaled(2, [1, 2, 4], 0.05, inner=(1, 2), rounds=3),
 }
 CASES = {**BARS, **{f"scale, {name}": record for name, record in SCALES.items()}}
@@ -133,6 +111,16 @@ def drawn(record, name, narrow=False, theme="light"):
     """matplotlib's figure, and its first axes."""
     figure = style.drawn(of(record, name), style.Style(theme, narrow))
     return figure, figure.axes[0]
+
+
+def marks(axes):
+    """Those with room for an interval: marker, x, y, the ends of the interval if there is one, and whether hollow."""
+    found = []
+    for line, _, (intervals,) in (made.lines for made in axes.containers if hasattr(made, "has_xerr")):
+        hollow = line.get_markerfacecolor() == style.COLOURS["light"]["paper"]
+        for x, y, ends in zip(*line.get_data(), intervals.get_segments(), strict=True):
+            found.append((line.get_marker(), x, y, list(ends) if len(ends) > 1 else [], hollow))
+    return found
 
 
 def words(figure):

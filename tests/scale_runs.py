@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.curves import Scaling, scaling
 from imgproc.measure.derive import derive, derive_weak
 from imgproc.measure.laws import amdahl, gustafson
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
+from imgproc.numbers import counted
 from imgproc.operations import parse_parameters
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 
@@ -18,9 +20,8 @@ ROUNDS, IMAGES, MEGAPIXELS, SEQUENTIAL = 7, 12, 36.0, 1.2
 
 
 def measured(
-    name: str, label: str, seconds: float, workers: int = 1, cv2_threads: int = 1, *, copies: int = 1,
-    noise: float = 0.0, rounds: int = ROUNDS,
-) -> TechniqueMeasurement:  # fmt: skip
+    name: str, label: str, seconds: float, workers: int = 1, cv2_threads: int = 1, *, copies=1, noise=0.0, rounds=ROUNDS
+) -> TechniqueMeasurement:
     """Rounds around ``seconds``, which is exactly their median; disturbances alternate, so that no two look alike."""
     rng = random.Random(f"{label} {seconds}")
     factors = sorted(1 + noise * rng.uniform(0.2, 1) * (-1) ** k for k in range(rounds - 1))
@@ -35,16 +36,6 @@ def measured(
         for worker in range(workers)
     ]
     return m
-
-
-def ways(technique: str, counts: Sequence[int], strong: Law, noise: float, rounds: int) -> list[TechniqueMeasurement]:
-    label, unit = TECHNIQUES[technique].label, TECHNIQUES[technique].unit
-    found = []
-    for p in counts:
-        workers, inner = (1, p) if unit == "thread" else (p, 1)
-        name = f"{label}, {p} {unit}{'' if p == 1 else 's'}"
-        found.append(measured(technique, name, SEQUENTIAL / strong(p), workers, inner, noise=noise, rounds=rounds))
-    return found
 
 
 def scale_run(
@@ -65,25 +56,22 @@ def scale_run(
         strong: the speedup of a number of workers; ``scaled`` that of weak scaling, None: it was not measured.
         grid: the speedup with ``inner`` OpenCV threads in each worker.
     """
-    parameters, counted = parse_parameters({}), {"worker_counts": list(counts), "cv2_threads": list(inner)}
-    asked = RunSettings(["canny"], parameters, technique, **counted, seed=7)
+    parameters, swept = parse_parameters({}), {"worker_counts": list(counts), "cv2_threads": list(inner)}
+    asked = RunSettings(["canny"], parameters, technique, **swept, seed=7)
     record = Record("0123456789ab", "scale", asked, state="done", environment={"cores_usable": cores} if cores else {})
     record.images = [ImageRecord(k, f"photo {k + 1}.jpg", 2000, 1500, "JPEG", 9) for k in range(IMAGES)]
-    record.techniques = ways(technique, counts, strong, noise, rounds)
-    if scaled:
-        record.weak = [
-            measured(
-                technique, f"{m.label}, {m.threads} times the images", m.threads * SEQUENTIAL / scaled(m.threads),
-                m.workers, m.cv2_threads, copies=m.threads, noise=noise, rounds=rounds,
-            )
-            for m in record.techniques
-            if m.threads > 1
-        ]  # fmt: skip
+    unit = TECHNIQUES[technique].unit
+    timed = partial(measured, technique, noise=noise, rounds=rounds)
+    for p in counts:
+        name, ways = f"{TECHNIQUES[technique].label}, {counted(p, unit)}", (1, p) if unit == "thread" else (p, 1)
+        record.techniques.append(timed(name, SEQUENTIAL / strong(p), *ways))
+        if scaled and p > 1:
+            seconds = p * SEQUENTIAL / scaled(p)
+            record.weak.append(timed(f"{name}, {p} times the images", seconds, *ways, copies=p))
     for many in inner:
         for m in record.techniques[: len(counts) if many > 1 else 0]:
             label = f"{m.label} with {many} OpenCV threads each"
-            seconds = SEQUENTIAL / grid(m.workers, many)
-            record.techniques.append(measured(technique, label, seconds, m.workers, many, noise=noise, rounds=rounds))
+            record.techniques.append(timed(label, SEQUENTIAL / grid(m.workers, many), m.workers, many))
     record.techniques.append(measured("sequential", "Sequential", SEQUENTIAL, noise=noise, rounds=rounds))
     conclude(record)
     return record
@@ -105,8 +93,7 @@ def fail(record: Record, label: str, reason: str) -> Record:
     for ms in (record.techniques, record.weak):
         for index, m in enumerate(ms):
             if m.label == label:
-                ms[index] = TechniqueMeasurement(
-                    m.name, m.label, m.workers, m.cv2_threads, copies=m.copies, reason=reason
-                )
+                same = (m.name, m.label, m.workers, m.cv2_threads)
+                ms[index] = TechniqueMeasurement(*same, copies=m.copies, reason=reason)
     conclude(record)
     return record

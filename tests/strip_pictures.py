@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,6 +12,8 @@ import numpy as np
 
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.rows import Rows, cut
+from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.job import ImageJob
 
 Generator = np.random.Generator
 DEFAULTS = parse_parameters({})
@@ -189,3 +192,36 @@ def case(rng: Generator, largest: int) -> Case:
     name = "canny" if rng.random() < 0.6 else str(rng.choice(IN_STRIPS))
     image = picture(rng, paint, largest)
     return Case(paint.__name__, name, image, parameters(rng), some_strips(rng, len(image)))
+
+
+def job(
+    folder: Path,
+    pixels: np.ndarray,
+    chosen: dict[str, Any] = DEFAULTS,
+    *,
+    format: str = "png",
+    color: bool = False,
+    operations: Sequence[str] = tuple(IN_STRIPS),
+) -> ImageJob:
+    """A file with these pixels, and what is to be made of it in the same folder."""
+    source = folder / "in.png"
+    source.write_bytes(encode(pixels, "png"))
+    outputs = tuple((name, str(folder / f"{name}.out")) for name in operations)
+    return ImageJob(str(source), outputs, chosen, format, color)
+
+
+def wrong_pixels(work: ImageJob, pixels: np.ndarray) -> dict[str, int]:
+    """How many pixels of each output are not those of the whole image; nothing where all are right."""
+    wrong = {}
+    for name, path in work.outputs:
+        whole = OPERATIONS[name].apply(pixels, work.parameters)
+        found = decode(Path(path).read_bytes(), color=whole.ndim == 3)
+        wrong[name] = int(np.count_nonzero(found != whole)) if found.shape == whole.shape else whole.size
+    return {name: count for name, count in wrong.items() if count}
+
+
+def wrong_files(work: ImageJob, pixels: np.ndarray) -> list[str]:
+    """The outputs that are not, byte by byte, the files of the whole image."""
+    wholes = {name: OPERATIONS[name].apply(pixels, work.parameters) for name, _ in work.outputs}
+    files = {name: encode(one, work.format, bilevel=OPERATIONS[name].bilevel) for name, one in wholes.items()}
+    return [name for name, path in work.outputs if Path(path).read_bytes() != files[name]]

@@ -42,9 +42,10 @@ def measured(walls=STEADY, *, workers=2, cv2_threads=1, cpu=None, lanes=None, im
     return m
 
 
-def raised(m, env=MACHINE, **options):
-    """The alarms by name; each one sentence about what was seen, and one about what to do."""
-    found = alarms(m, environment=env, **options)
+def raised(m, env=MACHINE, busy=None, tasks=None):
+    """The alarms by name; each one sentence about what was seen, and one about what to do. ``tasks``: as many as
+    images where not given."""
+    found = alarms(m, env | {"cores_used_by_others": busy}, tasks or len({span.image for span in m.spans}))
     for alarm in found:
         for text in (alarm.message, alarm.advice):
             assert text[0].isupper() or text[0].isdigit()
@@ -58,11 +59,11 @@ def raised(m, env=MACHINE, **options):
 
 def test_a_clean_measurement_raises_none():
     m = measured(cpu=1.97, speedup=1.95, efficiency=0.975)
-    assert raised(m, machine_busy=0.1, env={**MACHINE, "cpu_quota": 2.0}) == {}
+    assert raised(m, busy=0.1, env={**MACHINE, "cpu_quota": 2.0}) == {}
 
 
 def test_nothing_is_doubted_that_was_not_measured_or_is_not_known():
-    assert alarms(TechniqueMeasurement("mpi", "MPI", available=False), environment=MACHINE, machine_busy=3.0) == []
+    assert alarms(TechniqueMeasurement("mpi", "MPI", available=False), MACHINE | {"cores_used_by_others": 3.0}, 2) == []
     assert raised(measured(workers=64), env={}) == {}
 
 
@@ -70,10 +71,57 @@ def test_alarms_are_data():
     assert {Alarm("a", "b", "c"), Alarm("a", "b", "c")} == {Alarm("a", "b", "c")}
 
 
-def test_few_rounds():
-    assert set(raised(measured(STEADY[:6]))) == set()
-    assert "5 rounds were" in raised(measured(STEADY[:5]))["few-rounds"].message
-    assert "1 round was" in raised(measured(STEADY[:1]))["few-rounds"].message
+NARROW = {**MACHINE, "cpu_quota": 1.5, "cores_usable": 2}
+
+
+@pytest.mark.parametrize(
+    ("m", "options", "alarm", "said"),
+    [
+        (measured(STEADY[:6]), {}, None, ""),
+        (measured(STEADY[:5]), {}, "few-rounds", "5 rounds were"),
+        (measured(STEADY[:1]), {}, "few-rounds", "1 round was"),
+        (measured((1.2, *STEADY)), {}, "slow-first-round", "1.20 seconds, 20 % longer"),
+        (measured((1.05, *STEADY)), {}, None, ""),
+        (measured((*STEADY, 1.2)), {}, None, ""),  # slow, but not the first
+        (measured([1 + 0.02 * n for n in range(6)]), {}, "drift", "slower, by 9.5 %"),
+        (measured([1 - 0.02 * n for n in range(6)]), {}, "drift", "faster, by 11 %"),
+        (measured(), {"env": NARROW}, "quota", "allows this program 1.5 cores"),
+        (measured(), {"env": NARROW}, "quota", "--cpus=2), or ask for 1 thread."),
+        (measured(workers=1), {"env": NARROW}, None, ""),  # it does not need more
+        (
+            measured(workers=1), {"env": {**MACHINE, "cpu_quota": 0.5, "cores_usable": 1}}, "quota",
+            " Raise the quota (with Docker: --cpus=1).",
+        ),
+        (measured(workers=4), {}, None, ""),
+        (measured(workers=5), {}, "oversubscribed", "5 workers share 4 usable cores"),
+        (measured(workers=4, cv2_threads=2), {}, "oversubscribed", "4 workers with 2 OpenCV threads each are 8"),
+        (measured(workers=1, cv2_threads=8), {}, "oversubscribed", "8 OpenCV threads share"),
+        (measured(speedup=2.1, efficiency=1.05), {}, None, ""),
+        (measured(speedup=2.24, efficiency=1.12), {}, "superlinear", "2.24x with 2 workers"),
+        (measured(speedup=2.24, efficiency=1.12), {}, "superlinear", "112 %"),
+        (measured(cv2_threads=2, speedup=5, efficiency=1.25), {}, "superlinear", "4 threads"),
+        (measured(workers=3, lanes=[0.9, 0.9]), {}, "idle-workers", "1 of the 3 workers got nothing"),
+        (measured(lanes=[0.95, 0.55]), {}, None, ""),
+        (measured(lanes=[0.95, 0.45]), {}, "idle-workers", "1 of 2 workers"),
+        (measured(lanes=[0.95, 0.45]), {}, "idle-workers", "45 %"),
+        (measured(workers=3, lanes=[0.9, 0.9], images=2), {}, "idle-workers", "There was work for 2 of the 3 workers"),
+        (measured(workers=3, images=1), {"tasks": 6}, None, ""),  # the strips of one image are tasks for many
+        (measured(workers=1, cpu=1.15), {}, None, ""),
+        (measured(workers=1, cpu=1.3), {}, "hidden-threads", "1.30 seconds of CPU time"),
+        (measured(workers=1, cv2_threads=2, cpu=2.1), {}, None, ""),
+        (measured([wall / 100 for wall in STEADY], workers=1, cpu=2.0), {}, None, ""),  # too short to say
+        (measured(), {"busy": 0.2}, None, ""),
+        (measured(), {"busy": 0.3}, "busy-machine", "0.30 of this machine’s 4 cores"),
+    ],
+)  # fmt: skip
+def test_each_alarm_has_its_cause_and_no_other(m, options, alarm, said):
+    found = raised(m, **options)
+    assert list(found) == ([alarm] if alarm else [])
+    assert alarm is None or said in found[alarm].text
+
+
+def test_the_first_round_may_be_as_slow_as_others_are_now_and_then():
+    assert "slow-first-round" not in raised(measured((1.2, 1.0, 1.15, 0.9, 1.1, 1.0)))
 
 
 def test_spread():
@@ -96,72 +144,10 @@ def test_noise_of_three_percent_raises_nothing_in_nearly_all_runs():
     assert sum(bool(found) for found in runs) <= 20
 
 
-def test_slow_first_round():
-    found = raised(measured((1.2, *STEADY)))
-    assert set(found) == {"slow-first-round"}
-    assert "1.20 seconds, 20 % longer" in found["slow-first-round"].message
-    assert set(raised(measured((1.05, *STEADY)))) == set()
-    assert set(raised(measured((*STEADY, 1.2)))) == set()  # slow, but not the first
-    # No slower than others are now and then.
-    assert "slow-first-round" not in raised(measured((1.2, 1.0, 1.15, 0.9, 1.1, 1.0)))
-
-
-@pytest.mark.parametrize(("step", "words"), [(0.02, "slower, by 9.5 %"), (-0.02, "faster, by 11 %")])
-def test_drift(step, words):
-    walls = [1 + step * n for n in range(6)]
-    found = raised(measured(walls))
-    assert set(found) == {"drift"}
-    assert words in found["drift"].message
-
-
 def test_drift_is_the_trend_not_one_outlier():
     assert drift((1, 1, 1, 1, 1, 2)) == (0, pytest.approx(4 / (6 * 5 * 17 / 18) ** 0.5))
     assert drift((1, 2, 3, 4, 5)) == (pytest.approx(4 / 3), pytest.approx(9 / (5 * 4 * 15 / 18) ** 0.5))
     assert "drift" not in raised(measured((1, 1.001, 1.002, 1.003, 1.004, 1.005)))  # steady, but tiny
-
-
-def test_quota():
-    env = {**MACHINE, "cpu_quota": 1.5, "cores_usable": 2}
-    found = raised(measured(workers=2), env=env)
-    assert set(found) == {"quota"}
-    assert "allows this program 1.5 cores" in found["quota"].message
-    assert "--cpus=2), or ask for 1 thread." in found["quota"].advice
-    assert set(raised(measured(workers=1), env=env)) == set()  # it does not need more
-    found = raised(measured(workers=1), env={**env, "cpu_quota": 0.5, "cores_usable": 1})
-    assert found["quota"].advice == "Raise the quota (with Docker: --cpus=1)."
-
-
-def test_oversubscribed():
-    assert set(raised(measured(workers=4))) == set()
-    found = raised(measured(workers=5))
-    assert set(found) == {"oversubscribed"}
-    assert found["oversubscribed"].message.startswith("5 workers share 4 usable cores")
-    found = raised(measured(workers=4, cv2_threads=2))["oversubscribed"]
-    assert found.message.startswith("4 workers with 2 OpenCV threads each are 8 threads")
-    assert raised(measured(workers=1, cv2_threads=8))["oversubscribed"].message.startswith("8 OpenCV threads share")
-
-
-def test_superlinear():
-    assert set(raised(measured(speedup=2.1, efficiency=1.05))) == set()
-    found = raised(measured(speedup=2.24, efficiency=1.12))
-    assert set(found) == {"superlinear"}
-    assert "2.24x with 2 workers" in found["superlinear"].message
-    assert "112 %" in found["superlinear"].message
-    assert "4 threads" in raised(measured(cv2_threads=2, speedup=5, efficiency=1.25))["superlinear"].message
-
-
-def test_a_worker_that_did_nothing():
-    found = raised(measured(workers=3, lanes=[0.9, 0.9]))
-    assert set(found) == {"idle-workers"}
-    assert found["idle-workers"].message.startswith("1 of the 3 workers got nothing")
-
-
-def test_a_worker_that_was_busy_for_less_than_half_of_the_round():
-    assert set(raised(measured(lanes=[0.95, 0.55]))) == set()
-    found = raised(measured(lanes=[0.95, 0.45]))
-    assert set(found) == {"idle-workers"}
-    assert "1 of 2 workers" in found["idle-workers"].message
-    assert "45 %" in found["idle-workers"].message
 
 
 def test_waiting_is_not_work():
@@ -176,21 +162,6 @@ def test_only_the_typical_round_is_looked_at():
     other = 1 if m.typical_round != 1 else 2
     m.spans = [s for s in m.spans if s.round != other or s.worker == 1]
     assert set(raised(m)) == set()
-
-
-def test_fewer_tasks_than_workers():
-    found = raised(measured(workers=3, lanes=[0.9, 0.9], images=2))
-    assert set(found) == {"idle-workers"}
-    assert found["idle-workers"].message.startswith("There was work for 2 of the 3 workers only")
-    # The strips of one image are tasks for many.
-    assert set(raised(measured(workers=3, images=1), tasks=6)) == set()
-
-
-def test_hidden_threads_by_their_cpu_time():
-    assert set(raised(measured(workers=1, cpu=1.15))) == set()
-    assert set(raised(measured(workers=1, cpu=1.3))) == {"hidden-threads"}
-    assert set(raised(measured(workers=1, cv2_threads=2, cpu=2.1))) == set()
-    assert set(raised(measured([wall / 100 for wall in STEADY], workers=1, cpu=2.0))) == set()  # too short to say
 
 
 def smooth(widely, stopwatch):
@@ -256,7 +227,7 @@ def test_a_run_beside_a_busy_stranger_carries_the_alarm(stranger):
     busy = load.stop()
     assert busy is not None
     assert busy > 0.3
-    found = raised(m, env=environment(), machine_busy=busy)
+    found = raised(m, env=environment(), busy=busy)
     assert f"Other programs used {busy:.2f} of this machine’s" in found["busy-machine"].message
 
 
@@ -298,10 +269,20 @@ class Readings:
         self.ours += seconds * ours
 
 
-def test_machine_load_is_what_others_used_between_start_and_stop():
-    machine = Readings()
+@pytest.fixture
+def machine():
+    return Readings()
+
+
+@pytest.fixture
+def load(machine):
+    """Its load, which has been started."""
     load = machine.load()
     load.start()
+    return load
+
+
+def test_machine_load_is_what_others_used_between_start_and_stop(machine, load):
     machine.go(2, others=0.75, ours=2)
     assert load.stop() == pytest.approx(0.75)
     machine.go(100, others=4, ours=0)  # nobody measured here
@@ -310,10 +291,7 @@ def test_machine_load_is_what_others_used_between_start_and_stop():
     assert load.stop() == pytest.approx((2 * 0.75 + 6 * 0.25) / 8)
 
 
-def test_kernel_threads_that_write_our_files_are_not_the_others():
-    machine = Readings()
-    load = machine.load()
-    load.start()
+def test_kernel_threads_that_write_our_files_are_not_the_others(machine, load):
     machine.go(2, others=0.5, ours=1)
     del machine.threads[5]  # it ended, and with it 70 seconds from long ago
     machine.threads[6] += 0.4
@@ -329,20 +307,12 @@ def test_kernel_threads_are_told_apart_from_programs():
         assert len(found) >= 1
 
 
-def test_machine_load_says_nothing_after_too_short_a_time():
-    machine = Readings()
-    load = machine.load()
-    assert load.stop() is None
-    load.start()
+def test_machine_load_says_nothing_after_too_short_a_time(machine, load):
+    assert machine.load().stop() is None
     machine.go(0.1, others=2, ours=1)
     assert load.stop() is None
 
 
-def test_machine_load_is_never_negative():
-    machine = Readings()
-    load = machine.load()
-    load.start()
+def test_machine_load_is_never_negative(machine, load):
     machine.go(1, others=-0.02, ours=2)  # the two clocks go by different steps
     assert load.stop() == 0
-    assert set(raised(measured(), machine_busy=0.2)) == set()
-    assert set(raised(measured(), machine_busy=0.3)) == {"busy-machine"}

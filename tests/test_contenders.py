@@ -78,11 +78,8 @@ def test_scale_mode_goes_through_workers_and_inner_threads(monkeypatch):
 
 def test_opencvs_threads_scale_without_a_grid():
     found = of("scale", technique="opencv", worker_counts=[1, 2], cv2_threads=[1, 2])
-    assert sorted(labels(found.same_work)) == [
-        "OpenCV’s own threads, 1 thread",
-        "OpenCV’s own threads, 2 threads",
-        "Sequential",
-    ]
+    opencv = "OpenCV’s own threads"
+    assert sorted(labels(found.same_work)) == [f"{opencv}, 1 thread", f"{opencv}, 2 threads", "Sequential"]
     assert [(c.copies, c.measurement.threads) for c in found.weak] == [(2, 2)]
 
 

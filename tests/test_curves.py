@@ -317,6 +317,11 @@ def test_karp_flatt_tells_overhead_from_serial_work():
         f"It grows from {100 * first:.1f} % with 2 to {100 * last:.1f} % with 4 workers: what is lost"
     )
     assert law(scale_run((1, 2), cores=2).scaling, "Karp-Flatt").startswith("No trend")
+    warming = scale_run(strong=lambda p: {1: 1.0, 2: 1.6, 4: 3.6}[p]).scaling
+    assert warming.trend.change == "falls" and law(warming, "Karp-Flatt").startswith("It falls from 25 % with 2 to")
+    first, last = warming.trend.first, warming.trend.last
+    assert first.karp_flatt_ci95[0] <= first.karp_flatt <= first.karp_flatt_ci95[1]
+    assert last.karp_flatt_ci95[1] < first.karp_flatt_ci95[0] and warming.strong[0].karp_flatt_ci95 is None
 
 
 def test_every_law_has_a_sentence_whatever_was_measured():

@@ -23,11 +23,22 @@ from conftest import browsing, jpeg
 from imgproc.backends import TECHNIQUES
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode
+from imgproc.runs.record import FINAL_STATES
 from tests.backend_kinds import AVAILABLE, each
 
 PROJECT = Path(__file__).resolve().parent.parent
 CORPUS = PROJECT.parent / "shared" / "corpus"
-FINAL = {"done", "failed", "cancelled", "interrupted"}
+
+
+def pictures(count, width, height):
+    return [(f"{n}.jpg", jpeg(width, height, n)) for n in range(count)]
+
+
+def saved(files, folder):
+    """The paths of files in a folder, for a browser to upload."""
+    for name, data in files:
+        (folder / name).write_bytes(data)
+    return [folder / name for name, _ in files]
 
 
 class Live:
@@ -64,6 +75,10 @@ class Live:
         parts = [("images", (name, data)) for name, data in files] or None
         return self.http.post("/process", files=parts, data=fields, headers={"Accept": accept})
 
+    def ask(self, run_id, deed):
+        """Posts that something is to be done with a run."""
+        return self.http.post(f"/runs/{run_id}/{deed}", headers={"Accept": "application/json"})
+
     def record(self, run_id):
         return self.http.get(f"/runs/{run_id}.json").json()
 
@@ -78,23 +93,25 @@ class Live:
     def finished(self, run_id, seconds=90):
         def ended():
             record = self.record(run_id)
-            return record if record["state"] in FINAL else None
+            return record if record["state"] in FINAL_STATES else None
 
         return self.wait(ended, "the run's end", seconds)
 
     def kill(self):
         self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-        self.http.close()
+        self.close()
 
     def stop(self):
         family = self.family() if self.process.poll() is None else []
         self.process.terminate()
-        assert self.process.wait(20) == 0
+        assert self.close() == 0
+        assert not gone(family)
+
+    def close(self):
+        code = self.process.wait(20)
         self.process.stdout.close()
         self.http.close()
-        assert not gone(family)
+        return code
 
 
 def gone(processes, seconds=15):
@@ -125,7 +142,7 @@ def photos():
     if CORPUS.is_dir():
         files = [*sorted(CORPUS.glob("valid/photo_*.jpg")), *sorted(CORPUS.glob("valid/orient_*.jpg"))]
         return [(file.name, file.read_bytes()) for file in files]
-    return [(f"photo {n}.jpg", jpeg(1200, 800, n)) for n in range(12)]
+    return pictures(12, 1200, 800)
 
 
 def check_pixels(archive, photos):
@@ -147,9 +164,8 @@ def check_pixels(archive, photos):
 def test_curl_waits_and_prints_the_summary(mode, head, live, tmp_path):
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
-    for name in "ab":
-        (tmp_path / f"{name}.jpg").write_bytes(jpeg(800, 600, ord(name)))
-    command = ["curl", "-sS", "-F", "images=@a.jpg", "-F", "images=@b.jpg", "-F", f"mode={mode}", f"{live.url}/process"]
+    saved(pictures(2, 800, 600), tmp_path)
+    command = ["curl", "-sS", "-F", "images=@0.jpg", "-F", "images=@1.jpg", "-F", f"mode={mode}", f"{live.url}/process"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -182,13 +198,9 @@ def test_a_run_of_photographs_from_post_to_zip(live, photos):
 
 @pytest.mark.browser
 def test_a_person_uploads_photographs_in_a_browser_and_takes_the_results_home(browser, live, photos, tmp_path):
-    paths = []
-    for name, data in photos:
-        paths.append(tmp_path / name)
-        paths[-1].write_bytes(data)
     with browsing(browser, live.url) as open_page:
         page = open_page("/")
-        page.set_input_files("#images", paths)
+        page.set_input_files("#images", saved(photos, tmp_path))
         page.get_by_role("button", name="Run", exact=True).click()
         page.wait_for_url("**/runs/*", timeout=60_000)
         page.wait_for_selector("[data-viewer]", timeout=120_000)
@@ -222,8 +234,9 @@ def test_sample_images_with_one_click_and_without_scripts(browser, live):
 
 @pytest.mark.parametrize("technique", each(TECHNIQUES))
 def test_every_technique_runs_behind_the_app(technique, live):
-    files = [(f"{n}.jpg", jpeg(640, 480, n)) for n in range(4)]
-    answer = live.post(files, accept="*/*", mode="parallel", technique=technique, workers="2", rounds="6")
+    answer = live.post(
+        pictures(4, 640, 480), accept="*/*", mode="parallel", technique=technique, workers="2", rounds="6"
+    )
     assert answer.status_code == 200, answer.text
     assert f"({technique}, " in answer.text
     assert "Speedup: " in answer.text and "not shown" not in answer.text
@@ -280,37 +293,32 @@ def test_a_thousand_files_in_one_post(live):
 
 
 def test_two_runs_sent_at_once_are_measured_one_after_the_other(live):
-    files = [(f"{n}.jpg", jpeg(1000, 800, n)) for n in range(6)]
-    ids = [live.post(files, mode="parallel", rounds="6").json()["id"] for _ in range(2)]
+    ids = [live.post(pictures(6, 1000, 800), mode="parallel", rounds="6").json()["id"] for _ in range(2)]
     first, second = (live.finished(run_id) for run_id in ids)
     assert first["state"] == second["state"] == "done"
     assert first["finished"] <= second["started"]
 
 
 def test_cancel_again_and_delete_by_the_owner_only(live):
-    files = [(f"{n}.jpg", jpeg(1500, 1000, n)) for n in range(8)]
-    run_id = live.post(files, mode="parallel", rounds="100", budget="600").json()["id"]
+    run_id = live.post(pictures(8, 1500, 1000), mode="parallel", rounds="100", budget="600").json()["id"]
     live.wait(lambda: live.record(run_id)["state"] == "running", "the run to begin")
     stranger = httpx.post(f"{live.url}/runs/{run_id}/cancel", headers={"Accept": "application/json"})
     assert stranger.status_code == 403
-    assert live.http.post(f"/runs/{run_id}/cancel", headers={"Accept": "application/json"}).status_code == 200
+    assert live.ask(run_id, "cancel").status_code == 200
     assert live.finished(run_id, 20)["state"] == "cancelled"
-    again = live.http.post(f"/runs/{run_id}/again", headers={"Accept": "application/json"}).json()["id"]
-    live.http.post(f"/runs/{again}/cancel", headers={"Accept": "application/json"})
+    again = live.ask(run_id, "again").json()["id"]
+    live.ask(again, "cancel")
     assert live.finished(again, 20)["state"] == "cancelled"
-    assert live.http.post(f"/runs/{run_id}/delete", headers={"Accept": "application/json"}).status_code == 200
+    assert live.ask(run_id, "delete").status_code == 200
     assert live.http.get(f"/runs/{run_id}.json").status_code == 404
     assert not (live.folder / "results" / run_id).exists() and not (live.folder / "uploads" / run_id).exists()
 
 
-VICTIMS = ["worker", "runner", "app"]
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is a Unix thing")
-@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("victim", ["worker", "runner", "app"])
 def test_kill_9_in_the_middle_of_fifty_images_loses_nothing(victim, tmp_path):
-    files = [(f"{n}.jpg", jpeg(1200, 900, n)) for n in range(50)]
+    files = pictures(50, 1200, 900)
     with serving(tmp_path) as live:
         run_id = live.post(files, mode="parallel", technique="multiprocessing", workers="2", rounds="6").json()["id"]
         outputs = tmp_path / "results" / run_id / "images"
@@ -341,12 +349,9 @@ def test_kill_9_in_the_middle_of_fifty_images_loses_nothing(victim, tmp_path):
 
 @pytest.mark.browser
 def test_a_comparison_from_upload_to_numbers_that_equal_the_record(browser, live, tmp_path):
-    paths = [tmp_path / f"{n}.jpg" for n in range(6)]
-    for n, path in enumerate(paths):
-        path.write_bytes(jpeg(900, 600, n))
     with browsing(browser, live.url) as open_page:
         page = open_page("/")
-        page.set_input_files("#images", paths)
+        page.set_input_files("#images", saved(pictures(6, 900, 600), tmp_path))
         page.get_by_text("Every technique in shuffled rounds").click()
         page.get_by_role("button", name="Run", exact=True).click()
         page.wait_for_url("**/runs/*", timeout=60_000)
@@ -373,7 +378,7 @@ def test_a_comparison_from_upload_to_numbers_that_equal_the_record(browser, live
 
 
 def test_curl_compares_the_techniques_it_names(live):
-    files = [("images", (f"{n}.jpg", jpeg(600, 400, n))) for n in range(4)]
+    files = [("images", file) for file in pictures(4, 600, 400)]
     fields = [("technique", (None, name)) for name in ("opencv", "threading")]
     answer = live.http.post("/process", files=[*files, *fields, ("mode", (None, "compare"))], headers={"Accept": "*/*"})
     assert answer.status_code == 200

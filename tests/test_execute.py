@@ -57,6 +57,10 @@ def run(tmp_path):
     return run
 
 
+def measured(record, name):
+    return next(m for m in record.techniques if m.name == name)
+
+
 def reference(path, operation, record):
     image = cv2.imread(str(path), cv2.IMREAD_COLOR if record.settings.color else cv2.IMREAD_GRAYSCALE)
     return OPERATIONS[operation].apply(image, record.settings.parameters)
@@ -77,25 +81,23 @@ def test_every_technique_writes_the_same_pixels_and_says_so(name, color, run):
             head = f"{height}x{width}x{3 if expected.ndim == 3 else 1}:".encode()
             assert output.pixels_sha256 == hashlib.sha256(head + expected.tobytes()).hexdigest()
             assert (places.previews / output.preview).exists()
-    measured = {m.name: m for m in record.techniques}
-    assert measured[name].identical is not False
+    m = measured(record, name)
+    assert m.identical is not False
     assert all(len(m.rounds) == 6 for m in record.techniques)
-    assert measured["sequential"].speedup == 1
+    assert measured(record, "sequential").speedup == 1
     if name != "sequential":
-        assert measured[name].identical and measured[name].verdict
-        low, high = measured[name].speedup_ci95
-        assert low <= measured[name].speedup <= high
-        assert measured[name].startup_seconds is not None and measured[name].first_round_seconds > 0
-    assert record.best in measured
+        low, high = m.speedup_ci95
+        assert m.identical and m.verdict and low <= m.speedup <= high
+        assert m.startup_seconds is not None and m.first_round_seconds > 0
+    assert measured(record, record.best)
     assert not places.work.exists()
     files = [o.file.lower() for i in record.images for o in i.outputs]
     assert len(set(files)) == len(files) == 9
 
 
 def test_sequential_mode_measures_only_the_baseline(run):
-    record, _ = run(mode="sequential")
-    assert [m.name for m in record.techniques] == ["sequential"]
-    assert record.techniques[0].median_seconds > 0
+    [only] = run(mode="sequential")[0].techniques
+    assert only.name == "sequential" and only.median_seconds > 0
 
 
 def test_auto_is_threading_with_its_reason(run):
@@ -113,12 +115,8 @@ def test_a_bad_file_is_named_and_the_others_go_on(run):
 
 
 def test_no_good_image_fails_the_run(run):
-    def spoil(sources):
-        for path in sources.values():
-            path.unlink()
-
     with pytest.raises(UserError) as caught:
-        run(spoil=spoil)
+        run(spoil=lambda sources: [path.unlink() for path in sources.values()])
     assert caught.value.code == "refused_image"
 
 
@@ -191,17 +189,17 @@ def test_an_unknown_technique_is_refused(bad, run):
 def test_a_comparison_measures_everything_that_can_run_in_the_same_rounds(run):
     record, places = run(mode="compare", budget=60.0)
     assert {m.name for m in record.techniques} == set(TECHNIQUES)
-    measured = [m for m in record.techniques if m.available]
-    assert {m.name for m in measured} == set(AVAILABLE)
+    took_part = [m for m in record.techniques if m.available]
+    assert {m.name for m in took_part} == set(AVAILABLE)
     assert all(m.reason for m in record.techniques if not m.available)
-    rounds = {len(m.rounds) for m in measured}
+    rounds = {len(m.rounds) for m in took_part}
     assert len(rounds) == 1 and rounds.pop() >= 6
-    for m in measured:
+    for m in took_part:
         assert m.identical and m.startup_seconds is not None and m.first_round_seconds > 0
         assert m.speedup_ci95 or m.name == "sequential"
         assert {s.round for s in m.spans} == set(range(1, len(m.rounds) + 1))
         assert 1 <= m.typical_round <= len(m.rounds)
-    assert record.best == min(measured, key=lambda m: m.median_seconds).name
+    assert record.best == min(took_part, key=lambda m: m.median_seconds).name
     assert all(output.pixels_sha256 for image in record.images for output in image.outputs)
     assert len(list(places.outputs.iterdir())) == 9
 
@@ -218,7 +216,7 @@ def add_technique(monkeypatch, name, path):
 def test_what_cannot_run_is_listed_with_its_reason(run, monkeypatch):
     add_technique(monkeypatch, "quantum", "imgproc.backends.quantum_annealer:Quantum")
     record, _ = run(mode="compare")
-    missing = next(m for m in record.techniques if m.name == "quantum")
+    missing = measured(record, "quantum")
     assert not missing.available and "not installed" in missing.reason and "pip install it" in missing.reason
 
 
@@ -226,7 +224,7 @@ def test_what_cannot_run_is_listed_with_its_reason(run, monkeypatch):
 def test_a_technique_that_fails_is_out_and_the_others_go_on(kind, run, monkeypatch):
     add_technique(monkeypatch, "unlucky", f"fakes:{kind}")
     record, _ = run(mode="compare", techniques=["threading", "unlucky"])
-    unlucky = next(m for m in record.techniques if m.name == "unlucky")
+    unlucky = measured(record, "unlucky")
     assert unlucky.median_seconds is None and "could not" in unlucky.reason
     assert record.technique.name in ("threading", "sequential")
     assert {m.name for m in record.techniques if m.speedup} == {"threading", "sequential"}
@@ -235,7 +233,7 @@ def test_a_technique_that_fails_is_out_and_the_others_go_on(kind, run, monkeypat
 def test_other_pixels_win_nothing(run, monkeypatch):
     add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
     record, _ = run(mode="compare", techniques=["threading", "sloppy"])
-    sloppy = next(m for m in record.techniques if m.name == "sloppy")
+    sloppy = measured(record, "sloppy")
     assert sloppy.identical is False and sloppy.speedup is None and sloppy.verdict is None
     assert "pixels differ" in sloppy.reason
     assert record.best != "sloppy"

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import browsing
-from figure_records import BARS, CASES, GONE, SEVEN, SHARES, TWO, drawn, fabricated, of, scaled, texts, words
+from figure_records import BARS, CASES, GONE, SEVEN, SHARES, TWO, drawn, fabricated, marks, of, scaled, texts, words
 from matplotlib.colors import to_rgb
 
 from imgproc.errors import UserError
@@ -96,29 +96,18 @@ def test_a_bar_a_mark_and_an_interval_for_every_speedup_and_lines_at_one_and_the
     shown = shown_of(record)
     bars = {round(bar.get_y() + bar.get_height() / 2): bar for bar in axes.patches}
     assert [bars[k].get_x() + bars[k].get_width() for k in range(len(shown))] == [t.speedup for t in shown]
-    marks = {}
-    for made in axes.containers:
-        if hasattr(made, "has_xerr"):
-            line, _, (intervals,) = made.lines
-            hollow = line.get_markerfacecolor() == style.COLOURS["light"]["paper"]
-            for x, k, ends in zip(*line.get_data(), intervals.get_segments(), strict=True):
-                marks[k] = hollow, x, list(ends[:, 0])
-    others = {k: t for k, t in enumerate(shown) if t.name != "sequential"}
-    assert marks == {
+    found = {k: (hollow, x, [end for end, _ in ends]) for _, x, k, ends, hollow in marks(axes)}
+    assert found == {
         k: (t.verdict == "no measurable difference", t.speedup, pytest.approx(t.speedup_ci95))
-        for k, t in others.items()
+        for k, t in enumerate(shown)
+        if t.name != "sequential"
     }
-    assert any(hollow for hollow, *_ in marks.values())
+    assert any(hollow for hollow, *_ in found.values())
     lines = {made.get_segments()[0][0][0]: made.get_linestyle() for made in axes.collections[-2:]}
     assert lines.keys() == {1.0, 2.0} and lines[1.0] != lines[2.0]
     assert {"sequential", "ideal 2×", "no measurable difference"} <= set(texts(record, "speedup"))
-
-
-def test_without_an_interval_a_mark_is_hollow_and_has_none():
-    _, axes = drawn(CASES["no intervals"], "speedup")
-    (made,) = (c for c in axes.containers if hasattr(c, "has_xerr") and len(c.lines[0].get_xdata()))
-    assert made.lines[0].get_markerfacecolor() == style.COLOURS["light"]["paper"]
-    assert not any(len(ends) > 1 for ends in made.lines[2][0].get_segments())
+    without = marks(drawn(CASES["no intervals"], "speedup")[1])
+    assert all(hollow and not ends for *_, ends, hollow in without) and len(without) == 6
 
 
 def test_every_round_is_a_dot_on_a_scale_that_holds_them_all(record):
@@ -140,9 +129,8 @@ def test_every_round_is_a_dot_on_a_scale_that_holds_them_all(record):
     ],
 )
 def test_ticks_are_round_and_not_too_many(low, high, unit, said):
-    _, axes = drawn(CASES["two"], "rounds")
-    style.ticks(axes.xaxis, low, high, 7, unit)
-    assert [label.get_text() for label in axes.get_xticklabels()] == said
+    values, written = style.ticks(low, high, 7)
+    assert (written, style.time_unit(high)[0]) == (said, unit) and all(low <= value <= high for value in values)
 
 
 def test_stages_are_stacked_in_the_order_of_the_work_and_make_up_the_workers_time(record):
@@ -168,17 +156,13 @@ def test_stages_that_look_alike_share_an_entry_of_the_legend(narrow):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_stage_colours_differ_in_lightness_from_their_neighbours(theme):
+def test_stage_colours_differ_in_lightness_from_their_neighbours_and_an_operations_is_its_own(theme):
     stack = ["read", "decode", *list(OPERATIONS)[:3], "encode", "write"]
     colours = np.array([[to_rgb(style.Style(theme).stage(name)[0]) for name in stack]], np.float32)
     levels = cv2.cvtColor(colours, cv2.COLOR_RGB2LAB)[0, :, 0]
     assert all(abs(a - b) >= 8 for a, b in pairwise(levels)), levels
-
-
-def test_an_operation_has_the_colour_of_its_declaration():
     for name, operation in OPERATIONS.items():
-        assert style.Style("light").stage(name) == (operation.look.light, "")
-        assert style.Style("dark").stage(name) == (operation.look.dark, "")
+        assert style.Style(theme).stage(name) == (getattr(operation.look, theme), "")
 
 
 def test_other_pixels_are_hatched_have_no_speedup_and_it_is_said():
@@ -204,9 +188,8 @@ print(json.dumps({name: hashlib.sha256(data).hexdigest() for name, data in made.
 
 @pytest.mark.parametrize("case", ["two", "scale, two cores"])
 def test_the_same_bytes_in_another_process_whatever_its_matplotlibrc_and_no_matplotlib_before(case, tmp_path):
-    (tmp_path / "matplotlibrc").write_text(
-        "font.size: 30\nsvg.fonttype: path\naxes.facecolor: red\ntext.usetex: True\n"
-    )
+    ugly = "font.size: 30\nsvg.fonttype: path\naxes.facecolor: red\ntext.usetex: True\n"
+    (tmp_path / "matplotlibrc").write_text(ugly)
     record = CASES[case]
     again = subprocess.run(
         [sys.executable, "-W", "error", "-c", AGAIN],
@@ -236,8 +219,11 @@ def test_threads_draw_at_once_and_get_the_same():
 # ---------------------------------------------------------------- what there is and what it says
 
 
-def test_a_record_has_the_figures_that_its_data_allow():
-    assert [f.name for f in figures(CASES["seven"])] == ["speedup", "waterfall", *NAMES[1:]]
+def test_a_record_has_the_figures_that_its_data_allow_each_in_its_section():
+    bars, why = [("rounds", "figures"), ("stages", "figures")], [("speedup", "summary"), ("waterfall", "why")]
+    assert [(f.name, f.section) for f in figures(CASES["seven"])] == [*why, *bars]
+    scale = [("scaling", "scaling"), ("grid", "scaling")]
+    assert [(f.name, f.section) for f in figures(CASES["scale, two cores"])] == [*why, *scale, *bars]
     once = fabricated(TWO, rounds=1)
     assert [f.name for f in figures(once)] == ["speedup", "waterfall", "stages"]
     alone = fabricated([SEVEN[0]], mode="sequential")
@@ -247,14 +233,6 @@ def test_a_record_has_the_figures_that_its_data_allow():
         t.stages = t.breakdown = {}
     assert [f.name for f in figures(unstaged)] == ["speedup", "rounds"]
     assert figures(Record("0" * 12, "compare", alone.settings)) == []
-
-
-def test_each_says_where_it_belongs():
-    sections = {f.name: f.section for case in ("seven", "scale, two cores") for f in figures(CASES[case])}
-    assert sections == {
-        "waterfall": "why", "scaling": "scaling", "grid": "scaling", "speedup": "summary", "rounds": "figures",
-        "stages": "figures",
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", ["transfers", "scale, two cores"])
@@ -268,18 +246,11 @@ def test_several_measurements_of_one_technique_are_told_apart(case):
         assert [label for label, _ in of(record, name).cells] == labels
 
 
-def test_measurements_of_one_technique_are_not_called_techniques():
-    said = of(CASES["transfers"], "speedup").sentence
-    assert said.endswith("; two measurements faster than sequential, one measurement slower.")
-
-
 def test_scale_mode_is_listed_by_its_workers_with_the_baseline_last():
     labels = [label for label, _ in of(CASES["scale, two cores"], "rounds").cells]
     assert labels[:2] == ["Threads, 1 worker", "Threads, 2 workers"] and labels[-1] == "Sequential"
     assert labels[4] == "Threads, 1 worker with 2 OpenCV threads each"
-
-
-def test_bars_of_scale_mode_differ_in_the_number_of_workers_only():
+    # Its bars differ in the number of workers only.
     record = scaled(2, [1, 2, 4], 0.05, inner=(1, 2))
     assert re.findall(r"(\w+ workers?) \d", of(record, "speedup").alt) == ["1 worker", "2 workers", "4 workers"]
     record.scaling = None  # it could not be put together
@@ -301,16 +272,13 @@ def test_sentences_and_alternatives_give_the_values():
     best = record.technique
     low, high = best.speedup_ci95
     assert speedup.sentence.startswith(f"{best.label}: {best.speedup:.2f}× (95\u00a0% interval {low:.2f}–{high:.2f}), ")
-    assert (
-        f"{round(best.speedup / 2 * 100)}\u00a0% of the ideal 2×; five techniques faster than sequential"
-        in speedup.sentence
-    )
+    share = f"{round(best.speedup / 2 * 100)}\u00a0%"
+    assert f"{share} of the ideal 2×; five techniques faster than sequential" in speedup.sentence
     assert speedup.sentence.endswith("one technique without a measurable difference.")
     for t in record.techniques:
         assert f"{t.label} {t.speedup:.2f}×" in speedup.alt
-    assert re.search(
-        r"the rounds lie within (\d|under 1)\u00a0% \(.+\) to \d\u00a0% \(.+\) of their median\.$", rounds.sentence
-    )
+    within = r"the rounds lie within (\d|under 1)\u00a0% \(.+\) to \d\u00a0% \(.+\) of their median\.$"
+    assert re.search(within, rounds.sentence)
     assert "The stage encode takes most of the work, 44\u00a0% with Sequential" in stages.sentence
 
 
@@ -318,17 +286,24 @@ def test_sentences_and_alternatives_give_the_values():
     ("factor", "said"), [(1.01, "; faster than"), (2.0, "; no measurable difference to"), (3.0, "; slower than")]
 )
 def test_a_single_technique_against_sequential(factor, said):
-    record = fabricated([SEVEN[0], ("threading", "Threads", 2, factor)], mode="parallel", noise=0.03)
-    assert said in of(record, "speedup").sentence
-    few = fabricated([SEVEN[0], ("threading", "Threads", 2, factor)], mode="parallel", rounds=3)
-    assert of(few, "speedup").sentence.endswith("; too few rounds to be sure.")
+    two = [SEVEN[0], ("threading", "Threads", 2, factor)]
+    assert said in of(fabricated(two, mode="parallel", noise=0.03), "speedup").sentence
+    assert of(fabricated(two, mode="parallel", rounds=3), "speedup").sentence.endswith("; too few rounds to be sure.")
 
 
-def test_more_than_the_ideal_is_not_a_share_of_it():
-    assert ", more than the ideal 2×; " in of(CASES["twelve"], "speedup").sentence
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("twelve", ", more than the ideal 2×; "),  # not a share of it
+        # Three measurements of one technique are not called techniques.
+        ("transfers", "; two measurements faster than sequential, one measurement slower."),
+    ],
+)
+def test_sentences_of_speedup_say(case, said):
+    assert said in of(CASES[case], "speedup").sentence
 
 
-def test_axes_say_what_they_measure_and_that_one_does_not_begin_at_zero():
+def test_axes_say_what_they_measure_of_how_many_images_and_that_one_does_not_begin_at_zero():
     for case, said in {
         "seven": "Seconds for 12 images, axis not from zero",
         "twelve": "Seconds for 12 images, logarithmic axis",
@@ -341,12 +316,9 @@ def test_axes_say_what_they_measure_and_that_one_does_not_begin_at_zero():
     }.items():
         _, axes = drawn(CASES["seven"], name)
         assert (axes.get_xlabel(), axes.get_xlim()[0]) == (said, 0)
-
-
-def test_a_sample_is_counted_as_such():
-    record = fabricated(TWO)
-    record.sample = [0, 3, 5]
-    assert drawn(record, "rounds")[1].get_xlabel().startswith("Seconds for 3 images")
+    sampled = fabricated(TWO)
+    sampled.sample = [0, 3, 5]
+    assert drawn(sampled, "rounds")[1].get_xlabel().startswith("Seconds for 3 images")
 
 
 def test_tables_hold_every_value():
@@ -361,15 +333,20 @@ def test_tables_hold_every_value():
     assert rounds.cells[0][1][0] == f"{best.rounds[0].wall_seconds:.3f}\u00a0s"
 
 
-def test_unknown_figures_formats_and_themes_are_refused():
-    record = CASES["two"]
-    with pytest.raises(UserError, match="no such figure") as missing:
-        figure(record, "scaling")
-    assert missing.value.code == "not_found"
-    with pytest.raises(UserError, match="format of a figure is svg or png, not “pdf”"):
-        figure(record, "speedup", "pdf")
-    with pytest.raises(UserError, match="theme of a figure is light or dark, not “blue”"):
-        figure(record, "speedup", theme="blue")
+@pytest.mark.parametrize(
+    ("name", "more", "message", "code"),
+    [
+        ("scaling", {}, "no such figure", "not_found"),
+        *((name, {}, "no such figure", "not_found") for name in ("../run", "speedup/../../x", "", "Speedup")),
+        ("speedup", {"format": "pdf"}, "format of a figure is svg or png, not “pdf”", None),
+        ("speedup", {"theme": "blue"}, "theme of a figure is light or dark, not “blue”", None),
+    ],
+)
+def test_unknown_figures_formats_and_themes_are_refused_and_nothing_is_written(tmp_path, name, more, message, code):
+    with pytest.raises(UserError, match=message) as refused:
+        kept(CASES["two"], tmp_path, name, **more)
+    assert code in (None, refused.value.code)
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---------------------------------------------------------------- kept
@@ -394,13 +371,6 @@ def test_nothing_is_kept_before_the_end_or_where_nothing_can_be_written(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["../run", "speedup/../../x", "", "Speedup"])
-def test_names_stay_names(tmp_path, name):
-    with pytest.raises(UserError, match="no such figure"):
-        kept(CASES["two"], tmp_path, name)
-    assert list(tmp_path.iterdir()) == []
-
-
 # ---------------------------------------------------------------- over the web
 
 
@@ -409,7 +379,7 @@ def run(make_run):
     return make_run(mode="compare", techniques=CASES["seven"].techniques, best=CASES["seven"].best)
 
 
-def test_the_route_serves_both_formats(client, run, settings):
+def test_the_route_serves_both_formats_themes_and_widths(client, run, settings):
     for format, kind in (("svg", "image/svg+xml"), ("png", "image/png")):
         answer = client.get(f"/runs/{run.id}/figures/speedup.{format}")
         assert (answer.status_code, answer.mimetype) == (200, kind)
@@ -420,29 +390,18 @@ def test_the_route_serves_both_formats(client, run, settings):
         assert "Content-Disposition" not in answer.headers
     answer = client.get(f"/runs/{run.id}/figures/speedup.png?download=1")
     assert answer.headers["Content-Disposition"] == f'attachment; filename="speedup-lab-{run.id}-speedup.png"'
-
-
-def test_the_route_takes_theme_and_width(client, run):
     queries = ["", "?theme=dark", "?narrow=1", "?theme=dark&narrow=1"]
     answers = [client.get(f"/runs/{run.id}/figures/rounds.svg{query}") for query in queries]
-    assert [a.status_code for a in answers] == [200] * 4
-    assert len({a.data for a in answers}) == 4
+    assert [a.status_code for a in answers] == [200] * 4 and len({a.data for a in answers}) == 4
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("scaling.svg", 404),
-        ("speedup.pdf", 404),
-        ("speedup", 404),
-        ("..%2frun.json", 404),
-        ("speedup.svg?theme=blue", 400),
-        ("speedup.svg?narrow=yes", 400),
-    ],
+    "path",
+    ["scaling.svg", "speedup.pdf", "speedup", "..%2frun.json", "speedup.svg?theme=blue", "speedup.svg?narrow=yes"],
 )
-def test_the_route_refuses_what_there_is_not(client, run, path, status):
+def test_the_route_refuses_what_there_is_not(client, run, path):
     answer = client.get(f"/runs/{run.id}/figures/{path}", headers={"Accept": "application/json"})
-    assert answer.status_code == status
+    assert answer.status_code == (400 if "?" in path else 404)
     assert answer.json["error"]["message"].endswith(".")
 
 

@@ -262,8 +262,7 @@ def test_the_two_scopes_are_put_into_words():
     found = costs.scopes(record)
     assert found.title == "A GPU does the operations 100\u00a0times as fast, the whole job 2.10\u00a0times"
     assert "they are only 20\u00a0% of the time" in found.sentence and found.images == 2
-    assert [row.t.name for row in found.rows] == ["cupy", "sequential"]
-    assert found.rows[0].alone == pytest.approx(0.009)
+    assert [t.name for t in found.rows] == ["cupy", "sequential"]
     gpu.operations_speedup = 0.4
     assert "do not fill a GPU" in costs.scopes(record).sentence
     gpu.operations_speedup = 100.0
@@ -281,3 +280,4 @@ def test_the_page_of_a_run_with_a_gpu_shows_both(client, make_run):
     record.save(client.application.config["SETTINGS"].RESULTS_DIR / record.id)
     page = client.get(f"/runs/{record.id}").text
     assert "A GPU does the operations 100" in page and "Operations alone, 2 images" in page
+    assert "<td>9.00\u00a0ms</td><td>100.00×</td>" in page

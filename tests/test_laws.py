@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgproc.measure.laws import (
-    amdahl,
-    fit_amdahl,
-    fit_gustafson,
-    fit_usl,
-    gustafson,
-    karp_flatt,
-    usl,
-)
+from imgproc.measure.laws import amdahl, fit_amdahl, fit_gustafson, fit_usl, gustafson, karp_flatt, usl
 
 SERIAL = st.floats(0, 1)
 WORKERS = st.integers(2, 1024)
@@ -161,8 +153,12 @@ def test_a_speedup_that_falls_is_all_serial():
 
 def test_the_limit_lies_beyond_the_data():
     found = fit_amdahl(COUNTS, [amdahl(p, 0.05) for p in COUNTS])
-    assert found.limit == pytest.approx(20, rel=1e-5)
-    assert fit_amdahl(COUNTS, COUNTS).limit is None
+    assert found.limit == pytest.approx(20, rel=1e-5) and found.limit_ci95 == pytest.approx([20, 20], rel=1e-4)
+    sure = fit_amdahl(COUNTS, [error * amdahl(p, 0.05) for p, error in zip(COUNTS, (1, 1.01, 0.99, 1), strict=True)])
+    assert sure.limit_ci95 == pytest.approx([sure.scale / end for end in reversed(sure.serial_ci95)])
+    wide = fit_amdahl(COUNTS, [error * amdahl(p, 0.05) for p, error in zip(COUNTS, (1, 1.1, 0.9, 1), strict=True)])
+    assert wide.serial_ci95[0] == 0 and wide.limit_ci95[1] == math.inf
+    assert (nothing := fit_amdahl(COUNTS, COUNTS)).limit is None and nothing.limit_ci95 is None
 
 
 def test_usl_fit_of_the_published_example():

@@ -72,9 +72,6 @@ class Workers:
         return self
 
     def __exit__(self, *_):
-        self.end()
-
-    def end(self):
         for pipe, process in zip(self.pipes, self.processes, strict=True):
             pipe.send("end")
             process.join(20)
@@ -83,6 +80,12 @@ class Workers:
 def in_use(*pids):
     """What these processes have, as the best reading tells."""
     return sum(reading.own for pid in pids if (reading := full(pid)))
+
+
+def take_for_a_while(peak):
+    held = take()
+    let_it_sample(peak)
+    held.close()
 
 
 def let_it_sample(peak):
@@ -97,9 +100,7 @@ def test_what_this_process_takes_and_gives_back_is_seen():
     before = in_use(os.getpid())
     assert before > 10 * MB  # Python and its libraries
     with PeakMemory(lambda: [os.getpid()]) as peak:
-        held = take()
-        let_it_sample(peak)
-        held.close()
+        take_for_a_while(peak)
         let_it_sample(peak)
     assert peak.bytes - before == pytest.approx(SIZE, rel=0.1)
 
@@ -117,13 +118,16 @@ def test_processes_are_known_by_when_they_began():
             process.communicate(b"\n")
 
 
-def test_workers_are_summed():
+def test_workers_are_summed_and_only_the_processes_asked_for_count():
     with Workers(2) as workers:
-        before = in_use(*own_tree())
-        with PeakMemory() as peak:
+        watched = [os.getpid(), workers.pids[0]]
+        before, before_of_watched = in_use(*own_tree()), in_use(*watched)
+        with PeakMemory() as peak, PeakMemory(lambda: watched) as peak_of_watched:
             workers.take()
             let_it_sample(peak)
+            let_it_sample(peak_of_watched)
         assert peak.bytes - before == pytest.approx(2 * SIZE, rel=0.1)
+        assert peak_of_watched.bytes - before_of_watched == pytest.approx(SIZE, rel=0.1)
         assert set(workers.pids) < set(own_tree())
 
 
@@ -153,23 +157,13 @@ def test_all_descendants_are_found(tmp_path):
         others[0].wait()
 
 
-def test_only_the_processes_asked_for_count():
-    with Workers(2) as workers:
-        watched = [os.getpid(), workers.pids[0]]
-        before = in_use(*watched)
-        with PeakMemory(lambda: watched) as peak:
-            workers.take()
-            let_it_sample(peak)
-        assert peak.bytes - before == pytest.approx(SIZE, rel=0.1)
-
-
 def test_memory_that_ended_before_the_end_is_not_forgotten():
     workers = Workers(1)
     before = in_use(*own_tree())
     with PeakMemory() as peak:
         workers.take()
         let_it_sample(peak)
-        workers.end()
+        workers.__exit__()
         let_it_sample(peak)
     assert peak.bytes - before > 0.85 * SIZE
 
@@ -239,18 +233,14 @@ def test_a_long_block_is_read_in_full_in_between(tmp_path):
 
 def test_every_block_has_its_own_peak():
     with PeakMemory(lambda: [os.getpid()]) as first:
-        held = take()
-        let_it_sample(first)
-        held.close()
+        take_for_a_while(first)
     before = in_use(os.getpid())
     with first as second:
         let_it_sample(second)
     assert first is second
     assert second.bytes < before + 0.2 * SIZE
     with second:
-        held = take()
-        let_it_sample(second)
-        held.close()
+        take_for_a_while(second)
     assert second.bytes - before == pytest.approx(SIZE, rel=0.1)
 
 

@@ -52,6 +52,12 @@ class Lab:
     def state(self, run_id):
         return self.store.get(run_id).state
 
+    def save(self, run_id, state):
+        """The record as a runner that died has left it."""
+        record = self.saved(run_id)
+        record.state = state
+        record.save(self.results / run_id)
+
     def saved(self, run_id):
         return Record.load(self.results / run_id)
 
@@ -305,11 +311,8 @@ runner.run_next()
 
 def test_a_run_that_hangs_is_failed_and_its_runner_ends(lab):
     run_id = lab.submit("hang")
-    command = [sys.executable, "-c", WATCHED]
-    ended = subprocess.run(
-        command, env=runner_environment(lab.settings), timeout=20, start_new_session=True, check=False
-    )
-    assert ended.returncode != 0
+    command, environment = [sys.executable, "-c", WATCHED], runner_environment(lab.settings)
+    assert subprocess.run(command, env=environment, timeout=20, start_new_session=True, check=False).returncode != 0
     assert lab.outcome(run_id) == ("failed", STUCK.format(seconds=0.8))
     assert lab.is_tidy()
 
@@ -454,9 +457,7 @@ def test_the_runner_gets_the_settings_and_pinned_threads(lab, monkeypatch):
 def test_a_runner_that_died_after_its_record_was_saved(lab):
     run_id = lab.submit("quick")
     assert lab.store.claim(1) == run_id
-    record = lab.saved(run_id)
-    record.state = "done"
-    record.save(lab.results / run_id)
+    lab.save(run_id, "done")
     lab.runner.recover()
     assert lab.state(run_id) == "done"
     assert not lab.runner.run_next()
@@ -492,9 +493,7 @@ def test_a_run_that_was_to_be_cancelled_is_not_begun_again(lab):
 def test_the_database_is_deleted_while_a_run_was_running(lab):
     running, waiting = lab.submit("quick", 1), lab.submit("quick", 2)
     lab.store.claim(1)
-    record = lab.saved(running)
-    record.state = "running"
-    record.save(lab.results / running)
+    lab.save(running, "running")
     for file in lab.results.glob("index.sqlite*"):
         file.unlink()
     lab.runner.recover()

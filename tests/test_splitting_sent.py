@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strip_pictures import IN_STRIPS, PICTURES, parameters
+from strip_pictures import DEFAULTS, IN_STRIPS, PICTURES, job, parameters, wrong_files, wrong_pixels
 
 from imgproc.backends.plan import flat, numbered, together
 from imgproc.backends.sharing.buffers import LocalBuffers
@@ -17,7 +17,6 @@ from imgproc.backends.strips.split import split_image
 from imgproc.backends.task import run_task
 from imgproc.cli import main
 from imgproc.operations import OPERATIONS, parse_parameters
-from imgproc.pixels.codecs import decode, encode
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.stopwatch import Stopwatch
 
@@ -51,18 +50,11 @@ def carry_out(plan):
             results.append(type(result)(task.of_image, carrier.receive(result.value, caller)))
 
 
-def job(folder, pixels, chosen, format="png", color=False, operations=tuple(IN_STRIPS)):
-    source = folder / "in.png"
-    source.write_bytes(encode(pixels, "png"))
-    outputs = tuple((name, str(folder / f"{name}.out")) for name in operations)
-    return ImageJob(str(source), outputs, chosen, format, color)
-
-
-def wrong_pixels(work, pixels):
-    for name, path in work.outputs:
-        whole = OPERATIONS[name].apply(pixels, work.parameters)
-        found = decode(Path(path).read_bytes(), color=whole.ndim == 3)
-        yield name, int(np.count_nonzero(found != whole)) if found.shape == whole.shape else whole.size
+def carry_out_one(work, size, strips, index=0):
+    """The result of an image, and the largest batch's bytes."""
+    plan = split_image(index, work, size, strips, across_processes=True, sent=True)
+    [result], largest = carry_out(flat(together([plan])))
+    return result, largest
 
 
 @settings(max_examples=120, deadline=None)
@@ -74,40 +66,36 @@ def test_any_picture_any_strips_any_parameters(seed, height, width, strips, colo
     if color:
         pixels = np.dstack([pixels, pixels[::-1], pixels[:, ::-1]])
     with tempfile.TemporaryDirectory() as folder:
-        work = job(Path(folder), pixels, {**parse_parameters({}), **parameters(rng)}, color=color)
-        plan = split_image(0, work, (height, width), strips, across_processes=True, sent=True)
-        [result], _ = carry_out(flat(together([plan])))
-        assert result.error is None
-        assert dict(wrong_pixels(work, pixels)) == dict.fromkeys(IN_STRIPS, 0)
+        work = job(Path(folder), pixels, {**DEFAULTS, **parameters(rng)}, color=color)
+        assert carry_out_one(work, (height, width), strips)[0].error is None
+        assert wrong_pixels(work, pixels) == {}
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp"])
 def test_formats_without_pieces_are_encoded_by_the_caller(format, tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (70, 50), np.uint8)
-    work = job(tmp_path, pixels, parse_parameters({}), format)
-    carry_out(split_image(0, work, (70, 50), 3, across_processes=True, sent=True))
-    for name, path in work.outputs:
-        whole = OPERATIONS[name].apply(pixels, work.parameters)
-        assert Path(path).read_bytes() == encode(whole, format, bilevel=OPERATIONS[name].bilevel)
+    work = job(tmp_path, pixels, format=format)
+    carry_out_one(work, (70, 50), 3)
+    assert wrong_files(work, pixels) == []
 
 
 @pytest.mark.parametrize("name", IN_STRIPS)
 def test_a_strip_and_its_borders_are_all_that_is_sent(name, tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (400, 500), np.uint8)
     work = job(tmp_path, pixels, parse_parameters({"kernel": "31"}), operations=(name,))
-    _, largest = carry_out(split_image(0, work, (400, 500), 8, across_processes=True, sent=True))
+    _, largest = carry_out_one(work, (400, 500), 8)
     rows = 400 // 8 + 1 + 2 * OPERATIONS[name].strips.border(work.parameters)
     assert 50 * 500 < largest <= rows * 500 + 1500
 
 
 def test_what_cannot_be_read_or_written_is_the_images_error(tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (70, 50), np.uint8)
-    work = job(tmp_path, pixels, parse_parameters({}))
+    work = job(tmp_path, pixels)
     nowhere = ImageJob(work.source, (("gaussian", str(tmp_path / "no" / "a.png")),), work.parameters)
-    result, _ = carry_out(split_image(7, nowhere, (70, 50), 3, across_processes=True, sent=True))
+    result, _ = carry_out_one(nowhere, (70, 50), 3, index=7)
     assert (result.index, result.error) == (7, "A file could not be read or written: No such file or directory.")
     Path(work.source).write_bytes(Path(work.source).read_bytes()[:200])
-    result, _ = carry_out(split_image(7, work, (70, 50), 3, across_processes=True, sent=True))
+    result, _ = carry_out_one(work, (70, 50), 3, index=7)
     assert result.error == "The file is damaged or not an image."
 
 

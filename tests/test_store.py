@@ -1,9 +1,10 @@
-"""The queue and index: order, claims from many sides, search, rebuilding, and what happens to damaged things."""
+"""The queue and index: order, claims from many sides, search, index from records, and damaged things."""
 
 from __future__ import annotations
 
 import json
 import math
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,16 +19,21 @@ from hypothesis import strategies as st
 from imgproc.errors import UserError
 from imgproc.measure.results import Progress, Round, TechniqueMeasurement
 from imgproc.runs.record import ImageRecord, Record, RunSettings
-from imgproc.runs.store import Store
+from imgproc.runs.store import RunRow, Store
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+def key(number: int) -> str:
+    """The id of a record with this number."""
+    return f"{number:012x}"
 
 
 def record(number: int, *names: str, **values: object) -> Record:
     images = [ImageRecord(i, name, 1000, 1000, "JPEG") for i, name in enumerate(names or ("photo.jpg",))]
     created = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)).isoformat()
     given = {"mode": "parallel", "settings": RunSettings(["canny"], {}), "created": created, **values}
-    return Record(id=f"{number:012x}", images=images, **given)  # type: ignore[arg-type]
+    return Record(id=key(number), images=images, **given)  # type: ignore[arg-type]
 
 
 def measured(name: str = "threading", seconds: float = 2.0, speedup: float | None = 1.5) -> TechniqueMeasurement:
@@ -46,44 +52,40 @@ def store(tmp_path: Path) -> Store:
     return Store(url(tmp_path), tmp_path)
 
 
+def row_of(store: Store, number: int) -> RunRow:
+    row = store.get(key(number))
+    assert row is not None
+    return row
+
+
 def test_oldest_first_and_each_once(store: Store) -> None:
     for number in (3, 1, 2):
         store.create(record(number))
     assert store.queued() == 3
-    assert [store.position(f"{n:012x}") for n in (3, 1, 2)] == [0, 1, 2]
-    assert store.claim(1) == f"{3:012x}"
-    assert [store.position(f"{n:012x}") for n in (3, 1, 2)] == [0, 1, 2]
-    assert [store.claim(1), store.claim(1), store.claim(1)] == [f"{1:012x}", f"{2:012x}", None]
+    assert [store.position(key(n)) for n in (3, 1, 2)] == [0, 1, 2]
+    assert store.claim(1) == key(3)
+    assert [store.position(key(n)) for n in (3, 1, 2)] == [0, 1, 2]
+    assert [store.claim(1), store.claim(1), store.claim(1)] == [key(1), key(2), None]
     assert store.queued() == 0
 
 
 def test_a_run_queued_again_is_first_in_line(store: Store) -> None:
     for number in (1, 2, 3):
         store.create(record(number))
-    first = store.claim(1)
-    assert first is not None
-    store.requeue(first)
-    row = store.get(first)
-    assert row is not None
+    assert store.claim(1) == key(1)
+    store.requeue(key(1))
+    row = row_of(store, 1)
     assert (row.state, row.attempts, row.started) == ("queued", 1, None)
-    assert store.claim(1) == first
-    assert store.get(first).attempts == 2  # type: ignore[union-attr]
+    assert store.claim(1) == key(1)
+    assert row_of(store, 1).attempts == 2
 
 
 def together(script: str, *arguments: str, count: int) -> list[list[str]]:
     """What processes print that begin at the same moment: each says when it is ready, then all are let go."""
     script = f"import sys\nfrom pathlib import Path\nfrom imgproc.runs.store import Store\n{script}"
     script = script.replace("BEGIN", "print('ready', flush=True); sys.stdin.readline()")
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, *arguments],
-            cwd=PROJECT,
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for _ in range(count)
-    ]
+    command, pipe = [sys.executable, "-c", script, *arguments], subprocess.PIPE
+    started = [subprocess.Popen(command, cwd=PROJECT, text=True, stdin=pipe, stdout=pipe) for _ in range(count)]
     for process in started:
         assert process.stdout and process.stdout.readline() == "ready\n"
     with ThreadPoolExecutor() as threads:
@@ -103,7 +105,7 @@ print(*mine)
 
 
 def test_two_processes_never_claim_the_same_run(store: Store, tmp_path: Path) -> None:
-    everything = [f"{n:012x}" for n in range(200)]
+    everything = [key(n) for n in range(200)]
     for number in range(200):
         store.create(record(number))
     one, two = together(CLAIMER, url(tmp_path), count=2)
@@ -122,7 +124,7 @@ for folder in Path(sys.argv[1]).iterdir():
 def test_web_and_runner_may_begin_at_once_on_no_database(tmp_path: Path) -> None:
     for folder in range(12):
         for number in range(4):
-            record(number).save(tmp_path / str(folder) / f"{number:012x}")
+            record(number).save(tmp_path / str(folder) / key(number))
     assert len(together(BEGINNER, str(tmp_path), count=4)) == 4
     for folder in tmp_path.iterdir():
         assert Store(url(folder), folder).history()[1] == 4
@@ -132,38 +134,36 @@ def test_threads_share_one_store(store: Store) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: store.create(record(n)), range(40)))
         claimed = list(threads.map(lambda _: store.claim(1), range(40)))
-    assert sorted(filter(None, claimed)) == [f"{n:012x}" for n in range(40)]
+    assert sorted(filter(None, claimed)) == [key(n) for n in range(40)]
 
 
 def test_what_a_row_says_of_a_run(store: Store) -> None:
     store.create(record(1, "a.jpg", "b.jpg", owner="me"))
-    row = store.get(f"{1:012x}")
-    assert row is not None
+    row = row_of(store, 1)
     assert (row.state, row.mode, row.owner, row.technique, row.images) == ("queued", "parallel", "me", "auto", 2)
     assert row.created == datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
     assert (row.megapixels, row.seconds, row.progress, row.attempts) == (2.0, None, None, 0)
     assert store.claim(7) == row.id
     store.set_progress(row.id, Progress("rounds", "threading", round=3, share=0.5, seconds_left=math.inf))
-    running = store.get(row.id)
-    assert running is not None and running.progress is not None and running.started is not None
+    running = row_of(store, 1)
+    assert running.progress is not None and running.started is not None
     assert (running.progress["round"], running.progress["seconds_left"]) == (3, None)
     done = record(1, "a.jpg", "b.jpg", state="done", techniques=[measured()], finished="2026-01-01T00:05:00+00:00")
     store.finish(done)
-    row = store.get(row.id)
-    assert row is not None
+    row = row_of(store, 1)
     assert (row.state, row.technique, row.label, row.workers) == ("done", "threading", "Threading", 2)
     assert (row.seconds, row.speedup, row.speedup_low, row.speedup_high) == (2.0, 1.5, 1.2, 1.8)
     assert row.progress is None
     assert row.finished == datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
     store.set_progress(row.id, Progress("rounds"))  # too late: the run has ended
-    assert store.get(row.id).progress is None  # type: ignore[union-attr]
+    assert row_of(store, 1).progress is None
     assert store.get("nothing") is None
 
 
 def test_a_comparison_is_listed_under_its_winner(store: Store) -> None:
     techniques = [measured("sequential", 4, None), measured("threading", 2, 2.0), measured("joblib", 1, 4.0)]
     store.finish(record(1, mode="compare", state="done", techniques=techniques, best="joblib"))
-    assert store.get(f"{1:012x}").technique == "joblib"  # type: ignore[union-attr]
+    assert row_of(store, 1).technique == "joblib"
 
 
 def test_history_filters_and_pages(store: Store) -> None:
@@ -184,7 +184,7 @@ def test_history_filters_and_pages(store: Store) -> None:
     assert ids(q="GRÖSSE") == [4, 3, 1, 0]
     assert ids(q="00%.p") == [4, 3, 1, 0]
     assert ids(q="I_G") == ids(q="i%g") == ids(q="'; drop table runs_1; --") == []
-    assert ids(q=f"{4:012x}") == [4]
+    assert ids(q=key(4)) == [4]
     assert ids(mode="sequential") == ids(state="failed") == [9]
     assert ids(technique="threading", state="done") == [2]
     assert ids(since=datetime(2026, 1, 1, 0, 3, tzinfo=UTC)) == [9, 4, 3]
@@ -224,7 +224,7 @@ def test_cancel_of_a_waiting_run_is_at_once_and_in_its_record(store: Store, tmp_
     waiting.save(tmp_path / waiting.id)
     store.create(waiting)
     assert store.request_cancel(waiting.id)
-    assert store.get(waiting.id).state == "cancelled"  # type: ignore[union-attr]
+    assert row_of(store, 1).state == "cancelled"
     assert Record.load(tmp_path / waiting.id).state == "cancelled"
     assert store.claim(1) is None
     assert not store.request_cancel(waiting.id)
@@ -233,94 +233,72 @@ def test_cancel_of_a_waiting_run_is_at_once_and_in_its_record(store: Store, tmp_
 
 def test_cancel_of_a_running_run_is_a_wish(store: Store) -> None:
     store.create(record(1))
-    run_id = store.claim(1)
-    assert run_id is not None
-    assert not store.cancel_requested(run_id)
-    assert store.request_cancel(run_id)
-    assert store.cancel_requested(run_id)
-    assert store.get(run_id).state == "running"  # type: ignore[union-attr]
+    assert store.claim(1) == key(1)
+    assert not store.cancel_requested(key(1))
+    assert store.request_cancel(key(1))
+    assert store.cancel_requested(key(1))
+    assert row_of(store, 1).state == "running"
 
 
 def test_delete_spares_a_running_run(store: Store) -> None:
     store.create(record(1))
     store.create(record(2))
-    assert store.claim(1) == f"{1:012x}"
-    assert not store.delete(f"{1:012x}")
-    assert store.delete(f"{2:012x}")
-    assert not store.delete(f"{2:012x}")
+    assert store.claim(1) == key(1)
+    assert not store.delete(key(1))
+    assert store.delete(key(2))
+    assert not store.delete(key(2))
     assert store.history()[1] == 1
 
 
+ODD: dict[str, dict[str, object]] = {
+    "null-parts": {"images": None},
+    "odd-time": {"created": "yesterday"},
+    "odd-state": {"state": "asleep"},
+    "number-name": {"id": 7},
+    "of-another": {"id": key(5)},
+    "odd-image": {"images": [{"index": 0, "name": 5, "outputs": []}]},
+}
 GARBAGE = {
     "no-json": b"\xff{",
     "empty": b"",
     "list": b"[]",
     "other-schema": b'{"schema": 99}',
     "cut": b'{"schema": 1, "id": "cut"',
-    "null-parts": json.dumps({**record(5).to_dict(), "id": "null-parts", "images": None}).encode(),
-    "odd-time": json.dumps({**record(5).to_dict(), "id": "odd-time", "created": "yesterday"}).encode(),
-    "odd-state": json.dumps({**record(5).to_dict(), "id": "odd-state", "state": "asleep"}).encode(),
-    "number-name": json.dumps({**record(5).to_dict(), "id": 7}).encode(),
-    "of-another": json.dumps(record(5).to_dict()).encode(),
-    "odd-image": json.dumps(
-        {**record(5).to_dict(), "id": "odd-image", "images": [{"index": 0, "name": 5, "outputs": []}]}
-    ).encode(),
+    **{name: json.dumps({**record(5).to_dict(), "id": name, **odd}).encode() for name, odd in ODD.items()},
 }
 
 
-def with_garbage(results: Path) -> None:
+def test_a_deleted_database_is_made_anew_past_garbage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, data in GARBAGE.items():
-        (results / name).mkdir(parents=True)
-        (results / name / "run.json").write_bytes(data)
-    for number in (2, 1, 3):
-        state = "done" if number == 1 else "queued"
-        one = record(number, f"IMG_{number}.jpg", state=state, techniques=[measured()] if number == 1 else [])
-        one.save(results / one.id)
-
-
-def test_a_deleted_database_is_made_anew_past_garbage(tmp_path: Path) -> None:
-    with_garbage(tmp_path)
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "run.json").write_bytes(data)
+    record(1, state="done", techniques=[measured()]).save(tmp_path / key(1))
+    for number in (2, 3):
+        record(number).save(tmp_path / key(number))
     store = Store(url(tmp_path), tmp_path)
     rows, total = store.history()
     assert total == 3
     assert [int(row.id, 16) for row in rows] == [3, 2, 1]
-    assert store.unreadable == len(GARBAGE)
+    assert caplog.text.count("cannot be read") == len(GARBAGE)
     assert store.by_technique()[0].technique == "threading"
-    assert store.claim(1) == f"{2:012x}"
+    assert store.claim(1) == key(2)
 
 
 def test_a_database_deleted_under_a_living_store(tmp_path: Path) -> None:
     store, other = Store(url(tmp_path), tmp_path), Store(url(tmp_path), tmp_path)
     for number in (1, 2):
-        record(number).save(tmp_path / f"{number:012x}")
+        record(number).save(tmp_path / key(number))
         store.create(record(number))
-    assert other.claim(1) == f"{1:012x}"
+    assert other.claim(1) == key(1)
     for file in tmp_path.glob("index.sqlite*"):
         file.unlink()
     assert other.history()[1] == 2
-    finished = record(1, state="done", techniques=[measured()])
-    other.finish(finished)
-    assert store.get(finished.id).state == "done"  # type: ignore[union-attr]
-    assert store.claim(1) == f"{2:012x}"
+    other.finish(record(1, state="done", techniques=[measured()]))
+    assert row_of(store, 1).state == "done"
+    assert store.claim(1) == key(2)
 
 
-def test_rebuild_follows_the_records_and_leaves_living_runs_alone(store: Store, tmp_path: Path) -> None:
-    with_garbage(tmp_path)
-    store.create(record(1))  # the index is behind: its record says done
-    store.finish(record(1, state="failed"))
-    store.create(record(2))
-    assert store.claim(1) == f"{2:012x}"
-    lost = record(8, state="done")
-    store.create(lost)
-    assert store.rebuild(tmp_path) == 3
-    assert store.get(f"{1:012x}").state == "done"  # type: ignore[union-attr]
-    assert store.get(f"{2:012x}").state == "running"  # type: ignore[union-attr]
-    assert store.get(f"{2:012x}").attempts == 1  # type: ignore[union-attr]
-    assert store.get(f"{3:012x}").state == "queued"  # type: ignore[union-attr]
-    assert store.get(lost.id) is None
-
-
-def test_creating_a_run_that_a_rebuild_found_first_is_no_error(store: Store) -> None:
+def test_creating_a_run_whose_record_was_found_first_is_no_error(store: Store) -> None:
     store.create(record(1))
     store.create(record(1))
     assert store.history()[1] == 1
@@ -328,33 +306,29 @@ def test_creating_a_run_that_a_rebuild_found_first_is_no_error(store: Store) -> 
 
 @given(st.text(max_size=30), st.floats())
 @settings(max_examples=40, deadline=None)
-def test_any_name_and_any_number_can_be_kept(name: str, number: float) -> None:
-    store = SHARED
+def test_any_name_and_any_number_can_be_kept(lasting: Store, name: str, number: float) -> None:
+    store = lasting
     item = record(1, name, state="done", techniques=[measured(seconds=1, speedup=number)])
     store.delete(item.id)
     store.finish(item)
-    row = store.get(item.id)
-    assert row is not None
-    assert row.speedup == (number if math.isfinite(number) else None)
+    assert row_of(store, 1).speedup == (number if math.isfinite(number) else None)
     word = name.replace("\0", "").strip()
     assert store.history(q=word)[1] == 1
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
-    global SHARED
-    SHARED = Store(url(tmp_path_factory.mktemp("shared")))
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One for all examples of a test."""
+    return Store(url(tmp_path_factory.mktemp("shared")))
 
 
 def test_a_busy_writer_is_waited_for(store: Store, tmp_path: Path) -> None:
-    import sqlite3
-
     store.create(record(1))
     other = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     timer = threading.Timer(0.5, lambda: other.execute("ROLLBACK"))
     timer.start()
-    assert store.claim(1) == f"{1:012x}"
+    assert store.claim(1) == key(1)
     timer.join()
     other.close()
 

@@ -51,14 +51,14 @@ def compared(make_run: MakeRun) -> Record:
 
 def test_it_is_true_to_scale(make_run: MakeRun) -> None:
     record = make_run(images=4)
-    threads, sequential = (found := shown(record)).strands
+    threads, sequential = (found := shown(record)).shown
     assert (len(threads.lanes), len(sequential.lanes)) == (2, 1)
     walls = [t.rounds[0].wall_seconds for t in record.techniques]
     assert sequential.lanes[0].width / threads.lanes[0].width == pytest.approx(walls[1] / walls[0], abs=0.01)
     for lane in (*threads.lanes, *sequential.lanes):
         for left, right in zip(lane.blocks, lane.blocks[1:], strict=False):
             assert left.x + left.width <= right.x + 0.06  # no block hides another; 0.05 % is the narrowest shown
-    assert sum(len(lane.blocks) for s in found.strands for lane in s.lanes) == 2 * 4 * 7
+    assert sum(len(lane.blocks) for s in found.shown for lane in s.lanes) == 2 * 4 * 7
     assert found.stages == ["read", "decode", "canny", "gaussian", "equalize", "encode", "write"]
     assert found.fills["canny"] == "light-dark(#0b5cad, #2f80cf)" and "read" not in found.fills
     assert found.rounds == [] and found.which == ""  # of one round there is nothing to choose
@@ -67,12 +67,12 @@ def test_it_is_true_to_scale(make_run: MakeRun) -> None:
 def test_the_round_nearest_the_median_unless_another_is_asked_for(compared: Record) -> None:
     compared.techniques[1].typical_round = 3
     usual = shown(compared)
-    assert [strand.time.partition(", ")[2] for strand in usual.strands] == ["round 2", "round 3", "round 2"]
+    assert [one.time.partition(", ")[2] for one in usual.shown] == ["round 2", "round 3", "round 2"]
     assert usual.which == " in the round nearest the median"
     third = shown(compared, "3")
-    assert third.which == ", round 3" and f"{third.strands[1].time}, round 3" == usual.strands[1].time
-    assert third.strands[0].time != usual.strands[0].time
-    assert [(c.value, c.chosen) for c in third.rounds] == [("", False), ("1", False), ("2", False), ("3", True)]
+    assert third.which == ", round 3" and f"{third.shown[1].time}, round 3" == usual.shown[1].time
+    assert third.shown[0].time != usual.shown[0].time
+    assert [(value, chosen) for value, _, chosen in third.rounds] == [(n, n == "3") for n in ("", "1", "2", "3")]
 
 
 @pytest.mark.parametrize("bad", ["0", "4", "-1", "x", "²", "9" * 5000, "1.5", " "])
@@ -85,33 +85,33 @@ def test_a_round_that_was_not_kept_is_said(compared: Record) -> None:
     pool.spans = [span for span in pool.spans if span.round == 2]
     found = shown(compared, "3")
     assert found.notes == ["Of Process pool, pickled arrays only the round nearest the median was kept."]
-    assert found.strands[1].time.endswith(", round 2")
+    assert found.shown[1].time.endswith(", round 2")
 
 
 def test_techniques_can_be_chosen(compared: Record) -> None:
     every = shown(compared)
-    assert [s.label for s in every.strands] == ["Threads", "Process pool, pickled arrays", "Sequential"]
-    assert [c.text for c in every.techniques] == ["all", "Threads", "Process pool, pickled arrays", "Sequential"]
+    assert [s.label for s in every.shown] == ["Threads", "Process pool, pickled arrays", "Sequential"]
+    assert [text for _, text, _ in every.techniques] == ["all", "Threads", "Process pool, pickled arrays", "Sequential"]
     one = shown(compared, "", "process-pool-pickled-arrays")
-    assert [s.label for s in one.strands] == ["Process pool, pickled arrays"]
+    assert [s.label for s in one.shown] == ["Process pool, pickled arrays"]
     compared.techniques.append(replace(compared.techniques[0], name="futures-threads", label="Futures, threads"))
     usual = shown(compared)
-    assert [s.label for s in usual.strands] == ["Threads", "Process pool, pickled arrays", "Sequential"]
-    assert [c.text for c in usual.techniques][:2] == ["best, processes, sequential", "all four techniques"]
-    assert len(shown(compared, "", "all").strands) == 4
+    assert [s.label for s in usual.shown] == ["Threads", "Process pool, pickled arrays", "Sequential"]
+    assert [text for _, text, _ in usual.techniques][:2] == ["best, processes, sequential", "all four techniques"]
+    assert len(shown(compared, "", "all").shown) == 4
 
 
 def test_one_technique_in_several_ways(compared: Record) -> None:
     """Names may be shared, labels are not."""
     threads = compared.techniques[0]
     compared.techniques.append(replace(threads, label="Threads, 4 workers", spans=threads.spans[:7], typical_round=1))
-    assert [s.label for s in shown(compared, "", "threads-4-workers").strands] == ["Threads, 4 workers"]
-    assert shown(compared, "", "threads").strands[0].lanes != shown(compared, "", "threads-4-workers").strands[0].lanes
+    assert [s.label for s in shown(compared, "", "threads-4-workers").shown] == ["Threads, 4 workers"]
+    assert shown(compared, "", "threads").shown[0].lanes != shown(compared, "", "threads-4-workers").shown[0].lanes
 
 
 def test_the_callers_process_has_a_lane_of_its_own(compared: Record) -> None:
     found = shown(compared)
-    threads, pool, _ = found.strands
+    threads, pool, _ = found.shown
     assert threads.caller is None and pool.caller and len(pool.lanes) == 2
     assert {block.stage for block in pool.caller.blocks} == {"transfer"}
     assert pool.caller.blocks[0].title.endswith("transfer, 54.8\u00a0ms, caller")
@@ -136,7 +136,7 @@ def test_the_numbers_add_up(compared: Record) -> None:
 
 def test_a_worker_that_got_nothing_is_shown(make_run: MakeRun) -> None:
     record = make_run(images=1)
-    threads = shown(record).strands[0]
+    threads = shown(record).shown[0]
     assert [len(lane.blocks) for lane in threads.lanes] == [7, 0]
     assert [(w.images, w.busy) for w in shown(record).workers[1:2]] == [(0, 0)]
 
@@ -147,7 +147,7 @@ def test_copies_of_images_have_their_names(make_run: MakeRun) -> None:
     threads = record.techniques[0]
     spans = [SpanRecord(1, 4, "canny", 0, 0.2), SpanRecord(2, 2, "canny", 0, 0.2)]
     record.weak = [replace(threads, label="Threads, twice the images", copies=2, spans=spans)]
-    found = shown(record, "", "threads-twice-the-images").strands[0]
+    found = shown(record, "", "threads-twice-the-images").shown[0]
     assert found.lanes[0].blocks[0].title.startswith("photo 2.jpg, ")
     assert [number for lane in found.lanes for _, number in lane.numbers] == [2, 3]
     assert "2 images" in found.sentence
@@ -156,7 +156,7 @@ def test_copies_of_images_have_their_names(make_run: MakeRun) -> None:
 def test_a_long_round_is_cut(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BLOCKS", 20)
     found = shown(make_run(images=10))
-    assert sum(len(lane.blocks) for s in found.strands for lane in s.lanes) in (20, 21)  # two end at the same time
+    assert sum(len(lane.blocks) for s in found.shown for lane in s.lanes) in (20, 21)  # two end at the same time
     assert found.notes[0].startswith("The first ")
     assert sum(w.images for w in found.workers) == 20  # the numbers are of the whole round
 
@@ -169,7 +169,7 @@ def test_ranks_and_their_hosts_are_named(make_run: MakeRun) -> None:
     mpi.spans = [SpanRecord(1, 0, "canny", 0, 0.2), SpanRecord(2, 1, "canny", 0, 0.2, host="node2")]
     found = shown(record)
     assert [share.who for share in found.workers][:2] == ["MPI, rank 1", "MPI, rank 2 on node2"]
-    said = [block.title for strand in found.strands for lane in strand.lanes for block in lane.blocks]
+    said = [block.title for one in found.shown for lane in one.lanes for block in lane.blocks]
     assert any(title.endswith(", rank 2 on node2") for title in said)
 
 

@@ -46,8 +46,8 @@ class Technique:
             return self.load().availability(settings or Settings.from_environment())
         except UserError as problem:
             return Availability(False, problem.message)
-        except ImportError as missing:
-            package = (missing.name or "A package").partition(".")[0]
+        except ImportError as failed:
+            package = (failed.name or "A package").partition(".")[0]
             return Availability(False, f"The Python package {package} is not installed.", self.install)
 
 

@@ -69,27 +69,14 @@ def alarms_of_run(
     for m in measurements:
         # What failed and was given up has no figures that could be doubted.
         if m.reason is None or m.identical is False:
-            busy, tasks = environment.get("cores_used_by_others"), images * m.copies
-            own = alarms(m, environment=environment, machine_busy=busy, tasks=tasks)
+            own = alarms(m, environment, images * m.copies)
             found += [a if a.name in OF_THE_RUN else replace(a, who=m.label) for a in own if a.name not in ignored]
     return sorted(dict.fromkeys(found), key=lambda alarm: bool(alarm.who))
 
 
-def alarms(
-    measurement: TechniqueMeasurement,
-    *,
-    environment: Mapping[str, Any],
-    machine_busy: float | None = None,
-    tasks: int | None = None,
-) -> list[Alarm]:
-    """Every doubt there is about a technique's rounds, once ``derive`` has filled what follows from them; none about
-    one that has not been measured.
-
-    Args:
-        environment: as ``environment()`` gives it; what it does not say raises no alarm.
-        machine_busy: cores that other programs used during the rounds, from ``load.MachineLoad``.
-        tasks: how many there were in a round; the number of images where not given.
-    """
+def alarms(measurement: TechniqueMeasurement, environment: Mapping[str, Any], tasks: int) -> list[Alarm]:
+    """Every doubt there is about a technique's rounds of so many ``tasks``, once ``derive`` has filled what follows
+    from them; none about one that has not been measured, and none from what the environment does not say."""
     if not measurement.rounds:
         return []
     walls = [r.wall_seconds for r in measurement.rounds]
@@ -98,7 +85,7 @@ def alarms(
         *_spread(walls),
         *_slow_first_round(walls),
         *_drift(walls),
-        *_busy_machine(machine_busy, environment),
+        *_busy_machine(environment),
         *_quota(measurement.threads, environment),
         *_oversubscribed(measurement, environment),
         *_hidden_threads(measurement),
@@ -180,7 +167,8 @@ def _drift(walls: Sequence[float]) -> Iterator[Alarm]:
         )
 
 
-def _busy_machine(busy: float | None, environment: Mapping[str, Any]) -> Iterator[Alarm]:
+def _busy_machine(environment: Mapping[str, Any]) -> Iterator[Alarm]:
+    busy = environment.get("cores_used_by_others")
     if busy is None or busy <= BUSY_CORES:
         return
     cores = environment.get("cores_logical")
@@ -240,7 +228,7 @@ def _hidden_threads(m: TechniqueMeasurement) -> Iterator[Alarm]:
         )
 
 
-def _idle_workers(m: TechniqueMeasurement, tasks: int | None) -> Iterator[Alarm]:
+def _idle_workers(m: TechniqueMeasurement, tasks: int) -> Iterator[Alarm]:
     spans, workers = typical_spans(m), m.workers
     if not spans:
         return
@@ -248,8 +236,6 @@ def _idle_workers(m: TechniqueMeasurement, tasks: int | None) -> Iterator[Alarm]
     for span in spans:
         if span.stage != "wait" and span.worker != CALLER:
             busy[span.worker] += span.end - span.start
-    if tasks is None:
-        tasks = len({span.image for span in spans})
     wall = m.rounds[m.typical_round - 1].wall_seconds
     if tasks < workers:
         message = f"There was work for {tasks} of the {workers} workers only; the others had nothing to do."

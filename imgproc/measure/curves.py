@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from imgproc.backends import TECHNIQUES
-from imgproc.measure.laws import Fit, UslRecord, fit_amdahl, fit_gustafson, fit_usl
+from imgproc.measure.laws import Fit, UslRecord, fit_amdahl, fit_gustafson, fit_usl, karp_flatt
 from imgproc.measure.results import TechniqueMeasurement
 
 
@@ -25,6 +26,13 @@ class Point:
     oversubscribed: bool = False
     ci95: list[float] | None = None
 
+    @property
+    def karp_flatt_ci95(self) -> list[float] | None:
+        """The interval of ``karp_flatt`` that follows from the speedup's: the higher this, the less is serial."""
+        if self.workers < 2 or not self.speedup_ci95:
+            return None
+        return [karp_flatt(end, self.workers) or 0.0 for end in reversed(self.speedup_ci95)]
+
 
 @dataclass
 class Cell:
@@ -36,6 +44,17 @@ class Cell:
     speedup: float | None
     speedup_ci95: list[float] | None
     oversubscribed: bool
+
+
+Change = Literal["grows", "falls", "no measurable change"]
+
+
+class Trend(NamedTuple):
+    """The Karp-Flatt share from the fewest workers to the most: apart where their intervals are."""
+
+    first: Point
+    last: Point
+    change: Change
 
 
 @dataclass
@@ -52,6 +71,18 @@ class Scaling:
     gustafson: Fit | None = None
     usl: UslRecord | None = None
     best: str | None = None
+
+    @property
+    def trend(self) -> Trend | None:
+        """How the Karp-Flatt share changes; None without two numbers of workers that can be compared: above one,
+        within the cores and with intervals."""
+        points = [p for p in self.strong if not p.oversubscribed and p.karp_flatt_ci95]
+        if len({p.workers for p in points}) < 2:
+            return None
+        first, last = points[0], points[-1]
+        (low, high), (later_low, later_high) = first.karp_flatt_ci95 or [], last.karp_flatt_ci95 or []
+        change: Change = "grows" if later_low > high else "falls" if later_high < low else "no measurable change"
+        return Trend(first, last, change)
 
 
 def scaling(
@@ -103,9 +134,8 @@ def _over(m: TechniqueMeasurement, cores: int | None) -> bool:
 
 def _point(m: TechniqueMeasurement, cores: int | None) -> Point:
     seconds = m.median_seconds or 0.0
-    return Point(
-        m.threads, seconds, m.speedup, m.speedup_ci95, m.efficiency, m.karp_flatt, _over(m, cores), m.ci95
-    )  # fmt: skip
+    over = _over(m, cores)
+    return Point(m.threads, seconds, m.speedup, m.speedup_ci95, m.efficiency, m.karp_flatt, over, m.ci95)
 
 
 def _cell(m: TechniqueMeasurement, cores: int | None) -> Cell:

@@ -34,7 +34,16 @@ def derive(measurements: Sequence[TechniqueMeasurement], *, images: int, megapix
         return
     baseline.speedup = baseline.efficiency = 1.0
     for m in timed:
-        _explain(m, baseline)
+        typical = m.rounds[m.typical_round - 1]
+        m.breakdown = breakdown(
+            typical.wall_seconds,
+            typical_spans(m),
+            workers=m.workers,
+            inner=m.cv2_threads,
+            base_wall=baseline.rounds[baseline.typical_round - 1].wall_seconds,
+            base=typical_spans(baseline),
+            barriers=typical.phase_ends[:-1],
+        )
         if m is not baseline and m.identical is not False:  # no speedup for other pixels
             _compare(m, baseline, images)
 
@@ -53,13 +62,8 @@ def derive_weak(
     """
     for m in (m for m in weak if m.rounds):
         _describe(m, images * m.copies, megapixels * m.copies)
-        if baseline is None or not baseline.rounds or m.identical is False:
-            continue
-        base, walls = ([r.wall_seconds for r in t.rounds] for t in (baseline, m))
-        alike, interval = paired_speedup(base, walls)
-        m.speedup = m.copies * alike
-        m.speedup_ci95 = [m.copies * end for end in interval] if interval else None
-        m.efficiency = m.speedup / m.threads
+        if baseline is not None and baseline.rounds and m.identical is not False:
+            _speedup(m, baseline)
 
 
 def _describe(m: TechniqueMeasurement, images: int, megapixels: float) -> None:
@@ -74,29 +78,22 @@ def _describe(m: TechniqueMeasurement, images: int, megapixels: float) -> None:
     m.stages = stages(typical_spans(m), m.workers * walls[m.typical_round - 1])
 
 
-def _compare(m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: int) -> None:
+def _speedup(m: TechniqueMeasurement, baseline: TechniqueMeasurement) -> float:
     base, walls = ([r.wall_seconds for r in t.rounds] for t in (baseline, m))
-    m.speedup, interval = paired_speedup(base, walls)
-    m.speedup_ci95 = list(interval) if interval else None
+    alike, interval = paired_speedup(base, walls)
+    m.speedup = m.copies * alike
+    m.speedup_ci95 = [m.copies * end for end in interval] if interval else None
     m.efficiency = m.speedup / m.threads
-    m.karp_flatt = karp_flatt(m.speedup, m.threads)
-    m.verdict = verdict(interval)
+    return m.speedup
+
+
+def _compare(m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: int) -> None:
+    m.karp_flatt = karp_flatt(_speedup(m, baseline), m.threads)
+    m.verdict = verdict(m.speedup_ci95)
     if m.operations_seconds and m.operations_images == baseline.operations_images:
         m.operations_speedup = sum(baseline.operations_seconds.values()) / sum(m.operations_seconds.values())
     if m.verdict in ("faster", None):  # else there is no telling whether it ever pays
         m.break_even_images = break_even(m, baseline, images)
-
-
-def _explain(m: TechniqueMeasurement, baseline: TechniqueMeasurement) -> None:
-    m.breakdown = breakdown(
-        m.rounds[m.typical_round - 1].wall_seconds,
-        typical_spans(m),
-        workers=m.workers,
-        inner=m.cv2_threads,
-        base_wall=baseline.rounds[baseline.typical_round - 1].wall_seconds,
-        base=typical_spans(baseline),
-        barriers=m.rounds[m.typical_round - 1].phase_ends[:-1],
-    )
 
 
 def typical_spans(m: TechniqueMeasurement) -> list[SpanRecord]:

@@ -122,7 +122,7 @@ def _main(
 ) -> TechniqueMeasurement | None:
     measured = [t for t in techniques if t.available and t.median_seconds is not None]
     if mode == "compare":
-        return best or next((t for t in measured if t.name == BASELINE), next(iter(measured), None))
+        return best or min(measured, key=lambda t: t.name != BASELINE, default=None)
     others = [t for t in measured if t.name != BASELINE]
     if mode == "scale":
         others.sort(key=lambda t: (scaling is None or t.label != scaling.best, t.median_seconds))
@@ -151,10 +151,10 @@ def _told(
         wanted += [(t, min(curve, key=lambda t: t.median_seconds or 0.0)) for t in curve]
         own = {(t.workers, t.cv2_threads): t for t in timed if t.name == scaling.technique}
         wanted += [(t, own[workers, 1]) for (workers, _), t in own.items() if (workers, 1) in own]
-    ways: dict[tuple[str, int], Measurements] = defaultdict(list)
+    ways: dict[tuple[str, int], list[TechniqueMeasurement]] = defaultdict(list)
     for t in timed:
         if t.transfer:
-            ways[t.name, t.workers] = [*ways[t.name, t.workers], t]
+            ways[t.name, t.workers].append(t)
     wanted += [pair for group in ways.values() for pair in combinations(group, 2)]
     seen: set[frozenset[str]] = set()
     for one, other in wanted:

@@ -48,6 +48,15 @@ class Fit:
     workers: list[int] = field(default_factory=list)
     oversubscribed: bool = False
 
+    @property
+    def limit_ci95(self) -> list[float] | None:
+        """The interval of ``limit`` that follows from that of ``serial``, its high end infinite where the data do not
+        exclude that nothing is serial."""
+        if self.limit is None or self.serial_ci95 is None:
+            return None
+        low, high = self.serial_ci95
+        return [self.limit * self.serial / high, self.limit * self.serial / low if low >= NEGLIGIBLE else math.inf]
+
 
 @dataclass
 class UslRecord:
@@ -125,18 +134,10 @@ def fit_gustafson(workers: Sequence[int], scaled: Sequence[float]) -> Fit | None
 
 
 def fit_usl(workers: Sequence[int], throughput: Sequence[float]) -> UslRecord | None:
-    """Gunther's Universal Scalability Law by least squares, the three parameters together.
+    """Gunther's Universal Scalability Law by least squares, the three parameters together, to throughputs in any unit,
+    such as images per second; None below ``LEAST_FOR_USL`` different worker counts. Raises as ``fit_amdahl``.
 
     The curve peaks at sqrt((1 - sigma)/kappa) workers. (Gunther, Guerrilla Capacity Planning, 2007, chapters 4, 5.)
-
-    Args:
-        throughput: work per time in any unit, such as images per second.
-
-    Returns:
-        The fit, or None below ``LEAST_FOR_USL`` different worker counts.
-
-    Raises:
-        ValueError: not one throughput per worker count, a count below 1, or a throughput that is not positive.
     """
     n, x = _points(workers, throughput)
     counts = sorted(set(workers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -97,6 +98,16 @@ class TechniqueMeasurement:
     def threads(self) -> int:
         """How many things it can do at once: workers, each with its inner threads."""
         return self.workers * max(1, self.cv2_threads)
+
+    @property
+    def typical(self) -> Round | None:
+        """The round nearest the median; None where that was not kept."""
+        return next(iter(self.rounds[self.typical_round - 1 : self.typical_round]), None)
+
+    @property
+    def operations_share(self) -> float:
+        """Of a round's time, what the operations took that ``operations_seconds`` names."""
+        return sum(self.stages.get(name, 0.0) for name in self.operations_seconds) / (self.median_seconds or math.inf)
 
 
 @dataclass

@@ -76,7 +76,7 @@ def paired_speedup(baseline: Sequence[float], technique: Sequence[float]) -> tup
     return speedup, (min(speedup, math.exp(middle - half)), max(speedup, math.exp(middle + half)))
 
 
-def verdict(interval: tuple[float, float] | None) -> Verdict | None:
+def verdict(interval: Sequence[float] | None) -> Verdict | None:
     """What an interval of a speedup says; None without an interval."""
     if interval is None:
         return None

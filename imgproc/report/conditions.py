@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from imgproc.measure.alarms import Alarm
@@ -17,15 +16,20 @@ from imgproc.runs.record import Record, RunSettings
 Facts = list[tuple[str, str]]
 
 
-def conditions(record: Record) -> dict[str, Facts]:
+def conditions(record: Record) -> dict[str, Any]:
+    """All that the page says of them, by its names there."""
+    return {"facts": facts(record), "alarms": alarms(record), "checked": checked(record)}
+
+
+def facts(record: Record) -> dict[str, Facts]:
     """The machine, the settings and the versions of a run; what is not known is left out."""
     env = record.environment
-    facts = {
+    every = {
         "Machine": _machine(env) if env else [],
         "Settings": _settings(record),
         "Versions": [("Python", env.get("python") or ""), *(env.get("versions") or {}).items()],
     }
-    known = {title: [(label, text) for label, text in rows if text] for title, rows in facts.items()}
+    known = {title: [(label, text) for label, text in rows if text] for title, rows in every.items()}
     return {title: rows for title, rows in known.items() if rows}
 
 
@@ -105,14 +109,14 @@ def _settings(record: Record) -> Facts:
 
 
 def _operations(asked: RunSettings) -> Facts:
-    facts = []
+    found = []
     for operation in (OPERATIONS[name] for name in asked.operations if name in OPERATIONS):
         parts = [
             f"{p.label.lower() if p.label[1:].islower() else p.label} {_value(asked.parameters.get(p.name, p.default))}"
             for p in operation.parameters
         ]
-        facts.append((operation.label, ", ".join(parts) or "nothing to set"))
-    return facts
+        found.append((operation.label, ", ".join(parts) or "nothing to set"))
+    return found
 
 
 def _value(value: object) -> str:
@@ -124,17 +128,9 @@ def _value(value: object) -> str:
 # ---------------------------------------------------------------- alarms
 
 
-@dataclass(frozen=True)
-class AlarmGroup:
-    """The alarms about the whole run (``who`` is empty), or about techniques that all have the same ones."""
-
-    who: str
-    alarms: list[Alarm]
-
-
-def alarms(record: Record) -> list[AlarmGroup]:
-    """Those of the run first, then by technique; techniques with the same alarm share it. Warnings that are no alarm,
-    such as that a worker was replaced, have no advice."""
+def alarms(record: Record) -> dict[str, list[Alarm]]:
+    """By whom they are about: the whole run (no name) first, then techniques, which share the alarms that are the same.
+    Warnings that are no alarm, such as that a worker was replaced, have no advice."""
     known = {alarm.text for alarm in record.alarms}
     notes = [("", text) for text in record.warnings]
     notes += [(t.label, text) for t in (*record.techniques, *record.weak) for text in t.warnings]
@@ -148,7 +144,7 @@ def alarms(record: Record) -> list[AlarmGroup]:
     groups: dict[str, list[Alarm]] = defaultdict(list)
     for alarm, who in labels.items():
         groups["" if "" in who else listed(list(dict.fromkeys(who)))].append(alarm)
-    return [AlarmGroup(who, found) for who, found in sorted(groups.items(), key=lambda group: bool(group[0]))]
+    return dict(sorted(groups.items(), key=lambda group: bool(group[0])))
 
 
 def checked(record: Record) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.breakdown import PARTS
@@ -12,7 +13,7 @@ from imgproc.measure.findings import Loss, Pair
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, milliseconds, percent, seconds, size, spelled_times
 from imgproc.report import sentences
-from imgproc.report.pictures import KINDS, Micro, micro, rank
+from imgproc.report.pictures import Micro, micro, rank
 from imgproc.runs.record import Record
 
 
@@ -23,19 +24,24 @@ class Cost:
     t: TechniqueMeasurement
     loss: Loss
 
-    @property
-    def wall(self) -> str:
-        return self._shown(self.t.rounds[self.t.typical_round - 1].wall_seconds)
-
-    def cell(self, part: str) -> str:
-        return self._shown(self.t.breakdown.get(part, 0.0))
-
-    def _shown(self, value: float) -> str:
+    def shown(self, seconds: float | None) -> str:
         """Whole milliseconds, or tenths in short rounds."""
-        return milliseconds(value, 0 if sum(self.t.breakdown.values()) >= 0.1 else 1)
+        return milliseconds(seconds or 0.0, 0 if sum(self.t.breakdown.values()) >= 0.1 else 1)
 
 
-def costs(record: Record) -> list[Cost]:
+def costs(record: Record) -> dict[str, Any]:
+    """All that the page says of them, by its names there."""
+    found = losses(record)
+    return {
+        "costs": found,
+        "lost": headline(found) if found else None,
+        "parts": parts(found),
+        "transfers": transfers(record),
+        "scopes": scopes(record),
+    }
+
+
+def losses(record: Record) -> list[Cost]:
     """Why each technique is not as fast as its workers would allow; the run's technique first."""
     of_label = {t.label: t for t in record.techniques}
     found = [Cost(of_label[loss.technique], loss) for loss in record.found.losses]
@@ -86,14 +92,11 @@ WHAT = {
 
 @dataclass(frozen=True)
 class TransferCost:
-    """One way of moving pixels: bytes and seconds of the round nearest the median."""
+    """One way of moving pixels."""
 
     t: TechniqueMeasurement
     way: str
-    bytes: int | None
-    seconds: float
     micro: Micro | None
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,6 @@ class Transfers:
     loses: bool
     sentence: str
     rows: list[TransferCost]
-
-
-def moving(t: TechniqueMeasurement) -> tuple[int | None, float]:
-    """Bytes moved in the round nearest the median, None where nothing crosses a process border, and the seconds
-    that took, summed over all processes."""
-    typical = t.rounds[t.typical_round - 1 : t.typical_round]
-    return (typical[0].bytes_moved if typical else None), t.stages.get("transfer", 0.0)
 
 
 def transfers(record: Record) -> list[Transfers]:
@@ -131,15 +127,13 @@ def _compared(record: Record, group: list[TechniqueMeasurement], *, explain: boo
         TransferCost(
             t,
             WAYS.get(t.transfer or "", t.transfer or ""),
-            *moving(t),
             micro(t.speedup, t.speedup_ci95, first.threads, t.verdict or "none", width=110, top=top),
-            KINDS.get(t.verdict or "", "is-level"),
         )
         for t in group
     ]
     pair = record.found.versus(first.label, last.label)
     label = TECHNIQUES[first.name].label if first.name in TECHNIQUES else first.label
-    sentence = _sentence(rows[-1], pair)
+    sentence = _sentence(last, pair)
     if explain:
         sentence = f"{WHAT.get(last.transfer or '', '')} {sentence}".strip()
     else:
@@ -153,35 +147,25 @@ def _compared(record: Record, group: list[TechniqueMeasurement], *, explain: boo
 
 
 @dataclass(frozen=True)
-class Scope:
-    """One technique in both scopes: ``alone``, what it takes to do the operations with the pixels where it works."""
-
-    t: TechniqueMeasurement
-    alone: float
-
-
-@dataclass(frozen=True)
 class Scopes:
     """The techniques with a GPU and the baseline, in both scopes, over ``images`` images for the operations alone."""
 
     title: str
     sentence: str
     images: int
-    rows: list[Scope]
+    rows: list[TechniqueMeasurement]
 
 
 def scopes(record: Record) -> Scopes | None:
     """The operations alone and the whole job, where a GPU took part."""
-    rows = [Scope(t, sum(t.operations_seconds.values())) for t in record.techniques if t.operations_seconds]
-    fast = [row for row in rows if row.t.operations_speedup and row.t.speedup]
-    base = next((row.t for row in rows if row.t.name == BASELINE), None)
+    rows = [t for t in record.techniques if t.operations_seconds]
+    fast = [t for t in rows if t.operations_speedup and t.speedup]
+    base = next((t for t in rows if t.name == BASELINE), None)
     if not fast or base is None or base.median_seconds is None:
         return None
-    best = max(fast, key=lambda row: row.t.operations_speedup or 0.0)
-    alone, whole = best.t.operations_speedup or 0.0, best.t.speedup or 0.0
-    work = sum(base.stages.get(name, 0.0) for name in base.operations_seconds)
-    share = percent(work / base.median_seconds)
-    who = sentences.spoken(best.t.label)
+    best = max(fast, key=lambda t: t.operations_speedup or 0.0)
+    alone, whole = best.operations_speedup or 0.0, best.speedup or 0.0
+    share, who = percent(base.operations_share), sentences.spoken(best.label)
     title = f"A GPU does the operations {spelled_times(alone)} as fast, the whole job {spelled_times(whole)}"
     if alone < 1:
         title = "Here a GPU is slower than one thread of the CPU"
@@ -192,13 +176,13 @@ def scopes(record: Record) -> Scopes | None:
             f"of the CPU. But in the baseline they are only {share} of the time: reading, decoding, encoding and "
             "writing stay on the CPU, and pixels have to travel."
         )
-    return Scopes(title, sentence, len(base.operations_images), sorted(rows, key=lambda row: row.t is base))
+    return Scopes(title, sentence, len(base.operations_images), sorted(rows, key=lambda t: t is base))
 
 
-def _sentence(last: TransferCost, pair: Pair) -> str:
+def _sentence(last: TechniqueMeasurement, pair: Pair) -> str:
     """What the last way costs against the first."""
-    said = pair.verdict
-    moved = f"Moving {size(last.bytes)} a round" if last.bytes is not None else "Moving them"
+    said, count = pair.verdict, last.typical.bytes_moved if last.typical else None
+    moved = "Moving them" if count is None else f"Moving {size(count)} a round"
     times = f"{spelled_times(pair.speedup or 1.0)} as long as with paths only"
     if said is None:
         return f"{moved} took {times}, but too few rounds were timed to be sure."
@@ -206,7 +190,7 @@ def _sentence(last: TransferCost, pair: Pair) -> str:
         return f"{moved} makes no measurable difference here."
     if said == "slower":
         return f"{moved} does no harm here: a round takes {times}."
-    if last.t.verdict == "slower":
-        workers = counted(last.t.workers, "worker", words=True)
+    if last.verdict == "slower":
+        workers = counted(last.workers, "worker", words=True)
         return f"{moved} costs more than {workers} save: a round takes {times}, longer than sequentially."
     return f"{moved} has its price: a round takes {times}."

@@ -12,7 +12,7 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
 from imgproc.pixels.previews import PREVIEW_SIDE
-from imgproc.report import conditions, costs, pictures, scale, sentences, timeline
+from imgproc.report import conditions, costs, scale, sentences, timeline
 from imgproc.report.text import summary
 from imgproc.runs.record import ImageRecord, Record
 
@@ -41,10 +41,7 @@ class ShownImage:
 
 def gallery(record: Record, results: Path, number: int, operation: str) -> dict[str, Any] | None:
     """The images with results, which one is open, and which result of it; None where nothing was made."""
-    images = results / "images"
-    present = {path.name for path in images.iterdir()} if images.is_dir() else set()
-    previews = results / "previews"
-    small = {path.name for path in previews.iterdir()} if previews.is_dir() else set()
+    present, small = ({path.name for path in (results / folder).glob("*")} for folder in ("images", "previews"))
     shown = [s for image in record.good_images if (s := _shown(image, present, small)).outputs]
     if not shown:
         return None
@@ -67,13 +64,10 @@ def _shown(image: ImageRecord, present: set[str], small: set[str]) -> ShownImage
     scale = min(1.0, PREVIEW_SIDE / max(image.width, image.height, 1))
     outputs = []
     for output in image.outputs:
-        if output.file not in present:
-            continue
-        preview = getattr(output, "preview", None)
-        label = OPERATIONS[output.operation].result if output.operation in OPERATIONS else output.operation
-        outputs.append(
-            ShownOutput(output.operation, label, output.file, output.bytes, preview if preview in small else None)
-        )
+        if output.file in present:
+            label = OPERATIONS[output.operation].result if output.operation in OPERATIONS else output.operation
+            preview = output.preview if output.preview in small else None
+            outputs.append(ShownOutput(output.operation, label, output.file, output.bytes, preview))
     return ShownImage(
         image.index + 1,
         image.name,
@@ -92,10 +86,7 @@ class TechniqueRow:
     t: TechniqueMeasurement
     baseline: bool
     best: bool
-    kind: str
     peak: int | None
-    moved: int | None
-    moving: float
 
 
 def table(record: Record) -> list[TechniqueRow]:
@@ -106,9 +97,7 @@ def table(record: Record) -> list[TechniqueRow]:
             t,
             t.name == BASELINE,
             t.label == found.technique and found.outcome == "faster",
-            pictures.KINDS.get(t.verdict or "", "is-level"),
             max((r.peak_memory_bytes for r in t.rounds if r.peak_memory_bytes), default=None),
-            *costs.moving(t),
         )
         for t in record.techniques
     }
@@ -127,25 +116,15 @@ def measured_note(record: Record) -> str:
 def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, Any]:
     """What ``query``, the address's, asks for and there is not is left out."""
     image, operation = query.get("image", ""), query.get("operation", "")
-    lost = costs.costs(record)
     return {
-        "title": sentences.title(record),
-        "headline": sentences.headline(record) if record.state == "done" else None,
-        "ending": sentences.ending(record),
+        "refused": [image for image in record.images if image.error],
         "gallery": gallery(record, results, int(image) if image.isdecimal() and len(image) < 10 else 1, operation),
         "rows": table(record),
         "note": measured_note(record),
         "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
-        "costs": lost,
-        "lost": costs.headline(lost) if lost else None,
-        "parts": costs.parts(lost),
-        "transfers": costs.transfers(record),
-        "scopes": costs.scopes(record),
-        "scaling": scale.section(record),
-        "split": sentences.split(record),
-        "facts": conditions.conditions(record),
+        **costs.costs(record),
+        **conditions.conditions(record),
         "summary": summary(record).rstrip("\n"),
-        "alarms": conditions.alarms(record),
-        "checked": conditions.checked(record),
-        "refused": [image for image in record.images if image.error],
+        **sentences.sentences(record),
+        "scaling": scale.section(record),
     }

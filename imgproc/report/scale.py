@@ -3,12 +3,14 @@ of them says nothing, why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgproc.backends import AUTO, TECHNIQUES
 from imgproc.measure.curves import Cell, Point, Scaling, strong_curve
-from imgproc.measure.laws import LEAST_FOR_FIT, LEAST_FOR_USL, NEGLIGIBLE, Fit, karp_flatt
+from imgproc.measure.laws import LEAST_FOR_FIT, LEAST_FOR_USL, Fit
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, listed, percent, spelled, spelled_times
 from imgproc.runs.record import Record
@@ -144,20 +146,17 @@ def beside(record: Record) -> str:
     if len(curve) < 2:
         return ""
     best = _fastest(curve)
-    said = {m.threads: _versus(record, m, best) for m in curve if m.threads != best.threads}
-    fewer = [p for p, verdict in said.items() if p < best.threads and verdict == LEVEL]
-    more = [p for p, verdict in said.items() if p > best.threads and verdict == LEVEL]
-    worse = [p for p, verdict in said.items() if p > best.threads and verdict == SLOWER]
-    parts = []
-    if fewer:
-        parts.append(f"{_in_words(fewer)} {'is' if fewer == [1] else 'are'} not measurably slower")
-    if more:
-        parts.append(f"{_in_words(more)} add nothing")
-    if worse:
-        parts.append(f"{_in_words(worse)} are slower")
-    if best.threads == max(m.threads for m in curve):
-        parts.append("more were not measured")
-    return ", ".join(parts)
+    alike: dict[tuple[bool, str | None], list[int]] = defaultdict(list)
+    for p, verdict in {m.threads: _versus(record, m, best) for m in curve if m.threads != best.threads}.items():
+        alike[p > best.threads, verdict].append(p)
+    fewer = alike[False, LEVEL]
+    told = [
+        (fewer, f"{'is' if fewer == [1] else 'are'} not measurably slower"),
+        (alike[True, LEVEL], "add nothing"),
+        (alike[True, SLOWER], "are slower"),
+    ]
+    parts = [f"{listed([spelled(count) for count in counts])} {what}" for counts, what in told if counts]
+    return ", ".join([*parts, "more were not measured"] if best is curve[-1] else parts)
 
 
 def _versus(record: Record, one: TechniqueMeasurement, other: TechniqueMeasurement) -> str | None:
@@ -182,10 +181,6 @@ def weak_headline(found: Scaling) -> str:
     return f"{who} do {spelled_times(last.speedup)} as much as sequential in the same time."
 
 
-def _in_words(counts: Sequence[int]) -> str:
-    return listed([spelled(count) for count in sorted(set(counts))])
-
-
 # ---------------------------------------------------------------- the grid
 
 
@@ -193,17 +188,17 @@ def grid_headline(record: Record) -> str:
     """Where OpenCV's threads inside the workers help, and where the two levels of threads fight."""
     name = scaled(record)
     own = {(m.workers, m.cv2_threads): m for m in record.techniques if m.name == name and m.median_seconds}
-    pairs = [(m, own[workers, 1]) for (workers, inner), m in sorted(own.items()) if inner > 1 and (workers, 1) in own]
-    said = [(m, _versus(record, m, alone)) for m, alone in pairs]
-    fights, helps = ([m for m, verdict in said if verdict == wanted] for wanted in (SLOWER, FASTER))
+    pairs = [
+        (m, record.found.versus(m.label, own[workers, 1].label))
+        for (workers, inner), m in sorted(own.items())
+        if inner > 1 and (workers, 1) in own
+    ]
     parts = []
-    if fights:
-        longer = _by_inner(fights, lambda m: _ratio(m, own[m.workers, 1]), "takes", "take", "as long")
-        parts.append(f"Two levels of threads fight: {longer} as with one each.")
-    if helps:
-        faster = _by_inner(helps, lambda m: _ratio(own[m.workers, 1], m), "is", "are", "as fast")
-        parts.append(f"More OpenCV threads help: {faster} as with one each.")
-    if said and all(verdict is None for _, verdict in said):
+    if fights := [(m, 1 / (pair.speedup or 1.0)) for m, pair in pairs if pair.verdict == SLOWER]:
+        parts.append(f"Two levels of threads fight: {_by_inner(fights, 'takes', 'take', 'as long')}.")
+    if helps := [(m, pair.speedup or 1.0) for m, pair in pairs if pair.verdict == FASTER]:
+        parts.append(f"More OpenCV threads help: {_by_inner(helps, 'is', 'are', 'as fast')}.")
+    if pairs and all(pair.verdict is None for _, pair in pairs):
         parts.append("The rounds are too few to tell what OpenCV’s threads inside the workers change.")
     elif not parts:
         parts.append("OpenCV’s threads inside the workers make no measurable difference.")
@@ -211,34 +206,21 @@ def grid_headline(record: Record) -> str:
     if best:
         level = sum(m is not best and _versus(record, m, best) == LEVEL for m in own.values())
         tied = f"; {spelled(level)} {'other is' if level == 1 else 'others are'} not measurably slower" if level else ""
-        parts.append(f"Fastest: {_ways(best)}{tied}.")
+        inner = f"{counted(best.cv2_threads, 'OpenCV thread')}{' each' if best.workers > 1 else ''}"
+        parts.append(f"Fastest: {counted(best.workers, 'worker')} with {inner}{tied}.")
     return " ".join(parts)
 
 
-def _by_inner(
-    ms: Measurements, ratio: Callable[[TechniqueMeasurement], float], one: str, several: str, how: str
-) -> str:
-    """with 2 OpenCV threads each, 2 and 4 workers take 1.10 to 1.31 times as long; with 4 …"""
+def _by_inner(changed: Sequence[tuple[TechniqueMeasurement, float]], one: str, several: str, how: str) -> str:
+    """with 2 OpenCV threads each, 2 and 4 workers take 1.10 to 1.31 times as long as with one each; with 4 …"""
     parts = []
-    for inner in sorted({m.cv2_threads for m in ms}):
-        own = [m for m in ms if m.cv2_threads == inner]
-        low, high = (f"{end(map(ratio, own)):.2f}" for end in (min, max))
+    for inner in sorted({m.cv2_threads for m, _ in changed}):
+        ratios = {m.workers: ratio for m, ratio in changed if m.cv2_threads == inner}
+        low, high = (f"{end(ratios.values()):.2f}" for end in (min, max))
         times = low if low == high else f"{low} to {high}"
-        who = f"{many([m.workers for m in own], 'worker')} {one if [m.workers for m in own] == [1] else several}"
+        who = f"{many(ratios, 'worker')} {one if list(ratios) == [1] else several}"
         parts.append(f"with {counted(inner, 'OpenCV thread')} each, {who} {times}{NBSP}times {how}")
-    return "; ".join(parts)
-
-
-def _ratio(one: TechniqueMeasurement, other: TechniqueMeasurement) -> float:
-    return (one.median_seconds or 0.0) / (other.median_seconds or 1.0)
-
-
-def _ways(m: TechniqueMeasurement) -> str:
-    each = " each" if m.workers > 1 else ""
-    return f"{counted(m.workers, 'worker')} with {counted(m.cv2_threads, 'OpenCV thread')}{each}"
-
-
-# ---------------------------------------------------------------- what is not there
+    return f"{'; '.join(parts)} as with one each"
 
 
 def left_out(techniques: Measurements, weak: Measurements) -> list[str]:
@@ -279,19 +261,17 @@ def _amdahl(found: Scaling) -> tuple[str, str]:
     fit, what = found.amdahl, unit(found.technique)
     if fit is None:
         return _too_few(found.strong, LEAST_FOR_FIT, what), ""
-    said = f"{percent(fit.serial)} of the work {'looks' if fit.oversubscribed else 'is'} serial {_sure(fit)}."
-    if fit.serial_ci95 is None:
-        said = f"No serial share explains these speedups: they {_odd(fit)}."
-    elif fit.limit:
-        least, most = (fit.limit * fit.serial / max(end, NEGLIGIBLE) for end in reversed(fit.serial_ci95))
-        ends = f"{least:.3g} {'or more' if fit.serial_ci95[0] < NEGLIGIBLE else f'to {most:.3g}'}"
-        said += (
+    then = ""
+    if fit.limit and fit.limit_ci95:
+        least, most = fit.limit_ci95
+        ends = f"{least:.3g} {f'to {most:.3g}' if math.isfinite(most) else 'or more'}"
+        then = (
             f" Then no number of {what}s would exceed {spelled_times(fit.limit)} ({ends} by the interval): that "
             f"is beyond what was measured, {span(fit.workers, what)}."
         )
     elif not fit.oversubscribed:
-        said += f" So small a share sets no limit that {span(fit.workers, what)} could show."
-    return said, _basis(found, found.strong, fit)
+        then = f" So small a share sets no limit that {span(fit.workers, what)} could show."
+    return _serial(fit, "the work", then), _basis(found, found.strong, fit)
 
 
 def _gustafson(found: Scaling) -> tuple[str, str]:
@@ -300,15 +280,11 @@ def _gustafson(found: Scaling) -> tuple[str, str]:
         return "No fit: work that grows with the workers was not measured, or with one number of them only.", ""
     if fit is None:
         return _too_few(found.weak, LEAST_FOR_FIT, what), ""
-    said = f"{percent(fit.serial)} of a round’s time {'looks' if fit.oversubscribed else 'is'} serial {_sure(fit)}."
-    if fit.serial_ci95 is None:
-        said = f"No serial share explains these speedups: they {_odd(fit)}."
-    else:
-        said += (
-            f" So each further {what} adds {percent(1 - fit.serial)} of what one does alone, as far as was measured, "
-            f"{span(fit.workers, what)}."
-        )
-    return said, _basis(found, found.weak, fit)
+    then = (
+        f" So each further {what} adds {percent(1 - fit.serial)} of what one does alone, as far as was measured, "
+        f"{span(fit.workers, what)}."
+    )
+    return _serial(fit, "a round’s time", then), _basis(found, found.weak, fit)
 
 
 def _usl(found: Scaling) -> tuple[str, str]:
@@ -328,36 +304,28 @@ def _usl(found: Scaling) -> tuple[str, str]:
 
 
 def _karp_flatt(found: Scaling) -> str:
-    points = [p for p in found.strong if p.workers > 1 and p.speedup_ci95 and not p.oversubscribed]
-    what = unit(found.technique)
-    if len({p.workers for p in points}) < 2:
+    what, trend = unit(found.technique), found.trend
+    if trend is None:
         return f"No trend: that needs two numbers of {what}s above one, within the cores and with intervals."
-    (first, low), (last, high) = ((p, _karp_flatt_interval(p)) for p in (points[0], points[-1]))
-    change = f"from {percent(first.karp_flatt or 0.0)} with {first.workers} to {percent(last.karp_flatt or 0.0)} with "
-    change += counted(last.workers, what)
-    if high[0] > low[1]:
-        return (
-            f"It grows {change}: what is lost is overhead that grows with the {what}s, not a serial part of the work."
-        )
-    if high[1] < low[0]:
-        return f"It falls {change}: what is lost weighs less with more {what}s, so it is no serial part of the work."
-    return f"It goes {change}, which is no measurable change: that is what a serial part of the work looks like."
+    shares = [percent(p.karp_flatt or 0.0) for p in (trend.first, trend.last)]
+    path = f"from {shares[0]} with {trend.first.workers} to {shares[1]} with {counted(trend.last.workers, what)}"
+    if trend.change == "grows":
+        return f"It grows {path}: what is lost is overhead that grows with the {what}s, not a serial part of the work."
+    if trend.change == "falls":
+        return f"It falls {path}: what is lost weighs less with more {what}s, so it is no serial part of the work."
+    return f"It goes {path}, which is no measurable change: that is what a serial part of the work looks like."
 
 
-def _karp_flatt_interval(point: Point) -> tuple[float, float]:
-    low, high = (karp_flatt(end, point.workers) or 0.0 for end in point.speedup_ci95 or (1.0, 1.0))
-    return high, low  # the higher the speedup, the less is serial
-
-
-def _sure(fit: Fit) -> str:
-    low, high = fit.serial_ci95 or (0.0, 1.0)
+def _serial(fit: Fit, of: str, then: str) -> str:
+    """How much of it is serial and how sure that is, and what follows from it."""
+    if fit.serial_ci95 is None:
+        odd = "grow faster than the workers" if fit.serial < 0.5 else "fall with more workers"
+        return f"No serial share explains these speedups: they {odd}."
+    low, high = fit.serial_ci95
     little = "; so few points say little" if high - low > 0.5 else ""
-    ends = "0" if low < 0.0005 else percent(low).rstrip("\u00a0%")
-    return f"(95{NBSP}% interval {ends} to {percent(high)}{little})"
-
-
-def _odd(fit: Fit) -> str:
-    return "grow faster than the workers" if fit.serial < 0.5 else "fall with more workers"
+    interval = f"{'0' if low < 0.0005 else percent(low).rstrip(f'{NBSP}%')} to {percent(high)}"
+    is_serial = f"{'looks' if fit.oversubscribed else 'is'} serial (95{NBSP}% interval {interval}{little})"
+    return f"{percent(fit.serial)} of {of} {is_serial}.{then}"
 
 
 def _basis(found: Scaling, points: Sequence[Point], fit: Fit) -> str:

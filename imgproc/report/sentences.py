@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from imgproc.backends import BASELINE, TECHNIQUES, technique
 from imgproc.measure.curves import Scaling
@@ -41,6 +42,16 @@ def spoken(label: str) -> str:
     named = any(letter.isupper() for letter in label[1:]) or label in NAMES
     plain = label if named else label[:1].lower() + label[1:]
     return f"a {plain}" if plain.endswith("pool") else plain
+
+
+def sentences(record: Record) -> dict[str, Any]:
+    """All sentences of the page of a run that has ended, by their names there."""
+    return {
+        "split": split(record),
+        "ending": ending(record),
+        "title": title(record),
+        "headline": headline(record) if record.state == "done" else None,
+    }
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,10 @@ def _scaled(record: Record, found: Scaling, best: TechniqueMeasurement) -> Headl
     own = [t for t in record.techniques if t.name == found.technique and t.median_seconds is not None]
     what = unit(found.technique)
     way = spoken(TECHNIQUES[found.technique].label if found.technique in TECHNIQUES else found.technique)
-    how_many = _many(best, what)
+    how_many = counted(best.threads, what, words=True)
+    if what != "thread" and best.cv2_threads > 1:  # two workers of two OpenCV threads each
+        inner = counted(best.cv2_threads, "OpenCV thread", words=True)
+        how_many = f"{counted(best.workers, what, words=True)} of {inner}{' each' if best.workers > 1 else ''}"
     lead = f"With {how_many}, {_are(way)}"
     if what == "thread":  # they are the technique
         lead = f"{how_many.partition(' ')[0].capitalize()} of {way} {'is' if best.threads == 1 else 'are'}"
@@ -134,15 +148,6 @@ def _scaled(record: Record, found: Scaling, best: TechniqueMeasurement) -> Headl
     others = beside(record) if on_curve else ""
     after = f"{others}; " if others else ""
     return Headline(lead, figure, " as fast as sequential,", f"{after}{_interval(best)}{pixels}")
-
-
-def _many(t: TechniqueMeasurement, what: str) -> str:
-    """two workers of two OpenCV threads each"""
-    if what == "thread" or t.cv2_threads == 1:
-        return counted(t.threads, what, words=True)
-    each = " each" if t.workers > 1 else ""
-    inner = counted(t.cv2_threads, "OpenCV thread", words=True)
-    return f"{counted(t.workers, what, words=True)} of {inner}{each}"
 
 
 def _interval(t: TechniqueMeasurement) -> str:
@@ -182,14 +187,13 @@ def ending(record: Record) -> Ending | None:
         else "No result was made."
     )
     again = "“Run again” starts it anew with the same images and settings."
-    if record.state == "failed":
-        return Ending("This run failed", record.error or "Something unexpected happened.", f"{kept} {again}")
     if record.state == "cancelled":
         return Ending("This run was cancelled", kept, again)
-    if record.state == "interrupted":
-        what = record.error or "The program that measures was ended in the middle of it."
-        return Ending("This run was interrupted", what, f"{kept} {again}")
-    return None
+    title, what = {
+        "failed": ("This run failed", "Something unexpected happened."),
+        "interrupted": ("This run was interrupted", "The program that measures was ended in the middle of it."),
+    }.get(record.state, ("", ""))
+    return Ending(title, record.error or what, f"{kept} {again}") if title else None
 
 
 def split(record: Record) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.curves import Cell, Point
@@ -77,18 +77,11 @@ def comparison(record: Record) -> str:
     timed = [t for label in record.found.order if (t := of_label.get(label)) and t.median_seconds is not None]
     names = {t.label: _called(t, record.techniques) for t in record.techniques}
     wide = max(20, *(len(names[t.label]) + 1 for t in timed)) if timed else 20
-    head = f"{'technique':<{wide}}{'start-up':>10}{'median':>10}  {'95% interval':<17}"
-    lines = [head + f"{'speedup':>8}  {'95% interval':<15}verdict"]
+    lines = [f"{'technique':<{wide}}{'start-up':>10}{_HEAD}verdict"]
     for t in timed:
-        name = names[t.label]
-        spread = f"{t.ci95[0]:.3f} to {t.ci95[1]:.3f}" if t.ci95 else "-"
-        speedup = f"{t.speedup:.2f}x" if t.speedup else "-"
-        sure = f"{t.speedup_ci95[0]:.2f} to {t.speedup_ci95[1]:.2f}" if t.speedup_ci95 else "-"
         said = "baseline" if t.name == BASELINE else t.reason or t.verdict or "too few rounds"
         startup = f"{(t.startup_seconds or 0.0) * 1000:.0f} ms"
-        lines.append(
-            f"{name:<{wide}}{startup:>10}{t.median_seconds:>8.3f} s  {spread:<17}{speedup:>8}  {sure:<15}{said}"
-        )
+        lines.append(f"{names[t.label]:<{wide}}{startup:>10}{_measured(t.median_seconds or 0.0, t)}{said}")
     rounds = max((len(t.rounds) for t in timed), default=0)
     same = "All made the same pixels." if all(t.identical for t in timed) else "Not all made the same pixels."
     lines.append(f"{rounds} rounds, seed {record.settings.seed}. {same}")
@@ -126,8 +119,7 @@ def scale_table(record: Record) -> str:
     parts = [
         [
             f"Strong scaling, {counted(images, 'image')} for every number of {what}s",
-            f"{what + 's':<10}{_HEAD}{'Karp-Flatt':>12}",
-            *(f"{p.workers:<10}{_point(p)}{_percent(p.karp_flatt):>12}{_over(p)}" for p in part.strong),
+            *_points(part.strong, what, serial=True),
             part.headline,
         ]
     ]
@@ -135,8 +127,7 @@ def scale_table(record: Record) -> str:
         parts.append(
             [
                 f"Weak scaling, {counted(images, 'image')} for each {what}; the speedup is the scaled one",
-                f"{what + 's':<10}{_HEAD}",
-                *(f"{p.workers:<10}{_point(p)}{_over(p)}" for p in part.weak),
+                *_points(part.weak, what, serial=False),
                 part.weak_headline,
             ]
         )
@@ -152,22 +143,25 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False)
 
 
-_HEAD = f"{'median':>10}  {'95% interval':<17}{'speedup':>8}  {'95% interval':<15}{'efficiency':>10}"
+_HEAD = f"{'median':>10}  {'95% interval':<17}{'speedup':>8}  {'95% interval':<15}"
 
 
-def _point(p: Point) -> str:
-    spread = f"{p.ci95[0]:.3f} to {p.ci95[1]:.3f}" if p.ci95 else "-"
-    speedup = f"{p.speedup:.2f}x" if p.speedup else "-"
-    sure = f"{p.speedup_ci95[0]:.2f} to {p.speedup_ci95[1]:.2f}" if p.speedup_ci95 else "-"
-    return f"{p.seconds:>8.3f} s  {spread:<17}{speedup:>8}  {sure:<15}{_percent(p.efficiency):>10}"
+def _measured(seconds: float, of: Point | TechniqueMeasurement) -> str:
+    """The columns of ``_HEAD``."""
+    spread = f"{of.ci95[0]:.3f} to {of.ci95[1]:.3f}" if of.ci95 else "-"
+    speedup = f"{of.speedup:.2f}x" if of.speedup else "-"
+    sure = f"{of.speedup_ci95[0]:.2f} to {of.speedup_ci95[1]:.2f}" if of.speedup_ci95 else "-"
+    return f"{seconds:>8.3f} s  {spread:<17}{speedup:>8}  {sure:<15}"
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else percent(value)
-
-
-def _over(p: Point) -> str:
-    return "  oversubscribed" if p.oversubscribed else ""
+def _points(points: Sequence[Point], what: str, *, serial: bool) -> Iterator[str]:
+    """A head and a line per point, with its Karp-Flatt share if ``serial``."""
+    yield f"{what + 's':<10}{_HEAD}{'efficiency':>10}{'Karp-Flatt' if serial else '':>{12 * serial}}"
+    for p in points:
+        shares = [(p.efficiency, 10), *([(p.karp_flatt, 12)] if serial else [])]
+        shown = "".join(f"{'-' if value is None else percent(value):>{wide}}" for value, wide in shares)
+        over = "  oversubscribed" if p.oversubscribed else ""
+        yield f"{p.workers:<10}{_measured(p.seconds, p)}{shown}{over}"
 
 
 def _grid(part: Section) -> list[str]:

@@ -26,13 +26,7 @@ LEAST_CALLER = 0.01
 #: What stands in the address for every technique.
 ALL = "all"
 
-
-@dataclass(frozen=True)
-class Tick:
-    """A mark of the axis: its place in percent of the width."""
-
-    x: float
-    text: str
+Choice = tuple[str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -80,22 +74,15 @@ class WorkerShare:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One option of a field of the timeline's form."""
-
-    value: str
-    text: str
-    chosen: bool
-
-
-@dataclass(frozen=True)
 class Timeline:
-    """``which`` ends the heading; ``rounds`` and ``techniques`` are what can be shown, none where that is no choice.
-    ``fills``: the colours of operations, on light and on dark ground, as CSS has them."""
+    """``which`` ends the heading; ``rounds`` and ``techniques`` are what can be shown, as value, text and whether
+    it is; none where that is no choice.
+    ``fills``: the colours of operations, on light and on dark ground, as CSS has them. ``ticks``: of the axis, each
+    its place in percent of the width and its text."""
 
     which: str
-    strands: list[TechniqueLanes]
-    ticks: list[Tick]
+    shown: list[TechniqueLanes]
+    ticks: list[tuple[float, str]]
     stages: list[str]
     fills: dict[str, str]
     workers: list[WorkerShare]
@@ -158,8 +145,8 @@ def timeline(record: Record, round: str = "", techniques: str = "") -> Timeline 
         record,
         passes,
         number,
-        [Choice(value, text, value == str(number or "")) for value, text in rounds],
-        [Choice(value, text, value == chosen) for value, text in _texts(record, every, usual)],
+        [(value, text, value == str(number or "")) for value, text in rounds],
+        [(value, text, value == chosen) for value, text in _texts(record, every, usual)],
     )
 
 
@@ -196,7 +183,7 @@ def _drawn(
     longest = max(done.wall for done in passes)
     ends = sorted(span.end for done in passes for span in done.spans)
     until = ends[MAX_BLOCKS - 1] if len(ends) > MAX_BLOCKS else longest
-    scale = _Scale(record, until, until * 1.06)
+    scale = _Scale(record, until)
     used = {span.stage for done in passes for span in done.spans}
     looks = {name: OPERATIONS[name].look for name in record.settings.operations if name in OPERATIONS}
     order = ["read", "decode", *looks, "h2d", "kernel", "d2h", "merge", "encode", "write", "transfer", "wait"]
@@ -205,7 +192,7 @@ def _drawn(
         notes.append(f"Of {' and '.join(lost)} only the round nearest the median was kept.")
     return Timeline(
         f", round {number}" if number else " in the round nearest the median" if rounds else "",
-        [scale.strand(done, say=done.number != number) for done in passes],
+        [scale.technique(done, say=done.number != number) for done in passes],
         scale.axis(),
         [stage for stage in order if stage in used] + sorted(used - set(order)),
         {name: f"light-dark({look.light}, {look.dark})" for name, look in looks.items()},
@@ -238,8 +225,8 @@ def _shares(done: _ShownRound) -> list[WorkerShare]:
 class _Scale:
     """Places of times in percent of the width, which stands for ``top`` seconds; shown are those up to ``until``."""
 
-    def __init__(self, record: Record, until: float, top: float) -> None:
-        self.until, self.top = until, top
+    def __init__(self, record: Record, until: float) -> None:
+        self.until, self.top = until, until * 1.06
         # In weak scaling there are several copies of each image, numbered on.
         self.every = max(1, len(record.images))
         self.names = {image.index: image.name for image in record.images}
@@ -247,14 +234,14 @@ class _Scale:
     def place(self, seconds: float) -> float:
         return round(seconds / self.top * 100, 2)
 
-    def axis(self) -> list[Tick]:
+    def axis(self) -> list[tuple[float, str]]:
         """Round values from zero on, at most six steps."""
         power = 10.0 ** math.floor(math.log10(self.top / 6)) if self.top > 0 else 1.0
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= self.top / 6)
         places = max(0, -math.floor(math.log10(step)))
-        return [Tick(self.place(step * k), f"{step * k:.{places}f}") for k in range(int(self.top / step) + 1)]
+        return [(self.place(step * k), f"{step * k:.{places}f}") for k in range(int(self.top / step) + 1)]
 
-    def strand(self, done: _ShownRound, *, say: bool) -> TechniqueLanes:
+    def technique(self, done: _ShownRound, *, say: bool) -> TechniqueLanes:
         """One pass; ``say`` its round's number beside its time."""
         wide = self.place(min(done.wall, self.until))
         spans = done.lanes
@@ -281,8 +268,8 @@ class _Scale:
                 span.stage,
                 self.place(span.start),
                 max(0.05, self.place(span.end - span.start)),
-                f"{self._name(span.image)}{_strip(span.part)}, {span.stage}, "
-                f"{seconds(span.end - span.start)}, {_worker(technique, span.worker, span.host)}",
+                f"{self._name(span)}, {span.stage}, {seconds(span.end - span.start)}, "
+                f"{_worker(technique, span.worker, span.host)}",
             )
             for span in seen
         ]
@@ -301,10 +288,7 @@ class _Scale:
             ],
         )
 
-    def _name(self, image: int) -> str:
-        number = image % self.every
-        return self.names.get(number, f"image {number + 1}")
-
-
-def _strip(part: int | None) -> str:
-    return "" if part is None else f", strip {part + 1}"
+    def _name(self, span: SpanRecord) -> str:
+        number = span.image % self.every
+        strip = "" if span.part is None else f", strip {span.part + 1}"
+        return f"{self.names.get(number, f'image {number + 1}')}{strip}"

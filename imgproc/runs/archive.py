@@ -51,9 +51,8 @@ def rounds_csv(record: Record) -> str:
         if technique.first_round_seconds is not None:
             table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, images))
         for number, done in enumerate(technique.rounds, 1):
-            table.writerow(
-                (technique.name, number, done.wall_seconds, done.cpu_seconds, done.peak_memory_bytes, images)
-            )
+            measured = done.wall_seconds, done.cpu_seconds, done.peak_memory_bytes
+            table.writerow((technique.name, number, *measured, images))
     return out.getvalue()
 
 
@@ -63,9 +62,8 @@ def _archive(files: Iterable[tuple[str, Path]]) -> ZipStream:
         try:
             archive.add_path(path, _unique(_safe(name), taken), recurse=False)
         except OSError:
-            raise UserError(
-                f"The file {_safe(name)} of this run is gone. Run it again.", code="not_found", file=name
-            ) from None
+            gone = f"The file {_safe(name)} of this run is gone. Run it again."
+            raise UserError(gone, code="not_found", file=name) from None
     return archive
 
 

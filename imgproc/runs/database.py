@@ -34,7 +34,9 @@ class Database:
         self, url: str, tables: type[DeclarativeBase], on_new: Callable[[sessionmaker[Session]], None]
     ) -> None:
         self._file = _sqlite_file(url)
-        self._engine = _engine(url)
+        self._engine = create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _set_up_sqlite)
         # Connections left to the garbage collector are a warning in newer Pythons.
         weakref.finalize(self, self._engine.dispose)
         self._tables = tables
@@ -67,10 +69,10 @@ class Database:
             raise _as_user_error(problem) from problem
 
     def _prepare(self) -> None:
-        if self._is_prepared():
+        if self._prepared and self._prepared == self._identity():
             return
         with self._lock:
-            if self._is_prepared():
+            if self._prepared and self._prepared == self._identity():
                 return
             self._engine.dispose()
             if self._file:
@@ -78,9 +80,6 @@ class Database:
             _make_tables(self._engine, self._tables)
             self._on_new(self._sessions)
             self._prepared = self._identity()
-
-    def _is_prepared(self) -> bool:
-        return self._prepared is not None and self._prepared == self._identity()
 
     def _identity(self) -> object:
         """Which file the database is, None where it is gone; always the same for a database that is no file."""
@@ -98,13 +97,6 @@ def _sqlite_file(url: str) -> Path | None:
     if parts.get_backend_name() != "sqlite" or not parts.database or parts.database.startswith((":", "file:")):
         return None
     return Path(parts.database)
-
-
-def _engine(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
-    return engine
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -51,7 +51,7 @@ def process(
     parse_operations(asked.operations)  # a record of another version may name others
     contenders = find_contenders(record, settings.TASK_SECONDS, settings)
     tracker = Tracker(progress, cancelled, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
-    passes = Passes(record, folders, settings.TASK_SECONDS, tracker)
+    passes = Passes(record, folders, tracker)
     _begin(record, contenders)
     passes.name_outputs()
     try:
@@ -83,14 +83,11 @@ def execute(
             _draw_samples(record, uploads, previews, settings, progress, cancelled)
         sources = {image.index: uploads / image.stored for image in record.images}
         folders = RunFolders(sources, results / "images", previews, results / "work")
-        process(
-            record,
-            folders,
-            settings,
-            progress=progress,
-            cancelled=cancelled,
-            results_ready=lambda: record.save(results),
-        )
+
+        def save() -> None:
+            record.save(results)
+
+        process(record, folders, settings, progress=progress, cancelled=cancelled, results_ready=save)
         record.state = "done"
     except Cancelled:
         record.state = "cancelled"
@@ -101,11 +98,7 @@ def execute(
 def _draw_samples(
     record: Record, uploads: Path, previews: Path, settings: Settings, on_progress: OnProgress, cancelled: Cancel
 ) -> None:
-    """Draw the sample pictures that the settings ask for and make them the record's images, vetted like any upload.
-
-    Raises:
-        Cancelled: ``cancelled`` said so.
-    """
+    """Draw the sample pictures that the settings ask for and make them the record's images, vetted like any upload."""
     count, cores, folder = record.settings.samples, usable_cores(), uploads / "samples"
     on_progress(Progress("drawing", images_total=count))
     with closing(draw_many(folder, count, record.settings.sample_megapixels, 0, cores)) as drawn:
@@ -131,11 +124,7 @@ def _begin(record: Record, contenders: Contenders) -> None:
 
 
 def _make_results(passes: Passes, main: Contender) -> Pass:
-    """The pass over all images that makes the results; each image's part in the record says what became of it.
-
-    Raises:
-        UserError: no image could be processed.
-    """
+    """The pass over all images that makes the results; each image's part in the record says what became of it."""
     record, outputs = passes.record, passes.folders.outputs
     images = record.good_images
     with passes.ready(main):

@@ -80,7 +80,11 @@ def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRe
     # What the workers were busy for in sum is about what one of them alone would take.
     spans = [span for one in first.parts for span in (*one.result.spans, *one.result.caller_spans)]
     alone = sum(span.end - span.start for span in spans)
-    per_round = sum(_expected(contender, alone) for contender in contenders.all)
+    per_round = 0.0
+    for contender in contenders.all:
+        # Where pixels travel, the caller's part is done by nobody else meanwhile.
+        shared = 1 if TRANSFERS[contender.transfer].alone else min(contender.measurement.threads, usable_cores())
+        per_round += contender.copies * alone / shared
     rounds = settings.rounds + 2  # the warm-up and reading back what it wrote count as well
     count = max(int(len(images) * settings.budget / (per_round * rounds)), 2 * contenders.main.backend.workers)
     if count >= len(images):
@@ -88,13 +92,6 @@ def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRe
     chosen = _spread(images, count)
     record.sample = sorted(image.index for image in chosen)
     return chosen
-
-
-def _expected(contender: Contender, alone: float) -> float:
-    """About how many seconds a pass takes of images that one worker alone needs ``alone`` seconds for."""
-    # Where pixels travel, the caller's part is done by nobody else meanwhile.
-    shared = 1 if TRANSFERS[contender.transfer].alone else min(contender.measurement.threads, usable_cores())
-    return contender.copies * alone / shared
 
 
 def _spread(images: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
@@ -113,8 +110,8 @@ def _warm_up(passes: Passes, contenders: Contenders, images: Sequence[ImageRecor
     for contender in contenders.others:
         try:
             with _scratch(passes, "warm-up") as folder, passes.ready(contender):
-                warm = _whole(passes.run_pass(contender, images, folder, "warm-up"))
-                made[contender] = passes.read_back(contender, images, folder, previews=False)
+                warm = _complete(passes.run_pass(contender, images, folder, "warm-up"))
+                made[contender] = passes.read_back(contender, images, folder)
         except BackendError as problem:
             _give_up(contenders, contender, problem)
             continue
@@ -126,9 +123,11 @@ def _warm_up(passes: Passes, contenders: Contenders, images: Sequence[ImageRecor
 def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> None:
     """Note whose pixels are the baseline's, image by image; nothing where there is no baseline to compare with."""
     reference = next((hashes for c, hashes in made.items() if c.technique.name == BASELINE), None)
-    for contender, hashes in made.items() if reference else ():
+    if reference is None:
+        return
+    for contender, hashes in made.items():
         m = contender.measurement
-        differing = sum(hashes[index] != wanted for index, wanted in (reference or {}).items())
+        differing = sum(hashes[index] != wanted for index, wanted in reference.items())
         m.identical = differing == 0
         if differing:
             m.reason = f"its pixels differ from the baseline’s in {differing} of {len(hashes)} images"
@@ -142,7 +141,7 @@ def _one_round(
 ) -> Pass | None:
     try:
         with _scratch(passes, "round") as folder, passes.ready(contender):
-            done = _whole(passes.run_pass(contender, images, folder, "rounds", number))
+            done = _complete(passes.run_pass(contender, images, folder, "rounds", number))
     except BackendError as problem:
         _give_up(contenders, contender, problem)
         return None
@@ -153,8 +152,7 @@ def _one_round(
 
 @contextmanager
 def _scratch(passes: Passes, name: str) -> Iterator[Path]:
-    """A folder for one pass: each writes new files, as a real run does; removing the old ones is not part of its
-    time."""
+    """A folder for one pass: each writes new files, as a real run does; its time is without removing the old ones."""
     folder = passes.folders.work / name
     try:
         yield folder
@@ -162,12 +160,8 @@ def _scratch(passes: Passes, name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _whole(done: Pass) -> Pass:
-    """The pass, if it did the whole work; the time of less would be no measurement.
-
-    Raises:
-        BackendError: an image failed.
-    """
+def _complete(done: Pass) -> Pass:
+    """The pass; ``BackendError`` if an image failed, because the time of less work would be no measurement."""
     failed = [result.error for result in done.results if result.error is not None]
     if failed:
         raise BackendError(f"{len(failed)} of {len(done.results)} images failed while it was measured: {failed[0]}")

@@ -124,10 +124,8 @@ class Option:
         return show(self.parameter.default if self.parameter else getattr(_DEFAULTS, self.stored))
 
     def parse(self, values: Sequence[str], typed: str, settings: Settings, mode: Mode | None = None) -> Any:
-        """What came in, one text or several, as the value of ``RunSettings``.
-
-        Args:
-            typed: the field or flag as the person knows it, for messages.
+        """What came in, one text or several, as the value of ``RunSettings``; ``typed`` is the field or flag as the
+        person knows it.
 
         Raises:
             UserError: it is not allowed; ``field`` is ``typed``.
@@ -179,12 +177,12 @@ def scale_counts(most: int) -> str:
     """The numbers of workers that scale mode goes through unless told otherwise: up to twice the cores."""
     cores = usable_cores()
     every = {1, 2, 3, 4} if cores <= 2 else {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, cores, 2 * cores}
-    return ", ".join(str(count) for count in sorted(every) if count <= min(most, max(4, 2 * cores)))
+    return show([count for count in sorted(every) if count <= min(most, max(4, 2 * cores))])
 
 
 def scale_threads() -> str:
     """OpenCV's threads in each worker that scale mode tries unless told otherwise: one, and as many as cores."""
-    return ", ".join(map(str, sorted({1, usable_cores()})))
+    return show(sorted({1, usable_cores()}))
 
 
 def start_methods() -> dict[str, str]:
@@ -274,13 +272,11 @@ TABLE: tuple[Option, ...] = (
 
 def options() -> dict[str, Option]:
     """Every row by its name, with those of the parameters of all operations."""
-    own = {
-        p.name: Option(
-            p.name, p.label, p.kind, p.help, "operations", "parameters", p.minimum, p.maximum, p.step, parameter=p
-        )
+    own = (
+        Option(p.name, p.label, p.kind, p.help, "operations", "parameters", p.minimum, p.maximum, p.step, parameter=p)
         for p in PARAMETERS.values()
-    }
-    return {**{option.name: option for option in TABLE}, **own}
+    )
+    return {option.name: option for option in (*TABLE, *own)}
 
 
 def names() -> set[str]:
@@ -297,12 +293,8 @@ def parse_counts(value: str, typed: str, most: int) -> list[int]:
     found = set()
     for part in re.split(r"[,;\s]+", value.strip(" ,;")):
         if not part.isascii() or not part.isdigit() or not 1 <= int(part) <= most:
-            raise UserError(
-                f"{typed} must be whole numbers from 1 to {most} with commas between them, such as 1, 2, 4; “{part}” "
-                "is not.",
-                field=typed,
-                limit=most,
-            )
+            wanted = f"whole numbers from 1 to {most} with commas between them, such as 1, 2, 4"
+            raise UserError(f"{typed} must be {wanted}; “{part}” is not.", field=typed, limit=most)
         found.add(int(part))
     if len(found) > MOST_COUNTS:
         raise UserError(f"{typed} may hold up to {MOST_COUNTS} numbers, not {len(found)}.", field=typed)

@@ -66,27 +66,19 @@ def check_options(mode: Mode, run_settings: RunSettings) -> None:
     def able(name: str, can: Callable[[Capabilities], bool]) -> bool:
         return TECHNIQUES[name].availability().ok and can(TECHNIQUES[name].load().capabilities)
 
-    for name, what, can in _wanted(run_settings):
-        if not any(able(one.name, can) for one in techniques):
+    method = run_settings.start_method
+    wanted: tuple[tuple[str, bool, str, Callable[[Capabilities], bool]], ...] = (
+        ("transfer", run_settings.transfers != [PATHS], "move pixels to worker processes", lambda can: can.carries),
+        ("chunk_size", run_settings.chunk_size != 1, "hand out several images at once", lambda can: can.chunks),
+        ("start_method", bool(method), f"start its workers by {method}", lambda can: method in can.start_methods),
+    )
+    for name, asked, what, can in wanted:
+        if asked and not any(able(one.name, can) for one in techniques):
             who = ", ".join(other for other in TECHNIQUES if able(other, can))
             labels = ", ".join(one.label for one in techniques)
             raise UserError(f"{labels} cannot {what}. What can: {who}.", field=name, limit=who)
     if mode == "scale" and techniques[0].name == BASELINE:
         raise UserError(f"{techniques[0].label} has no workers to vary. Choose another technique.", field="technique")
     if len(run_settings.transfers) > 1 and mode != "compare":
-        raise UserError(
-            "Several transfers can be compared only in mode compare; choose one here.", field="transfer", limit=1
-        )
-
-
-def _wanted(run_settings: RunSettings) -> list[tuple[str, str, Callable[[Capabilities], bool]]]:
-    """The options that are not left at their defaults: field, what a technique has to do, and whether one can."""
-    wanted: list[tuple[str, str, Callable[[Capabilities], bool]]] = []
-    if run_settings.transfers != [PATHS]:
-        wanted.append(("transfer", "move pixels to worker processes", lambda able: able.carries))
-    if run_settings.chunk_size != 1:
-        wanted.append(("chunk_size", "hand out several images at once", lambda able: able.chunks))
-    if run_settings.start_method is not None:
-        method = run_settings.start_method
-        wanted.append(("start_method", f"start its workers by {method}", lambda able: method in able.start_methods))
-    return wanted
+        only = "Several transfers can be compared only in mode compare; choose one here."
+        raise UserError(only, field="transfer", limit=1)

@@ -58,8 +58,8 @@ class Passes:
     Every method may raise ``BackendError``, the technique failed as a whole, and ``Cancelled``.
     """
 
-    def __init__(self, record: Record, folders: RunFolders, deadline: float, tracker: Tracker) -> None:
-        self.record, self.folders, self.deadline, self.tracker = record, folders, deadline, tracker
+    def __init__(self, record: Record, folders: RunFolders, tracker: Tracker) -> None:
+        self.record, self.folders, self.tracker = record, folders, tracker
         self.files: set[str] = set()  # the names of all outputs, also of those that are not made in the end
 
     def name_outputs(self) -> None:
@@ -126,27 +126,28 @@ class Passes:
         self.tracker.phase(phase, contender, images=len(images) * contender.copies, round=number)
         return contender.run(self._plan(contender, images, folder), self.tracker.image_done)
 
-    def read_back(self, contender: Contender, images: Sequence[ImageRecord], folder: Path, *, previews: bool) -> Hashes:
-        """``pixels_sha256`` by image and operation of the files in a folder; with ``previews`` these are made too.
+    def read_back(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> Hashes:
+        """``pixels_sha256`` by image and operation of the files in a folder; of the results previews are made too.
 
         Files that equal the run's results, whose hashes are known, byte by byte are not decoded again.
         """
+        results = folder == self.folders.outputs
         self.tracker.phase("checking", contender, images=len(images))
         tasks = []
         for image in images:
             files, known = [], {}
             for output in image.outputs:
                 preview = None
-                if output.pixels_sha256 and folder != self.folders.outputs:
+                if output.pixels_sha256 and not results:
                     known[output.operation] = str(self.folders.outputs / output.file), output.pixels_sha256
-                if previews and self.folders.previews:
+                if results and self.folders.previews:
                     output.preview = f"{image.index:04d}_{output.operation}.jpg"
                     preview = str(self.folders.previews / output.preview)
                 files.append((output.operation, str(folder / output.file), preview))
             tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known)))
         hashes: Hashes = {}
         with self._readers(contender) as readers:
-            for result in readers.run(tasks, deadline=self.deadline):
+            for result in readers.run(tasks, deadline=contender.deadline):
                 self.tracker.image_done(result)
                 if result.value is None:
                     raise BackendError(f"what it wrote could not be read back: {result.error}")
@@ -169,7 +170,7 @@ class Passes:
 
     def hash_results(self, contender: Contender, images: Sequence[ImageRecord]) -> None:
         """Read the run's results back for their hashes, and make previews of them."""
-        hashes = self.read_back(contender, images, self.folders.outputs, previews=True)
+        hashes = self.read_back(contender, images, self.folders.outputs)
         for image in images:
             for output in image.outputs:
                 output.pixels_sha256 = hashes[image.index].get(output.operation)
@@ -180,16 +181,12 @@ class Passes:
             self.record.warnings.append(f"{where}: a worker died or hung and was replaced, which its time includes.")
 
     def time_operations(self, contender: Contender, images: Sequence[ImageRecord]) -> dict[str, float]:
-        """Seconds that each operation alone takes over the images, each image timed by itself.
-
-        Raises:
-            BackendError: an image failed.
-        """
+        """Seconds that each operation alone takes over the images, each image timed by itself."""
         work = operations_alone.on_device if on_gpu(contender) else operations_alone.on_cpu
         total: dict[str, float] = defaultdict(float)
         for image in images:
             task = Task(image.index, work, Timing(self._job(image, self.folders.work), ALONE_REPEATS))
-            for result in contender.backend.run([task], deadline=self.deadline):
+            for result in contender.backend.run([task], deadline=contender.deadline):
                 if result.error is not None:
                     raise BackendError(f"its operations could not be timed alone: {result.error}")
                 for name, seconds in result.value.items():
@@ -220,35 +217,32 @@ class Passes:
         contender.measurement.split = sorted(cut)
         rest = sorted((image for image in images if image.index not in cut), key=lambda image: -image.megapixels)
         tasks = self._tasks(contender, rest, folder)
-        groups = [[self._split(contender, image, folder) for image in group] for group in groups_of(split)]
+
+        def strips(image: ImageRecord) -> Generator[list[Task], list[TaskResult], Any]:
+            return split_image(
+                image.index,
+                self._job(image, folder),
+                (image.height, image.width),
+                strips_of(image, backend.workers),
+                across_processes=backend.capabilities.memory == "copied",
+                sent=contender.transfer == BYTES or not backend.local,
+            )
+
+        groups = [[*map(strips, group)] for group in groups_of(split)]
         if not groups:
             return whole(tasks)
         if tasks:
             groups[0].append(whole(tasks))
         return flat(after_another([together(group) for group in groups]))
 
-    def _split(
-        self, contender: Contender, image: ImageRecord, folder: Path
-    ) -> Generator[list[Task], list[TaskResult], Any]:
-        return split_image(
-            image.index,
-            self._job(image, folder),
-            (image.height, image.width),
-            strips_of(image, contender.backend.workers),
-            across_processes=contender.backend.capabilities.memory == "copied",
-            sent=contender.transfer == BYTES or not contender.backend.local,
-        )
-
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
         """A task for each image, and for each copy of it."""
-        every = len(self.record.images)
+        every, transfer, on_device = len(self.record.images), contender.transfer, on_gpu(contender)
         folders = [folder / str(copy) if copy else folder for copy in range(contender.copies)]
         for one in folders:
             one.mkdir(parents=True, exist_ok=True)
         return [
-            image_task(
-                image.index + copy * every, self._job(image, one), contender.transfer, on_device=on_gpu(contender)
-            )
+            image_task(image.index + copy * every, self._job(image, one), transfer, on_device=on_device)
             for image in images
             for copy, one in enumerate(folders)
         ]

@@ -56,4 +56,4 @@ def end_with_stdin() -> None:
                 pass
         end_process(0)
 
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    threading.Thread(target=watch, name="stdin watch", daemon=True).start()

@@ -24,7 +24,7 @@ SCHEMA = 1
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 #: What ``forget_results`` keeps.
-_KEPT = ["id", "mode", "settings", "images", "state", "created", "owner", "started", "finished", "error", "environment"]
+_KEPT = {"id", "mode", "settings", "images", "state", "created", "owner", "started", "finished", "error", "environment"}
 FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
 
 
@@ -162,7 +162,7 @@ class Record:
     def forget_results(self) -> None:
         """Only what was asked for is left, and how the run stands."""
         empty = Record(self.id, self.mode, self.settings)
-        for name in (one.name for one in fields(self) if one.name not in _KEPT):
+        for name in vars(self).keys() - _KEPT:
             setattr(self, name, getattr(empty, name))
         for image in self.images:
             image.outputs = []

@@ -50,7 +50,6 @@ INTERRUPTED = "This run was cut off {times} times before it could end, so it is 
 
 log = logging.getLogger("imgproc.runner")
 
-
 #: Does the work of a run, as ``imgproc.runs.execute.execute``: fills the record, its state too, writes output files,
 #: saves nothing else.
 Execute = Callable[..., None]
@@ -82,7 +81,10 @@ class Runner:
             elif row.cancel:
                 self._end(record, "cancelled")
             elif row.attempts < MOST_ATTEMPTS:
-                self._queue_again(record)
+                record.state, record.started = "queued", None
+                record.forget_results()  # or they would be mixed with what the next try finds
+                self._try_to_save(record)
+                self.store.requeue(record.id)
             else:
                 self._end(record, "interrupted", INTERRUPTED.format(times=row.attempts))
 
@@ -159,12 +161,6 @@ class Runner:
         kill_children()
         remove_scratch(self._folder(run_id))
         end_process(1)
-
-    def _queue_again(self, record: Record) -> None:
-        record.state, record.started = "queued", None
-        record.forget_results()  # or they would be mixed with what the next try finds
-        self._try_to_save(record)
-        self.store.requeue(record.id)
 
     def _end(self, record: Record, state: State, error: str | None = None) -> None:
         """Save the record in its final state, then bring the index up to it."""

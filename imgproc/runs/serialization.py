@@ -60,10 +60,10 @@ def _reader(hint: Any) -> Reader | None:
         return reader and (lambda data: None if data is None else reader(data))
     if get_origin(hint) is not list:
         return None
-    return lambda data: _read_list(data, inner[0])
 
+    def read_list(data: Any) -> list[Any]:
+        if not isinstance(data, list):
+            raise TypeError("not a list")
+        return [*map(inner[0], data)] if inner[0] else data
 
-def _read_list(data: Any, reader: Reader | None) -> list[Any]:
-    if not isinstance(data, list):
-        raise TypeError("not a list")
-    return [reader(one) for one in data] if reader else data
+    return read_list

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import statistics
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
 from imgproc.measure.results import Progress
 from imgproc.runs.database import Database
-from imgproc.runs.record import FINAL_STATES, Mode, Record, State
+from imgproc.runs.record import Mode, Record, State, now
 from imgproc.runs.tables import Base, RunRow, TimingRow, plain, run_values, text, timings
 
 __all__ = ["RunRow", "Store", "TechniqueTimes"]
@@ -64,8 +65,6 @@ class Store:
         self._results = results
         self._database = Database(url, Base, self._fill)
         self._session = self._database.session
-        #: How many records the last ``rebuild`` could not read.
-        self.unreadable = 0
 
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
@@ -74,7 +73,7 @@ class Store:
     def create(self, record: Record) -> None:
         """Put a run at the end of the queue (or into the index, by its state). Save its record first."""
         with self._database.sessions() as sessions:
-            _insert(sessions, record)  # False: made from its record already, by a rebuild
+            _insert(sessions, record)
 
     def get(self, run_id: str) -> RunRow | None:
         with self._session() as session:
@@ -122,7 +121,8 @@ class Store:
             for row in session.scalars(select(TimingRow)):
                 found.setdefault(row.technique, []).append(row)
         order = {name: at for at, name in enumerate(TECHNIQUES)}
-        return [_times(found[name]) for name in sorted(found, key=lambda name: (order.get(name, len(order)), name))]
+        names = sorted(found, key=lambda name: (order.get(name, len(order)), name))
+        return [_times(name, found[name]) for name in names]
 
     def queued(self) -> int:
         """How many runs wait."""
@@ -206,37 +206,12 @@ class Store:
                 session.execute(delete(TimingRow).where(TimingRow.run_id == run_id))
             return found
 
-    def rebuild(self, results_dir: Path) -> int:
-        """Make the index anew from the records; returns how many there are. Sets ``unreadable``.
-
-        Runs that wait or run stay as the index has them: they may change at this moment.
-        """
-        with self._database.sessions() as sessions:
-            return self._rebuild(sessions, results_dir)
-
     def _fill(self, sessions: sessionmaker[Session]) -> None:
         """Make the index from the records where it is empty."""
         with sessions.begin() as session:
             empty = session.scalar(select(RunRow.number).limit(1)) is None
-        if empty and self._results:
-            self._rebuild(sessions, self._results)
-
-    def _rebuild(self, sessions: sessionmaker[Session], results_dir: Path) -> int:
-        # The index is read first: whoever adds a run saves its record before its row, so no new run can seem gone.
-        with sessions.begin() as session:
-            known = {row.id: row.state for row in session.execute(select(RunRow.id, RunRow.state))}
-        records, self.unreadable = _read_records(results_dir)
-        gone = known.keys() - {record.id for record in records}
-        final = {run_id for run_id, state in known.items() if state in FINAL_STATES}
-        with sessions.begin() as session:
-            for run_id in gone | final:
-                session.execute(delete(TimingRow).where(TimingRow.run_id == run_id))
-                session.execute(delete(RunRow).where(RunRow.id == run_id, RunRow.state != "running"))
-        for record in records:
+        for record in _read_records(self._results) if empty and self._results else ():
             _insert(sessions, record)
-        if self.unreadable:
-            log.warning("%d records could not be read and are left out of the index.", self.unreadable)
-        return len(records)
 
     def _count(self, wanted: ColumnElement[bool]) -> int:
         with self._session() as session:
@@ -251,28 +226,24 @@ class Store:
 def _mark_cancelled(folder: Path) -> None:
     try:
         record = Record.load(folder)
-        record.state, record.finished = "cancelled", datetime.now(UTC).isoformat(timespec="milliseconds")
+        record.state, record.finished = "cancelled", now()
         record.save(folder)
     except (UserError, OSError):
         log.warning("Run %s is cancelled, but its record could not be updated.", folder.name, exc_info=True)
 
 
-def _insert(sessions: sessionmaker[Session], record: Record) -> bool:
-    """Add a run; False where it is there already."""
+def _insert(sessions: sessionmaker[Session], record: Record) -> None:
+    """Add a run, unless it is there already, made from its record."""
     # One found running without an index was tried at least once.
     row = RunRow(**run_values(record), attempts=int(record.state == "running"))
-    try:
-        with sessions.begin() as session:
-            session.add_all([row, *timings(record)])
-    except IntegrityError:
-        return False
-    return True
+    with suppress(IntegrityError), sessions.begin() as session:
+        session.add_all([row, *timings(record)])
 
 
-def _read_records(results_dir: Path) -> tuple[list[Record], int]:
-    """All records in the order of their creation, and how many could not be read."""
-    records, unreadable = [], 0
-    for path in results_dir.glob("*/run.json"):
+def _read_records(results: Path) -> list[Record]:
+    """All records that can be read, in the order of their creation."""
+    records = []
+    for path in results.glob("*/run.json"):
         try:
             record = Record.load(path.parent)
             values = run_values(record)
@@ -281,24 +252,22 @@ def _read_records(results_dir: Path) -> tuple[list[Record], int]:
                 raise ValueError("not the record of this folder")
             timings(record)
         except (UserError, ValueError, TypeError, AttributeError, OverflowError):
-            log.warning("The record of %s cannot be read.", path.parent.name, exc_info=True)
-            unreadable += 1
+            log.warning(
+                "The record of %s cannot be read and is left out of the index.", path.parent.name, exc_info=True
+            )
         else:
             records.append(record)
-    return sorted(records, key=lambda record: (run_values(record)["created"], record.id)), unreadable
+    return sorted(records, key=lambda record: (run_values(record)["created"], record.id))
 
 
 def _changed(result: Any) -> bool:
     return bool(result.rowcount)
 
 
-def _times(rows: list[TimingRow]) -> TechniqueTimes:
-    speedups = [row.speedup for row in rows]
-    paces = [row.seconds_per_megapixel for row in rows]
-    images = sum(row.images for row in rows)
-    return TechniqueTimes(
-        rows[0].technique, rows[-1].label, len(rows), images, *_middle_and_range(speedups), *_middle_and_range(paces)
-    )
+def _times(technique: str, rows: list[TimingRow]) -> TechniqueTimes:
+    speedups = _middle_and_range([row.speedup for row in rows])
+    paces = _middle_and_range([row.seconds_per_megapixel for row in rows])
+    return TechniqueTimes(technique, rows[-1].label, len(rows), sum(row.images for row in rows), *speedups, *paces)
 
 
 def _middle_and_range(values: list[float | None]) -> tuple[float | None, float | None, float | None]:

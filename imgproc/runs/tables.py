@@ -11,7 +11,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from imgproc.backends import BASELINE, TECHNIQUES
-from imgproc.measure.results import TechniqueMeasurement
 from imgproc.runs.record import Mode, Record, State
 
 
@@ -94,6 +93,7 @@ def run_values(record: Record) -> dict[str, Any]:
     """
     measured = record.technique
     name = measured.name if measured else BASELINE if record.mode == "sequential" else record.settings.technique
+    known = measured or TECHNIQUES.get(name)
     decided = measured if record.found.outcome != "undecided" else None
     low, high = (decided and decided.speedup_ci95) or (None, None)
     return {
@@ -105,7 +105,7 @@ def run_values(record: Record) -> dict[str, Any]:
         "mode": record.mode,
         "owner": text(record.owner),
         "technique": name,
-        "label": text(_label(measured, name)),
+        "label": text(known.label if known else name.capitalize()),
         "workers": int(measured.threads if measured else record.settings.workers),
         "images": len(record.good_images),
         "megapixels": float(record.megapixels),
@@ -154,12 +154,6 @@ def text(value: str) -> str:
 def plain(values: dict[str, Any]) -> dict[str, Any]:
     """The same values with None for what JSON has no number for."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-
-
-def _label(measured: TechniqueMeasurement | None, name: str) -> str:
-    if measured:
-        return measured.label
-    return TECHNIQUES[name].label if name in TECHNIQUES else name.capitalize()
 
 
 def _finite(value: float | None) -> float | None:

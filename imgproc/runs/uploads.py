@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgproc.errors import UserError
@@ -42,11 +42,9 @@ class IncomingFiles:
         """
         file = self._file or self._open()
         view = memoryview(data)
-        try:
+        with _storage():
             while view:
                 view = view[file.write(view) or 0 :]
-        except OSError as problem:
-            raise _storage_error(problem) from problem
 
     def end(self) -> None:
         """The file is complete. Raises as ``write`` does."""
@@ -54,11 +52,9 @@ class IncomingFiles:
         if self._file is None and self._name:
             self._open()
         file, self._file = self._file, None
-        try:
+        with _storage():  # network file systems notice a full disk only now
             if file:
                 file.close()
-        except OSError as problem:  # network file systems notice a full disk only now
-            raise _storage_error(problem) from problem
 
     def close(self) -> None:
         """Close the file of an upload that broke off."""
@@ -75,12 +71,10 @@ class IncomingFiles:
                 limit=self.max_files,
             )
         path = self.folder / f"incoming-{len(self.files):04d}"
-        try:
-            self._file = io.FileIO(path, "wb")
-        except OSError as problem:
-            raise _storage_error(problem) from problem
+        with _storage():
+            self._file = file = io.FileIO(path, "wb")
         self.files.append((self._name or "unnamed", path))
-        return self._file
+        return file
 
 
 def inspect_files(
@@ -101,49 +95,40 @@ def inspect_files(
         UserError: nothing could be inspected or stored; the files that were not reached are still there.
     """
     processes = max(1, min(processes, len(files)))
-    _make_folders(uploads, previews)
+    with _storage():
+        for folder in (uploads, previews):
+            folder.mkdir(parents=True, exist_ok=True)
     limits = settings.max_pixels, settings.MAX_SIDE, settings.INSPECT_SECONDS
 
-    def one(index: int, name: str, path: Path) -> ImageRecord:
-        return _inspect_one(inspector, ImageRecord(index, display_name(name)), path, uploads, previews)
+    def inspect(index: int, name: str, path: Path) -> ImageRecord:
+        record, preview = ImageRecord(index, display_name(name)), previews / f"{index:04d}.jpg"
+        with _storage():
+            record.bytes = path.stat().st_size if path.exists() else 0
+            found = inspector.inspect(path, preview)
+            record.format, record.width, record.height = found.format, found.width, found.height
+            record.error, record.code = found.error, found.code
+            if found.error is None:
+                record.stored, record.preview = f"{index:04d}.{ACCEPTED[found.format]}", preview.name
+                path.replace(uploads / record.stored)
+            else:
+                path.unlink(missing_ok=True)
+                preview.unlink(missing_ok=True)
+        return record
 
     with Inspector(*limits, processes) as inspector, ThreadPoolExecutor(processes) as threads:
-        return list(threads.map(one, range(len(files)), *zip(*files, strict=True))) if files else []
+        return list(threads.map(inspect, range(len(files)), *zip(*files, strict=True))) if files else []
 
 
-def _inspect_one(inspector: Inspector, record: ImageRecord, path: Path, uploads: Path, previews: Path) -> ImageRecord:
-    preview = f"{record.index:04d}.jpg"
+@contextmanager
+def _storage() -> Iterator[None]:
+    """Errors of the disk in words for people."""
     try:
-        record.bytes = path.stat().st_size if path.exists() else 0
-        found = inspector.inspect(path, previews / preview)
-        record.format, record.width, record.height = found.format, found.width, found.height
-        record.error, record.code = found.error, found.code
-        if found.error is None:
-            record.stored = f"{record.index:04d}.{ACCEPTED[found.format]}"
-            record.preview = preview
-            path.replace(uploads / record.stored)
-        else:
-            path.unlink(missing_ok=True)
-            (previews / preview).unlink(missing_ok=True)
+        yield
     except OSError as problem:
-        raise _storage_error(problem) from problem
-    return record
-
-
-def _make_folders(*folders: Path) -> None:
-    try:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise _storage_error(problem) from problem
-
-
-def _storage_error(problem: OSError) -> UserError:
-    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-        message = (
-            "There is not enough disk space on the server for these images. "
-            "Delete old runs, send fewer images, or tell whoever runs this app."
-        )
-    else:
         message = "The images could not be stored on the server. Try again, or tell whoever runs this app."
-    return UserError(message, code="disk_full", field="images")
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = (
+                "There is not enough disk space on the server for these images. "
+                "Delete old runs, send fewer images, or tell whoever runs this app."
+            )
+        raise UserError(message, code="disk_full", field="images") from problem

@@ -27,25 +27,29 @@ def verify(record: Record) -> list[str]:
     derive(again, images=len(images), megapixels=megapixels)
     baseline = next((m for m in again if m.name == BASELINE), None)
     derive_weak(weak, baseline, images=len(images), megapixels=megapixels)
-    stored, computed = [*record.techniques, *record.weak], [*again, *weak]
-    pairs = zip(map(_derived, stored), map(_derived, computed), strict=True)
-    found = [difference for one, other in pairs for difference in _differences(one, other)]
-    found += [_unproved(m) for m in stored if m.speedup is not None and not m.identical and len(record.techniques) > 1]
+    stored = [*record.techniques, *record.weak]
+    found = [
+        difference
+        for m, computed in zip(stored, [*again, *weak], strict=True)
+        for name in DERIVED
+        for difference in _differences(getattr(m, name), getattr(computed, name), f"{m.label}: {name}")
+    ]
+    # A speedup is shown only for the same pixels.
+    found += [
+        f"{m.label}: a speedup is shown, but its pixels were not found to be the baseline’s."
+        for m in stored
+        if m.speedup is not None and not m.identical and len(record.techniques) > 1
+    ]
     if record.scaling:
         curves = scaling(record.scaling.technique, again, weak, cores=record.environment.get("cores_usable"))
         found += _differences(asdict(record.scaling), asdict(curves), "scaling")
-    return [*found, *_told(record, again, weak)]
-
-
-def _told(record: Record, again: Sequence[TechniqueMeasurement], weak: Sequence[TechniqueMeasurement]) -> Iterator[str]:
-    """Of verdicts, order, losses and alarms, each that differs."""
-    computed = replace(record, techniques=[*again], weak=[*weak], findings=None)
-    computed.conclude()
-    yield from _differences({"best": record.best}, {"best": computed.best})
-    yield from _differences(asdict(record.found), asdict(computed.found), "findings")
+    anew = replace(record, techniques=again, weak=weak, findings=None)
+    anew.conclude()
+    found += _differences(record.best, anew.best, "best")
+    found += _differences(asdict(record.found), asdict(anew.found), "findings")
     if record.alarms:
-        said, found = ([asdict(alarm) for alarm in alarms] for alarms in (record.alarms, computed.raised_alarms()))
-        yield from _differences(said, found, "alarms")
+        found += _differences([*map(asdict, record.alarms)], [*map(asdict, anew.raised_alarms())], "alarms")
+    return found
 
 
 def _raw(m: TechniqueMeasurement) -> TechniqueMeasurement:
@@ -56,20 +60,11 @@ def _raw(m: TechniqueMeasurement) -> TechniqueMeasurement:
     return raw
 
 
-def _derived(m: TechniqueMeasurement) -> dict[str, Any]:
-    return {f"{m.label}: {name}": getattr(m, name) for name in DERIVED}
-
-
-def _unproved(m: TechniqueMeasurement) -> str:
-    """A speedup is shown only for the same pixels."""
-    return f"{m.label}: a speedup is shown, but its pixels were not found to be the baseline’s."
-
-
-def _differences(said: Any, found: Any, where: str = "") -> Iterator[str]:
+def _differences(said: Any, found: Any, where: str) -> Iterator[str]:
     """A sentence for each figure that differs, by the path of its names."""
     if isinstance(said, dict) and isinstance(found, dict) and said.keys() == found.keys():
         for name in said:
-            yield from _differences(said[name], found[name], f"{where}.{name}" if where else name)
+            yield from _differences(said[name], found[name], f"{where}.{name}")
     elif _records(said) and _records(found) and len(said) == len(found):
         for number, pair in enumerate(zip(said, found, strict=True)):
             yield from _differences(*pair, f"{where}[{number}]")

@@ -21,8 +21,8 @@ TONES: dict[Kind, tuple[str, str]] = {
     "level": ("gray", "ink-3"),
     "baseline": ("gray", "ink-3"),
 }
-#: Pixels from row to row and shares of it that the bar takes, for a wide and a narrow figure; below the rows.
-_PITCH, _BAR, _FOOT = (36, 46), (0.53, 0.35), 44
+#: For a wide and a narrow figure: pixels from row to row, and the height of a bar in rows; pixels below the rows.
+_PITCH, BAR, _FOOT = (36, 46), (0.53, 0.35), 44
 
 
 class Row(NamedTuple):
@@ -51,11 +51,6 @@ def heights(rows: Sequence[Row], labels: Sequence[str] = ()) -> tuple[int, int]:
     return wide, narrow
 
 
-def bar(style: Style) -> float:
-    """How high a bar is, in rows."""
-    return _BAR[style.narrow]
-
-
 def axes(figure: Figure, style: Style, rows: Sequence[Row], head: int = 4) -> Axes:
     """The row ``k`` has its bar at the height ``k``, the first one at the top."""
     narrow = style.narrow
@@ -71,7 +66,7 @@ def axes(figure: Figure, style: Style, rows: Sequence[Row], head: int = 4) -> Ax
     for k, row in enumerate(rows):
         room = style.width - style.breadth(row.brief, row.main) - 12 if narrow else left - 10
         label = style.wrapped(row.label, room, 1 if narrow else 2, row.main)
-        y = k - bar(style) / 2 - 3 / _PITCH[True] if narrow else k
+        y = k - BAR[narrow] / 2 - 3 / _PITCH[True] if narrow else k
         look: dict[str, Any] = {"weight": "bold" if row.main else "normal", "va": "bottom" if narrow else "center"}
         axes.text(-left / across, y, label, transform=place, linespacing=1.1, **look)
         x, align = (1 + right / across, "right") if narrow else (1 + 16 / across, "left")

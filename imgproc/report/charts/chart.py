@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP
-from imgproc.report.charts.style import WIDTHS, Style, Unit
+from imgproc.report.charts.style import WIDTHS, Style
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -71,8 +71,3 @@ def highlighted(t: TechniqueMeasurement, record: Record) -> bool:
 def share(value: float) -> str:
     """A share in whole percent: 12 %, under 1 %."""
     return f"{round(value * 100)}{NBSP}%" if value >= 0.01 else f"under 1{NBSP}%"
-
-
-def time_unit(longest: float) -> tuple[Unit, str]:
-    """The unit for an axis of seconds that ends at ``longest``, and its name."""
-    return ("ms", "Milliseconds") if longest < 0.1 else ("s", "Seconds")

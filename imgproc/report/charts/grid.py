@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from imgproc.measure.curves import Cell, Scaling
@@ -14,7 +15,6 @@ from imgproc.report.charts.style import POINT, Style
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: Pixels of a cell, above and below the map, and at most across a cell.
@@ -51,7 +51,7 @@ def _draw(data: Scaling, best: Cell, figure: Figure, style: Style) -> None:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Rectangle
 
-    workers, threads, cells = _table(data.grid)
+    (workers, threads, cells), size = _table(data.grid), style.size * POINT
     names = [counted(p, "worker") for p in workers]
     left = max(map(style.breadth, names)) + 14
     wide = min((style.width - 4 - left) / len(threads), _ACROSS)
@@ -66,40 +66,38 @@ def _draw(data: Scaling, best: Cell, figure: Figure, style: Style) -> None:
     axes.set_yticks([k + 0.5 for k in range(len(workers))], labels=names, ha="left")
     axes.tick_params(length=0, pad=4, labelcolor=style.colour("ink"), top=True, labeltop=True, labelbottom=False)
     axes.tick_params(axis="y", pad=(left - 1) * 0.75)
-    axes.set_title("OpenCV’s threads in each worker")
+    axes.set_title("OpenCV’s threads in each worker", pad=size + 9)
     reached = [cell.speedup for cell in data.grid if cell.speedup]
     low = min(reached)
-    ring: dict[str, Any] = {"marker": "o", "s": 20, "facecolors": "none", "linewidths": 1.0}
-    for row, line in enumerate(cells):
-        for column, cell in enumerate(line):
-            if cell is None:
-                continue
-            colour = heat(((cell.speedup or low) - low) / (max(reached) - low or 1.0))[:3]
-            # On this side of the limit black, on the other white has the better contrast, 4.58 at least.
-            ink = ("black" if luminance(colour) > 0.179 else "white") if cell.speedup else style.colour("ink-3")
-            _write(axes, cell, (column + 0.5, row + 0.5), ink, cell is best, wide, style)
-            if cell.oversubscribed:
-                axes.scatter(column + 10 / wide, row + 0.23, edgecolors=ink, **ring)
-            if cell is best or cell.speedup is None:  # other pixels have no colour
-                edge, width = (style.colour("ink"), 1.9) if cell is best else (style.colour("rule"), POINT)
-                axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=edge, linewidth=width))
-    if any(cell.oversubscribed for cell in data.grid):
+    rings: list[tuple[float, float, str]] = []
+    for row, column in product(range(len(workers)), range(len(threads))):
+        cell = cells[row][column]
+        if cell is None:
+            continue
+        colour = heat(((cell.speedup or low) - low) / (max(reached) - low or 1.0))[:3]
+        # On this side of the limit black, on the other white has the better contrast, 4.58 at least.
+        ink = ("black" if luminance(colour) > 0.179 else "white") if cell.speedup else style.colour("ink-3")
+        value, points, interval = times(cell.speedup), size, times_interval(cell.speedup_ci95)
+        if style.breadth(value, cell is best) > wide - 6:
+            value, points = value.rstrip("×"), size * 0.85
+        lines = [(value, points, "bold" if cell is best else "normal")]
+        if interval and style.breadth(interval) * 0.82 < wide - 8:
+            lines.append((interval, size * 0.82, "normal"))
+        for k, (text, points, weight) in enumerate(lines):
+            y = row + 0.5 + (17 * k - 8) * (len(lines) - 1) / _HIGH
+            axes.text(column + 0.5, y, text, ha="center", va="center", color=ink, size=points, weight=weight)
+        if cell.oversubscribed:
+            rings.append((column + 10 / wide, row + 0.23, ink))
+        if cell is best or cell.speedup is None:  # other pixels have no colour
+            edge, width = (style.colour("ink"), 1.9) if cell is best else (style.colour("rule"), POINT)
+            axes.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=edge, linewidth=width))
+    if rings:
         over = f"more threads than the {counted(data.cores, 'core')}" if data.cores else "more threads than cores"
-        handle = axes.scatter([], [], edgecolors=style.colour("ink-2"), **ring)
+        xs, ys, inks = zip(*rings, strict=True)
+        look: dict[str, Any] = {"s": 20, "facecolors": "none", "linewidths": 1.0}
+        axes.scatter(xs, ys, edgecolors=inks, **look)
+        handle = axes.scatter([], [], edgecolors=style.colour("ink-2"), **look)
         style.legend(figure, {over: handle}, left, figure.bbox.height - _FOOT + 9)
-
-
-def _write(axes: Axes, cell: Cell, at: tuple[float, float], ink: str, best: bool, wide: float, style: Style) -> None:
-    """A cell's speedup, and its interval where that fits."""
-    value, interval, size = times(cell.speedup), times_interval(cell.speedup_ci95), style.size * POINT
-    if style.breadth(value, best) > wide - 6:
-        value, size = value.rstrip("×"), size * 0.85
-    shown = [(value, size)]
-    if interval and style.breadth(interval) * 0.82 < wide - 8:
-        shown.append((interval, style.size * POINT * 0.82))
-    for k, (text, points) in enumerate(shown):
-        down, weight = (17 * k - 8) * (len(shown) - 1) / _HIGH, "bold" if best and not k else "normal"
-        axes.text(at[0], at[1] + down, text, ha="center", va="center", color=ink, size=points, weight=weight)
 
 
 def luminance(colour: Sequence[float]) -> float:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, seconds
 from imgproc.report.charts import bars
-from imgproc.report.charts.chart import Chart, highlighted, measured, share, time_unit
-from imgproc.report.charts.style import Style, ticks
+from imgproc.report.charts.chart import Chart, highlighted, measured, share
+from imgproc.report.charts.style import Style, ticks, time_unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -40,16 +40,16 @@ def chart(record: Record) -> Chart | None:
 def _draw(
     shown: Sequence[TechniqueMeasurement], rows: Sequence[bars.Row], images: str, figure: Figure, style: Style
 ) -> None:
-    axes, high = bars.axes(figure, style, rows), bars.bar(style)
+    axes, high = bars.axes(figure, style, rows), bars.BAR[style.narrow]
     every = [value for t in shown for value in (*(r.wall_seconds for r in t.rounds), *(t.ci95 or ()))]
     start, end, logarithmic = _limits(min(every), max(every))
     if logarithmic:
         axes.set_xscale("log")
     axes.set_xlim(start, end)
-    unit, words = time_unit(end)
-    ticks(axes.xaxis, start, end, 6 if style.narrow else 7, unit, logarithmic)
+    axes.set_xticks(*ticks(start, end, 6 if style.narrow else 7, logarithmic))
+    axes.minorticks_off()
     scale = ", logarithmic axis" if logarithmic else ", axis not from zero" if start > 0 else ""
-    axes.set_xlabel(f"{words} for {images}{scale}")
+    axes.set_xlabel(f"{time_unit(end)[1]} for {images}{scale}")
     axes.hlines(range(len(rows)), start, end, style.colour("rule"), linewidth=0.75, zorder=0)
     tones = [[style.colour(name) for name in bars.TONES[bars.kind(t)]] for t in shown]
     for k, (t, (soft, strong)) in enumerate(zip(shown, tones, strict=True)):
@@ -79,7 +79,9 @@ def _limits(shortest: float, longest: float) -> tuple[float, float, bool]:
 
 def _sentence(shown: Sequence[TechniqueMeasurement]) -> str:
     band = f"the band its 95{NBSP}% interval" if any(t.ci95 for t in shown) else "too few for an interval"
-    spreads = [(_spread(t), t.label) for t in shown if len(t.rounds) > 1]
+    # How far the round farthest from the median is from it, as a share of it.
+    middles = [(t, t.median_seconds or 1.0) for t in shown if len(t.rounds) > 1]
+    spreads = [(max(abs(r.wall_seconds - m) for r in t.rounds) / m, t.label) for t, m in middles]
     (least, calm), (most, restless) = min(spreads), max(spreads)
     if len(spreads) == 1:
         within = f"{share(most)} of it"
@@ -89,9 +91,3 @@ def _sentence(shown: Sequence[TechniqueMeasurement]) -> str:
     return f"Each dot is a round, the line the median, {band}; the rounds lie within {within}." + (
         f" Other pixels, so no speedup (hatched): {', '.join(other)}." if other else ""
     )
-
-
-def _spread(t: TechniqueMeasurement) -> float:
-    """How far the round farthest from the median is from it, as a share of it."""
-    middle = t.median_seconds or 1.0
-    return max(abs(r.wall_seconds - middle) for r in t.rounds) / middle

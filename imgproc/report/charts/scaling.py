@@ -69,7 +69,11 @@ def _sentence(label: str, what: str, data: Scaling) -> str:
 def _alt(label: str, what: str, data: Scaling) -> str:
     parts = []
     for name, points in (("Speedup", data.strong), ("Scaled speedup", data.weak)):
-        values = [_point(p, what) for p in _timed(points)]
+        values = []
+        for p in _timed(points):
+            interval = f" ({times_interval(p.speedup_ci95)})" if p.speedup_ci95 else ""
+            over = ", more than cores" if p.oversubscribed else ""
+            values.append(f"{counted(p.workers, what)} {times(p.speedup)}{interval}{over}")
         if values:
             parts.append(f"{name} of {label}: {', '.join(values)}.")
     if data.cores:
@@ -80,12 +84,6 @@ def _alt(label: str, what: str, data: Scaling) -> str:
     if data.usl:
         parts.append(f"Fitted line of the Universal Scalability Law (USL){_peak(data.usl, what)}.")
     return " ".join(parts)
-
-
-def _point(point: Point, what: str) -> str:
-    interval = f" ({times_interval(point.speedup_ci95)})" if point.speedup_ci95 else ""
-    over = ", more than cores" if point.oversubscribed else ""
-    return f"{counted(point.workers, what)} {times(point.speedup)}{interval}{over}"
 
 
 def _serial(name: str, fit: Fit) -> str:
@@ -104,6 +102,11 @@ def _peak(fit: UslRecord, what: str) -> str:
 def _table(data: Scaling, what: str) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
     """Its columns, and its rows with their names."""
     counts = sorted({point.workers for point in (*data.strong, *data.weak)})
+
+    def fitted(curve: Sequence[Sequence[float]]) -> list[str]:
+        values = {int(workers): value for workers, value in curve}
+        return [times(values.get(p)) for p in counts]
+
     columns = [("Ideal", [f"{_ideal(data, p)}×" for p in counts])]
     for points, name, law, fit in (
         (data.strong, "Speedup", "Amdahl", data.amdahl),
@@ -118,18 +121,13 @@ def _table(data: Scaling, what: str) -> tuple[tuple[str, ...], tuple[tuple[str, 
                 ("Efficiency", [percent(p.efficiency) for p in found]),
             ]
         if points and fit:
-            columns.append((law, _at(fit.curve, counts)))
+            columns.append((law, fitted(fit.curve)))
     if data.usl:
-        columns.append(("USL", _at(data.usl.curve, counts)))
+        columns.append(("USL", fitted(data.usl.curve)))
     over = {p.workers for p in (*data.strong, *data.weak) if p.oversubscribed}
     names = [counted(p, what) + (", more than cores" if p in over else "") for p in counts]
     cells = zip(names, zip(*(values for _, values in columns), strict=True), strict=True)
     return tuple(name for name, _ in columns), tuple(cells)
-
-
-def _at(curve: Sequence[Sequence[float]], counts: Sequence[int]) -> list[str]:
-    values = {int(workers): value for workers, value in curve}
-    return [times(values.get(workers)) for workers in counts]
 
 
 def _ideal(data: Scaling, workers: int) -> int:
@@ -204,13 +202,15 @@ def _draw(data: Scaling, what: str, figure: Figure, style: Style) -> None:
         # Aside, where they would hide another's.
         place = offset_copy(axes.transData, figure, x=4 * POINT * side * (len(points) > 1), units="points")
         for hollow in (True, False):
-            shown = [p for p in series if p.oversubscribed == hollow]
+            if not (shown := [p for p in series if p.oversubscribed == hollow]):
+                continue
             values = [p.speedup or 0.0 for p in shown]
-            handles[f"more {what}s than cores" if hollow else name] = axes.errorbar(
+            made = axes.errorbar(
                 [p.workers for p in shown], values, errors(values, [p.speedup_ci95 for p in shown]), fmt=marker,
                 color=style.colour(colour), markerfacecolor=style.colour("paper" if hollow else colour), capsize=3,
                 transform=place, clip_on=False,
             )  # fmt: skip
+            handles[f"more {what}s than cores" if hollow else name] = made.lines[0]
     _scales(axes, data, style)
     beside = (0, 3, 0) if style.narrow else (style.width - right + 14, _HEAD, 1)
     style.legend(figure, {label: handles[label] for label in labels}, *beside)

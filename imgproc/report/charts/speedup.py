@@ -18,6 +18,14 @@ from imgproc.runs.record import Record
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: What is said of the only technique with this verdict, and of several.
+_VERDICTS = {
+    "faster": ("faster than sequential", "faster than sequential"),
+    "slower": ("slower than sequential", "slower"),
+    "no measurable difference": ("no measurable difference to sequential", "without a measurable difference"),
+    None: ("too few rounds to be sure", "without an interval"),
+}
+
 
 def chart(record: Record) -> Chart | None:
     """None where no technique has a speedup. In scale mode those that differ in the number of workers only."""
@@ -28,62 +36,59 @@ def chart(record: Record) -> Chart | None:
     others = [t for t in shown if t.name != BASELINE]
     if not others:
         return None
-    rows = [_row(t, record) for t in shown]
+    rows = [bars.Row(t.label, said := _said(t), said, highlighted(t, record)) for t in shown]
     best = max(ideal(t, record) for t in others)
     beyond = best if best > 1.05 else None
     said = f"; the ideal is {best:g}" if beyond else ""
     return Chart(
         "speedup", "summary", "Speedup", _sentence(others, beyond),
         f"Bars of speedup with 95{NBSP}% intervals: {bars.listed(rows)}{said}.",
-        bars.heights(rows, _labels(shown, beyond)), partial(_draw, shown, rows, beyond),
+        bars.heights(rows, list(_labels(shown, beyond).values())), partial(_draw, shown, rows, beyond),
     )  # fmt: skip
 
 
-def _row(t: TechniqueMeasurement, record: Record) -> bars.Row:
+def _said(t: TechniqueMeasurement) -> str:
     interval = t.name != BASELINE and times_interval(t.speedup_ci95)
-    value = times(t.speedup) + (f" ({interval})" if interval else "")
-    return bars.Row(t.label, value, value, highlighted(t, record))
+    return times(t.speedup) + (f" ({interval})" if interval else "")
 
 
-def _labels(shown: Sequence[TechniqueMeasurement], ideal: float | None) -> list[str]:
-    """What the legend says."""
-    labels = ["sequential"] + ([f"ideal {ideal:g}×"] if ideal else [])
-    return labels + ([_open(shown)] if any(bars.kind(t) == "level" for t in shown) else [])
-
-
-def _open(shown: Sequence[TechniqueMeasurement]) -> str:
-    """What an open marker stands for: in a run either all have intervals or none."""
-    return "no measurable difference" if any(t.verdict for t in shown) else "too few rounds for an interval"
+def _labels(shown: Sequence[TechniqueMeasurement], ideal: float | None) -> dict[str, str]:
+    """What the legend says of the lines and, where there are any, of open markers."""
+    labels = {"sequential": "sequential"} | ({"ideal": f"ideal {ideal:g}×"} if ideal else {})
+    if any(bars.kind(t) == "level" for t in shown):  # in a run either all have intervals or none
+        compared = any(t.verdict for t in shown)
+        labels["level"] = "no measurable difference" if compared else "too few rounds for an interval"
+    return labels
 
 
 def _draw(
     shown: Sequence[TechniqueMeasurement], rows: Sequence[bars.Row], ideal: float | None, figure: Figure, style: Style
 ) -> None:
     labels = _labels(shown, ideal)
-    axes = bars.axes(figure, style, rows, style.legend_height(labels))
+    axes = bars.axes(figure, style, rows, style.legend_height(list(labels.values())))
     high = 1.04 * max(ideal or 1.0, 1.0, *(v for t in shown for v in (t.speedup or 0.0, *(t.speedup_ci95 or ()))))
     axes.set_xlim(0, high)
     axes.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
     axes.xaxis.set_major_formatter("{x:,g}×")
     axes.set_xlabel("Times as fast as sequential" + ("" if style.narrow else f", with 95{NBSP}% interval"))
     fills = [style.colour(bars.TONES[bars.kind(t)][0]) for t in shown]
-    axes.barh(range(len(rows)), [t.speedup or 0.0 for t in shown], bars.bar(style), color=fills)
+    axes.barh(range(len(rows)), [t.speedup or 0.0 for t in shown], bars.BAR[style.narrow], color=fills)
     handles: dict[str, Any] = {}
     for kind, (_, strong) in bars.TONES.items():
         here = [(k, t) for k, t in enumerate(shown) if bars.kind(t) == kind]
         places, values = [k for k, _ in here], [t.speedup or 0.0 for _, t in here]
         if here and kind != "baseline":
-            handles[_open(shown)] = axes.errorbar(
+            made = axes.errorbar(
                 values, places, xerr=errors(values, [t.speedup_ci95 for _, t in here]), fmt="o", clip_on=False,
                 color=style.colour(strong), markerfacecolor=style.colour("paper" if kind == "level" else strong),
             )  # fmt: skip
-    half = bars.bar(style) / 2 + 0.04 if style.narrow else 0.5  # the narrow figure has names between its bars
+            handles[kind] = made.lines[0]
+    half = bars.BAR[style.narrow] / 2 + 0.04 if style.narrow else 0.5  # the narrow figure has names between its bars
     ends = [k - half for k in range(len(rows))], [k + half for k in range(len(rows))]
     handles["sequential"] = axes.vlines([1.0] * len(rows), *ends, style.colour("ink-3"), linewidth=0.9)
     if ideal:
-        across = axes.vlines([ideal] * len(rows), *ends, style.colour("ink"), "dashed", linewidth=0.9)
-        handles[f"ideal {ideal:g}×"] = across
-    style.legend(figure, {label: handles[label] for label in labels})
+        handles["ideal"] = axes.vlines([ideal] * len(rows), *ends, style.colour("ink"), "dashed", linewidth=0.9)
+    style.legend(figure, {label: handles[name] for name, label in labels.items()})
 
 
 def _sentence(others: Sequence[TechniqueMeasurement], best: float | None) -> str:
@@ -98,19 +103,8 @@ def _sentence(others: Sequence[TechniqueMeasurement], best: float | None) -> str
     if len(others) > 1 and not any(t.speedup_ci95 for t in others):
         return "Too few rounds for intervals, so nobody can be called faster."
     if len(others) == 1:
-        said = {
-            "faster": "faster than sequential.",
-            "slower": "slower than sequential.",
-            "no measurable difference": "no measurable difference to sequential.",
-        }
-        return f"{reached}; {said.get(top.verdict or '', 'too few rounds to be sure.')}"
+        return f"{reached}; {_VERDICTS.get(top.verdict, _VERDICTS[None])[0]}."
     # One technique may be there several times, with other numbers of workers or another transfer.
     what = "technique" if len({t.name for t in others}) == len(others) else "measurement"
-    groups = {
-        "faster": "faster than sequential",
-        "slower": "slower",
-        "no measurable difference": "without a measurable difference",
-        None: "without an interval",
-    }
-    counts = ((sum(t.verdict == verdict for t in others), how) for verdict, how in groups.items())
+    counts = ((sum(t.verdict == verdict for t in others), how) for verdict, (_, how) in _VERDICTS.items())
     return f"{reached}; {', '.join(f'{counted(count, what, words=True)} {how}' for count, how in counts if count)}."

@@ -10,8 +10,8 @@ from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import seconds
 from imgproc.report.charts import bars
-from imgproc.report.charts.chart import Chart, highlighted, measured, share, time_unit
-from imgproc.report.charts.style import Style, ticks
+from imgproc.report.charts.chart import Chart, highlighted, measured, share
+from imgproc.report.charts.style import Style, ticks, time_unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ def chart(record: Record) -> Chart | None:
     for t in shown:
         waits = f"{share(_waits(t))} waiting"
         rows.append(bars.Row(t.label, f"{seconds(_work(t))}, {waits}", waits, highlighted(t, record)))
-    order = _order(record, {stage for t in shown for stage, value in t.stages.items() if value > 0})
+    present = {stage for t in shown for stage, value in t.stages.items() if value > 0}
+    known = (*BEFORE, *record.settings.operations, *AFTER)
+    # Those nobody knows stand before waiting.
+    order = [s for s in (*known, *sorted(present - {*known, "wait"}), "wait") if s in present]
     cells = (tuple(seconds(t.stages.get(stage) or None) for stage in order) for t in shown)
     return Chart(
         "stages", "figures", "Stages", _sentence(shown),
@@ -39,13 +42,6 @@ def chart(record: Record) -> Chart | None:
         bars.heights(rows, list(_legend(order))), partial(_draw, shown, rows, order), "Technique",
         tuple(_said(stage).capitalize() for stage in order), tuple(zip((t.label for t in shown), cells, strict=True)),
     )  # fmt: skip
-
-
-def _order(record: Record, present: set[str]) -> tuple[str, ...]:
-    """The stages in the order of the work; those nobody knows stand before waiting."""
-    known = (*BEFORE, *record.settings.operations, *AFTER)
-    order = (*known, *sorted(present - {*known, "wait"}), "wait")
-    return tuple(stage for stage in order if stage in present)
 
 
 def _said(stage: str) -> str:
@@ -66,18 +62,19 @@ def _draw(
     entries = _legend(order)
     axes = bars.axes(figure, style, rows, style.legend_height(list(entries)))
     high = max(sum(t.stages.values()) for t in shown) * 1.02
-    unit, words = time_unit(high)
     axes.set_xlim(0, high)
-    ticks(axes.xaxis, 0, high, 6 if style.narrow else 7, unit)
-    axes.set_xlabel(f"{words} of all workers together" + ("" if style.narrow else ", in the round nearest the median"))
+    axes.set_xticks(*ticks(0, high, 6 if style.narrow else 7))
+    axes.set_xlabel(
+        f"{time_unit(high)[1]} of all workers together" + ("" if style.narrow else ", in the round nearest the median")
+    )
     drawn: dict[str, Artist] = {}
-    lefts = [0.0] * len(shown)
+    lefts, places = [0.0] * len(shown), range(len(shown))
     for stage in order:
         colour, hatch = style.stage(stage)
         outlined = bool(hatch) or colour == "none"
         values = [t.stages.get(stage, 0.0) for t in shown]
         made = axes.barh(
-            range(len(rows)), values, bars.bar(style), left=lefts, color=colour, hatch=hatch or None, linewidth=0.75,
+            places, values, bars.BAR[style.narrow], left=lefts, color=colour, hatch=hatch or None, linewidth=0.75,
             # The ground between neighbours keeps those of like lightness apart.
             edgecolor=style.colour(("io" if hatch else "axis") if outlined else "paper"),
         )  # fmt: skip

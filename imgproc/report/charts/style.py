@@ -13,18 +13,16 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from imgproc.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from imgproc.report.charts.chart import Chart
 
-Unit = Literal["×", "s", "ms"]
 DPI, PNG_SCALE = 96, 2
 POINT = 72 / DPI  #: a pixel, in points
 #: For a wide and a narrow figure: pixels across, and of its font.
@@ -35,21 +33,16 @@ _FONT = "DejaVu Sans"
 _FONTS = (
     f"-apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', 'Helvetica Neue', Arial, '{_FONT}', sans-serif"
 )
-#: The page's colours; ``heat-0`` to ``heat-1`` is a ramp of lightness.
-COLOURS: dict[str, dict[str, str]] = {
-    "light": {
-        "paper": "#fcfcfb", "solid": "#ffffff", "ink": "#171b1f", "ink-2": "#4a525a", "ink-3": "#616970",
-        "rule": "#dcdfe2", "axis": "#82898f", "accent": "#0b5cad", "accent-soft": "#d3e4f5", "gray": "#c9ced3",
-        "warn": "#a34a04", "warn-soft": "#f0c79d", "io": "#3f474e", "decode": "#6e7881", "encode": "#cb8527",
-        "other": "#915600", "heat-0": "#eaf2fa", "heat-1": "#0b5cad",
-    },
-    "dark": {
-        "paper": "#14171a", "solid": "#14171a", "ink": "#eceef0", "ink-2": "#b9c1c8", "ink-3": "#98a1a9",
-        "rule": "#2c3238", "axis": "#6f7880", "accent": "#6fb3f0", "accent-soft": "#1d3b57", "gray": "#4a525a",
-        "warn": "#efa261", "warn-soft": "#6d4521", "io": "#c2c9cf", "decode": "#a3acb4", "encode": "#d9993f",
-        "other": "#e6b566", "heat-0": "#1b2936", "heat-1": "#8cc6f8",
-    },
+#: The page's colours, on light and on dark ground; ``heat-0`` to ``heat-1`` is a ramp of lightness.
+_COLOURS = {
+    "paper": ("#fcfcfb", "#14171a"), "solid": ("#ffffff", "#14171a"), "ink": ("#171b1f", "#eceef0"),
+    "ink-2": ("#4a525a", "#b9c1c8"), "ink-3": ("#616970", "#98a1a9"), "rule": ("#dcdfe2", "#2c3238"),
+    "axis": ("#82898f", "#6f7880"), "accent": ("#0b5cad", "#6fb3f0"), "accent-soft": ("#d3e4f5", "#1d3b57"),
+    "gray": ("#c9ced3", "#4a525a"), "warn": ("#a34a04", "#efa261"), "warn-soft": ("#f0c79d", "#6d4521"),
+    "io": ("#3f474e", "#c2c9cf"), "decode": ("#6e7881", "#a3acb4"), "encode": ("#cb8527", "#d9993f"),
+    "other": ("#915600", "#e6b566"), "heat-0": ("#eaf2fa", "#1b2936"), "heat-1": ("#0b5cad", "#8cc6f8"),
 }  # fmt: skip
+COLOURS = {theme: {name: pair[k] for name, pair in _COLOURS.items()} for k, theme in enumerate(("light", "dark"))}
 #: Colour and hatching of the stages that are no operation. Neighbours differ in lightness, for print and for
 #: colour-blind people.
 STAGES = {
@@ -98,7 +91,8 @@ class Style:
             "svg.fonttype": "none", "svg.hashsalt": "speedup-lab", "hatch.linewidth": 0.9, "figure.dpi": DPI,
             "axes.facecolor": "none", "axes.linewidth": POINT, "axes.edgecolor": axis, "axes.axisbelow": True,
             "axes.labelcolor": quiet, "axes.labelsize": size, "axes.labelpad": 3, "axes.titlecolor": quiet,
-            "axes.titlesize": size, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
+            "axes.titlesize": size, "axes.titlelocation": "left", "axes.titley": 1.0,
+            **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
             "grid.color": self.colour("rule"), "grid.linewidth": POINT,
             **dict.fromkeys(("xtick.color", "ytick.color"), axis), "ytick.major.size": 0, "ytick.major.pad": 6,
             **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), quiet), "xtick.major.width": POINT,
@@ -161,19 +155,21 @@ def errors(values: Sequence[float], intervals: Sequence[Sequence[float] | None])
     return [below, [high - value for value, (_, high) in zip(values, ends, strict=True)]]
 
 
-def ticks(
-    axis: Axis, low: float, high: float, most: int, unit: Unit, logarithmic: bool = False, sign: str = ""
-) -> None:
-    """About so many round values between ``low`` and ``high``, which are in seconds."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+def time_unit(longest: float) -> tuple[str, str]:
+    """The unit for an axis of seconds that ends at ``longest``, and its name."""
+    return ("ms", "Milliseconds") if longest < 0.1 else ("s", "Seconds")
+
+
+def ticks(low: float, high: float, most: int, logarithmic: bool = False) -> tuple[list[float], list[str]]:
+    """About so many round values between ``low`` and ``high``, in seconds, and as written in ``time_unit``."""
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
     steps = (1, 2, 5) if high / (low or high) < 60 else (1, 3) if high / low < 1000 else (1,)
     locator = LogLocator(subs=steps, numticks=most) if logarithmic else MaxNLocator(most, steps=[1, 2, 5, 10])
     values = [v for v in (round(float(value), 12) for value in locator.tick_values(low, high)) if low <= v <= high]
-    said = [v * (1000 if unit == "ms" else 1) for v in values]
-    decimals = 0 if logarithmic or not low else max(len(f"{v:.10g}".partition(".")[2]) for v in said)
-    axis.set_ticks(values, labels=[(f"{v:,.{decimals}f}" if decimals else f"{v:,.10g}") + sign for v in said])
-    axis.set_minor_locator(NullLocator())
+    shown = [v * (1000 if time_unit(high)[0] == "ms" else 1) for v in values]
+    decimals = 0 if logarithmic or not low else max(len(f"{v:.10g}".partition(".")[2]) for v in shown)
+    return values, [f"{v:,.{decimals}f}" if decimals else f"{v:,.10g}" for v in shown]
 
 
 # ---------------------------------------------------------------- files

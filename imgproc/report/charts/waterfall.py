@@ -10,12 +10,11 @@ from imgproc.backends import BASELINE
 from imgproc.measure.breakdown import PARTS, largest
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, seconds
-from imgproc.report.charts.chart import Chart, highlighted, measured, time_unit
-from imgproc.report.charts.style import POINT, Style, ticks
+from imgproc.report.charts.chart import Chart, highlighted, measured
+from imgproc.report.charts.style import POINT, Style, ticks, time_unit
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST = 3
@@ -37,13 +36,11 @@ class Step(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One technique: its parts in seconds, the ideal first, which together are ``wall``, as bars from top to bottom.
-    ``largest`` is the part that costs most, None where nothing does."""
+    """One technique: its bars from top to bottom, the ideal first, the measured time last. ``largest`` is the part
+    that costs most, None where nothing does."""
 
     label: str
     main: bool
-    parts: dict[str, float]
-    wall: float
     largest: str | None
     steps: list[Step]
 
@@ -57,7 +54,7 @@ def chart(record: Record) -> Chart | None:
     return Chart(
         "waterfall", "why", "From the ideal to the measured time", _sentence(panels),
         f"Waterfalls from the ideal to the measured time. {'; '.join(values)}.",
-        (_HEAD[False] + _deep(panels, False) + _FOOT, (_HEAD[True] + _deep(panels, True)) * len(panels) + _FOOT),
+        (_deep(panels, False) + _FOOT, _deep(panels, True) * len(panels) + _FOOT),
         partial(_draw, panels), "Technique", tuple(step.name.capitalize() for step in panels[0].steps),
         tuple((panel.label, tuple(step.said for step in panel.steps)) for panel in panels),
     )  # fmt: skip
@@ -68,21 +65,18 @@ def _panels(record: Record) -> list[Panel]:
     walls = [t.rounds[t.typical_round - 1].wall_seconds for t in shown]
     unknown = (name for t in shown for name in t.breakdown if name not in PARTS)
     parts = [name for name in dict.fromkeys((*PARTS, *unknown)) if any(name in t.breakdown for t in shown)]
-    told = [
-        name
-        for name in parts
-        if name == IDEAL
-        or any(abs(t.breakdown.get(name, 0.0)) > _NOTHING * wall for t, wall in zip(shown, walls, strict=True))
+    each = [
+        (t, wall, {name: t.breakdown.get(name, 0.0) for name in parts}) for t, wall in zip(shown, walls, strict=True)
     ]
+    told = [n for n in parts if n == IDEAL or any(abs(values[n]) > _NOTHING * wall for _, wall, values in each)]
     found = []
-    for t, wall in zip(shown, walls, strict=True):
-        values = {name: t.breakdown.get(name, 0.0) for name in told}
-        steps, at = [], 0.0
+    for t, wall, every in each:
+        values, steps, at = {name: every[name] for name in told}, [], 0.0
         for name, value in values.items():
             steps.append(Step(name, at, at + value, seconds(value) if name == IDEAL else change(value, max(walls))))
             at += value
         steps.append(Step(MEASURED, 0.0, wall, seconds(wall)))
-        found.append(Panel(t.label, highlighted(t, record), values, wall, largest(values), steps))
+        found.append(Panel(t.label, highlighted(t, record), largest(values), steps))
     return found
 
 
@@ -102,14 +96,13 @@ def _chosen(record: Record) -> list[TechniqueMeasurement]:
 
 
 def _sentence(panels: Sequence[Panel]) -> str:
-    longest = max(panel.wall for panel in panels)
-    said = []
+    longest, said = max(panel.steps[-1].end for panel in panels), []
     for panel in panels:
-        over = panel.wall - panel.parts[IDEAL]
-        more = f"{panel.label} {change(over, longest)}"
+        over = panel.steps[-1].end - panel.steps[0].end
+        said.append(f"{panel.label} {change(over, longest)}")
         if panel.largest and over > 0:
-            more += f", above all {panel.largest} ({change(panel.parts[panel.largest], longest)})"
-        said.append(more)
+            costs = next(step.said for step in panel.steps if step.name == panel.largest)
+            said[-1] += f", above all {panel.largest} ({costs})"
     return f"From the ideal to the measured time of a typical round: {'; '.join(said)}."
 
 
@@ -127,59 +120,70 @@ def change(value: float, longest: float) -> str:
 
 
 def _deep(panels: Sequence[Panel], narrow: bool) -> int:
-    """How high a panel is, without its title."""
-    return len(panels[0].steps) * _PITCH[narrow] + 4
+    """Pixels of a panel with its title."""
+    return _HEAD[narrow] + len(panels[0].steps) * _PITCH[narrow] + 4
 
 
 def _draw(panels: Sequence[Panel], figure: Figure, style: Style) -> None:
-    """Panels beside each other or, if narrow, below each other."""
-    narrow, deep, count = style.narrow, _deep(panels, style.narrow), len(panels)
+    """Panels beside each other or, if narrow, below each other, in the same axes: a second is as long in all."""
+    from matplotlib.collections import LineCollection
+
+    narrow, pitch, count, rows = style.narrow, _PITCH[style.narrow], len(panels), len(panels[0].steps)
     steps = [step for panel in panels for step in panel.steps]
     low, high = min(0.0, *(step.end for step in steps)), max(max(step.start, step.end) for step in steps)
     names = max(style.breadth(step.name) for step in panels[0].steps) + 14
     values = max(style.breadth(step.said, bold=True) for step in steps) + 12
     wide = style.width - names if narrow else (style.width - names - _GAP * (count - 1)) / count
+    pixel = (high - low) / (wide - values)  # in seconds
+    axes = style.axes(figure, names, 0, 0, _FOOT)
+    top = -(_HEAD[narrow] + 2) / pitch - 0.5
+    axes.set_ylim(top + axes.bbox.height / pitch, top)
+    axes.set_xlim(low, low + (style.width - names) * pixel)
+    axes.spines[:].set_visible(False)
+    rights = [0.0 if narrow else (wide + _GAP) * pixel * k for k in range(count)]
+    downs = [_deep(panels, narrow) / pitch * k if narrow else 0.0 for k in range(count)]
+    places = [down + k for down in downs for k in range(rows)]
+    named = len(places) if narrow else rows
+    axes.set_yticks(places[:named], labels=[step.name for step in steps[:named]], ha="left", va="center")
+    axes.tick_params(axis="y", pad=(names - 1) * POINT)
     unit, _ = time_unit(high)
-    for number, panel in enumerate(panels):
-        left = names + (0 if narrow else (wide + _GAP) * number)
-        top = _HEAD[narrow] + ((_HEAD[narrow] + deep) * number if narrow else 0)
-        axes = style.axes(figure, left, top, style.width - left - wide, figure.bbox.height - top - deep)
-        axes.set_xlim(low, low + (high - low) * wide / (wide - values))
-        axes.set_ylim(len(panel.steps) - 0.4, -0.6)
-        axes.spines.left.set_visible(False)
-        axes.spines.bottom.set_bounds(low, high)
-        if narrow or not number:
-            axes.set_yticks(range(len(panel.steps)), labels=[step.name for step in panel.steps], ha="left")
-            axes.tick_params(axis="y", pad=(names - 1) * POINT)
-        else:
-            axes.yaxis.set_visible(False)
-        ticks(axes.xaxis, low, high, min(5, int((wide - values) / 44)), unit, sign=f"{NBSP}{unit}")
-        axes.tick_params(axis="x", labelbottom=not narrow or number == count - 1)
+    marks, said = ticks(low, high, min(5, int((wide - values) / 44)))
+    shown = rights[-1:] if narrow else rights
+    axes.set_xticks(
+        [right + v for right in shown for v in marks], labels=[f"{v}{NBSP}{unit}" for v in said] * len(shown)
+    )
+    axes.tick_params(axis="x", length=0, pad=5)
+    lines = []
+    for panel, right, down in zip(panels, rights, downs, strict=True):
         title = style.wrapped(panel.label, style.width if narrow else wide, 2 - narrow, panel.main)
-        weight = "bold" if panel.main else "normal"
-        axes.text(-names / wide * narrow, 1 + 8 / deep, title, transform=axes.transAxes, weight=weight)
-        _bars(axes, panel, style, gap=6 * (high - low) / (wide - values))
-
-
-def _bars(axes: Axes, panel: Panel, style: Style, gap: float) -> None:
-    """A bar per part, and its value so many seconds beside it."""
-    tones = []
-    for k, step in enumerate(panel.steps):
-        if step.name in (IDEAL, MEASURED):
-            tones.append(("gray" if step.name == IDEAL else "accent", "none"))
-        elif step.said == "0":
-            tones.append(("none", "axis"))
-        else:  # a gain has an outline, because colour alone would not tell
-            tones.append(("warn", "none") if step.end > step.start else ("accent-soft", "accent"))
-        quiet = step.name == IDEAL or step.said == "0"
-        bold = step.name in (MEASURED, panel.largest) and not quiet
-        ink, weight = style.colour("ink-2" if quiet else "ink"), "bold" if bold else "normal"
-        axes.text(max(step.start, step.end) + gap, k, step.said, va="center", color=ink, weight=weight)
-    widths = [0.0 if step.said == "0" else step.end - step.start for step in panel.steps]
-    colours, edges = zip(*(map(style.colour, tone) for tone in tones), strict=True)
-    starts, places = [step.start for step in panel.steps], range(len(tones))
+        x, head, foot = (
+            low - names * pixel if narrow else low + right,
+            down - 0.5 - 2 / pitch,
+            down + rows - 0.5 + 2 / pitch,
+        )
+        axes.text(x, head - 8 / pitch, title, weight="bold" if panel.main else "normal")
+        lines += [[(right, head), (right, foot)], [(right + low, foot), (right + high, foot)]]
+        lines += [[(right + v, foot), (right + v, foot + 4 / pitch)] for v in marks]
+        for k, step in enumerate(panel.steps):
+            quiet = step.name == IDEAL or step.said == "0"
+            bold = step.name in (MEASURED, panel.largest) and not quiet
+            ink, weight = style.colour("ink-2" if quiet else "ink"), "bold" if bold else "normal"
+            end, row = right + step.end, down + k
+            axes.text(max(right + step.start, end) + 6 * pixel, row, step.said, va="center", color=ink, weight=weight)
+            if step.name != MEASURED:  # on to where the next one begins
+                lines.append([(end, row + _BAR / 2), (end, row + 1 - _BAR / 2)])
+    starts = [right + step.start for panel, right in zip(panels, rights, strict=True) for step in panel.steps]
+    widths = [0.0 if step.said == "0" else step.end - step.start for step in steps]
+    colours, edges = zip(*(map(style.colour, _tone(step)) for step in steps), strict=True)
     axes.barh(places, widths, _BAR, left=starts, color=colours, edgecolor=edges)
-    axes.axvline(0, color=style.colour("axis"), linewidth=POINT)
-    ends = [step.end for step in panel.steps[:-1]]  # on to where the next one begins
-    low, high = zip(*((k + _BAR / 2, k + 1 - _BAR / 2) for k in places[:-1]), strict=True)
-    axes.vlines(ends, low, high, style.colour("axis"), linewidth=POINT)
+    axes.add_collection(LineCollection(lines, colors=style.colour("axis"), linewidths=POINT, clip_on=False))
+
+
+def _tone(step: Step) -> tuple[str, str]:
+    """Colour and outline of a bar."""
+    if step.name in (IDEAL, MEASURED):
+        return "gray" if step.name == IDEAL else "accent", "none"
+    if step.said == "0":
+        return "none", "axis"
+    # A gain has an outline, because colour alone would not tell.
+    return ("warn", "none") if step.end > step.start else ("accent-soft", "accent")
