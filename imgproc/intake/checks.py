@@ -71,8 +71,10 @@ def _check(path: Path, limits: Limits, preview: Path | None, *, decoded: bool) -
     kind, width, height = "", 0, 0
     try:
         kind, data = _read(path, limits, whole=decoded)
-        if decoded and kind == "PNG":
-            data = _kept_still(path, data)
+        if decoded and kind == "PNG" and (still := still_png(data)) != data:
+            # Animation crashes OpenCV's decoder, and text and colour profiles can be floods that nothing here needs.
+            write_whole(path, still)
+            data = still
         if decoded and kind == "JPEG" and scans(data) > MAX_SCANS:
             raise _refused("The JPEG has too many scans to be a photograph. Save it again in an image editor.")
         size = header_size(kind, data)
@@ -130,14 +132,3 @@ def _refused(message: str) -> UserError:
 
 def _broken(kind: str, data: bytes) -> UserError:
     return _refused(_CUT if is_cut(kind, data) else _DAMAGED)
-
-
-def _kept_still(path: Path, data: bytes) -> bytes:
-    """The PNG reduced to its still picture, in the file as well.
-
-    Animation crashes OpenCV's decoder, and text and colour profiles can be floods that nothing here needs.
-    """
-    still = still_png(data)
-    if still != data:
-        write_whole(path, still)
-    return still

@@ -57,9 +57,8 @@ def _check_host(trusted: frozenset[str]) -> None:
         name = (urlsplit(f"//{given}").hostname or "").rstrip(".")
     except ValueError:
         name = ""
-    if name in trusted or _is_address(name):
-        return
-    if any(pattern.startswith(".") and name.endswith(pattern) for pattern in trusted):
+    inside = any(pattern.startswith(".") and name.endswith(pattern) for pattern in trusted)
+    if name in trusted or inside or _is_address(name):
         return
     raise UserError(
         "This server does not answer to the host name of this request. Whoever runs it can add the name "
