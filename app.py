@@ -2,7 +2,8 @@
 
 import sys
 
-from imgproc.web.app import create_app, serve
+from imgproc.web.app import create_app
+from imgproc.web.serving import serve
 
 __all__ = ["create_app", "serve"]
 

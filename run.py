@@ -37,6 +37,7 @@ if sys.version_info < OLDEST:
         )
     )
 
+WINDOWS = os.name == "nt"
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 #: What .venv holds: {"place", "python", "locks": {name: sha256}}; "failed" like "locks" for what is not needed.
@@ -49,14 +50,12 @@ APP_LOCK, TEST_LOCK, GPU_LOCK = "requirements.lock", "requirements-test.lock", "
 #: What else each lock file brings along: the test set holds everything of the app's.
 INCLUDES = {APP_LOCK: [APP_LOCK], TEST_LOCK: [APP_LOCK, TEST_LOCK]}
 #: NVIDIA's driver, and the oldest CUDA that the GPU set is for, as the driver numbers it.
-DRIVER, OLDEST_CUDA = ("nvcuda.dll" if os.name == "nt" else "libcuda.so.1"), 12000
+DRIVER, OLDEST_CUDA = ("nvcuda.dll" if WINDOWS else "libcuda.so.1"), 12000
 #: Where the packages of the GPU set are made for.
 GPU_MACHINES = {"linux": {"x86_64", "aarch64"}, "win32": {"AMD64"}}
 
 #: For pytest: two files of tests at a time, as half of the time is waiting for processes.
 AT_A_TIME = ("-n", "2", "--dist", "loadfile")
-
-WINDOWS = os.name == "nt"
 
 # Run by both Pythons; different answers mean that .venv was made by or for another one.
 PROBE = (
@@ -207,7 +206,7 @@ def set_up(lock: str, again: bool = False) -> None:
             UNFINISHED.touch()
             STAMP.unlink(missing_ok=True)
             install(ROOT / lock, held)
-            write_stamp({"place": str(VENV), "python": this_python(), "locks": wanted})
+            STAMP.write_text(json.dumps({"place": str(VENV), "python": this_python(), "locks": wanted}, indent=1))
             UNFINISHED.unlink()
         if (ROOT / GPU_LOCK).exists() and has_gpu_driver():
             add_gpu_set(held, again)
@@ -227,7 +226,7 @@ def add_gpu_set(held: Sequence[int], again: bool) -> None:
     except Problem as problem:
         say(f"{problem}\nSpeedup Lab goes on without the GPU techniques. To try once more: {command_line('setup')}")
         failed = {GPU_LOCK: digest}
-    write_stamp({**stamp, "locks": locks, "failed": failed})
+    STAMP.write_text(json.dumps({**stamp, "locks": locks, "failed": failed}, indent=1))
 
 
 def has_gpu_driver() -> bool:
@@ -300,10 +299,6 @@ def read_stamp() -> dict[str, Any]:
     return stamp if isinstance(stamp, dict) else {}
 
 
-def write_stamp(stamp: dict[str, Any]) -> None:
-    STAMP.write_text(json.dumps(stamp, indent=1))
-
-
 def make_venv(held: Sequence[int]) -> None:
     try:
         # Debian ships Python without these two.
@@ -347,18 +342,15 @@ def install(lock: Path, held: Sequence[int]) -> None:
     # pip reads the person's own settings (index, proxy, certificates); only its own questions are switched off.
     pip = [str(venv_python()), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     status, output = call_quietly([*pip, "--require-hashes", "-r", str(lock)], held, {"PIP_USER": "0"})
+    end = "\n".join("    " + line for line in output.splitlines()[-15:])
     with suppress(OSError):
         INSTALL_LOG.write_text(output + "\n", encoding="utf-8")
     if status:
         raise Problem(
-            f"The packages could not be installed. The end of what pip said:\n{indent_end(output)}\n"
+            f"The packages could not be installed. The end of what pip said:\n{end}\n"
             "Check the network (and pip’s settings, if you use an index or proxy of your own) and the free disk "
             f"space, then run the same again. All that pip said is in {INSTALL_LOG.relative_to(ROOT)}."
         )
-
-
-def indent_end(output: str, lines: int = 15) -> str:
-    return "\n".join("    " + line for line in output.splitlines()[-lines:])
 
 
 def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:

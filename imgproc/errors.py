@@ -32,13 +32,7 @@ class UserError(Exception):
 
     def as_dict(self) -> dict[str, str | int | float]:
         """The error as the JSON API shows it; empty parts are left out."""
-        parts = {
-            "code": self.code,
-            "message": self.message,
-            "field": self.field,
-            "file": self.file,
-            "limit": self.limit,
-        }
+        parts = {name: getattr(self, name) for name in ("code", "message", "field", "file", "limit")}
         return {name: value for name, value in parts.items() if value is not None}
 
 

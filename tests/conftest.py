@@ -168,14 +168,8 @@ def techniques(mode: str, images: int) -> list[TechniqueMeasurement]:
 
 def _measured(name: str, label: str, workers: int, median: float, images: int) -> TechniqueMeasurement:
     shares = {
-        "read": 0.02,
-        "decode": 0.2,
-        "canny": 0.25,
-        "gaussian": 0.08,
-        "equalize": 0.1,
-        "encode": 0.3,
-        "write": 0.03,
-    }
+        "read": 0.02, "decode": 0.2, "canny": 0.25, "gaussian": 0.08, "equalize": 0.1, "encode": 0.3, "write": 0.03,
+    }  # fmt: skip
     each = median * workers / max(1, images)
     spans = []
     for index in range(images):
@@ -276,8 +270,7 @@ def browser() -> Iterator[Any]:
         pytest.skip("Chromium is not installed")
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-quic", "--disable-background-networking"],
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic", "--disable-background-networking"]
         )
         yield found
         found.close()

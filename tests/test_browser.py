@@ -26,6 +26,14 @@ def browse(browser: Any, server: str) -> Iterator[Open]:
         yield open_page
 
 
+@pytest.fixture
+def note(tmp_path: Path) -> Path:
+    """A file that is no picture, whatever its name says."""
+    path = tmp_path / "note.jpg"
+    path.write_text("not a picture")
+    return path
+
+
 def overflow(page: Any) -> int:
     wide: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return wide
@@ -66,10 +74,8 @@ def test_theme_is_chosen_and_kept(browse: Open) -> None:
 
 
 def test_upload_progress_and_result(
-    browse: Open, photos: list[Path], runner: threading.Event, store: Store, tmp_path: Path
+    browse: Open, photos: list[Path], runner: threading.Event, store: Store, note: Path, tmp_path: Path
 ) -> None:
-    note = tmp_path / "note.jpg"
-    note.write_text("not a picture")
     heic = tmp_path / "phone.heic"
     heic.write_bytes(b"x" * 100)
     runner.clear()
@@ -103,7 +109,7 @@ def test_upload_progress_and_result(
     page.locator(".verdict-line").wait_for()
 
 
-def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photos: list[Path], tmp_path: Path) -> None:
+def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photos: list[Path], note: Path) -> None:
     page = browse()
     page.set_input_files("#images", photos)
     page.get_by_text("Advanced options").click()
@@ -127,8 +133,6 @@ def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photo
     page.get_by_label("Low threshold").fill("100")
 
     page.get_by_role("button", name="Remove all").click()
-    note = tmp_path / "note.jpg"
-    note.write_text("not a picture")
     page.set_input_files("#images", [note])
     page.locator("[data-run]").click()
     page.locator("[data-files] .is-bad").wait_for()

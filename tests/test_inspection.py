@@ -86,6 +86,14 @@ def children() -> Callable[[], list[psutil.Process]]:
     return lambda: [p for p in all_children() if p.pid not in before]
 
 
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """A PNG of 120 by 80 pixels."""
+    path = tmp_path / "good"
+    path.write_bytes(encoded("PNG"))
+    return path
+
+
 def until(condition: Callable[[], object], seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -188,30 +196,27 @@ def test_png_without_superfluous_chunks_stays_as_it_is(inspector: Inspector, tmp
 # What is refused, and in which words
 
 
-@pytest.mark.parametrize(
-    ("head", "what", "way_out"),
-    [
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo", "Save it as JPEG or PNG first."),
-        (b"\0\0\0\x18ftypavif\0\0\0\0", "an AVIF image", "Save it as JPEG or PNG first."),
-        (b"\0\0\0\x18ftypcrx isom", "a camera raw file", "Export it as JPEG or PNG first."),
-        (b"\0\0\0\x18ftypisom\0\0\0\0", "a video or sound file", "Save a frame of it as JPEG or PNG first."),
-        (b"\0\0\0\x0cJXL \r\n", "a JPEG XL image", "Save it as JPEG or PNG first."),
-        (b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 image", "Save it as JPEG or PNG first."),
-        (b"8BPS\0\1", "a Photoshop file", "Export it as JPEG or PNG first."),
-        (b"\0\0\1\0\1\0", "an icon", "Save it as JPEG or PNG first."),
-        (b"P6\n4 4\n255\n", "a PPM image or one of its family", "Save it as JPEG or PNG first."),
-        (b"%PDF-1.7", "a PDF", "Export its pages as JPEG or PNG first."),
-        (b"%!PS-Adobe-3.0 EPSF-3.0", "an EPS or PostScript drawing", "Export it as JPEG or PNG first."),
-        (b"PK\3\4\x14\0", "a ZIP archive or an office document", "Unpack it and send the images in it."),
-        (b"\x1f\x8b\x08\0", "a gzip archive", "Unpack it and send the images in it."),
-        (b"RIFF\0\0\0\0AVI LIST", "a video", "Save a frame of it as JPEG or PNG first."),
-        (b"MZ\x90\0", "a program", "Send a JPEG, PNG, WebP, GIF, TIFF or BMP image."),
-        (b"\x7fELF\2\1", "a program", "Send a JPEG, PNG, WebP, GIF, TIFF or BMP image."),
-        (b"#!/bin/sh\n", "a program", "Send a JPEG, PNG, WebP, GIF, TIFF or BMP image."),
-        (b"<?xml version='1.0'?>\n<!-- c -->\n<svg\nwidth='1'>", "an SVG drawing", "Export it as JPEG or PNG first."),
-        (b"<!doctype html><p>", "a web page or XML file", "Send a JPEG, PNG, WebP, GIF, TIFF or BMP image."),
-    ],
-)
+@pytest.mark.parametrize(("head", "what", "way_out"), [
+    (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo", "Save it as JPEG or PNG first."),
+    (b"\0\0\0\x18ftypavif\0\0\0\0", "an AVIF image", "Save it as JPEG or PNG first."),
+    (b"\0\0\0\x18ftypcrx isom", "a camera raw file", "Export it as JPEG or PNG first."),
+    (b"\0\0\0\x18ftypisom\0\0\0\0", "a video or sound file", "Save a frame of it as JPEG or PNG first."),
+    (b"\0\0\0\x0cJXL \r\n", "a JPEG XL image", "Save it as JPEG or PNG first."),
+    (b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 image", "Save it as JPEG or PNG first."),
+    (b"8BPS\0\1", "a Photoshop file", "Export it as JPEG or PNG first."),
+    (b"\0\0\1\0\1\0", "an icon", "Save it as JPEG or PNG first."),
+    (b"P6\n4 4\n255\n", "a PPM image or one of its family", "Save it as JPEG or PNG first."),
+    (b"%PDF-1.7", "a PDF", "Export its pages as JPEG or PNG first."),
+    (b"%!PS-Adobe-3.0 EPSF-3.0", "an EPS or PostScript drawing", "Export it as JPEG or PNG first."),
+    (b"PK\3\4\x14\0", "a ZIP archive or an office document", "Unpack it and send the images in it."),
+    (b"\x1f\x8b\x08\0", "a gzip archive", "Unpack it and send the images in it."),
+    (b"RIFF\0\0\0\0AVI LIST", "a video", "Save a frame of it as JPEG or PNG first."),
+    (b"MZ\x90\0", "a program", "Send a JPEG, PNG, WebP, GIF, TIFF or BMP image."),
+    (b"\x7fELF\2\1", "a program", "Send a JPEG, PNG, WebP, GIF, TIFF or BMP image."),
+    (b"#!/bin/sh\n", "a program", "Send a JPEG, PNG, WebP, GIF, TIFF or BMP image."),
+    (b"<?xml version='1.0'?>\n<!-- c -->\n<svg\nwidth='1'>", "an SVG drawing", "Export it as JPEG or PNG first."),
+    (b"<!doctype html><p>", "a web page or XML file", "Send a JPEG, PNG, WebP, GIF, TIFF or BMP image."),
+])  # fmt: skip
 def test_other_types_are_named_with_a_way_out(head: bytes, what: str, way_out: str) -> None:
     for data in (head, head + bytes(3_000)):
         assert accepted_type(data) is None
@@ -273,12 +278,10 @@ def test_empty_missing_and_odd_files(inspector: Inspector, tmp_path: Path) -> No
         assert inspector.inspect(path).error == "The file could not be read. Send it again."
 
 
-def test_a_disk_that_fails_is_not_the_files_fault(inspector: Inspector, tmp_path: Path) -> None:
-    path = tmp_path / "good"
-    path.write_bytes(encoded("PNG"))
+def test_a_disk_that_fails_is_not_the_files_fault(inspector: Inspector, good: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        inspector.inspect(path, tmp_path / "missing" / "preview.jpg")
-    assert inspector.inspect(path, tmp_path / "preview.jpg") == Inspection("PNG", 120, 80)
+        inspector.inspect(good, tmp_path / "missing" / "preview.jpg")
+    assert inspector.inspect(good, tmp_path / "preview.jpg") == Inspection("PNG", 120, 80)
 
 
 @pytest.mark.parametrize("kind", ACCEPTED)
@@ -340,10 +343,8 @@ def test_looking_for_scans_in_a_flood_takes_no_time(flood: bytes) -> None:
 
 
 @posix
-def test_a_file_that_takes_too_long_costs_only_itself(tmp_path: Path, children: Children) -> None:
+def test_a_file_that_takes_too_long_costs_only_itself(tmp_path: Path, good: Path, children: Children) -> None:
     os.mkfifo(tmp_path / "hang")
-    good = tmp_path / "good"
-    good.write_bytes(encoded("PNG"))
     with Inspector(LIMIT, SIDE, 0.5) as inspector:
         assert inspector.inspect(good).error is None
         (before,) = children()
@@ -359,11 +360,9 @@ def test_a_file_that_takes_too_long_costs_only_itself(tmp_path: Path, children: 
 @posix
 @pytest.mark.parametrize("signum", [signal.SIGSEGV, signal.SIGKILL])
 def test_a_file_that_kills_its_child_costs_only_itself(
-    signum: signal.Signals, tmp_path: Path, children: Children
+    signum: signal.Signals, tmp_path: Path, good: Path, children: Children
 ) -> None:
     os.mkfifo(tmp_path / "crash")
-    good = tmp_path / "good"
-    good.write_bytes(encoded("PNG"))
     with Inspector(LIMIT, SIDE, 20) as inspector, ThreadPoolExecutor(1) as thread:
         doomed = thread.submit(inspector.inspect, tmp_path / "crash")
         until(children)
@@ -377,9 +376,8 @@ def test_a_file_that_kills_its_child_costs_only_itself(
 
 
 @posix
-def test_a_file_is_not_blamed_for_what_an_earlier_one_did(tmp_path: Path, children: Children) -> None:
-    good, pipe = tmp_path / "good", tmp_path / "pipe"
-    good.write_bytes(encoded("PNG"))
+def test_a_file_is_not_blamed_for_what_an_earlier_one_did(tmp_path: Path, good: Path, children: Children) -> None:
+    pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with Inspector(LIMIT, SIDE, 20) as inspector, ThreadPoolExecutor(1) as thread:
         assert inspector.inspect(good).error is None
@@ -396,10 +394,9 @@ def test_a_file_is_not_blamed_for_what_an_earlier_one_did(tmp_path: Path, childr
 
 
 @posix
-def test_an_interrupted_call_leaves_no_answer_for_the_next_file(tmp_path: Path) -> None:
-    pipe, good = tmp_path / "pipe", tmp_path / "good"
+def test_an_interrupted_call_leaves_no_answer_for_the_next_file(tmp_path: Path, good: Path) -> None:
+    pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    good.write_bytes(encoded("PNG"))
 
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -417,30 +414,27 @@ def test_an_interrupted_call_leaves_no_answer_for_the_next_file(tmp_path: Path) 
 
 
 @linux
-def test_children_are_limited_and_polite(tmp_path: Path, children: Children) -> None:
+def test_children_are_limited_and_polite(good: Path, children: Children) -> None:
     with Inspector(LIMIT, SIDE, 20) as inspector:
-        assert inspect(inspector, tmp_path, encoded("PNG")).error is None
+        assert inspector.inspect(good).error is None
         (child,) = children()
-        _check_limits(child)
+        soft, hard = child.rlimit(psutil.RLIMIT_AS)
+        used = child.memory_info().vms
+        assert soft == hard
+        assert used < soft < used + 1_000_000_000
+        assert child.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+        assert child.nice() >= 10
 
 
-def _check_limits(child: psutil.Process) -> None:
-    soft, hard = child.rlimit(psutil.RLIMIT_AS)
-    used = child.memory_info().vms
-    assert soft == hard
-    assert used < soft < used + 1_000_000_000
-    assert child.rlimit(psutil.RLIMIT_CORE) == (0, 0)
-    assert child.nice() >= 10
-    environment = child.environ()
-    assert environment["OPENCV_IO_MAX_IMAGE_PIXELS"] == str(LIMIT)
-
-
-def test_children_do_not_know_our_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Children) -> None:
+def test_children_know_the_limit_but_not_our_secrets(
+    good: Path, monkeypatch: pytest.MonkeyPatch, children: Children
+) -> None:
     monkeypatch.setenv("SECRET_KEY", "s3cret")
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:pass@host/db")
     with Inspector(LIMIT, SIDE, 20) as inspector:
-        assert inspect(inspector, tmp_path, encoded("PNG")).error is None
+        assert inspector.inspect(good).error is None
         (child,) = children()
+        assert child.environ()["OPENCV_IO_MAX_IMAGE_PIXELS"] == str(LIMIT)
         assert not {"SECRET_KEY", "DATABASE_URL"} & child.environ().keys()
 
 
@@ -484,9 +478,8 @@ def test_close_does_not_wait_for_a_file(tmp_path: Path) -> None:
 
 
 @posix
-def test_children_end_when_their_parent_is_killed(tmp_path: Path, children: Children) -> None:
+def test_children_end_when_their_parent_is_killed(tmp_path: Path, good: Path) -> None:
     os.mkfifo(tmp_path / "hang")
-    (tmp_path / "good").write_bytes(encoded("PNG"))
     program = (
         "import sys, threading; from pathlib import Path; from imgproc.intake.inspector import Inspector\n"
         f"i = Inspector({LIMIT}, {SIDE}, 600, processes=2); folder = Path(sys.argv[1])\n"

@@ -33,14 +33,12 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def direct(*arguments, ranks=3):
-    command = [mpiexec(), "-n", str(ranks), sys.executable, "-m", "imgproc.backends.mpi", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT)
+def run(*command):
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=100, cwd=ROOT)
 
 
-def usual(*arguments):
-    command = [sys.executable, "-m", "imgproc", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT)
+def direct(*arguments):
+    return run(mpiexec(), "-n", 3, sys.executable, "-m", "imgproc.backends.mpi", *arguments)
 
 
 def files(folder):
@@ -52,7 +50,7 @@ def test_the_same_files_as_the_usual_command(options, pictures, tmp_path):
     chosen = ["process", pictures, "--budget", "0", *options]
     done = direct(*chosen, "--out", tmp_path / "direct")
     assert (done.returncode, done.stderr) == (0, "")
-    assert usual(*chosen, "--out", tmp_path / "usual").returncode == 0
+    assert run(sys.executable, "-m", "imgproc", *chosen, "--out", tmp_path / "usual").returncode == 0
     made = files(tmp_path / "direct")
     assert len(made) == 21 and made == files(tmp_path / "usual")
     assert done.stdout.startswith("Processing Mode: Parallel (mpi, 3 workers)\nNumber of Images: 7\n")
@@ -79,17 +77,13 @@ def test_an_image_that_fails_is_named(pictures, tmp_path):
     assert "broken.png: " in done.stdout + done.stderr and len(files(tmp_path / "out")) == 21
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["compare", "x"], "the only command"),
-        ([], "the only command"),
-        (["process", "x", "--out", "y", "--workers", "4"], "--workers cannot be chosen"),
-        (["process", "x", "--out", "y", "--technique=dask"], "cannot be chosen"),
-        (["process", "nowhere", "--out", "y"], "There is no file or folder nowhere."),
-        (["process", "x"], "arguments are required: --out"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["compare", "x"], "the only command"), ([], "the only command"),
+    (["process", "x", "--out", "y", "--workers", "4"], "--workers cannot be chosen"),
+    (["process", "x", "--out", "y", "--technique=dask"], "cannot be chosen"),
+    (["process", "nowhere", "--out", "y"], "There is no file or folder nowhere."),
+    (["process", "x"], "arguments are required: --out"),
+])  # fmt: skip
 def test_wrong_use_ends_all_ranks(arguments, says):
     done = direct(*arguments)
     assert done.returncode == 2 and done.stderr.count(says) == 1 and "Traceback" not in done.stderr
@@ -122,8 +116,7 @@ def test_the_documented_program_for_one_image_makes_the_same_files(ranks, height
     noise = np.random.default_rng(height).integers(0, 256, (height, 403), np.uint8)
     photo = tmp_path / "photo.png"
     photo.write_bytes(encode(cv2.blur(noise, (3, 3)), "png"))
-    command = [mpiexec(), "-n", str(ranks), sys.executable, "docs/mpi_strips.py", photo, tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT)
+    done = run(mpiexec(), "-n", ranks, sys.executable, "docs/mpi_strips.py", photo, tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     busy = min(ranks, max(1, height // 2))  # a border of Canny and of the blur is two rows
     assert [line.partition(":")[0] for line in done.stdout.splitlines()] == list(OPERATIONS)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,11 +82,7 @@ class Tiny:
     @property
     def installed(self) -> set[str]:
         found = (self.root / ".venv").glob("**/site-packages/*.dist-info")
-        return {path.name.removesuffix(".dist-info") for path in found} & {
-            "tiny-1.0",
-            "tiny-1.1",
-            "checker-2.0",
-        }
+        return {path.name.removesuffix(".dist-info") for path in found} & {"tiny-1.0", "tiny-1.1", "checker-2.0"}
 
     def environment(self, **more: str) -> dict[str, str]:
         """Nothing of the caller's but what a process needs; pip's settings come from a file of the person's."""
@@ -145,17 +141,13 @@ def test_an_old_python_can_read_the_file_to_say_so() -> None:
     ast.parse((PROJECT / "run.py").read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "command"),
-    [
-        ((), "serve"),
-        (("--port", "5001"), "serve --port 5001"),
-        (("--host", "0.0.0.0", "--port", "0"), "serve --host 0.0.0.0 --port 0"),
-        (("serve", "--port", "5001"), "serve --port 5001"),
-        (("process", "two words", "--out", "x"), "process two words --out x"),
-        (("compare", "--help"), "compare --help"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "command"), [
+    ((), "serve"), (("--port", "5001"), "serve --port 5001"),
+    (("--host", "0.0.0.0", "--port", "0"), "serve --host 0.0.0.0 --port 0"),
+    (("serve", "--port", "5001"), "serve --port 5001"),
+    (("process", "two words", "--out", "x"), "process two words --out x"),
+    (("compare", "--help"), "compare --help"),
+])  # fmt: skip
 def test_commands_are_the_apps_and_touch_neither_network_nor_venv(
     tiny: Tiny, arguments: tuple[str, ...], command: str
 ) -> None:
@@ -276,12 +268,9 @@ def test_a_moved_or_foreign_venv_is_made_anew(tmp_path: Path, tiny: Tiny) -> Non
 @posix
 def test_what_makes_a_venv_unusable(tmp_path: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     venv = tmp_path / ".venv"
-    for name, path in {
-        "ROOT": tmp_path,
-        "VENV": venv,
-        "STAMP": venv / "speedup-lab.json",
-        "UNFINISHED": venv / "speedup-lab-unfinished",
-    }.items():
+    places = {"ROOT": tmp_path, "VENV": venv}
+    places |= {"STAMP": venv / "speedup-lab.json", "UNFINISHED": venv / "speedup-lab-unfinished"}
+    for name, path in places.items():
         monkeypatch.setattr(script, name, path)
     answer = [str(venv), True, script.this_python()]
 
@@ -320,39 +309,44 @@ def driver(tmp_path: Path) -> Callable[[int], dict[str, str]]:
     return make
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("g++"), reason="a driver is faked on Linux, by g++")
-def test_the_gpu_set_is_added_where_a_driver_is_new_enough_and_only_there(
-    tiny: Tiny, driver: Callable[[int], dict[str, str]]
-) -> None:
+@pytest.fixture
+def gpu_lock(tiny: Tiny) -> Iterator[Path]:
+    """Where the lock of the GPU set goes; the shared project has none afterwards."""
     lock = tiny.root / "requirements-cuda.lock"
-    try:
-        lock.write_text(tiny.app + wheel(tiny.wheels, "cupy", "14.0"))
-        found = tiny.root / ".venv"
-        for environment in ({}, driver(11080)):
-            code, _, err = tiny.run("setup", **environment)
-            assert code == 0 and "GPU" not in err and not list(found.glob("**/cupy-14.0.dist-info"))
-        here = driver(12020)
-        code, _, err = tiny.run("setup", **here)
-        assert code == 0 and "the GPU techniques are added" in err and list(found.glob("**/cupy-14.0.dist-info"))
-        code, _, err = tiny.run("setup", PIP_FIND_LINKS="/nowhere", **here)
-        assert code == 0 and "GPU" not in err  # it is there
-    finally:
-        lock.unlink()
+    yield lock
+    lock.unlink()
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("g++"), reason="a driver is faked on Linux, by g++")
-def test_the_app_starts_without_a_gpu_set_that_cannot_be_installed(
-    tiny: Tiny, driver: Callable[[int], dict[str, str]]
+Driver = Callable[[int], dict[str, str]]
+fakes_driver = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("g++"), reason="a driver is faked on Linux, by g++"
+)
+
+
+@fakes_driver
+def test_the_gpu_set_is_added_where_a_driver_is_new_enough_and_only_there(
+    tiny: Tiny, gpu_lock: Path, driver: Driver
 ) -> None:
-    lock, here = tiny.root / "requirements-cuda.lock", driver(12080)
-    try:
-        lock.write_text(tiny.app + wheel(tiny.wheels, "later", "1.0").replace("1.0", "9.9"))
-        code, out, err = tiny.run("techniques", **here)
-        assert code == 7 and " techniques " in out and "goes on without the GPU techniques" in err
-        assert tiny.run(**here)[2] == ""  # not tried at every start
-        assert "goes on without" in tiny.run("setup", **here)[2]
-    finally:
-        lock.unlink()
+    gpu_lock.write_text(tiny.app + wheel(tiny.wheels, "cupy", "14.0"))
+    found = tiny.root / ".venv"
+    for environment in ({}, driver(11080)):
+        code, _, err = tiny.run("setup", **environment)
+        assert code == 0 and "GPU" not in err and not list(found.glob("**/cupy-14.0.dist-info"))
+    here = driver(12020)
+    code, _, err = tiny.run("setup", **here)
+    assert code == 0 and "the GPU techniques are added" in err and list(found.glob("**/cupy-14.0.dist-info"))
+    code, _, err = tiny.run("setup", PIP_FIND_LINKS="/nowhere", **here)
+    assert code == 0 and "GPU" not in err  # it is there
+
+
+@fakes_driver
+def test_the_app_starts_without_a_gpu_set_that_cannot_be_installed(tiny: Tiny, gpu_lock: Path, driver: Driver) -> None:
+    here = driver(12080)
+    gpu_lock.write_text(tiny.app + wheel(tiny.wheels, "later", "1.0").replace("1.0", "9.9"))
+    code, out, err = tiny.run("techniques", **here)
+    assert code == 7 and " techniques " in out and "goes on without the GPU techniques" in err
+    assert tiny.run(**here)[2] == ""  # not tried at every start
+    assert "goes on without" in tiny.run("setup", **here)[2]
 
 
 @pytest.fixture

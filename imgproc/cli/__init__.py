@@ -33,7 +33,8 @@ class TechniqueFailed(UserError):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    signal.signal(signal.SIGTERM, _end)
+    # SIGTERM unwinds like Ctrl-C, so that scratch files go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
@@ -80,8 +81,3 @@ def _all_commands() -> Parser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("command", nargs="?", metavar="COMMAND", help="one of those below; COMMAND --help says more")
     return parser
-
-
-def _end(*_: object) -> None:
-    """SIGTERM unwinds like Ctrl-C, so that scratch files go."""
-    raise SystemExit(TERMINATED)

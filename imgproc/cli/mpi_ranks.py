@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mpi4py import MPI
@@ -36,16 +35,10 @@ def _command(arguments: list[str]) -> int:
     if taken := [one for one in arguments if one.startswith(_TAKEN)]:
         print(f"imgproc: {taken[0]} cannot be chosen under mpiexec: every rank is a worker.", file=sys.stderr)
         return cli.WRONG_USE
-    with _every_rank_a_worker():
-        return cli.main([*arguments, "--technique", "mpi", "--workers", str(MPI.COMM_WORLD.size)])
-
-
-@contextmanager
-def _every_rank_a_worker() -> Iterator[None]:
-    """The technique ``mpi`` is, for this command, the ranks that are there already."""
+    # The technique ``mpi`` is, for this command, the ranks that are there already.
     usual = TECHNIQUES["mpi"]
     TECHNIQUES["mpi"] = replace(usual, path=f"{direct.__name__}:{direct.Direct.__name__}")
     try:
-        yield
+        return cli.main([*arguments, "--technique", "mpi", "--workers", str(MPI.COMM_WORLD.size)])
     finally:
         TECHNIQUES["mpi"] = usual

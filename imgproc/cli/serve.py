@@ -13,6 +13,6 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from imgproc.web.app import serve  # Flask and all that pages need; --help does without
+    from imgproc.web.serving import serve  # Flask and all that pages need; --help does without
 
     return serve(arguments.host, arguments.port)

@@ -13,7 +13,6 @@ from imgproc.files import write_whole
 from imgproc.intake.filetypes import accepted_type, refusal
 from imgproc.intake.headers import HEAD, MAX_SCANS, header_size, is_cut, scans
 from imgproc.intake.inspector import Inspection
-from imgproc.operations.contract import Image
 from imgproc.pixels.codecs import decode, still_png
 from imgproc.pixels.previews import write_preview
 
@@ -72,8 +71,10 @@ def _check(path: Path, limits: Limits, preview: Path | None, *, decoded: bool) -
     kind, width, height = "", 0, 0
     try:
         kind, data = _read(path, limits, whole=decoded)
-        if decoded and kind == "PNG":
-            data = _kept_still(path, data)
+        if decoded and kind == "PNG" and (still := still_png(data)) != data:
+            # Animation crashes OpenCV's decoder, and text and colour profiles can be floods that nothing here needs.
+            write_whole(path, still)
+            data = still
         if decoded and kind == "JPEG" and scans(data) > MAX_SCANS:
             raise _refused("The JPEG has too many scans to be a photograph. Save it again in an image editor.")
         size = header_size(kind, data)
@@ -83,7 +84,11 @@ def _check(path: Path, limits: Limits, preview: Path | None, *, decoded: bool) -
         limits.check(width, height)
         if not decoded:
             return Inspection(kind, width, height)
-        image = _decode(kind, data)
+        try:
+            # The whole picture in colour, which goes through all of the file and serves the preview.
+            image = decode(data, color=True)
+        except UserError:
+            raise _broken(kind, data) from None
         if sorted(image.shape[:2]) != sorted(size):  # EXIF may turn the picture
             raise _refused(_DAMAGED)
         height, width = image.shape[:2]
@@ -127,22 +132,3 @@ def _refused(message: str) -> UserError:
 
 def _broken(kind: str, data: bytes) -> UserError:
     return _refused(_CUT if is_cut(kind, data) else _DAMAGED)
-
-
-def _kept_still(path: Path, data: bytes) -> bytes:
-    """The PNG reduced to its still picture, in the file as well.
-
-    Animation crashes OpenCV's decoder, and text and colour profiles can be floods that nothing here needs.
-    """
-    still = still_png(data)
-    if still != data:
-        write_whole(path, still)
-    return still
-
-
-def _decode(kind: str, data: bytes) -> Image:
-    """The whole picture in colour, which goes through all of the file and serves the preview."""
-    try:
-        return decode(data, color=True)
-    except UserError:
-        raise _broken(kind, data) from None

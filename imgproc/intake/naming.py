@@ -41,8 +41,7 @@ def output_stem(name: str) -> str:
     that mean something to some program are not. At most ``MAX_STEM`` characters and ``MAX_STEM_BYTES``
     bytes, never empty, never a name that Windows reserves.
     """
-    last = "".join(c for c in _last_part(name) if not _acts(c)).strip(" .")
-    last = unicodedata.normalize("NFC", last)
+    last = unicodedata.normalize("NFC", "".join(c for c in _last_part(name) if not _acts(c)).strip(" ."))
     stem = _EXTENSION.sub("", last) or last
     stem = "".join(c if _is_kept(c) else "_" for c in stem)
     stem = re.sub(r"_+", "_", re.sub(r"\.\.+", ".", " ".join(stem.split())))

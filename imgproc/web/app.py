@@ -16,7 +16,7 @@ from imgproc.report import sentences
 from imgproc.runs.store import Store
 from imgproc.runs.supervisor import Supervisor
 from imgproc.settings import PROJECT, Settings
-from imgproc.web import errors, pages, security, serving
+from imgproc.web import errors, pages, security
 from imgproc.web.routes import ROUTES
 
 
@@ -45,7 +45,9 @@ def create_app(settings: Settings | None = None, *, supervise: bool = False) -> 
     for rule, methods, view in ROUTES:
         app.add_url_rule(rule, view.__name__, view, methods=methods)
     if supervise or _under_flask_run():
-        _supervise(settings)
+        supervisor = Supervisor(settings)
+        supervisor.start()
+        atexit.register(supervisor.stop)
     return app
 
 
@@ -57,14 +59,3 @@ def _under_flask_run() -> bool:
     reloads = context.params.get("reload")
     reloads = get_debug_flag() if reloads is None else reloads
     return not reloads or os.environ.get("WERKZEUG_RUN_MAIN") == "true"
-
-
-def _supervise(settings: Settings) -> None:
-    supervisor = Supervisor(settings)
-    supervisor.start()
-    atexit.register(supervisor.stop)
-
-
-def serve(host: str = "127.0.0.1", port: int = 5000) -> int:
-    """Serve with waitress and the runner until SIGTERM or Ctrl-C; returns the exit status."""
-    return serving.serve(lambda settings: create_app(settings, supervise=True), host, port)

@@ -57,9 +57,9 @@ def wanted_kind() -> Kind:
     return "text"
 
 
-def disk_full(problem: OSError) -> UserError | None:
+def disk_full(problem: BaseException) -> UserError | None:
     """The error to show where the system said that no space is left; else None."""
-    if problem.errno not in _NO_SPACE:
+    if not isinstance(problem, OSError) or problem.errno not in _NO_SPACE:
         return None
     return UserError(
         "The disk is full, so the files could not be kept. Delete old runs in the history, then try again.",
@@ -124,8 +124,7 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(problem: Exception) -> AnyResponse:
-        full = disk_full(problem) if isinstance(problem, OSError) else None
-        if full:
+        if full := disk_full(problem):
             return error_response(full)
         app.logger.exception("%s %s failed", request.method, request.path)
         return error_response(UserError(_SAID[500][1], code="internal"))

@@ -72,10 +72,10 @@ def _range(middle: float | None, low: float | None, high: float | None) -> pictu
 
 
 def _entry(store: Store, row: RunRow) -> RunEntry:
-    interval = (row.speedup_low, row.speedup_high)
-    ends = (interval[0], interval[1]) if interval[0] is not None and interval[1] is not None else None
-    compared = row.state == "done" and row.technique != BASELINE
-    mark = pictures.micro(row.speedup, ends, float(min(row.workers, environment.usable_cores()))) if compared else None
+    low, high, mark = row.speedup_low, row.speedup_high, None
+    if row.state == "done" and row.technique != BASELINE:
+        ends = (low, high) if low is not None and high is not None else None
+        mark = pictures.micro(row.speedup, ends, float(min(row.workers, environment.usable_cores())))
     if row.state == "queued":
         before = store.position(row.id)
         note = f"{counted(before, 'run')} before it" if before else "next"
@@ -112,18 +112,11 @@ def techniques(store: Store) -> dict[str, Any]:
     known = {t.technique: t for t in store.by_technique()}
     entries = []
     for technique in TECHNIQUES.values():
-        times = known.get(technique.name)
-        base = technique.name == BASELINE or times is None
-        mark = None if base or times is None else _range(times.speedup, times.speedup_min, times.speedup_max)
-        entries.append(
-            TechniqueEntry(
-                technique,
-                technique.availability(),
-                times.runs if times else 0,
-                times.speedup if times and not base else None,
-                mark,
-            )
-        )
+        times, speedup, mark = known.get(technique.name), None, None
+        if times and technique.name != BASELINE:
+            speedup, mark = times.speedup, _range(times.speedup, times.speedup_min, times.speedup_max)
+        runs = times.runs if times else 0
+        entries.append(TechniqueEntry(technique, technique.availability(), runs, speedup, mark))
     here = [entry for entry in entries if entry.available.ok]
     here.sort(key=lambda entry: (entry.technique.name == BASELINE, entry.technique.name != AUTO))
     return {

@@ -29,9 +29,6 @@ def machine() -> str:
     )
 
 
-# ---------------------------------------------------------------- one run
-
-
 def live(row: RunRow, position: int) -> dict[str, Any]:
     """What the page of a run asks for again and again."""
     answer: dict[str, Any] = {"id": row.id, "state": row.state, "final": row.state in FINAL_STATES}

@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import waitress
@@ -16,12 +15,14 @@ from flask import Flask
 
 from imgproc.errors import UserError
 from imgproc.settings import Settings
+from imgproc.web.app import create_app
 
 THREADS = 16
 
 
-def serve(make_app: Callable[[Settings], Flask], host: str, port: int) -> int:
-    """Serve until SIGTERM or Ctrl-C; returns the exit status. The URL is printed once the port is really ours."""
+def serve(host: str = "127.0.0.1", port: int = 5000) -> int:
+    """Serve the app with its runner until SIGTERM or Ctrl-C; returns the exit status. The URL is printed once the
+    port is really ours."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.from_environment()
@@ -33,7 +34,7 @@ def serve(make_app: Callable[[Settings], Flask], host: str, port: int) -> int:
     spool = settings.UPLOADS_DIR / ".spool"
     spool.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(spool)
-    server = wsgi_server(make_app(settings), listening)
+    server = wsgi_server(create_app(settings, supervise=True), listening)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     shown = f"[{host}]" if ":" in host else host
     print(f"Speedup Lab is at http://{shown}:{listening.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)

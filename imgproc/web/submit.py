@@ -90,8 +90,7 @@ class Submission:
         except BaseException as problem:
             for folder in folders:
                 shutil.rmtree(folder, ignore_errors=True)
-            full = disk_full(problem) if isinstance(problem, OSError) else None
-            if full:
+            if full := disk_full(problem):
                 raise full from problem
             raise
 

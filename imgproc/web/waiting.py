@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 from flask import request
 
@@ -24,7 +23,7 @@ def until_final(store: Store, run_id: str) -> RunRow | None:
     Raises:
         UserError: the run was deleted meanwhile.
     """
-    gone: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+    gone = request.environ.get("waitress.client_disconnected", lambda: False)
     if not _places.acquire(blocking=False):
         return None
     try:

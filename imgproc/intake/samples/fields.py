@@ -6,7 +6,7 @@ first. Everything is vectorised over bands of rows that stay in the processor's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,53 +50,45 @@ class Canvas:
         return np.arange(self.height, dtype=np.float32)[:, None]
 
     def noise(self, cell: float, gain: float = 0.5, height: int | None = None) -> Field:
-        """Fractal noise of the canvas's size (or of another height), see ``noise``."""
-        return noise(height or self.height, self.width, cell, self.rng, gain)
+        """Smooth fractal noise in 0 to 1, of the canvas's width and of its or another height.
+
+        Args:
+            cell: size of the largest features, in pixels.
+            gain: how much weaker each octave is than the one twice as coarse.
+
+        Each octave is added at its own resolution and all are enlarged together, so that the cost hardly
+        depends on their number. Enlarging by two with linear weights again and again is a quadratic spline.
+        """
+        sizes = [(height or self.height, self.width)]
+        for _ in range(max(1, round(np.log2(max(cell, 2))))):
+            sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+        total, amplitude = self.rng.random(sizes[-1], np.float32), 1.0
+        for at, (rows, columns) in list(enumerate(sizes))[-2::-1]:
+            enlarged = (2 * total.shape[1], 2 * total.shape[0])
+            total = np.ascontiguousarray(cv2.resize(total, enlarged, interpolation=cv2.INTER_LINEAR)[:rows, :columns])
+            amplitude *= gain
+            if at:
+                total += amplitude * self.rng.random((rows, columns), np.float32)
+        low, high, _, _ = cv2.minMaxLoc(total)
+        total -= low
+        total /= max(high - low, 1e-6)
+        return total
 
     def skyline(self, cell: float, gain: float = 0.5) -> Field:
         """Fractal noise along the columns, shape (width,)."""
-        line: Field = noise(1, self.width, cell, self.rng, gain)[0]
+        line: Field = self.noise(cell, gain, height=1)[0]
         return line
-
-    def bands(self) -> Iterator[slice]:
-        rows = max(1, _BAND_PIXELS // self.width)
-        for top in range(0, self.height, rows):
-            yield slice(top, min(self.height, top + rows))
 
     def paint(self, shade: Callable[[slice], Planes]) -> Image:
         """The picture whose rows ``shade`` gives, in 0 to 255."""
         picture = np.empty((self.height, self.width, 3), np.uint8)
-        for rows in self.bands():
+        band = max(1, _BAND_PIXELS // self.width)
+        for top in range(0, self.height, band):
+            rows = slice(top, min(self.height, top + band))
             planes = shade(rows)
             np.clip(planes, 0, 255, out=planes)
             cv2.merge(list(planes.astype(np.uint8)), picture[rows])
         return picture
-
-
-def noise(height: int, width: int, cell: float, rng: np.random.Generator, gain: float = 0.5) -> Field:
-    """Smooth fractal noise in 0 to 1.
-
-    Args:
-        cell: size of the largest features, in pixels.
-        gain: how much weaker each octave is than the one twice as coarse.
-
-    Each octave is added at its own resolution and all are enlarged together, so that the cost hardly
-    depends on their number. Enlarging by two with linear weights again and again is a quadratic spline.
-    """
-    sizes = [(height, width)]
-    for _ in range(max(1, round(np.log2(max(cell, 2))))):
-        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
-    total, amplitude = rng.random(sizes[-1], np.float32), 1.0
-    for at, (rows, columns) in list(enumerate(sizes))[-2::-1]:
-        enlarged = (2 * total.shape[1], 2 * total.shape[0])
-        total = np.ascontiguousarray(cv2.resize(total, enlarged, interpolation=cv2.INTER_LINEAR)[:rows, :columns])
-        amplitude *= gain
-        if at:
-            total += amplitude * rng.random((rows, columns), np.float32)
-    low, high, _, _ = cv2.minMaxLoc(total)
-    total -= low
-    total /= max(high - low, 1e-6)
-    return total
 
 
 def ridged(field: Field) -> Field:
