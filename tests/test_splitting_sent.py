@@ -58,6 +58,10 @@ def job(folder, pixels, chosen, format="png", color=False, operations=tuple(IN_S
     return ImageJob(str(source), outputs, chosen, format, color)
 
 
+def in_strips(work, size, strips, index=0):
+    return split_image(index, work, size, strips, across_processes=True, sent=True)
+
+
 def wrong_pixels(work, pixels):
     for name, path in work.outputs:
         whole = OPERATIONS[name].apply(pixels, work.parameters)
@@ -75,8 +79,7 @@ def test_any_picture_any_strips_any_parameters(seed, height, width, strips, colo
         pixels = np.dstack([pixels, pixels[::-1], pixels[:, ::-1]])
     with tempfile.TemporaryDirectory() as folder:
         work = job(Path(folder), pixels, {**parse_parameters({}), **parameters(rng)}, color=color)
-        plan = split_image(0, work, (height, width), strips, across_processes=True, sent=True)
-        [result], _ = carry_out(flat(together([plan])))
+        [result], _ = carry_out(flat(together([in_strips(work, (height, width), strips)])))
         assert result.error is None
         assert dict(wrong_pixels(work, pixels)) == dict.fromkeys(IN_STRIPS, 0)
 
@@ -85,7 +88,7 @@ def test_any_picture_any_strips_any_parameters(seed, height, width, strips, colo
 def test_formats_without_pieces_are_encoded_by_the_caller(format, tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (70, 50), np.uint8)
     work = job(tmp_path, pixels, parse_parameters({}), format)
-    carry_out(split_image(0, work, (70, 50), 3, across_processes=True, sent=True))
+    carry_out(in_strips(work, (70, 50), 3))
     for name, path in work.outputs:
         whole = OPERATIONS[name].apply(pixels, work.parameters)
         assert Path(path).read_bytes() == encode(whole, format, bilevel=OPERATIONS[name].bilevel)
@@ -95,7 +98,7 @@ def test_formats_without_pieces_are_encoded_by_the_caller(format, tmp_path):
 def test_a_strip_and_its_borders_are_all_that_is_sent(name, tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (400, 500), np.uint8)
     work = job(tmp_path, pixels, parse_parameters({"kernel": "31"}), operations=(name,))
-    _, largest = carry_out(split_image(0, work, (400, 500), 8, across_processes=True, sent=True))
+    _, largest = carry_out(in_strips(work, (400, 500), 8))
     rows = 400 // 8 + 1 + 2 * OPERATIONS[name].strips.border(work.parameters)
     assert 50 * 500 < largest <= rows * 500 + 1500
 
@@ -104,10 +107,10 @@ def test_what_cannot_be_read_or_written_is_the_images_error(tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (70, 50), np.uint8)
     work = job(tmp_path, pixels, parse_parameters({}))
     nowhere = ImageJob(work.source, (("gaussian", str(tmp_path / "no" / "a.png")),), work.parameters)
-    result, _ = carry_out(split_image(7, nowhere, (70, 50), 3, across_processes=True, sent=True))
+    result, _ = carry_out(in_strips(nowhere, (70, 50), 3, index=7))
     assert (result.index, result.error) == (7, "A file could not be read or written: No such file or directory.")
     Path(work.source).write_bytes(Path(work.source).read_bytes()[:200])
-    result, _ = carry_out(split_image(7, work, (70, 50), 3, across_processes=True, sent=True))
+    result, _ = carry_out(in_strips(work, (70, 50), 3, index=7))
     assert result.error == "The file is damaged or not an image."
 
 
