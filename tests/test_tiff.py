@@ -90,14 +90,12 @@ def test_any_number_of_parts(tmp_path_factory, count, width, strip_size, big_end
 
 def test_what_is_stored_otherwise_is_left_whole(tmp_path):
     path = tmp_path / "a.tif"
-    write(path, strip_size=10**9)  # one compressed strip
-    assert tiff.pieces(str(path), 4) == []
-    write(path, tiffinfo={274: 6})  # turned
-    assert tiff.pieces(str(path), 4) == []
-    path.write_bytes(b"II*\0\x08\0\0\0\xff\xff")
-    assert tiff.pieces(str(path), 4) == []
-    path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert tiff.pieces(str(path), 4) == []
+    for options in ({"strip_size": 10**9}, {"tiffinfo": {274: 6}}):  # one compressed strip; turned
+        write(path, **options)
+        assert tiff.pieces(str(path), 4) == []
+    for data in (b"II*\0\x08\0\0\0\xff\xff", b"\x89PNG\r\n\x1a\n"):
+        path.write_bytes(data)
+        assert tiff.pieces(str(path), 4) == []
     assert tiff.pieces(str(tmp_path / "none.tif"), 4) == []
 
 

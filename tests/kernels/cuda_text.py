@@ -24,7 +24,7 @@ _FUNCTION = re.compile(
 )
 
 
-class Parameter(NamedTuple):
+class KernelParameter(NamedTuple):
     """As ``const word *__restrict__ image``: its type and its name."""
 
     type: str
@@ -39,7 +39,7 @@ class Function(NamedTuple):
     """One function of the source; a kernel can be launched."""
 
     is_kernel: bool
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[KernelParameter, ...]
 
 
 def functions() -> dict[str, Function]:
@@ -50,6 +50,6 @@ def functions() -> dict[str, Function]:
     }
 
 
-def _parameter(text: str) -> Parameter:
+def _parameter(text: str) -> KernelParameter:
     words = re.sub(r"__restrict__|\s+", " ", text).replace("*", " * ").split()
-    return Parameter(" ".join(words[:-1]), words[-1])
+    return KernelParameter(" ".join(words[:-1]), words[-1])

@@ -49,7 +49,7 @@ class Gpu:
 gpu = Gpu(int(os.environ.get("SHIM_MEMORY", 1 << 30)))
 
 
-class Lane(ShimDevice):
+class ShimLane(ShimDevice):
     def empty(self, count: int, dtype: np.typing.DTypeLike) -> Array:
         size = count * np.dtype(dtype).itemsize
         gpu.take(size)
@@ -67,9 +67,9 @@ class Lane(ShimDevice):
 _library = ctypes.CDLL(os.environ["SHIM_KERNELS"]) if "SHIM_KERNELS" in os.environ else None
 
 
-def lane() -> Lane:
+def lane() -> ShimLane:
     assert _library is not None
-    return Lane(_library, SMALL)
+    return ShimLane(_library, SMALL)
 
 
 using = nullcontext

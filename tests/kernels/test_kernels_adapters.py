@@ -24,7 +24,7 @@ def shim(tmp_path_factory):
     return ShimDevice(build(tmp_path_factory.mktemp("kernels"), SMALL), SMALL)
 
 
-class Launcher:
+class ShimKernel:
     """Checks the arguments of a launch and passes them to the shim."""
 
     def __init__(self, shim, name):
@@ -91,7 +91,7 @@ def cupy(shim):
         def function(name):
             def call(grid, block, arguments, shared_mem):
                 assert Stream.current == 1
-                Launcher(shim, name).run(grid, block, shared_mem, arguments)
+                ShimKernel(shim, name).run(grid, block, shared_mem, arguments)
 
             return call
 
@@ -123,7 +123,7 @@ def pycuda(shim):
         def function(name):
             def call(*arguments, grid, block, shared, stream):
                 assert isinstance(stream, SimpleNamespace)
-                Launcher(shim, name).run(grid, block, shared, arguments)
+                ShimKernel(shim, name).run(grid, block, shared, arguments)
 
             return call
 

@@ -89,7 +89,7 @@ def test_memory_is_kept_from_image_to_image_and_grows_with_them(library):
 
 def test_there_are_so_many_lanes_and_each_has_one_image_at_a_time(library, monkeypatch):
     made, owners, shared = [], {}, []
-    lane, upload, wait = library.lane, shim_gpu.Lane.upload, shim_gpu.Lane.wait
+    lane, upload, wait = library.lane, shim_gpu.ShimLane.upload, shim_gpu.ShimLane.wait
 
     def make():
         made.append(lane())
@@ -107,8 +107,8 @@ def test_there_are_so_many_lanes_and_each_has_one_image_at_a_time(library, monke
 
     monkeypatch.setattr(library, "lane", make)
     gpu = Accelerator(library, lanes=2)
-    monkeypatch.setattr(shim_gpu.Lane, "upload", begin)
-    monkeypatch.setattr(shim_gpu.Lane, "wait", end)
+    monkeypatch.setattr(shim_gpu.ShimLane, "upload", begin)
+    monkeypatch.setattr(shim_gpu.ShimLane, "wait", end)
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: run(gpu, noise(30, 40, n)), range(24)))
     assert len(made) == 2 and not shared

@@ -147,18 +147,17 @@ class PlacedRows:
 def encode_strip(job: EncodeRowsJob, stopwatch: Stopwatch) -> PlacedRows:
     """Encode a strip and leave it in the box."""
     with open_buffers(job.handle) as buffers:
-        piece = _encode_made(job, buffers, stopwatch) if job.slot else _make_and_encode(job, buffers, stopwatch)
+        if job.slot:
+            with stopwatch.stage("encode"):
+                piece = png.encode_piece(buffers.get(job.slot, job.result_shape), job.rows, bilevel=job.made_by.bilevel)
+        else:
+            piece = _make_and_encode(job, buffers, stopwatch)
         size = len(piece.chunk)
         if size > job.room:
             return PlacedRows(0, size, piece.adler, piece.length, piece.chunk)
         with stopwatch.stage("encode"):
             buffers.write(job.box, job.place, piece.chunk)
     return PlacedRows(job.place, size, piece.adler, piece.length)
-
-
-def _encode_made(job: EncodeRowsJob, buffers: ImageBuffers, stopwatch: Stopwatch) -> png.EncodedRows:
-    with stopwatch.stage("encode"):
-        return png.encode_piece(buffers.get(job.slot, job.result_shape), job.rows, bilevel=job.made_by.bilevel)
 
 
 def _make_and_encode(job: EncodeRowsJob, buffers: ImageBuffers, stopwatch: Stopwatch) -> png.EncodedRows:

@@ -86,7 +86,7 @@ class Device(Protocol):
         """Return when all that was asked for is done."""
 
 
-class Launcher(Protocol):
+class LaunchProgram(Protocol):
     """Takes an image of this shape that lies on the device as ``layout`` says, an array of uint32, and returns the
     array in which the result lies likewise: ``out`` if it is given, else one of ``result_buffer``."""
 
@@ -105,7 +105,7 @@ class Program:
     same for Numba. The names of kernels and functions are of all operations, so each is taken once.
     """
 
-    launch: Launcher
+    launch: LaunchProgram
     bytes_needed: Callable[[tuple[int, ...]], int]
     kernels: Path
     numba: str
