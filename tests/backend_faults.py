@@ -34,6 +34,12 @@ def nap(seconds, stopwatch):
     time.sleep(seconds)
 
 
+def nap_and_tell(seconds_and_word, stopwatch):
+    seconds, word = seconds_and_word
+    time.sleep(seconds)
+    return word
+
+
 def touch(path, stopwatch):
     Path(path).touch()
     time.sleep(0.05)

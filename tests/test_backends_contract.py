@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -303,6 +304,21 @@ def test_an_early_end_stops_the_dispatch_and_another_run_works(backend, tmp_path
     assert touched < 10
     assert values(run(backend, *((faults.double, n) for n in range(9)))) == doubled(9)
     assert len(list(tmp_path.iterdir())) == touched
+
+
+def test_a_run_that_another_thread_closed_leaves_the_next_its_own_results(killable):
+    """Both have tasks of the same indexes, which must not be taken for each other."""
+    tasks = [Task(n, faults.nap_and_tell, (0.05, f"first {n}")) for n in range(40)]
+    first = []
+    stale = threading.Thread(target=lambda: first.extend(killable.run(tasks, deadline=LONG)))
+    stale.start()
+    while not first and stale.is_alive():
+        time.sleep(0.01)
+    killable.close(kill=True)
+    results = run(killable, *((faults.nap_and_tell, (0.0, f"second {n}")) for n in range(40)))
+    assert [r.value for r in results] == [f"second {n}" for n in range(40)]
+    stale.join(LONG)
+    assert not stale.is_alive() and all(r.value == f"first {r.index}" for r in first)
 
 
 def test_close_with_kill_is_quick(backend):

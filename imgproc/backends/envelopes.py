@@ -6,12 +6,15 @@ import pickle
 import time
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from imgproc.backends.task import TRANSFER, Carrier, Task, TaskResult, in_words
 from imgproc.backends.worker_loop import Batch, Envelope
 from imgproc.errors import UserError
 from imgproc.pixels.stopwatch import Stopwatch
+
+_numbers = count(1)
 
 
 @dataclass
@@ -34,7 +37,7 @@ class EnvelopePacker:
 
     def pack(self, tasks: Sequence[Task], ahead: float = 0.0) -> Batch:
         """The tasks, ready to be handed over. What is held for one that was out before is let go."""
-        return Batch(tuple(map(self._pack, tasks)), time.perf_counter() + ahead)
+        return Batch(tuple(map(self._pack, tasks)), time.perf_counter() + ahead, next(_numbers))
 
     def _pack(self, task: Task) -> Envelope:
         if task.index in self._sent:

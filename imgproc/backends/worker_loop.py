@@ -93,10 +93,12 @@ class Envelope(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What is handed over at once; ``submitted`` on the way to a worker (``clock()`` seconds)."""
+    """What is handed over at once; ``submitted`` on the way to a worker (``clock()`` seconds). It comes back with its
+    ``number``, which no other one of this process has: tasks of two runs have the same indexes."""
 
     envelopes: tuple[Envelope, ...]
     submitted: float = 0.0
+    number: int = 0
 
 
 class WorkerLoop:
@@ -122,7 +124,7 @@ class WorkerLoop:
             since = clock()
         self._mark(busy=False)
         self.free = clock()
-        return Batch(tuple(results))
+        return batch._replace(envelopes=tuple(results))
 
     def _mark(self, *, busy: bool, task: int = 0) -> None:
         self._report(WorkerStatus(busy, task, clock(), self._cv2_threads))

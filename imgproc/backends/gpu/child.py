@@ -69,7 +69,7 @@ def _work(inbox: SimpleQueue[Batch], send: Send, gpu: Accelerator) -> None:
                 send(LOST, gpu.lost)
             if note := gpu.take_note():
                 send(NOTE, note)
-            send(DONE, Batch((done,)))
+            send(DONE, batch._replace(envelopes=(done,)))
             since = free = time.perf_counter()
 
 

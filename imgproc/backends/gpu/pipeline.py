@@ -79,7 +79,7 @@ class _GpuProcess(WorkerGroup):
         super().__init__()
         self._note = note
         self._busy: dict[int, float] = {}  # task -> since when
-        self._done: dict[int, Callable[[Batch], None]] = {}
+        self._done: dict[int, Callable[[Batch], None]] = {}  # by the batch's number
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=gpu_child.serve, args=(theirs, adapter, threads), daemon=True)
@@ -111,7 +111,7 @@ class _GpuProcess(WorkerGroup):
         Raises:
             OSError: the child is gone.
         """
-        self._done[batch.envelopes[0].task] = done
+        self._done[batch.number] = done
         self._connection.send(batch)
 
     def busy(self) -> Mapping[int, float]:
@@ -145,8 +145,7 @@ class _GpuProcess(WorkerGroup):
             case gpu_child.DONE:
                 [envelope] = content.envelopes
                 self._busy.pop(envelope.task, None)
-                if done := self._done.pop(envelope.task, None):
-                    done(content)
+                self._done.pop(content.number)(content)
             case gpu_child.NOTE:
                 self._note(content)
             case gpu_child.LOST:

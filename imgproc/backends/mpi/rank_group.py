@@ -54,7 +54,7 @@ class RankGroup(WorkerGroup):
         self._mpiexec: subprocess.Popen[bytes] | None = None
         self._processes: list[psutil.Process] = []  # ranks on this machine
         self._busy: dict[int, tuple[int, float]] = {}  # rank -> task and since when
-        self._out: dict[int, tuple[list[int], Callable[[Batch], None]]] = {}  # batches with the ranks, by first task
+        self._out: dict[int, tuple[list[int], Callable[[Batch], None]]] = {}  # batches with the ranks, by number
         self._probed: set[int] = set()
         self._news = threading.Condition()
         self._connection: Connection | None = None
@@ -76,7 +76,7 @@ class RankGroup(WorkerGroup):
         Raises:
             OSError: the group is gone.
         """
-        self._out[batch.envelopes[0].task] = [envelope.task for envelope in batch.envelopes], done
+        self._out[batch.number] = [envelope.task for envelope in batch.envelopes], done
         self._send(Message(MessageKind.BATCH, 0, pickle.dumps(batch, pickle.HIGHEST_PROTOCOL)))
 
     def busy(self) -> Mapping[int, float]:
@@ -175,8 +175,7 @@ class RankGroup(WorkerGroup):
             case MessageKind.RESULT:
                 self._busy.pop(message.rank, None)
                 batch: Batch = pickle.loads(message.data)  # noqa: S301  our own worker sent it
-                if found := self._out.pop(batch.envelopes[0].task, None):
-                    found[1](batch)
+                self._out.pop(batch.number)[1](batch)
             case MessageKind.LOST:
                 if message.rank in self._busy:
                     self.victims.add(self._busy[message.rank][0])

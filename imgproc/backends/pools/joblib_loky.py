@@ -33,7 +33,7 @@ class _Outgoing(Batch):
     """A batch that is stamped when it is pickled: joblib asks for several before it submits the first."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Batch, (self.envelopes, time.perf_counter())
+        return Batch, (self.envelopes, time.perf_counter(), self.number)
 
 
 _Sent = tuple[Batch, bool, Callable[[Batch | None], None]]
@@ -64,7 +64,7 @@ class _Feeder:
             while sent := self._inbox.get():
                 for batch in self._parallel(delayed(run_batch)(batch) for batch in self._batches(sent)):
                     if batch.envelopes:
-                        self._done.pop(batch.envelopes[0].task)(batch)
+                        self._done.pop(batch.number)(batch)
         except Exception:  # joblib noticed the death of a worker
             LOG.info("joblib: the pool broke", exc_info=True)
         for done in list(self._done.values()):
@@ -74,7 +74,7 @@ class _Feeder:
         """Empty ones as long as the caller has enough to do: joblib holds a lock while it asks, and must not wait."""
         while sent:
             batch, last, done = sent
-            self._done[batch.envelopes[0].task] = done
+            self._done[batch.number] = done
             yield _Outgoing(*batch)
             if last:
                 return

@@ -187,6 +187,8 @@ class GroupWorkforce:
 
     def submit(self, assignment: Assignment) -> None:
         group = self._group
+        if self._backend._group is not group:  # another thread closed the backend: its next run's workers are not ours
+            raise WorkersClosed
 
         def done(batch: Batch | None) -> None:
             if batch is not None:
