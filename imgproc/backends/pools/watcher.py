@@ -26,8 +26,8 @@ class ProcessGroup(WorkerGroup):
     def _watch(self) -> None:
         sentinels: dict[Any, BaseProcess] = {worker.sentinel: worker for worker in self._workers}
         try:
-            wait(sentinels)
-            dead = wait(sentinels, timeout=0)  # others may have died by now
+            # Others may have died by now. Of the first the pool may have closed the sentinel, and used its number anew.
+            dead = {*wait(sentinels), *wait(sentinels, timeout=0)}
             self.victims |= self._at(sentinels[one] for one in dead).keys()
         finally:
             self.ended()
