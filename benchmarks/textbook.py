@@ -26,7 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from imgproc.backends import TECHNIQUES
-from imgproc.backends.plan import whole
+from imgproc.backends.phases import whole
 from imgproc.backends.sharing.transport import image_task
 from imgproc.intake.paths import find_images
 from imgproc.intake.samples import draw_many

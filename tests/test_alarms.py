@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from imgproc.backends import Technique
-from imgproc.backends.plan import whole
+from imgproc.backends.phases import whole
 from imgproc.backends.task import Task
 from imgproc.measure.alarms import Alarm, alarms, drift, spread
 from imgproc.measure.derive import derive

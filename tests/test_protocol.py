@@ -7,7 +7,7 @@ from fakes import Clock
 
 from imgproc.backends import Technique
 from imgproc.backends.base import BackendError
-from imgproc.backends.plan import whole
+from imgproc.backends.phases import whole
 from imgproc.backends.task import Task
 from imgproc.measure import protocol
 from imgproc.measure.derive import break_even

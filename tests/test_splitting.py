@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from strip_pictures import IN_STRIPS, job, wrong_files, wrong_pixels
 
 from imgproc.backends import TECHNIQUES
-from imgproc.backends.plan import after_another, flat, numbered, together, whole
-from imgproc.backends.strips.split import split_image
+from imgproc.backends.phases import after_another, flat, numbered, together, whole
+from imgproc.backends.strips.plan import split_image
 from imgproc.backends.task import Task, TaskResult
 from imgproc.measure.protocol import Contender
 from imgproc.operations import OPERATIONS, parse_parameters

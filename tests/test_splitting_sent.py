@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strip_pictures import DEFAULTS, IN_STRIPS, PICTURES, job, parameters, wrong_files, wrong_pixels
 
-from imgproc.backends.plan import flat, numbered, together
+from imgproc.backends.phases import flat, numbered, together
 from imgproc.backends.sharing.buffers import LocalBuffers
-from imgproc.backends.strips.split import split_image
+from imgproc.backends.strips.plan import split_image
 from imgproc.backends.task import run_task
 from imgproc.cli import main
 from imgproc.operations import OPERATIONS, parse_parameters

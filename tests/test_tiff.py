@@ -12,8 +12,8 @@ from PIL import Image as Pillow
 from strip_pictures import IN_STRIPS
 
 from imgproc.backends import TECHNIQUES
-from imgproc.backends.plan import flat, together
-from imgproc.backends.strips.split import split_image
+from imgproc.backends.phases import flat, together
+from imgproc.backends.strips.plan import split_image
 from imgproc.errors import UserError
 from imgproc.measure.protocol import Contender
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from imgproc.backends import BASELINE, Technique
 from imgproc.backends.base import Backend, BackendError, Options
-from imgproc.backends.plan import Plan, numbered
+from imgproc.backends.phases import Plan, numbered
 from imgproc.backends.task import HOST, TaskResult
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import derive, derive_weak, typical_spans

@@ -14,9 +14,9 @@ from imgproc.backends import AUTO, technique
 from imgproc.backends.base import Backend, BackendError
 from imgproc.backends.gpu import operations_alone
 from imgproc.backends.gpu.operations_alone import Timing
-from imgproc.backends.plan import Plan, after_another, flat, together, whole
+from imgproc.backends.phases import Plan, after_another, flat, together, whole
 from imgproc.backends.sharing.transport import BYTES, PATHS, image_task
-from imgproc.backends.strips.split import split_image
+from imgproc.backends.strips.plan import split_image
 from imgproc.backends.task import Task, TaskResult
 from imgproc.files import remove_parts
 from imgproc.intake.naming import OutputNames

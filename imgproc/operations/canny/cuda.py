@@ -10,7 +10,7 @@ import numpy as np
 
 from imgproc.operations.cuda.device import Array, Device, Program, Sizes, Tile, buffer, ceil_div, filled, result_buffer
 from imgproc.operations.cuda.layout import Layout
-from imgproc.operations.cuda.weights import Taps, across, down
+from imgproc.operations.cuda.packed_weights import Taps, across, down
 from imgproc.parameters import Parameters
 
 _BITS = 32  # pixels in a word of candidates

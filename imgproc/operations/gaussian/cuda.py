@@ -9,7 +9,7 @@ import numpy as np
 
 from imgproc.operations.cuda.device import Array, Device, Program, Sizes, Tile, ceil_div, filled, result_buffer
 from imgproc.operations.cuda.layout import Layout, image_and_result
-from imgproc.operations.cuda.weights import Taps, across, down
+from imgproc.operations.cuda.packed_weights import Taps, across, down
 from imgproc.parameters import Parameters
 
 WHOLE = 256  #: what the taps of a blur add up to

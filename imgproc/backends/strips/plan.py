@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from imgproc.backends.plan import after_another, together
+from imgproc.backends.phases import after_another, together
 from imgproc.backends.sharing.buffers import Handle, ImageBuffers, image_buffers
 from imgproc.backends.strips.sent import SentRows
 from imgproc.backends.strips.tasks import (
