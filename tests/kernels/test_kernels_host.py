@@ -12,7 +12,7 @@ from strip_pictures import ON_DEVICE
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.canny.cuda import canny, sobel_taps, thresholds
-from imgproc.operations.cuda import weights
+from imgproc.operations.cuda import packed_weights as weights
 from imgproc.operations.cuda.device import Kept, Sizes, buffer, filled
 from imgproc.operations.cuda.layout import Layout, pack, unpack
 from imgproc.operations.equalize.cuda import equalize
