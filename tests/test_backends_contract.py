@@ -542,10 +542,11 @@ def test_a_worker_stopped_at_a_task_is_replaced_at_the_deadline(killable, tmp_pa
 
 
 @unix
-def test_a_task_that_always_hangs_fails_after_two_tries(killable):
+def test_a_task_that_always_hangs_fails_after_two_tries_and_keeps_no_worker(killable, tmp_path):
     results = run(killable, (faults.double, 0), (faults.nap, 30), deadline=0.7)
     assert values(results[:1]) == doubled(1)
     assert results[1].attempts == 2 and "longer than the limit of 0.7 seconds" in results[1].error
+    meet(killable, tmp_path / "meeting")
 
 
 @unix

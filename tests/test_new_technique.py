@@ -99,9 +99,9 @@ class Newcomer(ProcessBackend):
 
     def _discard_pool(self):
         kill(self._workers)
-        if self._executor:
-            hang_up(in_background(self._executor.shutdown), self._executor, "_call_queue._reader",
-                    "_result_queue._writer")
+        executor, self._executor = self._executor, None
+        if executor:
+            hang_up(in_background(executor.shutdown), executor, "_call_queue._reader", "_result_queue._writer")
 '''
 
 

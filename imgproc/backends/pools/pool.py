@@ -212,4 +212,5 @@ class GroupWorkforce:
 
     def end(self, worker: str, late: Collection[int]) -> None:
         self._ended = True
+        self._group.over.set()  # should the run end with these tasks, the next one must not get workers that hang
         self.wake()
