@@ -74,7 +74,7 @@ def _all_commands() -> Parser:
     parser = Parser(
         prog="python -m imgproc",
         usage="%(prog)s [-h] [--version] COMMAND ...",
-        description="Canny edges, Gaussian blur and histogram equalization of many images, in parallel.",
+        description="Many images through the same operations, in parallel: which way is fastest, and how sure that is.",
         epilog="commands:\n" + "".join(f"  {name:<{width}}  {what}\n" for name, what in COMMANDS.items()),
         raw=True,
     )

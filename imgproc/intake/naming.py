@@ -57,7 +57,7 @@ class OutputNames:
     """Gives out the file names ``<stem>_<operation>.<extension>`` of one batch, each only once.
 
     Two names count as the same if some file system would take them for one, so case and accents' spelling
-    do not tell names apart. Who comes later gets a number: ``a_canny.png``, ``a-2_canny.png``.
+    do not tell names apart. Who comes later gets a number: ``a_edges.png``, ``a-2_edges.png``.
     """
 
     def __init__(self, extension: str, taken: Iterable[str] = ()) -> None:
