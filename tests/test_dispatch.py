@@ -178,6 +178,26 @@ def test_a_task_that_always_takes_too_long_is_given_up():
     assert sorted(workers.ended) == ["a", "b"]
 
 
+def test_what_was_begun_with_a_late_task_is_blamed_too_and_what_came_later_is_not():
+    """Several are worked on at one address, and one of them hangs all: the first that is late need not be it."""
+
+    class Several(Workers):
+        room, held = 3, 3
+
+        def at(self, worker):
+            return {0: 0.4995, 1: 0.5, 2: 6.0} if worker == "a" and self.queues[worker] else {}
+
+    workers = Several("a")
+    workers.idle.add("a")
+
+    def end(worker, late):
+        workers.ended.append(worker)
+        workers.there["b"], workers.queues["b"] = True, []
+
+    workers.end, workers.step = end, 5.25
+    assert [r.attempts for r in run(workers, 3)] == [2, 2, 1]
+
+
 def test_workers_are_not_late_because_the_caller_is():
     workers = Workers("a", "b")
     tasks = [Task(n, double, n) for n in range(12)]

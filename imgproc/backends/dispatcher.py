@@ -250,6 +250,8 @@ class Dispatcher:
             late = {task.index for task in first.tasks}
         else:
             late = {task for task, since in at.items() if now - since > self.deadline}
+            if late and self.workforce.shared_fate:  # what was begun within a look of them may as well be what hangs
+                late = {task for task, since in at.items() if now - since > self.deadline - TICK}
             idle = self.workforce.shared_fate and not at and now - first.since > self.deadline
             if not late and not idle:
                 return False
