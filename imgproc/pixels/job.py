@@ -36,11 +36,13 @@ class WrittenFile:
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What became of one image: its size upright in pixels, and the files written."""
+    """What became of one image: its size upright in pixels, the files written, and what people are to know of how it
+    was read, in sentences."""
 
     width: int
     height: int
     outputs: tuple[WrittenFile, ...]
+    notes: tuple[str, ...] = ()
 
 
 def process_image(job: ImageJob, stopwatch: Stopwatch) -> Processed:
