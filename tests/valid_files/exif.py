@@ -1,0 +1,13 @@
+"""Exif with an orientation and nothing else."""
+
+from __future__ import annotations
+
+import struct
+
+
+def exif(orientation: int, order: str = "<", *, long: bool = False) -> bytes:
+    """A TIFF structure with the tag Orientation, of type SHORT as the standard says, or of type LONG."""
+    mark = b"II" if order == "<" else b"MM"
+    value = struct.pack(order + ("I" if long else "H"), orientation).ljust(4, b"\0")
+    entry = struct.pack(order + "HHI", 274, 4 if long else 3, 1) + value
+    return mark + struct.pack(order + "HIH", 42, 8, 1) + entry + bytes(4)
