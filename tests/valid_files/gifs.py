@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from valid_files.truth import Samples, ValidFile, scene
+from valid_files.truth import Samples, ValidFile, cvt_gray, scene
 
 
 def palette(bits: int, seed: int = 0) -> np.ndarray:
@@ -90,25 +90,29 @@ def gif(
     return head + (b"" if colours is None else colours.tobytes()) + b"".join(frames) + b";"
 
 
+def of(rgb: np.ndarray) -> Samples:
+    return Samples(rgb, gray=cvt_gray)
+
+
 def files() -> Iterator[ValidFile]:
     for bits, interlaced in product(range(1, 9), (False, True)):
         indices, colours = scene(bits=bits), palette(bits)
         data = gif(61, 47, bits, colours, frame(indices, bits, interlaced=interlaced), old=not interlaced)
-        yield ValidFile(f"gif-{bits}bit{'-interlaced' if interlaced else ''}.gif", data, Samples(colours[indices]))
+        yield ValidFile(f"gif-{bits}bit{'-interlaced' if interlaced else ''}.gif", data, of(colours[indices]))
     for bits in (2, 8):
         indices, colours, local = scene(bits=bits), palette(bits), palette(bits, 1)
         data = gif(61, 47, bits, colours, frame(indices, bits, transparent=1))
-        yield ValidFile(f"gif-{bits}bit-transparent.gif", data, Samples(colours[indices]))
+        yield ValidFile(f"gif-{bits}bit-transparent.gif", data, of(colours[indices]))
         data = gif(61, 47, bits, colours, frame(indices, bits, local=local))
-        yield ValidFile(f"gif-{bits}bit-local.gif", data, Samples(local[indices]))
+        yield ValidFile(f"gif-{bits}bit-local.gif", data, of(local[indices]))
         data = gif(61, 47, bits, None, frame(indices, bits, local=local))
-        yield ValidFile(f"gif-{bits}bit-only-local.gif", data, Samples(local[indices]))
+        yield ValidFile(f"gif-{bits}bit-only-local.gif", data, of(local[indices]))
         data = gif(61, 47, bits, colours, frame(indices, bits, transparent=2, interlaced=True, local=local))
-        yield ValidFile(f"gif-{bits}bit-local-transparent.gif", data, Samples(local[indices]))
+        yield ValidFile(f"gif-{bits}bit-local-transparent.gif", data, of(local[indices]))
     yield from _animated()
     noise = np.random.default_rng(5).integers(0, 256, (120, 130), np.uint8)
     colours = palette(8, 5)
-    yield ValidFile("gif-noise.gif", gif(130, 120, 8, colours, frame(noise, 8)), Samples(colours[noise]))
+    yield ValidFile("gif-noise.gif", gif(130, 120, 8, colours, frame(noise, 8)), of(colours[noise]))
 
 
 def _animated() -> Iterator[ValidFile]:
@@ -116,16 +120,16 @@ def _animated() -> Iterator[ValidFile]:
     first, second = scene(), scene(seed=1)
     loop = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
     whole = [frame(one, bits, delay=10) for one in (first, second)]
-    yield ValidFile("gifanimated-two.gif", gif(61, 47, bits, colours, loop, *whole), Samples(colours[first]))
+    yield ValidFile("gifanimated-two.gif", gif(61, 47, bits, colours, loop, *whole), of(colours[first]))
     through = [frame(first, bits, delay=10, transparent=5), frame(second, bits, delay=10, transparent=5)]
     data = gif(61, 47, bits, colours, loop, *through)
-    yield ValidFile("gifanimated-transparent.gif", data, Samples(colours[first]))
+    yield ValidFile("gifanimated-transparent.gif", data, of(colours[first]))
     comment = b"\x21\xfe\x05hello\0"
-    yield ValidFile("gifanimated-comment.gif", gif(61, 47, bits, colours, comment, whole[0]), Samples(colours[first]))
+    yield ValidFile("gifanimated-comment.gif", gif(61, 47, bits, colours, comment, whole[0]), of(colours[first]))
     small = scene(20, 30)
     canvas = np.full((47, 61), 7, np.uint8)
     canvas[5:25, 10:40] = small
     data = gif(61, 47, bits, colours, frame(small, bits, at=(10, 5), delay=10), whole[1], background=7)
-    yield ValidFile("gifanimated-smaller-first.gif", data, Samples(colours[canvas]))
+    yield ValidFile("gifanimated-smaller-first.gif", data, of(colours[canvas]))
     data = gif(61, 47, bits, colours, frame(small, bits, at=(10, 5)), background=7)
-    yield ValidFile("gifanimated-smaller-only.gif", data, Samples(colours[canvas]))
+    yield ValidFile("gifanimated-smaller-only.gif", data, of(colours[canvas]))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 #: The ways to make 8 bits of more.
-HIGH_BYTE, USED_BITS, FULL_RANGE = "high-byte", "used-bits", "full-range"
+HIGH_BYTE, USED_BITS, FULL_RANGE = "high byte", "used bits", "full range"
 DEPTHS = (HIGH_BYTE, USED_BITS, FULL_RANGE)
 
 #: ``truth(color, depth)``: uint8 of shape (height, width), or (height, width, 3) in BGR order.
@@ -52,13 +52,14 @@ class Samples:
 
     ``values`` has the shape (height, width) for gray or (height, width, 3) in RGB order, without alpha; ``bits`` are
     those of an unsigned sample, 0 for samples that are signed or real numbers. ``inverted``: 0 is white.
-    ``orientation`` is that of EXIF and TIFF.
+    ``orientation`` is that of EXIF and TIFF. ``gray`` makes gray of BGR.
     """
 
     values: np.ndarray
     bits: int = 8
     inverted: bool = False
     orientation: int = 1
+    gray: Callable[[np.ndarray], np.ndarray] = lambda bgr: readers_gray(bgr)
 
     def __call__(self, color: bool, depth: str) -> np.ndarray:
         eight = self._in_eight_bits(depth)
@@ -68,7 +69,7 @@ class Samples:
         if eight.ndim == 2:
             return np.dstack([eight] * 3) if color else eight
         bgr = np.ascontiguousarray(eight[:, :, ::-1])
-        return bgr if color else cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
+        return bgr if color else self.gray(bgr)
 
     def _in_eight_bits(self, depth: str) -> np.ndarray:
         if self.bits == 8:
@@ -82,6 +83,17 @@ class Samples:
         if self.values.ndim == 2:
             return (self.values >> (self.bits - 8)).astype(np.uint8)
         return scaled(self.values, self.bits)
+
+
+def readers_gray(bgr: np.ndarray) -> np.ndarray:
+    """Gray of BGR as OpenCV's readers of BMP and TIFF make it: the weights of Rec. 601 in 14 bits."""
+    blue, green, red = (bgr[:, :, channel].astype(int) for channel in range(3))
+    return ((1868 * blue + 9617 * green + 4899 * red + 8192) >> 14).astype(np.uint8)
+
+
+def cvt_gray(bgr: np.ndarray) -> np.ndarray:
+    """Gray of BGR as OpenCV's ``cvtColor`` makes it, which its readers of GIF and WebP call."""
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
 
 
 def scaled(values: np.ndarray, bits: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from valid_files.exif import exif
-from valid_files.truth import Decoded, Samples, ValidFile, scene
+from valid_files.truth import Decoded, Samples, ValidFile, cvt_gray, scene
 
 
 def encoded(pixels: np.ndarray, **how: Any) -> bytes:
@@ -26,12 +26,16 @@ def decoded(data: bytes) -> np.ndarray:
     return np.asarray(imagecodecs.webp_decode(data))[:, :, :3]
 
 
+def of(rgb: np.ndarray, orientation: int = 1) -> Samples:
+    return Samples(rgb, orientation=orientation, gray=cvt_gray)
+
+
 def files() -> Iterator[ValidFile]:
     for channels, (height, width) in product((3, 4), ((47, 61), (300, 40), (1, 1))):
         pixels = scene(height, width, channels) if height > 1 else np.full((1, 1, channels), 77, np.uint8)
         for method in (0, 4, 6):
             data = encoded(pixels, lossless=True, exact=True, method=method)
-            yield ValidFile(f"webp-lossless-{channels}-{height}x{width}-{method}.webp", data, Samples(pixels[:, :, :3]))
+            yield ValidFile(f"webp-lossless-{channels}-{height}x{width}-{method}.webp", data, of(pixels[:, :, :3]))
     for channels, quality in product((3, 4), (10, 80, 100)):
         data = encoded(scene(90, 71, channels), quality=quality, exact=True)
         yield ValidFile(f"webp-lossy-{channels}-{quality}.webp", data, Decoded(decoded(data)), tolerance=1)
@@ -39,7 +43,7 @@ def files() -> Iterator[ValidFile]:
         pixels = scene(channels=3)
         order = "<" if orientation % 2 else ">"
         data = encoded(pixels, lossless=lossless, exif=b"Exif\0\0" + exif(orientation, order, long=long))
-        truth = Decoded(pixels if lossless else decoded(encoded(pixels)), orientation=orientation)
+        truth = of(pixels, orientation) if lossless else Decoded(decoded(encoded(pixels)), orientation=orientation)
         name = f"webporient-{'lossless' if lossless else 'lossy'}-{orientation}{'long' if long else ''}"
         yield ValidFile(f"{name}.webp", data, truth, tolerance=0 if lossless else 1)
     yield from _animated()
@@ -50,6 +54,6 @@ def _animated() -> Iterator[ValidFile]:
         frames = [Pillow.fromarray(scene(channels=channels, seed=k)) for k in range(3)]
         file = io.BytesIO()
         frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True, exact=True)
-        yield ValidFile(f"webpanimated-{channels}.webp", file.getvalue(), Samples(scene(channels=channels)[:, :, :3]))
+        yield ValidFile(f"webpanimated-{channels}.webp", file.getvalue(), of(scene(channels=channels)[:, :, :3]))
     profile = encoded(scene(channels=3), lossless=True, icc_profile=bytes(2_000_000))
-    yield ValidFile("webp-profile.webp", profile, Samples(scene(channels=3)))
+    yield ValidFile("webp-profile.webp", profile, of(scene(channels=3)))
