@@ -27,7 +27,7 @@ from valid_files.tiff_writer import (
     page,
     tiff,
 )
-from valid_files.truth import Decoded, Samples, Truth, ValidFile, scene, unread
+from valid_files.truth import Decoded, Samples, Truth, ValidFile, scaled, scene, unread
 
 STRIPS, ONE_STRIP, TILES = Layout(rows=10), Layout(), Layout(tile=(16, 32))
 LAYOUTS = {"strips": STRIPS, "strip": ONE_STRIP, "tiles": TILES}
@@ -145,10 +145,9 @@ def _palettes() -> Iterator[ValidFile]:
 
 
 def inks(pixels: np.ndarray, bits: int) -> np.ndarray:
-    """RGB of 8 bits of the inks CMYK, of which the largest value is full ink."""
-    most = 2**bits - 1
-    paper = (most - pixels.astype(np.float64)) / most
-    return np.round(255 * paper[:, :, :3] * paper[:, :, 3:4]).astype(np.uint8)
+    """RGB of the inks CMYK, which are first reduced to 8 bits; the largest value is full ink."""
+    paper = 255 - scaled(pixels, bits).astype(float)
+    return np.round(paper[:, :, :3] * paper[:, :, 3:4] / 255).astype(np.uint8)
 
 
 def _separated() -> Iterator[ValidFile]:
@@ -204,8 +203,8 @@ def _numbers() -> Iterator[ValidFile]:
             f"tiffcomplex-{kind}-{bits}bit", pixels, bits, BLACK_IS_0, unread, sample_format=kind, refused="complex"
         )
     lab = scene(channels=3)
-    yield made("tifflab-9", lab, 8, 9, unread, refused="Lab")
-    yield made("tifflab-10", lab, 8, 10, unread, refused="Lab")
+    yield made("tifflab-9", lab, 8, 9, unread, refused="L*a*b*")
+    yield made("tifflab-10", lab, 8, 10, unread, refused="L*a*b*")
 
 
 def _number(name: str, pixels: np.ndarray, bits: int, kind: int, layout: Layout, refused: str) -> ValidFile:
