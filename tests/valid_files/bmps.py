@@ -68,6 +68,7 @@ def files() -> Iterator[ValidFile]:
     yield from _fields()
     yield from _run_lengths()
     yield from _old()
+    yield from _oddities()
 
 
 def _palettes() -> Iterator[ValidFile]:
@@ -183,3 +184,23 @@ def _old() -> Iterator[ValidFile]:
     for size in (12, 16, 64):
         data = bmp(61, 47, 24, rows(pixels.reshape(47, -1), 8), Header(size))
         yield ValidFile(f"bmpos2-rgb24-{size}.bmp", data, Samples(pixels[:, :, ::-1]))
+
+
+def _oddities() -> Iterator[ValidFile]:
+    """Sizes that are not told, a gap before the pixels, bytes behind them, escapes in run lengths."""
+    pixels = scene(channels=3)
+    plain = bmp(61, 47, 24, rows(pixels.reshape(47, -1), 8), Header())
+    truth = Samples(pixels[:, :, ::-1])
+    yield ValidFile("bmpodd-no-image-size.bmp", plain[:34] + bytes(4) + plain[38:], truth)
+    yield ValidFile("bmpodd-no-file-size.bmp", plain[:2] + bytes(4) + plain[6:], truth)
+    moved = plain[:10] + struct.pack("<I", 54 + 100) + plain[14:54] + bytes(100) + plain[54:]
+    yield ValidFile("bmpodd-gap.bmp", moved, truth)
+    yield ValidFile("bmpodd-more-behind.bmp", plain + bytes(1_000), truth)
+    table, rgb = colour_table(256)
+    indices = np.zeros((20, 30), np.uint8)
+    indices[12:, :] = 5  # the lowest rows come first
+    indices[3, 4:14] = 9
+    # 8 rows of 5; then by an escape 4 to the right and 8 up, a run, the end of the row and of the picture.
+    body = b"\x1e\x05\0\0" * 8 + b"\0\x02\x04\x08" + b"\x0a\x09\0\0" + b"\0\1"
+    data = bmp(30, 20, 8, body, Header(40, _RLE8), table)
+    yield ValidFile("bmpodd-rle-delta.bmp", data, Samples(rgb[indices]))

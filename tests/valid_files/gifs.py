@@ -110,6 +110,11 @@ def files() -> Iterator[ValidFile]:
         data = gif(61, 47, bits, colours, frame(indices, bits, transparent=2, interlaced=True, local=local))
         yield ValidFile(f"gif-{bits}bit-local-transparent.gif", data, of(local[indices]))
     yield from _animated()
+    indices = scene(bits=3)
+    long_codes = frame(indices, 3)
+    yield ValidFile("gif-more-behind.gif", gif(61, 47, 3, palette(3), long_codes) + bytes(500), of(palette(3)[indices]))
+    text = b"\x21\xff\x0bXMP DataXMP" + b"\x05<x/>\n" + b"\0"
+    yield ValidFile("gif-xmp.gif", gif(61, 47, 3, palette(3), text, long_codes), of(palette(3)[indices]))
     noise = np.random.default_rng(5).integers(0, 256, (120, 130), np.uint8)
     colours = palette(8, 5)
     yield ValidFile("gif-noise.gif", gif(130, 120, 8, colours, frame(noise, 8)), of(colours[noise]))

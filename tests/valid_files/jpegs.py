@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from valid_files.exif import exif
-from valid_files.tiff_kinds import inks
-from valid_files.truth import Decoded, OpenCv, Samples, ValidFile, scene, unread
+from valid_files.truth import Decoded, OpenCv, Samples, ValidFile, mixed, scene, unread
 
 
 def files() -> Iterator[ValidFile]:
@@ -88,13 +87,13 @@ def _inks() -> Iterator[ValidFile]:
     }.items():
         data = encoded(pixels, **how)
         decoded = imagecodecs.jpeg8_decode(data, outcolorspace="CMYK")
-        truth = Decoded(inks(255 - decoded, 8), OpenCv(data)(False, ""))
+        truth = Decoded(mixed(255 - decoded), OpenCv(data)(False, ""))
         yield ValidFile(f"jpeginks-{name}.jpg", data, truth, tolerance=2)
     file = io.BytesIO()
     Pillow.fromarray(pixels, "CMYK").save(file, "JPEG", quality=95)
     data = file.getvalue()
     decoded = imagecodecs.jpeg8_decode(data, outcolorspace="CMYK")
-    yield ValidFile("jpeginks-pillow.jpg", data, Decoded(inks(255 - decoded, 8), OpenCv(data)(False, "")), tolerance=2)
+    yield ValidFile("jpeginks-pillow.jpg", data, Decoded(mixed(255 - decoded), OpenCv(data)(False, "")), tolerance=2)
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -131,10 +130,18 @@ def _segments() -> Iterator[ValidFile]:
         "xmp-first": ([segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x/>"), app1], turned),
         "two-exif": ([app1, segment(0xE1, b"Exif\0\0" + exif(3))], turned),
         "markers-in-app": ([segment(0xE6, b"\xff\xd8\xff\xda\xff\xd9" * 50)], truth),
+        "orientation-0": ([segment(0xE1, b"Exif\0\0" + exif(0))], truth),
+        "orientation-9": ([segment(0xE1, b"Exif\0\0" + exif(9))], truth),
+        "exif-far-away": ([segment(0xE1, b"Exif\0\0" + exif(6, at=3_000))], turned),
+        "exif-cut": ([segment(0xE1, b"Exif\0\0" + exif(6)[:12])], truth),
+        "exif-empty": ([segment(0xE1, b"Exif\0\0")], truth),
+        "exif-thumbnail": ([segment(0xE1, b"Exif\0\0" + exif(6) + plain[:9_000])], turned),
         "fill-bytes": ([b"\xff\xff\xff" + segment(0xE7, b"abc")], truth),
     }
     for name, (segments, right) in cases.items():
         yield ValidFile(f"jpegsegment-{name}.jpg", with_segments(plain, *segments), right, 1)
+    second = encoded(scene(30, 40, 3))
+    yield ValidFile("jpegsegment-second-picture.jpg", with_segments(plain, app1) + second, turned, 1)
     yield ValidFile("jpegsegment-behind.jpg", plain + bytes(5_000), truth, 1)
     yield ValidFile("jpegsegment-film-behind.jpg", plain + b"\0\0\0\x18ftypmp42" + b"\xff\xda" * 900, truth, 1)
 

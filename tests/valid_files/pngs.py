@@ -89,6 +89,7 @@ def files() -> Iterator[ValidFile]:
     yield from _with_chunks()
     yield from _oriented()
     yield from _animated()
+    yield from _streams()
     yield from _used_bits()
 
 
@@ -193,6 +194,49 @@ def _animated() -> Iterator[ValidFile]:
         pixels = still if default else frames[0]
         truth = Colours(pixels, 8, cv2.imencode(".png", pixels[:, :, ::-1])[1].tobytes())
         yield ValidFile(f"pnganimated-{name}.png", file.getvalue(), truth)
+
+
+def _streams() -> Iterator[ValidFile]:
+    """The same pixels by every filter, in many chunks or one, compressed in other ways; a palette of few entries."""
+    for kind, bits in ((GRAY, 1), (GRAY, 8), (RGB, 8), (RGB_ALPHA, 16)):
+        pixels = scene(channels=_CHANNELS[kind], bits=bits)
+        truth, tolerance = truth_of(pixels, kind, bits)
+        height, width = pixels.shape[:2]
+        head = (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+        cube = pixels.reshape(height, width, -1)
+        every = all_filters(cube, bits)
+        streams = {
+            "every-filter": [zlib.compress(every)],
+            "stored": [zlib.compress(every, 0)],
+            "empty-chunks": [b"", zlib.compress(every), b""],
+            "small-chunks": [zlib.compress(every)[at : at + 97] for at in range(0, len(zlib.compress(every)), 97)],
+        }
+        for name, bodies in streams.items():
+            data = assembled([head, *((b"IDAT", body) for body in bodies)])
+            yield ValidFile(f"pngstream-{_NAMES[kind]}{bits}-{name}.png", data, truth, tolerance)
+    pixels = scene() % 50
+    data = png(pixels, PALETTE, 8, before=[(b"PLTE", palette(256)[:50].tobytes())])
+    values = palette(256)[pixels]
+    yield ValidFile("pngstream-short-palette.png", data, Colours(values, 8, png(values, RGB, 8)))
+    values = scene(channels=3)
+    data = png(values, RGB, 8, before=[(b"PLTE", palette(16).tobytes())])  # a suggestion, for those with few colours
+    yield ValidFile("pngstream-suggested-palette.png", data, Colours(values, 8, png(values, RGB, 8)))
+
+
+def all_filters(cube: np.ndarray, bits: int) -> bytes:
+    """The rows by the filters none, sub, up, average and Paeth in turn."""
+    rows = np.frombuffer(packed(cube, bits, ">"), np.uint8).reshape(len(cube), -1).astype(int)
+    back = max(1, cube.shape[2] * bits // 8)
+    above, out = np.zeros_like(rows[0]), bytearray()
+    for y, row in enumerate(rows):
+        left, corner = (np.concatenate([np.zeros(back, int), line[:-back]]) for line in (row, above))
+        guess = left + above - corner
+        distances = np.stack([np.abs(guess - one) for one in (left, above, corner)])
+        paeth = np.choose(distances.argmin(0), (left, above, corner))
+        predicted = (np.zeros_like(row), left, above, (left + above) // 2, paeth)[y % 5]
+        out += bytes([y % 5]) + ((row - predicted) % 256).astype(np.uint8).tobytes()
+        above = row
+    return bytes(out)
 
 
 def _used_bits() -> Iterator[ValidFile]:

@@ -10,9 +10,12 @@ import numpy as np
 
 from valid_files.tiff_writer import (
     BLACK_IS_0,
+    CIELAB,
     COMPLEX,
     COMPLEX_INTEGER,
     FLOAT,
+    ICCLAB,
+    ITULAB,
     LONG,
     PALETTE,
     RGB,
@@ -27,7 +30,7 @@ from valid_files.tiff_writer import (
     page,
     tiff,
 )
-from valid_files.truth import Decoded, Samples, Truth, ValidFile, scaled, scene, unread
+from valid_files.truth import OpenCv, Samples, Truth, ValidFile, scene, unread
 
 STRIPS, ONE_STRIP, TILES = Layout(rows=10), Layout(), Layout(tile=(16, 32))
 LAYOUTS = {"strips": STRIPS, "strip": ONE_STRIP, "tiles": TILES}
@@ -42,8 +45,10 @@ def files() -> Iterator[ValidFile]:
     yield from _palettes()
     yield from _separated()
     yield from _numbers()
+    yield from _lab()
     yield from _big()
     yield from _used_bits()
+    yield from _unusual_depths()
 
 
 def made(
@@ -144,30 +149,23 @@ def _palettes() -> Iterator[ValidFile]:
     yield made("tiffpalette-8bit-alpha", alpha, 8, PALETTE, truth, STRIPS, tags)
 
 
-def inks(pixels: np.ndarray, bits: int) -> np.ndarray:
-    """RGB of the inks CMYK, which are first reduced to 8 bits; the largest value is full ink."""
-    paper = 255 - scaled(pixels, bits).astype(float)
-    return np.round(paper[:, :, :3] * paper[:, :, 3:4] / 255).astype(np.uint8)
-
-
 def _separated() -> Iterator[ValidFile]:
+    """The inks cyan, magenta, yellow and black."""
     for bits, planar, place in product((8, 16), (False, True), LAYOUTS):
         pixels = scene(channels=4, bits=bits)
         layout = replace(LAYOUTS[place], planar=planar)
         name = f"tiffcmyk-{bits}bit-{'planes' if planar else 'pixels'}-{place}"
-        truth = Decoded(inks(pixels, bits))
+        truth = Samples(pixels, bits)
         yield made(name, pixels, bits, SEPARATED, truth, layout, {332: (SHORT, [1])}, tolerance=1)
     for bits in (8, 16):
         pixels = scene(channels=5, bits=bits)
+        truth = Samples(pixels[:, :, :4], bits)
         tags = {338: (SHORT, [2])}
-        yield made(
-            f"tiffcmyk-{bits}bit-alpha", pixels, bits, SEPARATED, Decoded(inks(pixels, bits)), tags=tags, tolerance=1
-        )
+        yield made(f"tiffcmyk-{bits}bit-alpha", pixels, bits, SEPARATED, truth, tags=tags, tolerance=1)
     pixels = scene(channels=4)
-    tags = {274: (SHORT, [6])}
-    yield made(
-        "tiffcmyk-8bit-turned", pixels, 8, SEPARATED, Decoded(inks(pixels, 8), orientation=6), STRIPS, tags, tolerance=1
-    )
+    truth = Samples(pixels, orientation=6)
+    yield made("tiffcmyk-8bit-turned", pixels, 8, SEPARATED, truth, STRIPS, {274: (SHORT, [6])}, tolerance=1)
+    yield made("tiffcmyk-other-inks", pixels, 8, SEPARATED, unread, STRIPS, {332: (SHORT, [2])}, refused="inks")
 
 
 def _numbers() -> Iterator[ValidFile]:
@@ -202,9 +200,6 @@ def _numbers() -> Iterator[ValidFile]:
         yield made(
             f"tiffcomplex-{kind}-{bits}bit", pixels, bits, BLACK_IS_0, unread, sample_format=kind, refused="complex"
         )
-    lab = scene(channels=3)
-    yield made("tifflab-9", lab, 8, 9, unread, refused="L*a*b*")
-    yield made("tifflab-10", lab, 8, 10, unread, refused="L*a*b*")
 
 
 def _number(name: str, pixels: np.ndarray, bits: int, kind: int, layout: Layout, refused: str) -> ValidFile:
@@ -213,6 +208,29 @@ def _number(name: str, pixels: np.ndarray, bits: int, kind: int, layout: Layout,
     return made(
         name, pixels, bits, photometric, truth, layout, sample_format=kind, refused=refused, always_refused=False
     )
+
+
+def _lab() -> Iterator[ValidFile]:
+    """L*a*b*: the 8 bits of CIE's, of which the rule is what OpenCV makes of them; no others."""
+    pixels = scene(channels=3)
+    for place in ("strips", "strip"):
+        file = made(f"tifflab-8bit-{place}", pixels, 8, CIELAB, unread, LAYOUTS[place])
+        yield replace(file, truth=OpenCv(file.data))
+    yield made("tifflab-16bit", scene(channels=3, bits=16), 16, CIELAB, unread, refused="L*a*b*")
+    yield made("tifflab-icc", pixels, 8, ICCLAB, unread, refused="L*a*b*")
+    yield made("tifflab-itu", pixels, 8, ITULAB, unread, refused="L*a*b*")
+
+
+def _unusual_depths() -> Iterator[ValidFile]:
+    """24 and 64 bits, and samples of different depths."""
+    pixels = scene(bits=24)
+    for mark, order in ORDERS.items():
+        yield made(f"tiffdepth-24bit-{mark}", pixels, 24, BLACK_IS_0, Samples(pixels, 24), Layout(order=order))
+    wide = scene(bits=32).astype(np.uint64) * 2**31
+    yield made(
+        "tiffdepth-64bit", wide, 64, BLACK_IS_0, Samples(wide, 0), refused="64-bit", always_refused=False
+    )  # fmt: skip
+    yield made("tiffdepth-mixed", scene(channels=3), 8, RGB, unread, tags={258: (SHORT, [5, 6, 5])}, refused="bits")
 
 
 def _big() -> Iterator[ValidFile]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -21,7 +23,9 @@ from valid_files.tiff_writer import (
     RGB,
     SHORT,
     UNDEFINED,
+    Directory,
     Layout,
+    Tag,
     compressed,
     page,
     tiff,
@@ -38,6 +42,10 @@ def files() -> Iterator[ValidFile]:
     yield from _raws()
     yield from _metadata()
     yield from _shapes()
+    yield from _defaults()
+    yield from _fill_orders()
+    yield from _sparse()
+    yield from _old()
 
 
 def _pages() -> Iterator[ValidFile]:
@@ -144,3 +152,68 @@ def _shapes() -> Iterator[ValidFile]:
             layout = Layout(tile=(tall, wide))
             name = f"tiffshape-tiles{tall}x{wide}-{channels}x{bits}bit"
             yield made(name, pixels, bits, photometric, Samples(pixels, bits), layout)
+
+
+def without(one: Directory, *tags: int) -> Directory:
+    """The page without these tags."""
+    return replace(one, tags={tag: value for tag, value in one.tags.items() if tag not in tags})
+
+
+def changed(one: Directory, tags: Mapping[int, Tag]) -> Directory:
+    """The page with these tags instead of its own."""
+    return replace(one, tags={**one.tags, **tags})
+
+
+def _defaults() -> Iterator[ValidFile]:
+    """Tags that may be left out, since they have defaults; and values that mean nothing."""
+    gray, bits, rgb = scene(), scene(bits=1), scene(channels=3)
+    one, colour = page(gray, 8, BLACK_IS_0), page(rgb, 8, RGB, STRIPS)
+    cases = {
+        "no-rows-per-strip": (without(one, 278), Samples(gray)),
+        "no-compression": (without(one, 259), Samples(gray)),
+        "no-samples": (without(one, 277, 284), Samples(gray)),
+        "no-bits": (without(page(bits, 1, BLACK_IS_0), 258, 277), Samples(bits, 1)),
+        "no-planar": (without(colour, 284), Samples(rgb)),
+        "short-sizes": (changed(one, {256: (SHORT, [61]), 257: (SHORT, [47])}), Samples(gray)),
+        "long-numbers": (changed(one, {258: (LONG, [8]), 259: (LONG, [1]), 262: (LONG, [1])}), Samples(gray)),
+        "one-bits-for-all": (changed(colour, {258: (SHORT, [8])}), Samples(rgb)),
+        "orientation-0": (changed(one, {274: (SHORT, [0])}), Samples(gray)),
+        "orientation-9": (changed(one, {274: (SHORT, [9])}), Samples(gray)),
+        "format-void": (changed(one, {339: (SHORT, [4])}), Samples(gray)),
+        "min-max": (changed(one, {280: (SHORT, [0]), 281: (SHORT, [255])}), Samples(gray)),
+    }
+    for name, (odd, truth) in cases.items():
+        yield ValidFile(f"tiffdefaults-{name}.tif", tiff(odd), truth)
+
+
+def _fill_orders() -> Iterator[ValidFile]:
+    """FillOrder 2: the bits of each byte are stored the other way round, whatever the compression."""
+    turned = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+    for bits, name in product((1, 4, 8, 16), ("none", "lzw", "packbits")):
+        pixels = scene(bits=bits)
+        one = page(pixels, bits, BLACK_IS_0, compressed(STRIPS, name), {266: (SHORT, [2])})
+        one = replace(one, blocks=[block.translate(turned) for block in one.blocks])
+        yield ValidFile(f"tifffill-{bits}bit-{name}.tif", tiff(one), Samples(pixels, bits))
+
+
+def _sparse() -> Iterator[ValidFile]:
+    """Strips and tiles that are not stored, with offset and size 0: they are black."""
+    for name, layout, bits, rows in (("strips", STRIPS, 8, 32), ("tiles", Layout(tile=(16, 16)), 16, 16)):
+        pixels = scene(80, 64, bits=bits)
+        pixels[:rows] = 0
+        one = page(pixels, bits, BLACK_IS_0, compressed(layout, "deflate"))
+        missing = rows // 16 * (1 if name == "strips" else 4)
+        one = replace(one, blocks=[None] * missing + list(one.blocks[missing:]))
+        yield ValidFile(f"tiffsparse-{name}.tif", tiff(one), Samples(pixels, bits))
+
+
+def _old() -> Iterator[ValidFile]:
+    """JPEG of the old kind: a whole JPEG file within, to which tags point."""
+    pixels = scene(48, 64, 3)
+    jpeg = bytes(imagecodecs.jpeg8_encode(pixels, level=95, subsampling="420"))
+    tags = {
+        256: (LONG, [64]), 257: (LONG, [48]), 258: (SHORT, [8] * 3), 259: (SHORT, [6]), 262: (SHORT, [6]),
+        277: (SHORT, [3]), 278: (LONG, [48]), 284: (SHORT, [1]), 512: (SHORT, [1]), 513: (LONG, [8]),
+        514: (LONG, [len(jpeg)]), 530: (SHORT, [2, 2]), 531: (SHORT, [1]),
+    }  # fmt: skip
+    yield ValidFile("tiffold-jpeg.tif", tiff(Directory(tags, [jpeg])), unread, refused="old")

@@ -40,7 +40,7 @@ class Directory:
     """A page: its tags and blocks, which are strips or tiles. ``sub`` are pages that tag 330 points to."""
 
     tags: Mapping[int, Tag]
-    blocks: Sequence[bytes]
+    blocks: Sequence[bytes | None]
     sub: Sequence[Directory] = field(default=())
 
 
@@ -109,7 +109,7 @@ def packed(block: np.ndarray, bits: int, order: str = "<") -> bytes:
 
 
 def tiff(*pages: Directory, order: str = "<", big: bool = False) -> bytes:
-    """A file of these pages, their blocks before their tags."""
+    """A file of these pages, their blocks before their tags. A block that is None is not stored: offset and size 0."""
     head = (b"II" if order == "<" else b"MM") + struct.pack(
         order + ("HHH" if big else "H"), *((43, 8, 0) if big else (42,))
     )
@@ -129,12 +129,12 @@ def _write(out: bytearray, one: Directory, order: str, big: bool) -> tuple[int, 
     offsets = []
     for block in one.blocks:
         out += bytes(len(out) % 2)  # offsets are even
-        offsets.append(len(out))
-        out += block
+        offsets.append(0 if block is None else len(out))
+        out += block or b""
     tiled = 322 in one.tags
     tags = {
         324 if tiled else 273: (kind, offsets),
-        325 if tiled else 279: (kind, [len(block) for block in one.blocks]),
+        325 if tiled else 279: (kind, [len(block or b"") for block in one.blocks]),
         **one.tags,
     }
     if one.sub:

@@ -50,8 +50,9 @@ def unread(color: bool, depth: str) -> np.ndarray:
 class Samples:
     """The truth of samples that were written losslessly.
 
-    ``values`` has the shape (height, width) for gray or (height, width, 3) in RGB order, without alpha; ``bits`` are
-    those of an unsigned sample, 0 for samples that are signed or real numbers. ``inverted``: 0 is white.
+    ``values`` has the shape (height, width) for gray, (height, width, 3) in RGB order, or (height, width, 4) for the
+    inks CMYK, without alpha; ``bits`` are those of an unsigned sample, 0 for samples that are signed or real numbers.
+    ``inverted``: 0 is white.
     ``orientation`` is that of EXIF and TIFF. ``gray`` makes gray of BGR.
     """
 
@@ -65,6 +66,8 @@ class Samples:
         eight = self._in_eight_bits(depth)
         if self.inverted:
             eight = 255 - eight
+        if eight.ndim == 3 and eight.shape[2] == 4:
+            eight = mixed(eight)
         eight = upright(eight, self.orientation)
         if eight.ndim == 2:
             return np.dstack([eight] * 3) if color else eight
@@ -83,6 +86,12 @@ class Samples:
         if self.values.ndim == 2:
             return (self.values >> (self.bits - 8)).astype(np.uint8)
         return scaled(self.values, self.bits)
+
+
+def mixed(inks: np.ndarray) -> np.ndarray:
+    """RGB of the inks CMYK: what ink and black let through of white."""
+    paper = 255 - inks.astype(float)
+    return np.round(paper[:, :, :3] * paper[:, :, 3:] / 255).astype(np.uint8)
 
 
 def readers_gray(bgr: np.ndarray) -> np.ndarray:
