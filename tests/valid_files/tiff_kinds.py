@@ -226,6 +226,9 @@ def _unusual_depths() -> Iterator[ValidFile]:
     pixels = scene(bits=24)
     for mark, order in ORDERS.items():
         yield made(f"tiffdepth-24bit-{mark}", pixels, 24, BLACK_IS_0, Samples(pixels, 24), Layout(order=order))
+    for bits, place in product((11, 13, 17, 18, 20, 28), ("strips", "tiles")):
+        pixels = scene(bits=bits)
+        yield made(f"tiffdepth-{bits}bit-{place}", pixels, bits, BLACK_IS_0, Samples(pixels, bits), LAYOUTS[place])
     wide = scene(bits=32).astype(np.uint64) * 2**31
     yield made(
         "tiffdepth-64bit", wide, 64, BLACK_IS_0, Samples(wide, 0), refused="64-bit", always_refused=False
