@@ -109,6 +109,18 @@ def test_decoding_gives_the_pixels_that_were_written(family: str, color: bool, d
     check(family, {file.name: decoded_wrongly(file, color, depth) for file in of_family(family)})
 
 
+# Of several pages the first is still whole.
+@pytest.mark.parametrize("family", sorted({*FAMILIES} - {"tiffpages"}))
+def test_a_file_that_ends_too_early_is_said_to_do_so(family: str) -> None:
+    """The first that is read of each family, without the last third of its bytes."""
+    file = next((file for file in of_family(family) if not file.refused), None)
+    if file is None:
+        pytest.skip("all of this family are refused")
+    with pytest.raises(UserError) as problem:
+        decode(file.data[: len(file.data) * 2 // 3])
+    assert any(phrase in problem.value.message for phrase in UNTRUE), problem.value.message
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All files in a folder."""
