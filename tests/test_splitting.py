@@ -21,6 +21,7 @@ from strip_pictures import IN_STRIPS, job, wrong_files, wrong_pixels
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.phases import after_another, flat, numbered, together, whole
+from imgproc.backends.strips import plan
 from imgproc.backends.strips.plan import split_image
 from imgproc.backends.task import Task, TaskResult
 from imgproc.measure.protocol import Contender
@@ -216,6 +217,26 @@ def test_the_files_hold_whole_opencvs_pixels(contender, height, width, strips, c
     assert all(Path(o.path).stat().st_size == o.bytes for o in result.value.outputs)
     assert wrong_pixels(work, pixels) == {}
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("stored", [1, 3], ids=["whole", "in pieces"])
+@pytest.mark.parametrize("transfer", ["paths", "bytes"])
+def test_how_an_image_was_read_is_told_once_by_all_who_decoded_it(stored, transfer, tmp_path, monkeypatch):
+    pixels, said = noise(90, 64), iter(["12 bits", "12 bits", "no colours"])
+    work = job(tmp_path, pixels)
+    if stored > 1:
+        Path(work.source).write_bytes(cv2.imencode(".tiff", pixels, [cv2.IMWRITE_TIFF_ROWSPERSTRIP, 30])[1].tobytes())
+    for name in ("decode_onto", "decode_part"):
+        decoded = getattr(plan, name)
+        monkeypatch.setattr(
+            plan, name, lambda *given, decoded=decoded: decoded(*given)._replace(notes=(next(said), "16 bits"))
+        )
+    contender = Contender(TECHNIQUES["threading"], 1, deadline=60, transfer=transfer)
+    contender.start()
+    [result] = split(contender, work, pixels.shape, 3).results
+    contender.close()
+    more = ("no colours",) if stored > 1 and transfer == "paths" else ()
+    assert result.error is None and result.value.notes == ("12 bits", "16 bits", *more)
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp"])

@@ -165,6 +165,7 @@ class Passes:
                 image.error, image.outputs = result.error, []
                 continue
             image.width, image.height = result.value.width, result.value.height
+            image.warnings = list(result.value.notes)
             for output, written in zip(image.outputs, result.value.outputs, strict=True):
                 output.bytes = written.bytes
 

@@ -48,11 +48,13 @@ class EncodedFile:
 
 @dataclass(frozen=True, slots=True)
 class EncodedResults:
-    """What it gives back: the image's size, and the files in the order of the job's outputs."""
+    """What it gives back: the image's size, the files in the order of the job's outputs, and notes, see
+    ``Processed``."""
 
     width: int
     height: int
     files: tuple[bytes, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Files:
@@ -77,7 +79,7 @@ class Files:
             with stopwatch.stage("write"):
                 write_whole(path, data)
             outputs.append(WrittenFile(name, path, len(data)))
-        return Processed(value.width, value.height, tuple(outputs))
+        return Processed(value.width, value.height, tuple(outputs), value.notes)
 
     def release(self) -> None:
         """Nothing is held."""

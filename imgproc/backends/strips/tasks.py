@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,20 +28,27 @@ from imgproc.pixels.stopwatch import Stopwatch
 SOURCE = 0
 
 
+class Laid(NamedTuple):
+    """What a task that decoded says of the whole image: its shape, and notes on how it was read, see ``Processed``."""
+
+    shape: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class DecodeJob:
     job: ImageJob
     handle: Handle
 
 
-def decode_onto(payload: DecodeJob, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode the image into its buffers; returns its shape."""
+def decode_onto(payload: DecodeJob, stopwatch: Stopwatch) -> Laid:
+    """Decode the image into its buffers."""
     image = read_image(payload.job, stopwatch)
     with open_buffers(payload.handle) as buffers, stopwatch.stage("decode"):
         if image.nbytes > buffers.slot_bytes:
             raise UserError("This image is larger than its header says.")
         buffers.hold(SOURCE, image)
-    return image.shape
+    return Laid(image.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,8 @@ class DecodeRowsJob:
     stored: tiff.StoredRows
 
 
-def decode_part(part: DecodeRowsJob, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode some rows of the image into its buffers; returns the shape of the whole."""
+def decode_part(part: DecodeRowsJob, stopwatch: Stopwatch) -> Laid:
+    """Decode some rows of the image into its buffers."""
     rows = part.stored.rows
     with stopwatch.stage("read"):
         data = part.stored.read(part.job.source)
@@ -64,7 +71,7 @@ def decode_part(part: DecodeRowsJob, stopwatch: Stopwatch) -> tuple[int, ...]:
         if image.shape != (rows.stop - rows.start, *part.shape[1:]):
             raise UserError("This image is not of the size that its header says.")
         buffers.write(SOURCE, rows.start * math.prod(part.shape[1:]), image.data.cast("B"))
-    return part.shape
+    return Laid(part.shape)
 
 
 @dataclass(frozen=True, slots=True)
