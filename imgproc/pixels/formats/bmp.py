@@ -13,7 +13,7 @@ from imgproc.pixels.formats import with_opencv
 from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Kind, Wanted, refused
 from imgproc.pixels.formats.depth import high_byte
 
-_OLD_HEADER, _INFO_HEADER, _OS2_HEADERS = 12, 40, (16, 64)
+_OLD_HEADER, _SHORT_HEADER, _INFO_HEADER, _OS2_HEADER = 12, 16, 40, 64
 _RGB, _RLE8, _RLE4, _MASKS, _JPEG, _PNG, _ALPHA_MASKS = range(7)
 _OF_16_BITS = (0x7C00, 0x3E0, 0x1F)  # where none are given
 _REFUSED = {
@@ -40,10 +40,13 @@ def header(file: BinaryIO) -> Header:
     if size == _OLD_HEADER:
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
         return Header(width, height, ORDINARY, bits=8)
+    if size == _SHORT_HEADER:
+        width, height, _, bits = struct.unpack_from("<IIHH", data, 18)
+        return Header(width, height, SHORT)
     if len(data) < 34:
         raise Damaged
     width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
-    if size in _OS2_HEADERS and compression > _RLE4:
+    if size == _OS2_HEADER and compression > _RLE4:
         raise refused("This BMP of OS/2 is compressed in a way that nothing here reads. Save it as PNG.")
     if compression in _REFUSED:
         raise refused(f"This BMP {_REFUSED[compression]}, which nothing here reads. Save it as PNG.")
@@ -55,6 +58,14 @@ def header(file: BinaryIO) -> Header:
     if bits not in (16, 32) or not all(map(_is_run, masks)):
         raise Damaged
     return Header(width, abs(height), MASKED, own=_Masked(at, bits, height < 0, masks))
+
+
+def _decode_short(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
+    """OS/2's header of 16 bytes made as long as OpenCV knows it; what it lacks is 0."""
+    more = _INFO_HEADER - _SHORT_HEADER
+    at = int.from_bytes(data[10:14], "little")
+    begin = data[:10] + struct.pack("<II", at + more, _INFO_HEADER) + data[18 : 14 + _SHORT_HEADER] + bytes(more)
+    return with_opencv.decode(begin + data[14 + _SHORT_HEADER :], header, wanted)
 
 
 def _is_run(mask: int) -> bool:
@@ -90,6 +101,7 @@ def is_cut(data: bytes) -> bool:
 
 
 ORDINARY = Kind("1, 4, 8, 24 and 32 bits a pixel, plain or RLE", "OpenCV", "as `cv2.imdecode`", with_opencv.decode)
+SHORT = Kind("with OS/2’s header of 16 bytes", "OpenCV", "as `cv2.imdecode`", _decode_short)
 MASKED = Kind(
     "16 bits a pixel, and masks of any header (BITFIELDS)",
     "NumPy",
@@ -100,6 +112,6 @@ TYPE = FileType(
     "BMP",
     header,
     is_cut,
-    (ORDINARY, MASKED),
+    (ORDINARY, SHORT, MASKED),
     ("JPEG or PNG inside, CMYK, 2 bits a pixel, OS/2’s own compressions",),
 )

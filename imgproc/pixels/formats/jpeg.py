@@ -49,19 +49,19 @@ def is_cut(data: bytes) -> bool:
 
 def header(file: BinaryIO) -> Header:
     """By the segments before the first scan, however long they are."""
-    orientation, at = 1, 2
+    orientation, at = 0, 2
     while True:
         marker, at, length = _segment(file, at)
         if marker in _FRAMES:
             break
-        if marker == _APP1 and length >= 14 and file.read(6) == b"Exif\0\0":
+        if marker == _APP1 and not orientation and file.read(6) == b"Exif\0\0":
             orientation = exif_orientation(file.read(length - 6))
         at += length
     frame = file.read(6)
     if len(frame) < 6:
         raise Damaged
     bits, height, width, samples = struct.unpack(">BHHB", frame)
-    return Header(width, height, _kind(marker, bits, samples), orientation, bits, samples)
+    return Header(width, height, _kind(marker, bits, samples), orientation or 1, bits, samples)
 
 
 def _segment(file: BinaryIO, at: int) -> tuple[int, int, int]:

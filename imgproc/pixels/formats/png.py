@@ -34,8 +34,10 @@ def still(data: bytes) -> bytes:
 
 
 def header(file: BinaryIO) -> Header:
-    """By the chunks before the pixels; its ``own`` is the name of the one that makes libpng convert colours on the way
-    to gray."""
+    """By its chunks, of which EXIF may stand behind the pixels.
+
+    Its ``own`` is the name of the chunk that makes libpng convert colours on the way to gray.
+    """
     start = file.read(33)
     if len(start) < 33 or start[12:16] != b"IHDR":
         raise Damaged
@@ -55,11 +57,11 @@ def header(file: BinaryIO) -> Header:
 
 
 def _chunks(file: BinaryIO, at: int) -> Iterator[tuple[bytes, int]]:
-    """Name and length of each chunk before the pixels; the file then stands at its content."""
+    """Name and length of each chunk; the file then stands at its content."""
     while True:
         file.seek(at)
         head = file.read(8)
-        if len(head) < 8 or head[4:] in (b"IDAT", b"IEND"):
+        if len(head) < 8 or head[4:] == b"IEND":
             return
         length = int.from_bytes(head[:4], "big")
         yield head[4:], length

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import BinaryIO
 
 import cv2
@@ -88,10 +87,10 @@ def _kind(d: Directory) -> Kind:
         raise refused("This is a camera raw file, which is not accepted here. Export it as JPEG or PNG first.")
     _refuse_samples(d)
     if d.number(COMPRESSION, UNCOMPRESSED) == OLD_JPEG:
-        return OLD
+        raise refused(f"This TIFF holds a JPEG of the old kind (compression 6), which nothing here reads. {_SAVE}")
     found = segments(d)
     photometric, sample_format = _photometric(d), d.number(SAMPLE_FORMAT, _UNSIGNED)
-    if _opencv_is_right(d, found, photometric) and sample_format in (_UNSIGNED, _VOID):
+    if _opencv_is_right(d, found, photometric) and sample_format == _UNSIGNED:
         return ORDINARY
     _refuse_what_tifffile_lacks(d, photometric, sample_format)
     return DEEP if sample_format in (_SIGNED, _FLOAT) or d.bits > 32 else OTHERS
@@ -108,7 +107,7 @@ def _refuse_what_tifffile_lacks(d: Directory, photometric: int, sample_format: i
         if compression in _NEED_CODECS:
             raise refused(NO_CODEC)
         raise refused(f"This TIFF is compressed by {name}, which nothing here reads. {_SAVE}")
-    if (sample_format, d.bits) not in TIFF.SAMPLE_DTYPES:
+    if (sample_format, d.bits) not in TIFF.SAMPLE_DTYPES or (sample_format != _FLOAT and 16 < d.bits < 32):
         raise refused(f"This TIFF holds samples of {d.bits} bits, which nothing here reads. {_SAVE}")
     if photometric in (YCBCR, _LAB) and not (photometric == YCBCR and _makes_rgb(d)):
         what = "YCbCr" if photometric == YCBCR else "L*a*b*"
@@ -205,11 +204,6 @@ def _decode(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
     return Decoded(turned(image, header.orientation), facts)
 
 
-def _decode_old(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
-    """As it is: its tables lie elsewhere in the file. OpenCV turns any TIFF."""
-    return with_opencv.decode(data, replace(header, orientation=1), wanted)
-
-
 def _facts(image: Image, data: bytes, header: Header) -> Facts:
     white_is_zero = _photometric(header.own) == _WHITE_IS_ZERO
 
@@ -301,7 +295,6 @@ ORDINARY = Kind(
     "as `cv2.imdecode` of the file without its alpha and orientation; 16 bits: gray v >> 8, colours round(v / 257)",
     _decode,
 )
-OLD = Kind("JPEG of the old kind (compression 6)", "OpenCV", "as `cv2.imdecode`", _decode_old)
 OTHERS = Kind(
     "1 to 32 bits; tiles and planes that OpenCV gets wrong; compressed by Zstandard, LZMA, LERC, WebP, JPEG 2000, "
     "JPEG XL or JPEG XR; further samples, of which the first ones are the colours",
@@ -316,11 +309,12 @@ TYPE = FileType(
     "TIFF",
     header,
     is_cut,
-    (ORDINARY, OLD, OTHERS, DEEP),
+    (ORDINARY, OTHERS, DEEP),
     (
         "camera raw (DNG, NEF and their like)",
         "L*a*b* other than 8-bit CIE, LogLuv, mosaics, masks, inks other than CMYK, YCbCr of other than 8 bits",
         "complex numbers, samples of different bits, volumes",
-        "compressions not named above",
+        "whole numbers of 17 to 31 bits",
+        "compressions not named above, JPEG of the old kind (compression 6) among them",
     ),
 )
