@@ -74,7 +74,7 @@ function viewer() {
   const mark = (all, one) => all.forEach((a) => a === one ? a.setAttribute("aria-current", "true") : a.removeAttribute("aria-current"));
 
   function show() {
-    const pick = picks[at], { file: title, w, h, dims } = pick.dataset;
+    const pick = picks[at], { file: title, w, h, dims, warnings = "" } = pick.dataset;
     const has = (name) => pick.hasAttribute(`data-file-${name}`);
     if (!has(op)) op = ops.map((link) => link.dataset.op).find(has);
     const label = ops.find((link) => link.dataset.op === op).textContent;
@@ -87,6 +87,9 @@ function viewer() {
     $("[data-result-label]", box).textContent = label;
     $("[data-name]", box).textContent = title;
     $("[data-dims]", box).textContent = dims;
+    const note = $("[data-note]", box);
+    $("span", note).textContent = warnings;
+    note.hidden = !warnings;
     $("[data-open]", box).href = pick.getAttribute(`data-file-${op}`);
     for (const link of $$("[data-get]", box)) {
       const url = pick.getAttribute(`data-file-${link.dataset.get}`);

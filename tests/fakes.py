@@ -6,7 +6,7 @@ from imgproc.backends.base import DEFAULTS, Backend, BackendError, Capabilities
 from imgproc.backends.pools.multiprocessing_pool import MultiprocessingPool
 from imgproc.backends.pools.sequential import Sequential
 from imgproc.backends.task import TaskResult, Worker
-from imgproc.pixels.job import ImageJob
+from imgproc.pixels.job import ImageJob, Processed
 from imgproc.pixels.stopwatch import Span
 
 
@@ -127,3 +127,14 @@ class Blind(Elsewhere):
     def run(self, tasks, *, deadline):
         assert all(task.carrier for task in tasks)
         return super().run(tasks, deadline=deadline)
+
+
+class Notes(Sequential):
+    """Says of every image how it was read, and one thing more of the largest, whose task is the first."""
+
+    def run(self, tasks, *, deadline):
+        for result in super().run(tasks, deadline=deadline):
+            if isinstance(result.value, Processed):
+                notes = ("It uses only 12 of 16 bits.", *(["It has no colours."] if result.index == 0 else []))
+                result = replace(result, value=replace(result.value, notes=notes))
+            yield result

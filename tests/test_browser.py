@@ -220,6 +220,25 @@ def test_gallery_by_keyboard(browse: Open, make_run: MakeRun) -> None:
     assert page.get_by_role("dialog").is_hidden()
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_how_each_image_was_read_stands_below_it(
+    browse: Open, make_run: MakeRun, settings: Settings, scripts: bool
+) -> None:
+    run = make_run(images=4)
+    run.images[1].warnings = run.images[3].warnings = ["It uses only 12 of 16 bits; 6 gray levels are left."]
+    run.save(settings.RESULTS_DIR / run.id)
+    page = browse(f"/runs/{run.id}", viewport=PHONE, java_script_enabled=scripts)
+    below = page.locator("[data-note]")
+    assert below.is_hidden()
+    page.get_by_role("link", name="Next").click()
+    assert below.inner_text().strip() == run.images[1].warnings[0]
+    page.get_by_role("link", name="Next").click()
+    assert below.is_hidden()
+    page.get_by_role("link", name="photo 4.jpg").first.click()
+    assert page.locator("[data-name]").inner_text() == "photo 4.jpg" and below.is_visible()
+    assert overflow(page) <= 0
+
+
 def test_the_timeline_zooms_and_tells(browse: Open, make_run: MakeRun) -> None:
     page = browse(f"/runs/{make_run(images=4).id}", viewport=PHONE)
     box = page.locator("[data-timeline]")

@@ -225,6 +225,13 @@ def test_a_technique_that_fails_is_out_and_the_others_go_on(kind, run, monkeypat
     assert {m.name for m in record.techniques if m.speedup} == {"threading", "sequential"}
 
 
+def test_the_record_says_how_images_were_read(run, monkeypatch):
+    add_technique(monkeypatch, "notes", "fakes:Notes")
+    record, _ = run("notes", budget=0.0)
+    bits = "It uses only 12 of 16 bits."
+    assert [image.warnings for image in record.images] == [[bits], [bits, "It has no colours."], [bits]]
+
+
 def test_other_pixels_win_nothing(run, monkeypatch):
     add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
     record, _ = run(mode="compare", techniques=["threading", "sloppy"])

@@ -18,6 +18,7 @@ from queue import LifoQueue
 from typing import Any
 
 from imgproc.errors import UserError
+from imgproc.pixels.formats.depth import HIGH_BYTE
 from imgproc.settings import PROJECT
 
 #: How long a child may take to import its libraries, on a busy machine.
@@ -88,8 +89,9 @@ class Inspector:
         for child in children:
             child.end()
 
-    def inspect(self, path: Path, preview: Path | None = None) -> Inspection:
-        """Decide about one file; of an accepted one also write a small JPEG to ``preview``.
+    def inspect(self, path: Path, preview: Path | None = None, depth: str = HIGH_BYTE) -> Inspection:
+        """Decide about one file, which is to be decoded by this ``depth``; of an accepted one also write a small JPEG
+        to ``preview``.
 
         An accepted PNG is rewritten in place without the chunks that its still picture does not need.
 
@@ -98,7 +100,11 @@ class Inspector:
             UserError: no child can be started.
             RuntimeError: the inspector is closed.
         """
-        request = {"path": str(path.absolute()), "preview": str(preview.absolute()) if preview else None}
+        request = {
+            "path": str(path.absolute()),
+            "preview": str(preview.absolute()) if preview else None,
+            "depth": depth,
+        }
         line = json.dumps(request).encode() + b"\n"
         child, answer = self._idle.get(), None
         slow = False
@@ -127,6 +133,7 @@ class Inspector:
             self._children.add(child)
         if child.ask(b"", _READY_SECONDS) is None:
             self._discard(child)
+            self._check_open()
             raise UserError(
                 "Images cannot be checked at the moment. Try again later, or tell whoever runs this app.",
                 code="unavailable",

@@ -1,7 +1,7 @@
 """The child process of ``inspector.py``: looks at one untrusted file after the other.
 
 Started as ``python -m imgproc.intake.inspector_child MAX_PIXELS MAX_SIDE`` with OPENCV_IO_MAX_IMAGE_PIXELS set; reads
-``{"path", "preview"}`` lines, answers each with an ``Inspection`` as a line of JSON, ends with its parent.
+``{"path", "preview", "depth"}`` lines, answers each with an ``Inspection`` as a line of JSON, ends with its parent.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _answer(limits: Limits, line: bytes) -> dict[str, Any]:
     request = json.loads(line)
     preview = request["preview"]
     try:
-        return asdict(check_file(Path(request["path"]), limits, Path(preview) if preview else None))
+        return asdict(check_file(Path(request["path"]), limits, Path(preview) if preview else None, request["depth"]))
     except OSError as problem:  # of our own disk, not of the file
         return {"errno": problem.errno or errno.EIO}
 

@@ -300,5 +300,5 @@ def process_image_on_device(job: ImageJob, stopwatch: Stopwatch) -> Processed:
     names = [name for name, _ in job.outputs]
     if why := not_on_gpu(names):
         raise UserError(why)
-    image = read_image(job, stopwatch)
-    return write_results(job, image.shape, accelerator().run(image, names, job.parameters, stopwatch), stopwatch)
+    image, facts = read_image(job, stopwatch)
+    return write_results(job, image.shape, facts, accelerator().run(image, names, job.parameters, stopwatch), stopwatch)

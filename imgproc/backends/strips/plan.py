@@ -11,7 +11,7 @@ import math
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from imgproc.backends.strips.tasks import (
     DecodeRowsJob,
     EncodeJob,
     EncodeRowsJob,
+    Laid,
     ReserveJob,
     StripJob,
     WriteJob,
@@ -39,7 +40,8 @@ from imgproc.backends.strips.tasks import (
 from imgproc.backends.task import Task, TaskResult, Work, in_words
 from imgproc.operations import OPERATIONS
 from imgproc.operations.rows import Rows, cut
-from imgproc.pixels import tiff
+from imgproc.pixels.formats.depth import Facts
+from imgproc.pixels.formats.tiff_file import pieces
 from imgproc.pixels.job import ImageJob, Processed
 from imgproc.pixels.stopwatch import Stopwatch
 
@@ -80,30 +82,37 @@ def split_image(
             for slot in range(used):
                 own.make(slot)
             if sent:
-                shape = _here(decode_onto, DecodeJob(job, handle), caller)
+                laid = _here(decode_onto, DecodeJob(job, handle), caller)
             else:
                 first = _decoding(index, job, size, strips, handle)
                 if across_processes and not lean:
                     first.append(Task(index, make_room, ReserveJob(handle, _whole(job, size, slots))))
-                shape = _values((yield first))[0]
+                laid = _as_one(_values((yield first)))
+            shape = laid.shape
             split = _Split(index, job, own, handle, shape, cut(shape[0], strips), caller, sent)
             run = after_another if lean else together
             each = [split.steps(*output, *slot) for output, slot in zip(job.outputs, slots, strict=True)]
             with closing(run(each)) as steps:
                 outputs = yield from steps
-        done = Processed(shape[1], shape[0], tuple(outputs))
+        done = Processed(shape[1], shape[0], tuple(outputs), laid.facts.sentences)
         return TaskResult(index, done, caller_spans=tuple(caller.spans))
     except _Failed as failure:
         return TaskResult(index, error=str(failure), caller_spans=tuple(caller.spans))
 
 
 def _decoding(index: int, job: ImageJob, size: tuple[int, int], strips: int, handle: Handle) -> list[Task]:
-    """Tasks that decode the image, each a part of it where the file allows that; all return its shape."""
-    parts = tiff.pieces(job.source, strips)
+    """Tasks that decode the image, each a part of it where the file allows that; all return a ``Laid``."""
+    parts = pieces(job.source, strips, job.depth)
     if not parts or parts[-1].rows.stop != size[0]:
         return [Task(index, decode_onto, DecodeJob(job, handle))]
     shape = (*size, 3) if job.color else size
     return [Task(index, decode_part, DecodeRowsJob(job, handle, shape, part), part=k) for k, part in enumerate(parts)]
+
+
+def _as_one(found: Sequence[Laid | None]) -> Laid:
+    """What tasks that decoded parts of an image say in sum; None is of a task that did not decode."""
+    parts = [laid for laid in found if laid is not None]
+    return Laid(parts[0].shape, reduce(Facts.joined, (laid.facts for laid in parts)))
 
 
 def _slots(job: ImageJob, lean: bool) -> list[tuple[int, int]]:
