@@ -188,11 +188,16 @@ def test_only_bad_files_give_status_1_and_no_output(half, photos, tmp_path):
     ("fly", "Choose from process, compare"),
     ("--verbose", "There is no option “--verbose”."),
     ("", "Which command? Choose from process"),
+    ("process ∅ --out o", "A path is empty. Name a file or a folder; “.” is the current folder."),
+    ("process a.jpg --out ∅", "Argument --out: the name is empty; “.” is the current folder. “python"),
+    ("process a.jpg --out o --json=∅", "The name of the file after --json= is empty."),
+    ("sample ∅", "Argument DIR: the name is empty"),
+    ("verify ∅", "Argument RUN.JSON: the name is empty"),
 ])  # fmt: skip
 def test_wrong_use_gives_status_2_and_one_sentence(arguments, says, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"any")
-    assert main(arguments.split()) == 2
+    assert main([word.replace("∅", "") for word in arguments.split()]) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith("imgproc: ") and says in said.err
     assert said.err.count("\n") == 1 and not (tmp_path / "o").exists()
@@ -209,9 +214,10 @@ def test_folders_globs_and_duplicates(photos, tmp_path):
     link.symlink_to(photos / "a.jpg")
     for patterns, count in (
         ([photos], 5), ([photos / "*.jp*g", photos / "a.jpg"], 2), ([photos / "**" / "*.jpg"], 2),
-        ([photos / "a.jpg", photos / "more" / ".." / "a.jpg", link], 1),
+        ([photos / "a.jpg", photos / "more" / ".." / "a.jpg", link], 2), ([photos, photos, photos / "a.jpg"], 5),
     ):  # fmt: skip
-        assert len(find_images(list(map(str, patterns)), tmp_path)) == count
+        found = find_images(list(map(str, patterns)), tmp_path)
+        assert (len(found.files), found.left_out) == (count, "")
 
 
 def test_what_holds_no_image_is_refused_not_waited_for(photos, tmp_path):

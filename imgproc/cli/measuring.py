@@ -90,12 +90,14 @@ def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings)
     Raises:
         UserError: there is no image that could be processed.
     """
-    files = find_images(paths, out)
+    found = find_images(paths, out)
+    if found.left_out:
+        record.warnings.append(found.left_out)
     limits = Limits(settings.max_pixels, settings.MAX_SIDE)
-    record.images = [_look_at(index, path, limits) for index, path in enumerate(files)]
+    record.images = [_look_at(index, path, limits) for index, path in enumerate(found.files)]
     if not record.good_images:
         raise _none_good(record)
-    return dict(enumerate(files))
+    return dict(enumerate(found.files))
 
 
 def _look_at(index: int, path: Path, limits: Limits) -> ImageRecord:

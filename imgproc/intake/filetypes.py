@@ -33,6 +33,11 @@ _OTHERS = (
     (rb".{4}ftyp", "a video or sound file", _FRAME),
     (rb"\xff\x0a|\x00\x00\x00\x0cJXL ", "a JPEG XL image", _SAVE),
     (rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image", _SAVE),
+    (
+        rb"\x00\x05\x16\x07",
+        "a file that macOS keeps beside another one (AppleDouble)",
+        "The picture is in the file of the same name without “._” at its beginning.",
+    ),
     (rb"8BPS", "a Photoshop file", _EXPORT),
     (rb"\x00\x00[\x01\x02]\x00[^\x00]", "an icon", _SAVE),
     (rb"P[1-7Ff]\s", "a PPM image or one of its family", _SAVE),

@@ -65,11 +65,11 @@ class Passes:
     def name_outputs(self) -> None:
         """Give every good image its output files, named after it and unique in the run, and make their folders."""
         outputs = self.folders.outputs.resolve()
-        # Results must never replace an image they are made from.
-        inputs = (path.resolve() for path in self.folders.sources.values())
-        names = OutputNames(
-            FORMATS[self.record.settings.format].extension, [path.name for path in inputs if path.parent == outputs]
-        )
+        sources = self.folders.sources.values()
+        # Results must never replace an image they are made from, nor a link by which it was named.
+        inputs = {path.resolve() for path in sources} | {path.parent.resolve() / path.name for path in sources}
+        taken = [path.name for path in inputs if path.parent == outputs]
+        names = OutputNames(FORMATS[self.record.settings.format].extension, taken)
         for image in self.record.good_images:
             files = names.of(image.name, self.record.settings.operations)
             image.outputs = [OutputRecord(operation, file) for operation, file in files.items()]
