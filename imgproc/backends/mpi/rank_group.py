@@ -24,6 +24,7 @@ from imgproc.backends.dispatcher import TICK
 from imgproc.backends.mpi.launch import prepare
 from imgproc.backends.mpi.protocol import Hello, Message, MessageKind, Ready, machine, number_in, receive, seen_by, send
 from imgproc.backends.pools.pool import WorkerGroup
+from imgproc.backends.sharing import memory as shared_memory
 from imgproc.backends.worker_loop import Batch
 from imgproc.settings import Settings
 
@@ -38,6 +39,8 @@ END_SECONDS = 1.0
 NOT_STARTED = "The MPI ranks could not be started."
 #: What is said where there is no more shared memory: of a rank that touched some and was ended by Linux, and by UCX.
 OUT_OF_MEMORY = ("Bus error", "Please check that /dev/shm")
+#: Shared memory that a rank needs at least, in bytes, about: with less, ranks may crash in other ways too.
+RANK_BYTES = 5_000_000
 NO_MEMORY = (
     "There is not enough shared memory for so many: use fewer workers, or give the system more (in a container: the "
     "option --shm-size)."
@@ -134,7 +137,7 @@ class RankGroup(WorkerGroup):
                 log.seek(0)
                 said = log.read().decode(errors="replace")
                 LOG.info("mpiexec said: %s", said)
-                if any(sign in said for sign in OUT_OF_MEMORY):
+                if _lacks_memory(said, self.workers + 1):
                     raise BackendError(f"{NOT_STARTED} {NO_MEMORY}") from problem
                 raise problem if isinstance(problem, BackendError) else BackendError(NOT_STARTED) from problem
 
@@ -216,3 +219,12 @@ class RankGroup(WorkerGroup):
             with suppress(OSError):
                 os.killpg(self._mpiexec.pid, signal.SIGKILL)
             self._mpiexec.wait()
+
+
+def _lacks_memory(said: str, ranks: int) -> bool:
+    """Whether so many ranks could not be started for want of shared memory, by what mpiexec said."""
+    if any(sign in said for sign in OUT_OF_MEMORY):
+        return True
+    with suppress(OSError):
+        return "Segmentation fault" in said and shutil.disk_usage(shared_memory.FOLDER).free < ranks * RANK_BYTES
+    return False
