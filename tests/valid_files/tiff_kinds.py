@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 
+import imagecodecs
 import numpy as np
 
 from valid_files.tiff_writer import (
@@ -183,6 +184,8 @@ def _numbers() -> Iterator[ValidFile]:
     holes[3:9, 5:20], holes[20, 20], holes[21, 21] = np.nan, np.inf, -np.inf
     yield _number("tifffloat-32bit-holes", holes, 32, FLOAT, STRIPS, "float")
     yield _number("tifffloat-32bit-flat", np.full((30, 40), 7.25, np.float32), 32, FLOAT, STRIPS, "float")
+    for mark, order in ORDERS.items():
+        yield _float24(f"tifffloat-24bit-{mark}", order)
     white = (scene(bits=16) / 65_535).astype(np.float32)
     truth = Samples(white, 0, inverted=True)
     yield made(
@@ -210,6 +213,17 @@ def _number(name: str, pixels: np.ndarray, bits: int, kind: int, layout: Layout,
     )
 
 
+def _float24(name: str, order: str) -> ValidFile:
+    def encode(data: bytes, samples: np.ndarray) -> bytes:
+        return bytes(imagecodecs.float24_encode(np.ascontiguousarray(samples), byteorder=order))
+
+    pixels = (scene(bits=16) / 65_535 * 3 - 1).astype(np.float32)
+    pixels = imagecodecs.float24_decode(encode(b"", pixels), byteorder=order).reshape(pixels.shape)  # what 24 bits hold
+    layout = Layout(rows=10, order=order, compress=encode)
+    truth = Samples(pixels, 0)
+    return made(name, pixels, 24, BLACK_IS_0, truth, layout, sample_format=FLOAT, refused="float", always_refused=False)
+
+
 def _lab() -> Iterator[ValidFile]:
     """L*a*b*: the 8 bits of CIE's, of which the rule is what OpenCV makes of them; no others."""
     pixels = scene(channels=3)
@@ -225,7 +239,12 @@ def _unusual_depths() -> Iterator[ValidFile]:
     """24 and 64 bits, and samples of different depths."""
     pixels = scene(bits=24)
     for mark, order in ORDERS.items():
-        yield made(f"tiffdepth-24bit-{mark}", pixels, 24, BLACK_IS_0, Samples(pixels, 24), Layout(order=order))
+        layout = Layout(order=order)
+        yield made(f"tiffdepth-24bit-{mark}", pixels, 24, BLACK_IS_0, unread, layout, refused="24 bits")
+    for bits, place in product((11, 13, 17, 18, 20, 28), ("strips", "tiles")):
+        pixels = scene(bits=bits)
+        truth, refused = (Samples(pixels, bits), "") if bits <= 16 else (unread, f"{bits} bits")
+        yield made(f"tiffdepth-{bits}bit-{place}", pixels, bits, BLACK_IS_0, truth, LAYOUTS[place], refused=refused)
     wide = scene(bits=32).astype(np.uint64) * 2**31
     yield made(
         "tiffdepth-64bit", wide, 64, BLACK_IS_0, Samples(wide, 0), refused="64-bit", always_refused=False

@@ -106,9 +106,9 @@ def cvt_gray(bgr: np.ndarray) -> np.ndarray:
 
 
 def scaled(values: np.ndarray, bits: int) -> np.ndarray:
-    """round(v * 255 / (2^n - 1)), in whole numbers."""
+    """round(v * 255 / (2^n - 1)), in whole numbers; of at most 32 bits."""
     largest = 2**bits - 1
-    return ((values.astype(object) * 510 + largest) // (2 * largest)).astype(np.uint8)
+    return ((values.astype(np.int64) * 510 + largest) // (2 * largest)).astype(np.uint8)
 
 
 def full_range(values: np.ndarray) -> np.ndarray:
@@ -120,7 +120,8 @@ def full_range(values: np.ndarray) -> np.ndarray:
     if least == most:
         return np.zeros(values.shape, np.uint8)
     if values.dtype.kind in "iu":
-        above = values.astype(object) - int(least)
+        # Numbers of 64 bits times 510 need Python's own.
+        above = values.astype(np.int64 if values.dtype.itemsize < 8 else object) - int(least)
         span = int(most) - int(least)
         return ((above * 510 + span) // (2 * span)).astype(np.uint8)
     above = np.where(finite, values, least).astype(np.longdouble) - least
