@@ -56,6 +56,11 @@ def no_check(p: Parameters) -> None:
     """The check of an operation whose parameters go with each other whatever they are."""
 
 
+def no_remarks(p: Parameters) -> tuple[str, ...]:
+    """The remarks of an operation that does what its parameters say."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Phase:
     """``work`` is done on every strip, in any order, at once, wherever ``source`` and ``out`` are within reach;
@@ -86,14 +91,26 @@ class Strips:
 
 
 @dataclass(frozen=True)
+class Adaptation:
+    """What an operation takes from the whole picture before it begins. Where it is ``wanted``, ``parameters`` makes
+    of the image and of what was asked for the parameters that the work is done with."""
+
+    wanted: Callable[[Parameters], bool]
+    parameters: Callable[[Image, Parameters], Parameters]
+
+
+@dataclass(frozen=True)
 class Operation:
     """One entry of the table ``OPERATIONS``.
 
-    ``apply`` takes an image, (height, width) gray or (height, width, 3) BGR of uint8, and the parameters of all
+    ``whole`` takes an image, (height, width) gray or (height, width, 3) BGR of uint8, and the parameters of all
     operations; it returns a new image of uint8, of the same shape, or of (height, width) with ``bilevel``.
     ``result`` is what pages call its result. ``bilevel`` says that this is only 0 and 255, so that a PNG of it needs
-    one bit per pixel. ``check`` raises a UserError where parameters do not go together. Without ``strips`` an image
-    stays whole; without ``cuda`` a GPU technique cannot do it. Operations stand in the ``order`` they give.
+    one bit per pixel. ``check`` raises a UserError where parameters do not go together; ``remarks`` are sentences
+    about what people may not expect of them. Without ``strips`` an image stays whole; without ``cuda`` a GPU technique
+    cannot do it. ``whole``, ``strips`` and ``cuda`` are given what an ``adaptation`` makes of the parameters.
+    ``color`` says what it does to a colour image, where not the same to each channel. Operations stand in the
+    ``order`` they give.
     """
 
     name: str
@@ -101,13 +118,30 @@ class Operation:
     result: str
     help: str
     parameters: tuple[Parameter, ...]
-    apply: Callable[[Image, Parameters], Image]
+    whole: Callable[[Image, Parameters], Image]
     bilevel: bool = False
     check: Callable[[Parameters], None] = no_check
+    remarks: Callable[[Parameters], tuple[str, ...]] = no_remarks
+    adaptation: Adaptation | None = None
     strips: Strips | None = None
     cuda: Program | None = None
     look: Look = Look("#7b68a6", "#ab9bd6")
+    color: str = ""
     order: int = 100
+
+    def apply(self, image: Image, parameters: Parameters) -> Image:
+        """The operation on the whole image, from beginning to end."""
+        return self.whole(image, self.adapted(image, parameters))
+
+    def adapts(self, parameters: Parameters) -> bool:
+        """Whether it must see the whole picture before it begins."""
+        return self.adaptation is not None and self.adaptation.wanted(parameters)
+
+    def adapted(self, image: Image, parameters: Parameters) -> Parameters:
+        """The parameters that the work on this image is done with."""
+        if self.adaptation is None or not self.adaptation.wanted(parameters):
+            return parameters
+        return self.adaptation.parameters(image, parameters)
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of what is made of an image of this shape."""
