@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ import cv2
 import numpy as np
 from hypothesis import strategies as st
 
+from imgproc.backends.phases import Plan, numbered
+from imgproc.backends.task import TaskResult, run_task
 from imgproc.operations import OPERATIONS, PARAMETERS, parse_parameters
 from imgproc.operations.rows import Rows, cut
 from imgproc.pixels.codecs import decode, encode
 from imgproc.pixels.job import ImageJob
+from imgproc.pixels.stopwatch import Stopwatch
 
 Generator = np.random.Generator
 DEFAULTS = parse_parameters({})
@@ -223,6 +226,23 @@ def job(
     source.write_bytes(encode(pixels, "png"))
     outputs = tuple((name, str(folder / f"{name}.out")) for name in operations)
     return ImageJob(str(source), outputs, chosen, format, color)
+
+
+def carried_out(plan: Plan) -> list[TaskResult]:
+    """The results of a plan, whose tasks are done here one by one."""
+    results = None
+    while True:
+        try:
+            phase = numbered(plan.send(results))
+        except StopIteration as end:
+            return end.value
+        results = []
+        for task in phase:
+            carrier = task.carrier() if task.carrier else None
+            done = run_task(carrier.send(task, Stopwatch()) if carrier else task)
+            if carrier and done.error is None:
+                done = replace(done, value=carrier.receive(done.value, Stopwatch()))
+            results.append(replace(done, index=task.of_image))
 
 
 def wrong_pixels(work: ImageJob, pixels: np.ndarray) -> dict[str, int]:

@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strip_pictures import GAIN, MOST, job, noise, picture, soft
+from strip_pictures import GAIN, MOST, carried_out, job, noise, picture, soft
 
 from benchmarks.one_image import apply_in_strips
-from imgproc.backends.phases import flat, numbered, together
+from imgproc.backends.phases import flat, together
 from imgproc.backends.strips.plan import split_image
-from imgproc.backends.task import run_task
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, histogram, parse_parameters
 from imgproc.operations.canny.thresholds import of_picture, thresholds
 from imgproc.operations.rows import cut
-from imgproc.pixels.stopwatch import Stopwatch
 
 CANNY = OPERATIONS["canny"]
 #: How many times as large as at aperture 3 the gradient of a straight edge is: 4, 48 and 640 times its step.
@@ -142,20 +140,8 @@ def test_what_auto_needs_is_neither_asked_for_nor_refused():
 def test_the_caller_looks_at_the_picture_once_and_only_for_auto(sent, name, tmp_path):
     image = soft(np.random.default_rng(1), 90, 70)
     work = job(tmp_path, image, parse_parameters({"thresholds": name}), operations=["canny"])
-    plan = flat(together([split_image(0, work, image.shape, 3, across_processes=sent, sent=sent)]))
-    results = None
-    try:
-        while True:
-            phase, results_before = numbered(plan.send(results)), results
-            results = []
-            for task in phase:
-                carrier = task.carrier() if task.carrier else None
-                done = run_task(carrier.send(task, Stopwatch()) if carrier else task)
-                assert done.error is None, (done.error, results_before)
-                value = carrier.receive(done.value, Stopwatch()) if carrier else done.value
-                results.append(type(done)(task.of_image, value))
-    except StopIteration as end:
-        [result] = end.value
+    plan = split_image(0, work, image.shape, 3, across_processes=sent, sent=sent)
+    [result] = carried_out(flat(together([plan])))
     stages = [span.stage for span in result.caller_spans]
     assert stages.count("canny") == (name == "auto")
     found = cv2.imread(str(tmp_path / "canny.out"), cv2.IMREAD_UNCHANGED)
