@@ -38,9 +38,11 @@ class Parameter:
             return "on or off"
         if self.kind == "choice":
             return " or ".join(", ".join(map(str, self.choices)).rsplit(", ", 1))
-        if self.odd:
-            return f"{'0 or ' if self.minimum == 0 else ''}odd, {max(1, self.minimum):g} to {self.maximum:g}"
-        return f"{self.minimum:g} to {self.maximum:g}"
+        return f"odd, {self._odd_range}" if self.odd else f"{self.minimum:g} to {self.maximum:g}"
+
+    @property
+    def _odd_range(self) -> str:
+        return f"{max(1, self.minimum):g} to {self.maximum:g}{', or 0' if self.minimum == 0 else ''}"
 
     def parse(self, value: Value) -> Value:
         """Text or a JSON value as this parameter's value.
@@ -83,8 +85,7 @@ class Parameter:
         if self.kind in ("choice", "flag"):
             return self.range
         if self.odd:
-            zero = "0 or " if self.minimum == 0 else ""
-            return f"{zero}an odd whole number from {max(1, self.minimum):g} to {self.maximum:g}"
+            return f"an odd whole number from {self._odd_range}"
         kind = "a whole number" if self.kind == "integer" else "a number"
         return f"{kind} from {self.minimum:g} to {self.maximum:g}"
 

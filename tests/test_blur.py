@@ -55,9 +55,9 @@ def test_kernel_0_without_sigma_is_refused_with_the_way_out():
     with pytest.raises(UserError, match=r"must be above 0\. Choose a sigma, or an odd kernel from 1 to 301") as told:
         parse_parameters({"kernel": "0"})
     assert told.value.field == "sigma" and told.value.limit == "above 0"
-    with pytest.raises(UserError, match="must be 0 or an odd whole number from 1 to 301, not “4”") as told:
+    with pytest.raises(UserError, match="must be an odd whole number from 1 to 301, or 0, not “4”") as told:
         parse_parameters({"kernel": "4"})
-    assert told.value.limit == "0 or odd, 1 to 301"
+    assert told.value.limit == "odd, 1 to 301, or 0"
 
 
 def test_what_the_help_says_of_sigma_0():

@@ -20,8 +20,10 @@ from imgproc.parameters import Parameter, Parameters
 Image = npt.NDArray[np.uint8]
 
 # Elements (pixels times channels) of a result worked on at a time where it need not be whole: few enough to stay in
-# the processor's cache, and enough for the rows that a blur borrows not to matter.
+# the processor's cache.
 _BLOCK = 1 << 22
+# Rows are borrowed anew for every block; this many times the border in each keeps them to a fifth.
+_BORDERS = 10
 
 #: ``work(source, out, rows, parameters, given)`` reads any row of ``source``, writes to ``out``, which is these rows
 #: of the result, and returns a small thing that can be pickled. The same call again does the same again, whatever
@@ -164,7 +166,8 @@ class Operation:
     def flow(self, source: Image, rows: Rows, parameters: Parameters, given: Any) -> Iterator[Image]:
         """These rows of the result of strips that flow, a block at a time; each is gone when the next is asked for.
         ``given`` is what the phase before the last was merged to."""
-        parts = list(blocks(rows, source[0].size, _BLOCK))
+        row_size, border = source[0].size, self.on_strips.border(parameters)
+        parts = list(blocks(rows, row_size, max(_BLOCK, _BORDERS * border * row_size)))
         shape = self.result_shape(source.shape)
         memory = np.empty((max(part.stop - part.start for part in parts), *shape[1:]), np.uint8)
         for part in parts:

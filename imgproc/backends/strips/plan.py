@@ -1,8 +1,8 @@
 """The plan of one image in strips: decode it, work on its strips, join them, encode them in pieces, write the files.
 
-DecodeJob is serial, but for files that are stored in strips themselves; so is the joining, which takes next to no
-time, and which the caller does itself. A result that needs no joining is encoded while it is made, and never whole in
-memory.
+DecodeJob is serial, but for files that are stored in strips themselves; so are the joining, and what an operation
+takes from the whole picture before it begins, which take next to no time, and which the caller does itself. A result
+that needs no joining is encoded while it is made, and never whole in memory.
 """
 
 from __future__ import annotations
