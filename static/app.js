@@ -366,6 +366,8 @@ function runForm() {
     stop.focus();
     request.send(body(submitter));
   }
+  // An odd number, or 0 where that is the least.
+  function even(field) { return "odd" in field.dataset && Number(field.value) !== 0 && Number(field.value) % 2 === 0; }
   function finish(then) { sending = null; busy(false); then(); }
   stop.addEventListener("click", () => sending && sending.abort());
   form.addEventListener("submit", (event) => {
@@ -374,10 +376,10 @@ function runForm() {
     const submitter = event.submitter && event.submitter.name ? event.submitter : null;
     clearProblem();
     // Said before anything is sent. The browser's own bubbles cannot point at a field in a closed fold.
-    const wrong = [...form.elements].find((field) => field.matches("input, select") && !field.checkValidity() && !unused(field));
+    const wrong = [...form.elements].find((field) => field.matches("input, select") && (!field.checkValidity() || even(field)) && !unused(field));
     if (wrong) {
       const label = wrong.labels[0].textContent, hint = document.getElementById(`${wrong.id}-h`).dataset.hint;
-      showProblem({ message: `${label} cannot be “${wrong.value}”. Allowed: ${wrong.min} to ${wrong.max}${hint.startsWith("odd") ? ", odd" : wrong.step === "1" ? ", whole" : ""}.`, field: wrong.id });
+      showProblem({ message: `${label} cannot be “${wrong.value}”. Allowed: ${"odd" in wrong.dataset ? hint : `${wrong.min} to ${wrong.max}${wrong.step === "1" ? ", whole" : ""}`}.`, field: wrong.id });
       return;
     }
     if (!submitter && tooMuch()) { showProblem({ message: tooMuch(), field: "images" }); return; }

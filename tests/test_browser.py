@@ -117,11 +117,11 @@ def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photo
     page.get_by_role("spinbutton", name="Rounds").fill("9")
     page.locator("[data-run]").click()
     page.locator("#kernel.is-invalid").wait_for()
-    assert page.locator("#kernel-h").inner_text() == "Kernel cannot be “4”. Allowed: 1 to 99, odd."
+    assert page.locator("#kernel-h").inner_text() == "Kernel cannot be “4”. Allowed: odd, 1 to 301, or 0."
     assert page.evaluate("document.activeElement.id") == "kernel"
     page.get_by_label("Kernel").fill("5")
     page.get_by_label("Kernel").blur()
-    assert page.locator("#kernel-h").inner_text() == "odd, 1 to 99"
+    assert page.locator("#kernel-h").inner_text() == "odd, 1 to 301, or 0"
     page.get_by_label("Low threshold").fill("300")  # only the server knows that this is above the high one
     page.get_by_label("Workers", exact=True).fill("900")  # and this does not matter to a sequential run
     page.get_by_label("Sequential").check()

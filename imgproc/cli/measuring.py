@@ -58,7 +58,7 @@ def app_settings(arguments: argparse.Namespace) -> Settings:
     settings = Settings.from_environment()
     if arguments.max_megapixels is None:
         return settings
-    return replace(settings, MAX_MEGAPIXELS=_SIZE.parse(arguments.max_megapixels))
+    return replace(settings, MAX_MEGAPIXELS=float(_SIZE.parse(arguments.max_megapixels)))
 
 
 def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record], str]) -> int:
