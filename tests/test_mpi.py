@@ -362,6 +362,19 @@ def test_an_mpiexec_that_fails_is_said_at_once():
     assert ranks() == []
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["[0]1:Return code = 0, signaled with Bus error", "UCX ERROR Not enough memory. Please check that /dev/shm has it"],
+)
+def test_too_little_shared_memory_for_so_many_ranks_is_said(said, monkeypatch, tmp_path):
+    program = tmp_path / "mpiexec"
+    program.write_text(f'#!/bin/sh\necho "{said}"\nexit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(launch, "mpiexec", lambda name="mpiexec": str(program))
+    with pytest.raises(BackendError, match=r"could not be started\. There is not enough shared memory .* --shm-size"):
+        Mpi(2).start()
+
+
 def test_an_mpiexec_of_another_mpi_is_found_out(monkeypatch, tmp_path):
     """It starts programs, but mpi4py's MPI does not learn from it of the others."""
     program = tmp_path / "mpiexec"

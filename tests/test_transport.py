@@ -410,7 +410,7 @@ def test_too_little_shared_memory_is_said_and_kills_nobody():
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     *told, intact = ran.stdout.splitlines()
-    assert len(told) == 2 and all("not enough shared memory" in words for words in told)
+    assert len(told) == 2 and all("not enough shared memory" in words and "--split never" in words for words in told)
     assert intact == "800000"
 
 
