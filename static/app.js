@@ -219,6 +219,22 @@ async function dropped(transfer) {
   return found.sort((a, b) => a.place.localeCompare(b.place, "en", { numeric: true }));
 }
 
+/* ----- errors at their field ----- */
+function markField(field, message) {
+  const hint = document.getElementById(`${field.id}-h`), fold = field.closest("details");
+  if (fold) fold.open = true;
+  field.classList.add("is-invalid");
+  field.setAttribute("aria-invalid", "true");
+  if (hint) { hint.textContent = message; hint.classList.add("field-error"); }
+}
+function clearField(field) {
+  if (!field.classList.contains("is-invalid")) return;
+  field.classList.remove("is-invalid");
+  field.removeAttribute("aria-invalid");
+  const hint = document.getElementById(`${field.id}-h`);
+  if (hint && hint.dataset.hint) { hint.textContent = hint.dataset.hint; hint.classList.remove("field-error"); }
+}
+
 function runForm() {
   const form = $("[data-run-form]");
   if (!form) return;
@@ -242,6 +258,7 @@ function runForm() {
     $("[data-say]").replaceChildren(...(much ? [much] : [start, some.length ? ` on ${counted(some.length, "image")}, ${size(bytesOf(some))}.` : ". No images chosen yet.", out ? ` ${counted(out, "file")} left out.` : ""]));
     $("[data-chosen-title]").textContent = `${counted(files.length, "file")} chosen, ${size(bytesOf(files))}`;
     run.disabled = Boolean(much);
+    form.dispatchEvent(new CustomEvent("images", { detail: some[0] || null }));  // for preview.js
   }
   function row(file) {
     const item = $("[data-row]").content.firstElementChild.cloneNode(true), why = $(".file-why", item);
@@ -272,6 +289,7 @@ function runForm() {
 
   input.addEventListener("change", () => { add([...input.files]); input.value = ""; });
   folder.addEventListener("change", () => { add([...folder.files]); folder.value = ""; });
+  form.addEventListener("refused", (event) => { refusals.set(event.detail.file, event.detail.why); draw(); });
   $("[data-clear]").addEventListener("click", () => { files = []; draw(); input.focus(); });
   form.addEventListener("change", (event) => { if (event.target.name === "mode") tell(); clearField(event.target); });
   addEventListener("paste", (event) => { if (event.clipboardData && event.clipboardData.files.length) add([...event.clipboardData.files]); });
@@ -283,14 +301,7 @@ function runForm() {
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", async (event) => { event.preventDefault(); depth = 0; over(false); if (!sending) add(await dropped(event.dataTransfer)); });
 
-  /* ----- errors at their field ----- */
-  function clearField(field) {
-    if (!field.classList.contains("is-invalid")) return;
-    field.classList.remove("is-invalid");
-    field.removeAttribute("aria-invalid");
-    const hint = document.getElementById(`${field.id}-h`);
-    if (hint && hint.dataset.hint) { hint.textContent = hint.dataset.hint; hint.classList.remove("field-error"); }
-  }
+  /* ----- what is wrong ----- */
   function clearProblem() {
     problem.hidden = true;
     refusals = new Map();
@@ -308,11 +319,7 @@ function runForm() {
     $("[data-problem-text]").textContent = error.message;
     problem.hidden = false;
     if (field && field.matches("input, select")) {
-      const hint = document.getElementById(`${field.id}-h`), fold = field.closest("details");
-      if (fold) fold.open = true;
-      field.classList.add("is-invalid");
-      field.setAttribute("aria-invalid", "true");
-      if (hint) { hint.textContent = error.message; hint.classList.add("field-error"); }
+      markField(field, error.message);
       field.focus();
     } else problem.focus();
   }
