@@ -2,13 +2,39 @@
 // The form shows what the operations make of its first image while their parameters change. On the form's page alone,
 // after app.js, whose functions it uses. The image is sent once; later requests name it by the token that came back.
 const PAUSE = 250, AGAIN = 5000;
+const short = (name) => name.length > 32 ? `${name.slice(0, 20)}…${name.slice(-11)}` : name;
+
+// A slider to each number, for pointers: by keyboard the number itself moves. Wide ranges are finer at their beginning.
+function slider(field) {
+  const low = Number(field.min), high = Number(field.max), step = Number(field.step), power = high - low > 1000 * step ? 3 : 1;
+  const slide = document.createElement("input");
+  Object.assign(slide, { type: "range", className: "form-range op-slide", min: 0, max: 1, step: "any", tabIndex: -1 });
+  slide.setAttribute("aria-hidden", "true");
+  const follow = () => { slide.value = Math.max(0, (Number(field.value) - low) / (high - low)) ** (1 / power); };
+  slide.addEventListener("input", (event) => {
+    event.stopPropagation();
+    const steps = Math.round((high - low) * slide.value ** power / step);
+    field.value = Number((low + steps * step).toFixed(6));
+    field.dispatchEvent(new CustomEvent("slide", { bubbles: true }));
+  });
+  slide.addEventListener("change", (event) => event.stopPropagation());
+  field.addEventListener("input", follow);
+  field.after(slide);
+  follow();
+}
 
 function livePreview() {
   const form = $("[data-run-form]"), part = $("[data-preview]"), say = $("[data-preview-say]"), idle = say.textContent;
   const slots = $$("[data-preview-of]", part);
   let file = null, token = "", timer = 0, asking = false, late = false, marked = null;
 
-  const tell = (text) => { if (say.textContent !== text) say.textContent = text; };
+  // What the pictures say already is for those who do not see them.
+  function tell(text, more = "") {
+    const unseen = document.createElement("span");
+    unseen.className = "visually-hidden";
+    unseen.textContent = more;
+    if (say.textContent !== text + more) say.replaceChildren(text, unseen);
+  }
   function soon(wait = PAUSE) { clearTimeout(timer); timer = setTimeout(ask, wait); }
   function unmark() { if (marked) clearField(marked); marked = null; }
   function show(on) {
@@ -38,8 +64,7 @@ function livePreview() {
     unmark();
     await Promise.all(preview.pictures.map((picture) => put(picture, name)));
     part.classList.remove("is-stale");
-    const said = preview.pictures.map((picture) => picture.said).filter(Boolean);
-    tell([`Shown small: ${name}, ${preview.size}`, ...said].join("; ") + ".");
+    tell(`Shown small: ${short(name)}, ${preview.size}.`, preview.pictures.map((picture) => picture.said && ` ${picture.said}.`).join(""));
     return null;
   }
   function refused(status, error, sent) {
@@ -59,7 +84,7 @@ function livePreview() {
     const asked = file, sent = token ? null : asked;
     asking = true;
     part.setAttribute("aria-busy", "true");
-    if (sent) tell(`Sending ${asked.name}…`);
+    if (sent) tell(`Sending ${short(asked.name)}…`);
     let wait = null;
     try {
       const answer = await fetch(part.dataset.preview, { method: "POST", headers: { Accept: "application/json" }, body: body(asked) });
@@ -83,10 +108,12 @@ function livePreview() {
     token = "";
     unmark();
     show(Boolean(file));
-    tell(file ? `Sending ${file.name}…` : idle);
+    tell(file ? `Sending ${short(file.name)}…` : idle);
     soon(0);
   });
   form.addEventListener("input", (event) => { if (part.contains(event.target) || event.target.name === "color") soon(); });
+  form.addEventListener("slide", ask);  // at once: one request follows the other while it moves
+  $$(".param input[type=number]", part).forEach(slider);
   form.addEventListener("change", () => { if (part.classList.contains("is-stale")) soon(); });  // app.js cleared the field
   document.addEventListener("visibilitychange", () => { if (late && !document.hidden) soon(); });
 }

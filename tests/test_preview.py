@@ -84,7 +84,7 @@ def test_parameters_move_the_result_and_the_image_is_sent_once(client: FlaskClie
     second = post(client, strict).get_json()
     assert second["token"] == first["token"] and second["name"] == "a.jpg" and len(folders(settings)) == 1
     assert decoded(first["pictures"][0]["source"]).any() and not decoded(second["pictures"][0]["source"]).any()
-    assert second["pictures"][0]["said"] == "edges: 0\u00a0% of the pixels, so nearly all is black"
+    assert second["pictures"][0]["said"] == "edges: 0\u00a0% of the pixels, so all is black"
     colour = post(client, {"token": first["token"], "operations": "gaussian", "color": "on"}).get_json()
     assert [len(decoded(picture["source"]).shape) for picture in colour["pictures"]] == [3]
 
@@ -100,9 +100,9 @@ def test_a_page_for_browsers_without_scripts(client: FlaskClient, settings: Sett
 
 
 def test_without_an_image_one_is_drawn(client: FlaskClient) -> None:
-    assert "a drawn picture" in post(client, {}, HTML).text
+    assert "A drawn picture" in post(client, {}, HTML).text
     text = post(client, {"operations": "canny"}, TEXT).text
-    assert text.startswith("Tried on a drawn picture, 1224\u00a0×\u00a0816") and "edges: " in text
+    assert text.startswith("A drawn picture: 1224\u00a0×\u00a0816") and "edges: " in text
 
 
 def test_the_form_offers_it(client: FlaskClient) -> None:

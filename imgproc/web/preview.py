@@ -38,7 +38,7 @@ MOST_WAITING = 4
 BLACK = 0.005
 
 _IMAGE, _NAME = "image", "name"  # files in the folder of an image: it, once it is accepted, and its name to show
-_SAMPLE = "a drawn picture"
+_SAMPLE = "A drawn picture"
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _picture(name: str, folder: Path, settings: RunSettings, trial: Trial) -> Pi
     operation, share = OPERATIONS[name], trial.shares.get(name)
     said = "" if share is None else f"{operation.result}: {percent(share)} of the pixels"
     if share is not None and share < BLACK:
-        said += ", so nearly all is black"
+        said += ", so nearly all is black" if share else ", so all is black"
     parameters = [(p.label, show(settings.parameters[p.name])) for p in operation.parameters]
     return Picture(name, operation.label, _address(folder, name), said, parameters)
 
