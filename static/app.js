@@ -220,6 +220,10 @@ async function dropped(transfer) {
 }
 
 /* ----- errors at their field ----- */
+function whyWrong(field) {
+  const label = field.labels[0].textContent, hint = document.getElementById(`${field.id}-h`).dataset.hint;
+  return `${label} cannot be “${field.value}”. Allowed: ${field.min} to ${field.max}${hint.startsWith("odd") ? ", odd" : field.step === "1" ? ", whole" : ""}.`;
+}
 function markField(field, message) {
   const hint = document.getElementById(`${field.id}-h`), fold = field.closest("details");
   if (fold) fold.open = true;
@@ -289,7 +293,11 @@ function runForm() {
 
   input.addEventListener("change", () => { add([...input.files]); input.value = ""; });
   folder.addEventListener("change", () => { add([...folder.files]); folder.value = ""; });
-  form.addEventListener("refused", (event) => { refusals.set(event.detail.file, event.detail.why); draw(); });
+  form.addEventListener("refused", (event) => {  // by preview.js
+    const at = files.indexOf(event.detail.file);
+    refusals.set(event.detail.file, event.detail.why);
+    if (at >= 0) list.children[at].replaceWith(row(event.detail.file));
+  });
   $("[data-clear]").addEventListener("click", () => { files = []; draw(); input.focus(); });
   form.addEventListener("change", (event) => { if (event.target.name === "mode") tell(); clearField(event.target); });
   addEventListener("paste", (event) => { if (event.clipboardData && event.clipboardData.files.length) add([...event.clipboardData.files]); });
@@ -380,8 +388,7 @@ function runForm() {
     // Said before anything is sent. The browser's own bubbles cannot point at a field in a closed fold.
     const wrong = [...form.elements].find((field) => field.matches("input, select") && !field.checkValidity() && !unused(field));
     if (wrong) {
-      const label = wrong.labels[0].textContent, hint = document.getElementById(`${wrong.id}-h`).dataset.hint;
-      showProblem({ message: `${label} cannot be “${wrong.value}”. Allowed: ${wrong.min} to ${wrong.max}${hint.startsWith("odd") ? ", odd" : wrong.step === "1" ? ", whole" : ""}.`, field: wrong.id });
+      showProblem({ message: whyWrong(wrong), field: wrong.id });
       return;
     }
     if (!submitter && tooMuch()) { showProblem({ message: tooMuch(), field: "images" }); return; }

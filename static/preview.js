@@ -26,7 +26,7 @@ function slider(field) {
 function livePreview() {
   const form = $("[data-run-form]"), part = $("[data-preview]"), say = $("[data-preview-say]"), idle = say.textContent;
   const slots = $$("[data-preview-of]", part);
-  let file = null, token = "", timer = 0, asking = false, late = false, marked = null;
+  let file = null, token = "", timer = 0, asking = false, late = false;
 
   // What the pictures say already is for those who do not see them.
   function tell(text, more = "") {
@@ -36,7 +36,7 @@ function livePreview() {
     if (say.textContent !== text + more) say.replaceChildren(text, unseen);
   }
   function soon(wait = PAUSE) { clearTimeout(timer); timer = setTimeout(ask, wait); }
-  function unmark() { if (marked) clearField(marked); marked = null; }
+  const unmark = () => $$(".is-invalid", part).forEach(clearField);
   function show(on) {
     part.classList.toggle("is-previewed", on);
     for (const slot of slots) {
@@ -74,13 +74,15 @@ function livePreview() {
     if (status === 409 || status === 429) return AGAIN;
     const field = error.field ? document.getElementById(error.field) : null;
     if (error.field === "images") form.dispatchEvent(new CustomEvent("refused", { detail: { file, why: error.message } }));
-    else if (field && field.matches("input, select")) { unmark(); marked = field; markField(field, error.message); }
+    else if (field && field.matches("input, select")) { unmark(); markField(field, error.message); }
     return null;
   }
   async function ask() {
     clearTimeout(timer);
     late = asking || document.hidden;
     if (late || !file || !$("[name=operations]:checked", part)) return;
+    const wrong = $$("input, select", part).find((field) => !field.checkValidity());
+    if (wrong) { refused(400, { message: whyWrong(wrong), field: wrong.id }, null); return; }
     const asked = file, sent = token ? null : asked;
     asking = true;
     part.setAttribute("aria-busy", "true");

@@ -107,6 +107,10 @@ def test_a_wrong_value_is_told_at_its_field_and_takes_no_focus(browse: Open, pho
     assert page.evaluate("document.activeElement.id") == "canny_high"
     page.wait_for_timeout(600)  # leaving the field takes the mark away, but the value is as wrong as before
     assert page.locator("#canny_low.is-invalid").count() == 1
+    page.get_by_label("Kernel").fill("4")
+    said(page, "Kernel cannot be “4”. Allowed: 1 to 99, odd.")  # without asking the server
+    assert page.locator(".is-invalid").get_attribute("id") == "kernel"
+    page.get_by_label("Kernel").fill("5")
     page.get_by_label("High threshold").fill("400")
     said(page, "Shown small")
     assert page.locator(".is-invalid").count() == 0 and page.locator("#canny_low-h").inner_text() == "0 to 10000"

@@ -202,7 +202,7 @@ def test_few_images_are_kept_and_the_oldest_go(app: Flask, client: FlaskClient, 
     tokens = []
     for number in range(kept.MOST_OF_ONE + 1):
         tokens.append(post(client, form(f"{number}.jpg")).get_json()["token"])
-        for age, folder in enumerate(sorted(folders(settings), key=lambda one: tokens.index(kept.token(one)))):
+        for age, folder in enumerate(sorted(folders(settings), key=lambda one: tokens.index(kept.token_of(one)))):
             os.utime(folder, (time.time() - 100 + age,) * 2)
     assert [post(client, {"token": token}).status_code for token in tokens] == [404] + [200] * kept.MOST_OF_ONE
     for number in range(kept.MOST):

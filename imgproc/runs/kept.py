@@ -30,7 +30,7 @@ def new_folder(uploads: Path, owner: str) -> Path:
     return uploads / f"{_BEGINNING}{owner}-{secrets.token_hex(16)}"
 
 
-def token(folder: Path) -> str:
+def token_of(folder: Path) -> str:
     """What names a kept image to the browser that sent it."""
     return folder.name.rpartition("-")[2]
 

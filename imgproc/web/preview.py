@@ -26,7 +26,6 @@ from imgproc.runs.options import RunSettings, show
 from imgproc.runs.store import Store
 from imgproc.runs.uploads import FirstFile
 from imgproc.settings import Settings
-from imgproc.web.errors import disk_full
 from imgproc.web.form import KEPT_FIELD, Fields, parse_trial
 from imgproc.web.multipart import FILES_FIELD
 from imgproc.web.receiving import check_room, receive
@@ -112,10 +111,10 @@ class Previews:
         if not self._waiting.acquire(blocking=False):
             raise _busy()
         try:
-            self._check_idle()
             if not self._turn.acquire(timeout=WAIT_SECONDS):
                 raise _busy()
             try:
+                self._check_idle()
                 with machine_lock(_give_up, folder=self._lock_folder):
                     yield
             finally:
@@ -140,7 +139,7 @@ class Trying:
     @property
     def token(self) -> str:
         """What names the kept image; empty where there is none."""
-        return kept.token(self.folder) if self.folder else ""
+        return kept.token_of(self.folder) if self.folder else ""
 
     def make(self, request: Request, *, keep: bool) -> Preview:
         """Read the form, and try its operations on its first image, on the one that its token names, or on a drawn one.
@@ -153,38 +152,34 @@ class Trying:
         """
         try:
             check_room(request, self.settings)
-            name = self._receive(request)
-            assert self.folder is not None
-            return self.previews.make(self.folder, name, parse_trial(self.fields, self.settings))
+            folder, name = self._receive(request)
+            return self.previews.make(folder, name, parse_trial(self.fields, self.settings))
         except UserError as problem:
             keep = keep and problem.field != FILES_FIELD
             raise
         except FileNotFoundError:  # others came meanwhile, so that this one had to go
             keep = False
             raise kept.gone() from None
-        except OSError as problem:
-            keep = False
-            raise disk_full(problem) or problem from problem
         finally:
             if not keep and self.folder:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 self.folder = None
 
-    def _receive(self, request: Request) -> str:
-        """Read the form and find the folder of its image; returns the name to show."""
+    def _receive(self, request: Request) -> tuple[Path, str]:
+        """Read the form; returns the folder of its image and the name to show."""
         uploads = self.settings.UPLOADS_DIR
-        self.folder = kept.new_folder(uploads, self.owner)
-        files = receive(request, self.fields, FirstFile(self.folder, self.settings.MAX_FILES), self.settings)
+        new = self.folder = kept.new_folder(uploads, self.owner)
+        files = receive(request, self.fields, FirstFile(new, self.settings.MAX_FILES), self.settings)
         token = self.fields.get(KEPT_FIELD, "")
         if token and not files:
-            self.folder = None
-            self.folder = kept.find_kept(uploads, self.owner, token)
-            return (self.folder / _NAME).read_text("utf-8")
+            self.folder = None  # until it is found
+            self.folder = found = kept.find_kept(uploads, self.owner, token)
+            return found, (found / _NAME).read_text("utf-8")
         name = display_name(files[0][0]) if files else _SAMPLE
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / _NAME).write_text(name, "utf-8")
+        new.mkdir(parents=True, exist_ok=True)
+        (new / _NAME).write_text(name, "utf-8")
         kept.remove_surplus(uploads, self.owner)
-        return name
+        return new, name
 
 
 def _picture(name: str, folder: Path, settings: RunSettings, trial: Trial) -> Picture:
