@@ -170,7 +170,7 @@ def test_only_bad_files_give_status_1_and_no_output(half, photos, tmp_path):
     ("process . --out o --canny_lo 5 --colr", "Did you mean “--color”?"),
     ("process . --out o --workers -1", "(--workers) must be a whole number from 1 to 64"),
     ("process . --out o --max-megapixels 0", "(--max-megapixels) must be a number from 0.001 to 1070"),
-    ("process . --out o --canny-low nan", "(--canny-low) must be a whole number from 0 to 10000, not “nan”"),
+    ("process . --out o --canny-low nan", "(--canny-low) must be a whole number from 0 to 240000, not “nan”"),
     ("process . --out o --operations sharpn", "(--operations) cannot be “sharpn”"),
     ("process . --out o --format bmp", "(--format) cannot be “bmp”. Choose from png, jpeg, webp."),
     ("process . --out o --json .", "There is no place for the argument “.”"),

@@ -59,7 +59,7 @@ def app_settings(arguments: argparse.Namespace) -> Settings:
     settings = Settings.from_environment()
     if arguments.max_megapixels is None:
         return settings
-    return replace(settings, MAX_MEGAPIXELS=_SIZE.parse(arguments.max_megapixels))
+    return replace(settings, MAX_MEGAPIXELS=float(_SIZE.parse(arguments.max_megapixels)))
 
 
 def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record], str]) -> int:
@@ -95,15 +95,15 @@ def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings)
     if found.left_out:
         record.warnings.append(found.left_out)
     limits = Limits(settings.max_pixels, settings.MAX_SIDE)
-    record.images = [_look_at(index, path, limits) for index, path in enumerate(found.files)]
+    record.images = [_look_at(index, path, limits, record.settings.depth) for index, path in enumerate(found.files)]
     if not record.good_images:
         raise _none_good(record)
     return dict(enumerate(found.files))
 
 
-def _look_at(index: int, path: Path, limits: Limits) -> ImageRecord:
+def _look_at(index: int, path: Path, limits: Limits, depth: str) -> ImageRecord:
     """An image as far as its header tells; it is decoded only once, by the worker that processes it."""
-    look = check_header(path, limits)
+    look = check_header(path, limits, depth)
     size = path.stat().st_size
     # A name need not be text on every system; what is shown must be.
     name = os.fsencode(path).decode(errors="replace")

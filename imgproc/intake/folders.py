@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imgproc.intake.filetypes import ACCEPTED
 from imgproc.intake.naming import display_name
 from imgproc.numbers import counted, few
+from imgproc.pixels.filetypes import ACCEPTED
 
 #: What names of image files end with; other files in folders are not looked at.
 EXTENSIONS = {".jpeg", ".jpe", ".jfif", ".jif", ".tiff", ".btf", ".tf8", ".dib", *(f".{e}" for e in ACCEPTED.values())}

@@ -15,6 +15,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations
 from imgproc.parameters import Parameter, Value
 from imgproc.pixels.codecs import FORMATS
+from imgproc.pixels.formats.depth import DEPTHS, HIGH_BYTE
 from imgproc.settings import Settings
 
 Mode = Literal["sequential", "parallel", "compare", "scale"]
@@ -40,6 +41,7 @@ class RunSettings:
     workers: int = 1
     format: str = "png"
     color: bool = False
+    depth: str = HIGH_BYTE
     split: str = "auto"
     worker_counts: list[int] = field(default_factory=list)
     cv2_threads: list[int] = field(default_factory=lambda: [1])
@@ -194,6 +196,10 @@ def _techniques() -> dict[str, str]:
     return {"auto": f"auto: {TECHNIQUES[AUTO].label}", **{t.name: t.label for t in TECHNIQUES.values()}}
 
 
+def _in_color() -> list[str]:
+    return [operation.color for operation in OPERATIONS.values()]
+
+
 _ON_OFF = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
 
 #: The rows, in the order of the form. Those of the operations' own parameters are not here but in ``options()``.
@@ -250,9 +256,15 @@ TABLE: tuple[Option, ...] = (
         choices=lambda: {f.name: f.label for f in FORMATS.values()}, spellings={"jpg": "jpeg"},
     ),
     Option(
-        "color", "Colour", "name", "Keep colours, which takes three times as long to decode.",
+        "color", "Colour", "name",
+        " ".join(["Keep colours, which takes three times as long to decode.", *filter(None, _in_color())]),
         choices=lambda: {"off": "gray", "on": "colour"}, convert=lambda name: name == "on",
         spellings={**_ON_OFF, "color": "on", "colour": "on", "gray": "off", "grey": "off"},
+    ),
+    Option(
+        "depth", "Depth", "name", "How samples of more than 8 bits become 8.",
+        choices=lambda: {name: f"{name}: {what}" for name, what in DEPTHS.items()},
+        spellings={spelling: name for name in DEPTHS for spelling in (name.replace(" ", "-"), name.replace(" ", "_"))},
     ),
     Option(
         "split", "Strips of one image", "name", "Same pixels; lets all workers share a large image.",

@@ -251,4 +251,4 @@ class Passes:
     def _job(self, image: ImageRecord, folder: Path) -> ImageJob:
         settings, source = self.record.settings, str(self.folders.sources[image.index])
         outputs = tuple((output.operation, str(folder / output.file)) for output in image.outputs)
-        return ImageJob(source, outputs, settings.parameters, settings.format, settings.color)
+        return ImageJob(source, outputs, settings.parameters, settings.format, settings.color, settings.depth)

@@ -19,8 +19,9 @@ from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image, Operation
 from imgproc.operations.rows import Rows
 from imgproc.parameters import Parameters
-from imgproc.pixels import png, tiff
-from imgproc.pixels.codecs import decode
+from imgproc.pixels import formats, png
+from imgproc.pixels.formats.depth import Facts
+from imgproc.pixels.formats.tiff_file import StoredRows
 from imgproc.pixels.job import ImageJob, WrittenFile, read_image, write_output
 from imgproc.pixels.stopwatch import Stopwatch
 
@@ -29,10 +30,10 @@ SOURCE = 0
 
 
 class Laid(NamedTuple):
-    """What a task that decoded says of the whole image: its shape, and notes on how it was read, see ``Processed``."""
+    """What a task that decoded says: the shape of the whole image, and how its part was read."""
 
     shape: tuple[int, ...]
-    notes: tuple[str, ...] = ()
+    facts: Facts = Facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,12 @@ class DecodeJob:
 
 def decode_onto(payload: DecodeJob, stopwatch: Stopwatch) -> Laid:
     """Decode the image into its buffers."""
-    image = read_image(payload.job, stopwatch)
+    image, facts = read_image(payload.job, stopwatch)
     with open_buffers(payload.handle) as buffers, stopwatch.stage("decode"):
         if image.nbytes > buffers.slot_bytes:
             raise UserError("This image is larger than its header says.")
         buffers.hold(SOURCE, image)
-    return Laid(image.shape)
+    return Laid(image.shape, facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class DecodeRowsJob:
     job: ImageJob
     handle: Handle
     shape: tuple[int, ...]
-    stored: tiff.StoredRows
+    stored: StoredRows
 
 
 def decode_part(part: DecodeRowsJob, stopwatch: Stopwatch) -> Laid:
@@ -67,11 +68,11 @@ def decode_part(part: DecodeRowsJob, stopwatch: Stopwatch) -> Laid:
     with stopwatch.stage("read"):
         data = part.stored.read(part.job.source)
     with open_buffers(part.handle) as buffers, stopwatch.stage("decode"):
-        image = decode(data, color=part.job.color)
+        image, facts = formats.decode(data, part.job.wanted)
         if image.shape != (rows.stop - rows.start, *part.shape[1:]):
             raise UserError("This image is not of the size that its header says.")
         buffers.write(SOURCE, rows.start * math.prod(part.shape[1:]), image.data.cast("B"))
-    return Laid(part.shape)
+    return Laid(part.shape, facts)
 
 
 @dataclass(frozen=True, slots=True)
