@@ -15,6 +15,7 @@ function slider(field) {
     event.stopPropagation();
     const steps = Math.round((high - low) * slide.value ** power / step);
     field.value = Number((low + steps * step).toFixed(6));
+    if (even(field)) field.value = Number(field.value) - 1;
     field.dispatchEvent(new CustomEvent("slide", { bubbles: true }));
   });
   slide.addEventListener("change", (event) => event.stopPropagation());
