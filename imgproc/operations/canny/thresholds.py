@@ -29,7 +29,7 @@ PARAMETERS = (
         100,
         maximum=MOST,
         help="Gradients up to this are no edges. A straight edge has a gradient of 4 times its step of gray levels at "
-        "aperture 3, 48 times at 5 and 640 times at 7; the most there is are 1530, 17850 and 235620. At 7 they are "
+        "aperture 3, 48 times at 5 and 640 times at 7; the largest are 1530, 17850 and 235620. At 7 they are "
         "counted in steps of 16.",
     ),
     Parameter(
