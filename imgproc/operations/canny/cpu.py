@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imgproc.operations.canny.thresholds import UNIT, thresholds
+from imgproc.operations.canny.thresholds import LONGEST, UNIT, thresholds
 from imgproc.operations.canny.undecided import Region, Undecided, join, undecided
 from imgproc.operations.contract import Image
 from imgproc.operations.rows import Rows, blocks
@@ -26,8 +26,6 @@ Gradient = npt.NDArray[np.int16]
 
 # Pixels times channels of one block; its buffers take some 6 bytes for each, however large the strip is.
 _BLOCK = 12 << 20
-# Longer than any gradient: at aperture 5 there are none above 17,850, and at 7 none above 14,727 sixteenths.
-_LONGEST = 32767
 
 
 @contextmanager
@@ -141,7 +139,7 @@ def _silence(dx: Gradient, dy: Gradient, row: int, guard: int, l2: bool) -> None
     """Keep the lengths of a row's gradients, but turn them all to the guard row beside it, than which none is longer,
     so that none is a maximum."""
     dx[guard], dy[guard] = 0, 0
-    dy[guard].reshape(dx.shape[1], -1)[:, 0] = _LONGEST
+    dy[guard].reshape(dx.shape[1], -1)[:, 0] = LONGEST
     x, y = (np.abs(d[row].reshape(dx.shape[1], -1)).astype(np.int32) for d in (dx, dy))
     strongest = (x * x + y * y if l2 else x + y).argmax(axis=1)[:, None]
     x, y = (np.take_along_axis(d, strongest, axis=1)[:, 0] for d in (x, y))

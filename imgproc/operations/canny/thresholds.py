@@ -16,8 +16,8 @@ GAIN = {3: 1, 5: 12, 7: 160}
 MOST = 240_000
 #: The unit in which OpenCV counts a gradient; that of aperture 7 would not fit into 16 bits.
 UNIT = {3: 1, 5: 1, 7: 16}
-# No gradient is as long, in its unit; larger thresholds say the same, but their squares would not fit into 32 bits.
-_LONGEST = 32767
+#: No gradient is as long, in its unit. Larger thresholds say the same, but their squares would not fit into 32 bits.
+LONGEST = 32767
 # Of the rule that ``auto`` follows: how far the thresholds are from the median, as a share of it.
 _SPREAD = 0.33
 
@@ -29,7 +29,7 @@ PARAMETERS = (
         100,
         maximum=MOST,
         help="Gradients up to this are no edges. A straight edge has a gradient of 4 times its step of gray levels at "
-        "aperture 3, 48 times at 5 and 640 times at 7; the most there is are 1530, 17850 and 235620. At 7 they are "
+        "aperture 3, 48 times at 5 and 640 times at 7; the largest are 1530, 17850 and 235620. At 7 they are "
         "counted in steps of 16.",
     ),
     Parameter(
@@ -102,5 +102,5 @@ def thresholds(p: Parameters) -> tuple[float, float]:
         raise ValueError("these parameters have not been adapted to a picture")
     aperture = int(p["aperture"])
     gain = GAIN[aperture] if p["thresholds"] == SCALED else 1
-    low, high = (min(gain * float(p[name]), _LONGEST * UNIT[aperture]) for name in ("canny_low", "canny_high"))
+    low, high = (min(gain * float(p[name]), LONGEST * UNIT[aperture]) for name in ("canny_low", "canny_high"))
     return low, high
