@@ -113,7 +113,7 @@ def test_a_wrong_value_is_told_at_its_field_and_takes_no_focus(browse: Open, pho
     page.get_by_label("Kernel").fill("5")
     page.get_by_label("High threshold").fill("400")
     said(page, "Shown small")
-    assert page.locator(".is-invalid").count() == 0 and page.locator("#canny_low-h").inner_text() == "0 to 10000"
+    assert page.locator(".is-invalid").count() == 0 and page.locator("#canny_low-h").inner_text() == "0 to 240000"
 
 
 def test_a_refused_file_says_why(browse: Open, tmp_path: Path) -> None:
