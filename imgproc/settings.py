@@ -30,7 +30,7 @@ class Settings:
     MAX_UPLOAD_MB: int = _setting(4_000, "Largest upload of one run, in megabytes", 1)
     MAX_QUEUED: int = _setting(20, "Most runs waiting at once", 1)
     MAX_WORKERS: int = _setting(64, "Most workers of one technique", 1)
-    INSPECT_SECONDS: float = _setting(20.0, "Longest that vetting one file may take", 0.1)
+    INSPECT_SECONDS: float = _setting(20.0, "Longest that vetting one file, or a preview, may take", 0.1)
     TASK_SECONDS: float = _setting(120.0, "Longest that one image may take before its worker is replaced", 0.1)
     DISK_RESERVE_MB: int = _setting(200, "Free disk space below which no new run is taken", 0)
     TRUSTED_HOSTS: str = _setting("", "Extra host names the app answers to, separated by commas")

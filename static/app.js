@@ -222,6 +222,28 @@ async function dropped(transfer) {
   return found.sort((a, b) => a.place.localeCompare(b.place, "en", { numeric: true }));
 }
 
+/* ----- errors at their field ----- */
+function whyWrong(field) {
+  const label = field.labels[0].textContent, hint = document.getElementById(`${field.id}-h`).dataset.hint;
+  return `${label} cannot be “${field.value}”. Allowed: ${"odd" in field.dataset ? hint : `${field.min} to ${field.max}${field.step === "1" ? ", whole" : ""}`}.`;
+}
+// Where an odd number is wanted, or 0.
+function even(field) { return "odd" in field.dataset && Number(field.value) !== 0 && Number(field.value) % 2 === 0; }
+function markField(field, message) {
+  const hint = document.getElementById(`${field.id}-h`), fold = field.closest("details");
+  if (fold) fold.open = true;
+  field.classList.add("is-invalid");
+  field.setAttribute("aria-invalid", "true");
+  if (hint) { hint.textContent = message; hint.classList.add("field-error"); }
+}
+function clearField(field) {
+  if (!field.classList.contains("is-invalid")) return;
+  field.classList.remove("is-invalid");
+  field.removeAttribute("aria-invalid");
+  const hint = document.getElementById(`${field.id}-h`);
+  if (hint && hint.dataset.hint) { hint.textContent = hint.dataset.hint; hint.classList.remove("field-error"); }
+}
+
 function runForm() {
   const form = $("[data-run-form]");
   if (!form) return;
@@ -245,6 +267,7 @@ function runForm() {
     $("[data-say]").replaceChildren(...(much ? [much] : [start, some.length ? ` on ${counted(some.length, "image")}, ${size(bytesOf(some))}.` : ". No images chosen yet.", out ? ` ${counted(out, "file")} left out.` : ""]));
     $("[data-chosen-title]").textContent = `${counted(files.length, "file")} chosen, ${size(bytesOf(files))}`;
     run.disabled = Boolean(much);
+    form.dispatchEvent(new CustomEvent("images", { detail: some[0] || null }));  // for preview.js
   }
   function row(file) {
     const item = $("[data-row]").content.firstElementChild.cloneNode(true), why = $(".file-why", item);
@@ -275,6 +298,11 @@ function runForm() {
 
   input.addEventListener("change", () => { add([...input.files]); input.value = ""; });
   folder.addEventListener("change", () => { add([...folder.files]); folder.value = ""; });
+  form.addEventListener("refused", (event) => {  // by preview.js
+    const at = files.indexOf(event.detail.file);
+    refusals.set(event.detail.file, event.detail.why);
+    if (at >= 0) list.children[at].replaceWith(row(event.detail.file));
+  });
   $("[data-clear]").addEventListener("click", () => { files = []; draw(); input.focus(); });
   form.addEventListener("change", (event) => { if (event.target.name === "mode") tell(); clearField(event.target); });
   addEventListener("paste", (event) => { if (event.clipboardData && event.clipboardData.files.length) add([...event.clipboardData.files]); });
@@ -286,14 +314,7 @@ function runForm() {
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", async (event) => { event.preventDefault(); depth = 0; over(false); if (!sending) add(await dropped(event.dataTransfer)); });
 
-  /* ----- errors at their field ----- */
-  function clearField(field) {
-    if (!field.classList.contains("is-invalid")) return;
-    field.classList.remove("is-invalid");
-    field.removeAttribute("aria-invalid");
-    const hint = document.getElementById(`${field.id}-h`);
-    if (hint && hint.dataset.hint) { hint.textContent = hint.dataset.hint; hint.classList.remove("field-error"); }
-  }
+  /* ----- what is wrong ----- */
   function clearProblem() {
     problem.hidden = true;
     refusals = new Map();
@@ -311,11 +332,7 @@ function runForm() {
     $("[data-problem-text]").textContent = error.message;
     problem.hidden = false;
     if (field && field.matches("input, select")) {
-      const hint = document.getElementById(`${field.id}-h`), fold = field.closest("details");
-      if (fold) fold.open = true;
-      field.classList.add("is-invalid");
-      field.setAttribute("aria-invalid", "true");
-      if (hint) { hint.textContent = error.message; hint.classList.add("field-error"); }
+      markField(field, error.message);
       field.focus();
     } else problem.focus();
   }
@@ -374,10 +391,9 @@ function runForm() {
     const submitter = event.submitter && event.submitter.name ? event.submitter : null;
     clearProblem();
     // Said before anything is sent. The browser's own bubbles cannot point at a field in a closed fold.
-    const wrong = [...form.elements].find((field) => field.matches("input, select") && !field.checkValidity() && !unused(field));
+    const wrong = [...form.elements].find((field) => field.matches("input, select") && (!field.checkValidity() || even(field)) && !unused(field));
     if (wrong) {
-      const label = wrong.labels[0].textContent, hint = document.getElementById(`${wrong.id}-h`).dataset.hint;
-      showProblem({ message: `${label} cannot be “${wrong.value}”. Allowed: ${wrong.min} to ${wrong.max}${hint.startsWith("odd") ? ", odd" : wrong.step === "1" ? ", whole" : ""}.`, field: wrong.id });
+      showProblem({ message: whyWrong(wrong), field: wrong.id });
       return;
     }
     if (!submitter && tooMuch()) { showProblem({ message: tooMuch(), field: "images" }); return; }

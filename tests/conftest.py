@@ -48,7 +48,15 @@ def settings(tmp_path: Path) -> Settings:
 def app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     yield app
+    app.config["PREVIEWS"].close()
     app.config["STORE"].close()
+
+
+@pytest.fixture
+def unmeasured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody measures on this machine as far as an app made after this can see."""
+    (tmp_path / "locks").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "locks"))
 
 
 @pytest.fixture

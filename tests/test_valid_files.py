@@ -110,12 +110,13 @@ def test_decoding_gives_the_pixels_that_were_written(family: str, color: bool, d
 
 
 # Of several pages the first is still whole.
-@pytest.mark.parametrize("family", sorted({*FAMILIES} - {"tiffpages"}))
+READ = sorted({file.family for file in FILES if not file.refused} - {"tiffpages"})
+
+
+@pytest.mark.parametrize("family", READ)
 def test_a_file_that_ends_too_early_is_said_to_do_so(family: str) -> None:
     """The first that is read of each family, without the last third of its bytes."""
-    file = next((file for file in of_family(family) if not file.refused), None)
-    if file is None:
-        pytest.skip("all of this family are refused")
+    file = next(file for file in of_family(family) if not file.refused)
     with pytest.raises(UserError) as problem:
         decode(file.data[: len(file.data) * 2 // 3])
     assert any(phrase in problem.value.message for phrase in UNTRUE), problem.value.message

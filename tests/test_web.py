@@ -48,11 +48,13 @@ def form(*names: str, **fields: Any) -> dict[str, Any]:
     return {"images": files, **fields}
 
 
-def post(client: FlaskClient, data: dict[str, Any], headers: dict[str, str] = JSON) -> TestResponse:
+def post(
+    client: FlaskClient, data: dict[str, Any], headers: dict[str, str] = JSON, url: str = "/process"
+) -> TestResponse:
     sent = EnvironBuilder(method="POST", data=data, content_type="multipart/form-data").get_environ()
     # As browsers do it; Werkzeug leaves out the empty line that ends the headers of a part without content.
     body = sent["wsgi.input"].read().replace(b"\r\n\r\n--", b"\r\n\r\n\r\n--")
-    return client.post("/process", data=body, headers=headers, content_type=sent["CONTENT_TYPE"])
+    return client.post(url, data=body, headers=headers, content_type=sent["CONTENT_TYPE"])
 
 
 def error(answer: TestResponse) -> dict[str, Any]:

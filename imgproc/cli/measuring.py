@@ -16,6 +16,7 @@ from imgproc.backends.base import BackendError
 from imgproc.cli import DONE, SOME_FAILED, TechniqueFailed
 from imgproc.cli.parser import STDOUT
 from imgproc.cli.places import check_record_file, make_folder
+from imgproc.cli.streams import as_json
 from imgproc.cli.terminal import ProgressBar, quiet_libraries
 from imgproc.errors import UserError
 from imgproc.files import own_folder, write_whole
@@ -58,7 +59,7 @@ def app_settings(arguments: argparse.Namespace) -> Settings:
     settings = Settings.from_environment()
     if arguments.max_megapixels is None:
         return settings
-    return replace(settings, MAX_MEGAPIXELS=_SIZE.parse(arguments.max_megapixels))
+    return replace(settings, MAX_MEGAPIXELS=float(_SIZE.parse(arguments.max_megapixels)))
 
 
 def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record], str]) -> int:
@@ -136,11 +137,17 @@ def execute(record: Record, folders: RunFolders, settings: Settings, json_file: 
 
 def tell(record: Record, json_file: str | None, table: Callable[[Record], str]) -> int:
     """Print what was found, or the record, and write the record where it is to go; returns the exit status."""
-    data = json.dumps(record.to_dict(), ensure_ascii=False, indent=1) + "\n"
-    print(data if json_file == STDOUT else table(record), end="")
-    if json_file not in (None, STDOUT):
-        try:
-            write_whole(Path(json_file), data.encode())
-        except OSError as problem:
-            raise OSError(problem.errno, problem.strerror, json_file) from None
+    try:
+        print(as_json(record.to_dict()) + "\n" if json_file == STDOUT else table(record), end="")
+    finally:
+        if json_file not in (None, STDOUT):
+            _write_record(record, Path(json_file))
     return SOME_FAILED if any(image.error for image in record.images) else DONE
+
+
+def _write_record(record: Record, file: Path) -> None:
+    """Raises: OSError: it cannot be written; names the file that the person named."""
+    try:
+        write_whole(file, f"{json.dumps(record.to_dict(), ensure_ascii=False, indent=1)}\n".encode())
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, str(file)) from None

@@ -1,6 +1,6 @@
-"""Is this untrusted file an image we accept?
+"""Is this untrusted file an image we accept, and what do the operations make of it?
 
-The question is answered by child processes (``inspector_child.py``) that are expected to die: decoders crash, hang
+These questions are answered by child processes (``inspector_child.py``) that are expected to die: decoders crash, hang
 and eat memory on hostile files. What a child does to itself costs the one file it was looking at.
 """
 
@@ -11,8 +11,9 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import LifoQueue
 from typing import Any
@@ -33,6 +34,11 @@ _SLOW = (
     "Reading the image took longer than {seconds:g} seconds. Open it in an image editor and save it again "
     "as JPEG or PNG, or make it smaller."
 )
+_TRIAL_CRASHED = "A preview of this image needs too much memory here, or stops the decoder. Make the image smaller."
+_TRIAL_SLOW = (
+    "The preview took longer than {seconds:g} seconds, so it was given up. A run has no such limit; "
+    "for a preview, make the image smaller."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,26 @@ class Inspection:
     code: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the operations made of one file.
+
+    ``width`` and ``height`` are those of the whole image. ``shares`` has, by bilevel operation, the share of the
+    pixels of its whole result that are white, 0 to 1. ``notes`` are those of ``Processed``; ``error`` and ``code`` are
+    as in ``Inspection``.
+    """
+
+    width: int = 0
+    height: int = 0
+    shares: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    code: str | None = None
+
+
 class Inspector:
-    """Inspects files in up to ``processes`` child processes, each started when first needed.
+    """Inspects files, and tries operations on accepted ones, in up to ``processes`` child processes, each started
+    when first needed.
 
     Thread-safe: each call takes one idle child and waits while there is none. Use as a context manager,
     or call ``close``.
@@ -105,6 +129,40 @@ class Inspector:
             "preview": str(preview.absolute()) if preview else None,
             "depth": depth,
         }
+        answer, slow = self._ask(request)
+        if answer is None:
+            return Inspection(error=_SLOW.format(seconds=self._seconds) if slow else _CRASHED, code="refused_image")
+        return _inspection(answer)
+
+    def attempt(self, path: Path, wanted: Mapping[str, Any], folder: Path) -> Trial:
+        """Try operations on an accepted file; the small pictures that ``trial.py`` names are written into the folder.
+
+        Args:
+            wanted: ``operations``, ``parameters``, ``color`` and ``depth``, as in the settings of a run.
+
+        Raises: as ``inspect``.
+        """
+        places = {"path": str(path.absolute()), "folder": str(folder.absolute())}
+        answer, slow = self._ask({**places, "wanted": dict(wanted)})
+        if answer is None:
+            why = _TRIAL_SLOW.format(seconds=self._seconds) if slow else _TRIAL_CRASHED
+            return Trial(error=why, code="refused_image")
+        return _trial(answer)
+
+    def draw(self, path: Path) -> None:
+        """Write a sample picture.
+
+        Raises:
+            UserError: it could not be drawn, or as ``inspect``.
+        """
+        if self._ask({"path": str(path.absolute()), "draw": True})[0] is None:
+            raise UserError("The sample picture could not be drawn. Choose an image.", code="unavailable")
+
+    def _ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+        """A child's answer; None if it died of the request, and whether that was because it took too long.
+
+        Raises: as ``inspect``.
+        """
         line = json.dumps(request).encode() + b"\n"
         child, answer = self._idle.get(), None
         slow = False
@@ -121,10 +179,11 @@ class Inspector:
                 self._discard(child)
                 child = None
             self._idle.put(child)
-        if answer is not None:
-            return _inspection(answer)
-        self._check_open()
-        return Inspection(error=_SLOW.format(seconds=self._seconds) if slow else _CRASHED, code="refused_image")
+        if answer is None:
+            self._check_open()
+        elif "errno" in answer:
+            raise OSError(int(answer["errno"]), os.strerror(int(answer["errno"])))
+        return answer, slow
 
     def _start(self) -> _Child:
         with self._lock:
@@ -212,9 +271,6 @@ def _environment(max_pixels: int) -> dict[str, str]:
 
 
 def _inspection(answer: dict[str, Any]) -> Inspection:
-    """Raises: OSError: the child could not write its files."""
-    if "errno" in answer:
-        raise OSError(int(answer["errno"]), os.strerror(int(answer["errno"])))
     error, code = answer.get("error"), answer.get("code")
     return Inspection(
         str(answer.get("format", "")),
@@ -223,3 +279,11 @@ def _inspection(answer: dict[str, Any]) -> Inspection:
         None if error is None else str(error),
         None if code is None else str(code),
     )
+
+
+def _trial(answer: dict[str, Any]) -> Trial:
+    if answer.get("error") is not None:
+        return Trial(error=str(answer["error"]), code=str(answer.get("code")))
+    shares = {str(name): float(share) for name, share in answer.get("shares", {}).items()}
+    notes = tuple(map(str, answer.get("notes", ())))
+    return Trial(int(answer.get("width", 0)), int(answer.get("height", 0)), shares, notes)

@@ -1,7 +1,8 @@
 """The child process of ``inspector.py``: looks at one untrusted file after the other.
 
 Started as ``python -m imgproc.intake.inspector_child MAX_PIXELS MAX_SIDE`` with OPENCV_IO_MAX_IMAGE_PIXELS set; reads
-``{"path", "preview", "depth"}`` lines, answers each with an ``Inspection`` as a line of JSON, ends with its parent.
+``{"path", "preview", "depth"}``, ``{"path", "wanted", "folder"}`` and ``{"path", "draw"}`` lines, answers each with an
+``Inspection``, a ``Trial`` or nothing of interest as a line of JSON, ends with its parent.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 from imgproc.intake.checks import Limits, check_file
+from imgproc.intake.samples import write_sample
+from imgproc.intake.trial import try_operations
 from imgproc.pixels.inner_threads import pin_threads
 
 _LIBRARIES = 256 << 20  # what decoders need besides pixels: threads, tables, buffers
+_SAMPLE_MEGAPIXELS = 1.0
 
 
 def _limit_process(limits: Limits) -> None:
@@ -64,9 +68,15 @@ def _ends_with_parent(requests: BinaryIO) -> SimpleQueue[bytes]:
 
 def _answer(limits: Limits, line: bytes) -> dict[str, Any]:
     request = json.loads(line)
-    preview = request["preview"]
+    path = Path(request["path"])
     try:
-        return asdict(check_file(Path(request["path"]), limits, Path(preview) if preview else None, request["depth"]))
+        if "wanted" in request:
+            return asdict(try_operations(path, request["wanted"], Path(request["folder"])))
+        if "draw" in request:
+            write_sample(path, 0, _SAMPLE_MEGAPIXELS)
+            return {}
+        preview = request["preview"]
+        return asdict(check_file(path, limits, Path(preview) if preview else None, request["depth"]))
     except OSError as problem:  # of our own disk, not of the file
         return {"errno": problem.errno or errno.EIO}
 

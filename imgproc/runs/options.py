@@ -196,6 +196,10 @@ def _techniques() -> dict[str, str]:
     return {"auto": f"auto: {TECHNIQUES[AUTO].label}", **{t.name: t.label for t in TECHNIQUES.values()}}
 
 
+def _in_color() -> list[str]:
+    return [operation.color for operation in OPERATIONS.values()]
+
+
 _ON_OFF = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
 
 #: The rows, in the order of the form. Those of the operations' own parameters are not here but in ``options()``.
@@ -252,7 +256,8 @@ TABLE: tuple[Option, ...] = (
         choices=lambda: {f.name: f.label for f in FORMATS.values()}, spellings={"jpg": "jpeg"},
     ),
     Option(
-        "color", "Colour", "name", "Keep colours, which takes three times as long to decode.",
+        "color", "Colour", "name",
+        " ".join(["Keep colours, which takes three times as long to decode.", *filter(None, _in_color())]),
         choices=lambda: {"off": "gray", "on": "colour"}, convert=lambda name: name == "on",
         spellings={**_ON_OFF, "color": "on", "colour": "on", "gray": "off", "grey": "off"},
     ),

@@ -215,5 +215,5 @@ class Record:
 def _parameters(settings: dict[str, Any]) -> dict[str, Value]:
     """Every parameter of every operation, and those of operations that another version had."""
     own = {field.name for field in fields(RunSettings)}
-    others = {name: value for name, value in settings.items() if name not in own and isinstance(value, int | float)}
+    others = {name: value for name, value in settings.items() if name not in own and isinstance(value, Value)}
     return {**{name: parameter.default for name, parameter in PARAMETERS.items()}, **others}

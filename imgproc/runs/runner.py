@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from imgproc.errors import UserError
 from imgproc.measure.lock import NOT_ALONE, machine_lock
+from imgproc.runs.kept import remove_expired
 from imgproc.runs.monitor import Monitor
 from imgproc.runs.process_control import end_process, end_with_stdin, kill_children
 from imgproc.runs.record import FINAL_STATES, Record, State, now
@@ -201,7 +202,8 @@ def remove_scratch(folder: Path) -> None:
 
 
 def remove_abandoned(settings: Settings) -> None:
-    """Remove uploads that never became a run, because the app was killed while they came in."""
+    """Remove uploads that never became a run, because the app was killed while they came in or they were only tried."""
+    remove_expired(settings.UPLOADS_DIR)
     for folder in settings.UPLOADS_DIR.glob("[0-9a-f]" * 12):
         with suppress(OSError):
             old = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS

@@ -78,6 +78,24 @@ class IncomingFiles:
         return file
 
 
+class FirstFile(IncomingFiles):
+    """Of the files of an upload only the first that has a name or content, for which the folder is made; the others go
+    nowhere."""
+
+    def write(self, data: bytes) -> None:
+        if self._file or not self.files:
+            super().write(data)
+
+    def end(self) -> None:
+        if self._file or not self.files:
+            super().end()
+
+    def _open(self) -> io.FileIO:
+        with _storage():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+
 def inspect_files(
     files: Sequence[tuple[str, Path]],
     uploads: Path,

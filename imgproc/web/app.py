@@ -17,6 +17,7 @@ from imgproc.runs.store import Store
 from imgproc.runs.supervisor import Supervisor
 from imgproc.settings import PROJECT, Settings
 from imgproc.web import errors, pages, security
+from imgproc.web.preview import Previews
 from imgproc.web.routes import ROUTES
 
 
@@ -25,16 +26,18 @@ def create_app(settings: Settings | None = None, *, supervise: bool = False) -> 
     settings = settings or Settings.from_environment()
     for folder in (settings.UPLOADS_DIR, settings.RESULTS_DIR):
         folder.mkdir(parents=True, exist_ok=True)
+    store = Store(settings.database_url, settings.RESULTS_DIR)
     app = Flask(__name__, root_path=str(PROJECT))  # where templates and static files are
     app.config.update(
         SECRET_KEY=security.secret_key(settings),
         SESSION_COOKIE_NAME="speedup_lab",
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(days=365),
-        MAX_CONTENT_LENGTH=64_000,  # /process sets its own
+        MAX_CONTENT_LENGTH=64_000,  # /process and /preview set their own
         BOOTSTRAP_SERVE_LOCAL=True,
         SETTINGS=settings,
-        STORE=Store(settings.database_url, settings.RESULTS_DIR),
+        STORE=store,
+        PREVIEWS=Previews(settings, store),
     )
     app.jinja_env.filters.update(FILTERS, spoken=sentences.spoken)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -25,6 +25,7 @@ STATUS: dict[str, int] = {
     "unsupported_type": 415,
     "refused_image": 422,
     "queue_full": 429,
+    "busy": 429,
     "internal": 500,
     "unavailable": 503,
     "disk_full": 507,
@@ -81,7 +82,7 @@ def error_response(problem: UserError, *, page: str | None = None, extra: dict[s
         answer = make_response(page if page is not None else _page(problem, status))
     answer.status_code = status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        answer.headers["Retry-After"] = "30"
+        answer.headers["Retry-After"] = "3" if problem.code == "busy" else "30"
     return answer
 
 
@@ -93,7 +94,7 @@ def _page(problem: UserError, status: int) -> str:
         405: "This address is for something else",
         409: "This cannot be done now",
         413: "Too large",
-        429: "The queue is full",
+        429: "Too much at once",
         500: "Something went wrong",
         503: "Not available now",
         507: "The disk is full",

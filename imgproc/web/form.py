@@ -19,6 +19,8 @@ from imgproc.settings import PROJECT, Settings
 from imgproc.web.multipart import FILES_FIELD
 
 DEFAULT_MODE: Mode = "parallel"
+#: Names an image that was sent before, see ``runs/kept.py``.
+KEPT_FIELD = "token"
 #: ``samples`` with this value means: as many as ``sample_count`` says. The form's button sends it.
 AS_COUNTED = "form"
 
@@ -31,14 +33,7 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
     Raises:
         UserError: a field is unknown or its value not allowed; names the field.
     """
-    known = {FILES_FIELD, "mode", *names()}
-    given: dict[str, list[str]] = {}
-    for field, values in fields.lists():
-        name = field.replace("-", "_")
-        if name not in known:
-            hint = did_you_mean(field, known) or f" Known are {', '.join(sorted(known))}."
-            raise UserError(f"There is no field “{field}”.{hint}", field=field)
-        given[name] = values
+    given = _given(fields)
     mode = parse_mode(given.get("mode", [DEFAULT_MODE])[-1].strip())
     run_settings = parse_settings(mode, _with_samples(given), settings)
     for name in run_settings.techniques or ([] if mode == "sequential" else [run_settings.technique]):
@@ -46,6 +41,36 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
         if why := cannot_run(found, run_settings.workers):
             raise UserError(f"{found.label} cannot run here. {why}", field="technique")
     return mode, run_settings
+
+
+def parse_trial(fields: Fields, settings: Settings) -> RunSettings:
+    """What decides about pixels, from the fields of a form: operations, their parameters, colour. The others may be
+    anything, since nothing is measured.
+
+    Raises:
+        UserError: as ``parse_run``.
+    """
+    given = _given(fields, KEPT_FIELD)
+    rows = [row for row in options().values() if row.group == "operations" or row.stored == "color"]
+    wanted = {name: given[name] for row in rows for name in row.names if name in given}
+    return parse_settings("sequential", wanted, settings)
+
+
+def _given(fields: Fields, *more: str) -> dict[str, list[str]]:
+    """The fields by their names in the table of settings; ``more`` are others that may be there.
+
+    Raises:
+        UserError: a field is unknown.
+    """
+    known = {FILES_FIELD, "mode", *more, *names()}
+    given: dict[str, list[str]] = {}
+    for field, values in fields.lists():
+        name = field.replace("-", "_")
+        if name not in known:
+            hint = did_you_mean(field, known) or f" Known are {', '.join(sorted(known))}."
+            raise UserError(f"There is no field “{field}”.{hint}", field=field)
+        given[name] = values
+    return given
 
 
 def _with_samples(given: dict[str, list[str]]) -> dict[str, list[str]]:

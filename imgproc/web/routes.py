@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from flask import (
     Response,
     current_app,
     jsonify,
+    make_response,
     redirect,
     render_template,
     request,
@@ -29,6 +31,7 @@ from imgproc.runs.store import RunRow, Store
 from imgproc.settings import Settings
 from imgproc.web import errors, form, pages, security, waiting
 from imgproc.web import history as lists
+from imgproc.web.preview import Trying
 from imgproc.web.submit import NoneGood, Submission
 
 #: The status of a plain-text answer that waited for its run.
@@ -66,6 +69,24 @@ def process() -> AnyResponse:
         context = form.form(_settings(), submission.fields, problem)
         return errors.error_response(problem, page=_page_for_browsers("index.html", **context))
     return _accepted(record)
+
+
+def preview() -> AnyResponse:
+    """The operations on one image, small. For JSON the image is kept, so that the next request need not send it."""
+    trying = Trying(_settings(), current_app.config["PREVIEWS"], security.owner())
+    kind = errors.wanted_kind()
+    try:
+        made = trying.make(request, keep=kind == "json")
+    except UserError as problem:
+        extra = {"token": trying.token} if trying.token else None
+        page = _page_for_browsers("preview.html", problem=problem)
+        return errors.error_response(problem, page=page, extra=extra)
+    if kind == "json":
+        return jsonify(**asdict(made), token=trying.token)
+    if kind == "html":
+        return make_response(render_template("preview.html", preview=made))
+    lines = [f"{made.name}: {made.size}", *made.notes, *(picture.said for picture in made.pictures if picture.said)]
+    return Response("\n".join(lines) + "\n", mimetype="text/plain")
 
 
 def _page_for_browsers(template: str, **context: Any) -> str | None:
@@ -252,6 +273,7 @@ _RUN = "/runs/<run_id>"
 ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     ("/", _GET, index),
     ("/process", _POST, process),
+    ("/preview", _POST, preview),
     ("/runs", _GET, history),
     (_RUN, _GET, run_page),
     (f"{_RUN}.json", _GET, run_json),

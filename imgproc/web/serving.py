@@ -30,11 +30,12 @@ def serve(host: str = "127.0.0.1", port: int = 5000) -> int:
     except UserError as problem:
         print(problem.message, file=sys.stderr)
         return 1
+    app = create_app(settings, supervise=True)  # while temporary files are still where other processes have theirs
     # Uploads are spooled beside where they end, so that one disk has the room or has it not.
     spool = settings.UPLOADS_DIR / ".spool"
     spool.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(spool)
-    server = wsgi_server(create_app(settings, supervise=True), listening)
+    server = wsgi_server(app, listening)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     shown = f"[{host}]" if ":" in host else host
     print(f"Speedup Lab is at http://{shown}:{listening.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from flask import Request
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from imgproc.errors import UserError
 from imgproc.measure.environment import usable_cores
@@ -22,7 +21,8 @@ from imgproc.runs.uploads import IncomingFiles, inspect_files
 from imgproc.settings import Settings
 from imgproc.web.errors import disk_full
 from imgproc.web.form import Fields, parse_run
-from imgproc.web.multipart import FILES_FIELD, read_form
+from imgproc.web.multipart import FILES_FIELD
+from imgproc.web.receiving import check_room, receive
 
 # One upload is inspected at a time, on all cores; more at once would only slow each other and what is measured down.
 _inspecting = threading.Lock()
@@ -96,18 +96,7 @@ class Submission:
 
     def _check_room(self, request: Request | None) -> None:
         settings = self.settings
-        length = (request.content_length or 0) if request else 0
-        if length > settings.MAX_UPLOAD_MB * 1_000_000:
-            raise self._too_large()
-        settings.UPLOADS_DIR.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(settings.UPLOADS_DIR).free
-        if free - length < settings.DISK_RESERVE_MB * 1_000_000:
-            raise UserError(
-                f"The disk is nearly full: {free // 1_000_000:,} MB are free, and {settings.DISK_RESERVE_MB:,} MB must "
-                "stay free. Delete old runs in the history, then try again.",
-                code="disk_full",
-                limit=settings.DISK_RESERVE_MB,
-            )
+        check_room(request, settings)
         if self.store.queued() >= settings.MAX_QUEUED:
             raise UserError(
                 f"{settings.MAX_QUEUED} runs are waiting already, so the queue is full. Try again when some are done.",
@@ -115,26 +104,9 @@ class Submission:
                 limit=settings.MAX_QUEUED,
             )
 
-    def _too_large(self) -> UserError:
-        limit = self.settings.MAX_UPLOAD_MB
-        return UserError(
-            f"One upload may have up to {limit:,} MB. Send fewer files, or make several runs.",
-            code="too_large",
-            field=FILES_FIELD,
-            limit=limit,
-        )
-
     def _read(self, request: Request, uploads: Path) -> list[tuple[str, Path]]:
-        request.max_content_length = self.settings.MAX_UPLOAD_MB * 1_000_000
         uploads.mkdir(parents=True, exist_ok=True)
-        incoming = IncomingFiles(uploads, self.settings.MAX_FILES)
-        try:
-            read_form(request, self.fields, incoming)
-        except RequestEntityTooLarge as problem:
-            raise self._too_large() from problem
-        finally:
-            incoming.close()
-        return incoming.files
+        return receive(request, self.fields, IncomingFiles(uploads, self.settings.MAX_FILES), self.settings)
 
     def _inspect(self, files: list[tuple[str, Path]], uploads: Path, results: Path, depth: str) -> list[ImageRecord]:
         if not files:

@@ -39,6 +39,7 @@ from imgproc.pixels.formats.tiff_file import (
     TILE_HEIGHT,
     TILE_WIDTH,
     UNCOMPRESSED,
+    UNSIGNED,
     WIDTH,
     YCBCR,
     Directory,
@@ -57,7 +58,7 @@ _OTHER_COLORS = {
     4: "a transparency mask", 9: "ICC L*a*b* colours", 10: "ITU L*a*b* colours", 32803: "the raw mosaic of a camera",
     32844: "LogL light values", 32845: "LogLuv light values", 34892: "linear camera raw", 51177: "a depth map",
 }  # fmt: skip
-_UNSIGNED, _SIGNED, _FLOAT, _VOID = 1, 2, 3, 4
+_SIGNED, _FLOAT, _VOID = 2, 3, 4
 # No compression, CCITT (RLE, Group 3 and 4), LZW, JPEG, deflate (two numbers), PackBits.
 _OPENCV_READS = {1, 2, 3, 4, 5, 7, 8, 32946, 32773}
 # WebP, JPEG 2000 (four numbers), JPEG XR (two), JPEG XL, lossy JPEG of DNG: their decoders make RGB of YCbCr.
@@ -89,8 +90,8 @@ def _kind(d: Directory) -> Kind:
     if d.number(COMPRESSION, UNCOMPRESSED) == OLD_JPEG:
         raise refused(f"This TIFF holds a JPEG of the old kind (compression 6), which nothing here reads. {_SAVE}")
     found = segments(d)
-    photometric, sample_format = _photometric(d), d.number(SAMPLE_FORMAT, _UNSIGNED)
-    if _opencv_is_right(d, found, photometric) and sample_format == _UNSIGNED:
+    photometric, sample_format = _photometric(d), d.number(SAMPLE_FORMAT, UNSIGNED)
+    if _opencv_is_right(d, found, photometric) and sample_format == UNSIGNED:
         return ORDINARY
     _refuse_what_tifffile_lacks(d, photometric, sample_format)
     return DEEP if sample_format in (_SIGNED, _FLOAT) or d.bits > 32 else OTHERS
@@ -126,8 +127,8 @@ def _refuse_samples(d: Directory) -> None:
         raise refused(f"This TIFF holds {what}, which nothing here reads. {_SAVE}")
     if len(set(d.values.get(BITS, (1,)))) > 1 or len(set(d.values.get(SAMPLE_FORMAT, (1,)))) > 1:
         raise refused(f"The samples of this TIFF differ in their bits, which nothing here reads. {_SAVE}")
-    sample_format = d.number(SAMPLE_FORMAT, _UNSIGNED)
-    if sample_format not in (_UNSIGNED, _SIGNED, _FLOAT, _VOID):
+    sample_format = d.number(SAMPLE_FORMAT, UNSIGNED)
+    if sample_format not in (UNSIGNED, _SIGNED, _FLOAT, _VOID):
         raise refused(f"This TIFF holds complex numbers, which are no picture. {_SAVE}")
     if d.samples < _COLORS[photometric]:
         raise Damaged

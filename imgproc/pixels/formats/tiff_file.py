@@ -24,6 +24,7 @@ STRIP_OFFSETS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 
 SUBFILE, OLD_SUBFILE, SUB_DIRECTORIES, INKS, EXTRA_SAMPLES, SAMPLE_FORMAT = 254, 255, 330, 332, 338, 339
 SUBSAMPLING, DEPTH, DNG_VERSION = 530, 32997, 50706
 UNCOMPRESSED, OLD_JPEG = 1, 6
+UNSIGNED = 1
 YCBCR = 6
 
 # Not copied: what is written anew or does not hold for a part, directories elsewhere in the file, and what is long and
@@ -85,6 +86,11 @@ class Directory:
     def subsampled(self) -> bool:
         """Whether rows of bytes are not rows of pixels, for several pixels share their colour."""
         return self.number(PHOTOMETRIC, 1) == YCBCR and self.values.get(SUBSAMPLING, (2, 2)) != (1, 1)
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether its samples are 8 bits or fewer without a sign, so that each becomes what it does by itself."""
+        return self.bits <= 8 and self.number(SAMPLE_FORMAT, UNSIGNED) == UNSIGNED
 
     @property
     def tiled(self) -> bool:
@@ -295,7 +301,7 @@ def pieces(path: str, count: int, depth: str) -> list[StoredRows]:
                 return []
             file.seek(0)
             directory = read_directory(file)
-            return _pieces(file, directory, count) if depth == HIGH_BYTE or directory.bits <= 8 else []
+            return _pieces(file, directory, count) if depth == HIGH_BYTE or directory.is_bytes else []
     except (OSError, Damaged):  # whatever is wrong with it, its decoder is to say
         return []
 

@@ -1,0 +1,124 @@
+"use strict";
+// The form shows what the operations make of its first image while their parameters change. On the form's page alone,
+// after app.js, whose functions it uses. The image is sent once; later requests name it by the token that came back.
+const PAUSE = 250, AGAIN = 5000;
+const short = (name) => name.length > 32 ? `${name.slice(0, 20)}…${name.slice(-11)}` : name;
+
+// A slider to each number, for pointers: by keyboard the number itself moves. Wide ranges are finer at their beginning.
+function slider(field) {
+  const low = Number(field.min), high = Number(field.max), step = Number(field.step), power = high - low > 1000 * step ? 3 : 1;
+  const slide = document.createElement("input");
+  Object.assign(slide, { type: "range", className: "form-range op-slide", min: 0, max: 1, step: "any", tabIndex: -1 });
+  slide.setAttribute("aria-hidden", "true");
+  const follow = () => { slide.value = Math.max(0, (Number(field.value) - low) / (high - low)) ** (1 / power); };
+  slide.addEventListener("input", (event) => {
+    event.stopPropagation();
+    const steps = Math.round((high - low) * slide.value ** power / step);
+    field.value = Number((low + steps * step).toFixed(6));
+    if (even(field)) field.value = Number(field.value) - 1;
+    field.dispatchEvent(new CustomEvent("slide", { bubbles: true }));
+  });
+  slide.addEventListener("change", (event) => event.stopPropagation());
+  field.addEventListener("input", follow);
+  field.after(slide);
+  follow();
+}
+
+function livePreview() {
+  const form = $("[data-run-form]"), part = $("[data-preview]"), say = $("[data-preview-say]"), idle = say.textContent;
+  const slots = $$("[data-preview-of]", part);
+  let file = null, token = "", timer = 0, asking = false, late = false;
+
+  // What the pictures say already is for those who do not see them.
+  function tell(text, more = "") {
+    const unseen = document.createElement("span");
+    unseen.className = "visually-hidden";
+    unseen.textContent = more;
+    if (say.textContent !== text + more) say.replaceChildren(text, unseen);
+  }
+  function soon(wait = PAUSE) { clearTimeout(timer); timer = setTimeout(ask, wait); }
+  const unmark = () => $$(".is-invalid", part).forEach(clearField);
+  function show(on) {
+    part.classList.toggle("is-previewed", on);
+    for (const slot of slots) {
+      slot.hidden = !on;
+      $("img", slot).removeAttribute("src");
+      $("figcaption", slot).textContent = "";
+    }
+  }
+  function body(asked) {
+    const data = new FormData(form);
+    data.delete("images");
+    if (token) data.append("token", token); else data.append("images", asked, asked.name);
+    return data;
+  }
+  async function put(picture, name) {
+    const slot = slots.find((one) => one.dataset.previewOf === picture.operation), next = new Image();
+    next.src = picture.source;
+    await next.decode();  // so that the old picture stays until the new one can be seen
+    $("img", slot).src = next.src;
+    $("img", slot).alt = `${name}, ${picture.label}`;
+    $("figcaption", slot).textContent = picture.said;
+  }
+  // Both give the milliseconds after which to ask again, null for not by itself.
+  async function shown(preview, name) {
+    unmark();
+    await Promise.all(preview.pictures.map((picture) => put(picture, name)));
+    part.classList.remove("is-stale");
+    tell([`Shown small: ${short(name)}, ${preview.size}.`, ...preview.notes].join(" "), preview.pictures.map((picture) => picture.said && ` ${picture.said}.`).join(""));
+    return null;
+  }
+  function refused(status, error, sent) {
+    if (status === 404 && sent !== file) return 0;  // it was kept too long ago: send it again
+    part.classList.add("is-stale");
+    tell(error.message);
+    if (status === 409 || status === 429) return AGAIN;
+    const field = error.field ? document.getElementById(error.field) : null;
+    if (error.field === "images") form.dispatchEvent(new CustomEvent("refused", { detail: { file, why: error.message } }));
+    else if (field && field.matches("input, select")) { unmark(); markField(field, error.message); }
+    return null;
+  }
+  async function ask() {
+    clearTimeout(timer);
+    late = asking || document.hidden;
+    if (late || !file || !$("[name=operations]:checked", part)) return;
+    const wrong = $$("input, select", part).find((field) => !field.checkValidity() || even(field));
+    if (wrong) { refused(400, { message: whyWrong(wrong), field: wrong.id }, null); return; }
+    const asked = file, sent = token ? null : asked;
+    asking = true;
+    part.setAttribute("aria-busy", "true");
+    if (sent) tell(`Sending ${short(asked.name)}…`);
+    let wait = null;
+    try {
+      const answer = await fetch(part.dataset.preview, { method: "POST", headers: { Accept: "application/json" }, body: body(asked) });
+      const preview = await answer.json();
+      if (asked === file) {
+        token = preview.token || (preview.error && preview.error.token) || "";
+        wait = preview.error ? refused(answer.status, preview.error, sent) : await shown(preview, asked.name);
+      }
+    } catch {
+      part.classList.add("is-stale");
+      tell("The server could not be reached, so there is no preview. It is asked again with the next change.");
+    }
+    asking = false;
+    part.removeAttribute("aria-busy");
+    if (late || asked !== file) ask(); else if (wait !== null) soon(wait);
+  }
+
+  form.addEventListener("images", (event) => {
+    if (event.detail === file) return;
+    file = event.detail;
+    token = "";
+    unmark();
+    show(Boolean(file));
+    tell(file ? `Sending ${short(file.name)}…` : idle);
+    soon(0);
+  });
+  form.addEventListener("input", (event) => { if (part.contains(event.target) || ["color", "depth"].includes(event.target.name)) soon(); });
+  form.addEventListener("slide", ask);  // at once: one request follows the other while it moves
+  $$(".param input[type=number]", part).forEach(slider);
+  form.addEventListener("change", () => { if (part.classList.contains("is-stale")) soon(); });  // app.js cleared the field
+  document.addEventListener("visibilitychange", () => { if (late && !document.hidden) soon(); });
+}
+
+addEventListener("DOMContentLoaded", livePreview);
