@@ -7,7 +7,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment
-environment/bin/pip install --quiet --disable-pip-version-check opencv-python-headless==5.0.0.93 numpy==2.4.6
+environment/bin/pip install --quiet --disable-pip-version-check \
+  opencv-python-headless==5.0.0.93 numpy==2.4.6
 environment/bin/python - <<'PYTHON'
 import struct
 

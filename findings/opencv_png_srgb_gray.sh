@@ -8,7 +8,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment
-environment/bin/pip install --quiet --disable-pip-version-check opencv-python-headless==5.0.0.93 numpy==2.4.6
+environment/bin/pip install --quiet --disable-pip-version-check \
+  opencv-python-headless==5.0.0.93 numpy==2.4.6
 environment/bin/python - <<'PYTHON'
 import struct
 import zlib
@@ -23,7 +24,8 @@ colours = np.dstack([x, y, 255 - x]).astype(np.uint8)
 
 def png(*more):
     rows = b"".join(b"\0" + row.tobytes() for row in colours)
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 256, 256, 8, 2, 0, 0, 0)), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    head = (b"IHDR", struct.pack(">IIBBBBB", 256, 256, 8, 2, 0, 0, 0))
+    chunks = [head, *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     parts = [struct.pack(">I", len(b)) + n + b + struct.pack(">I", zlib.crc32(n + b)) for n, b in chunks]
     return np.frombuffer(b"\x89PNG\r\n\x1a\n" + b"".join(parts), np.uint8)
 

@@ -7,7 +7,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment
-environment/bin/pip install --quiet --disable-pip-version-check opencv-python-headless==5.0.0.93 numpy==2.4.6 tifffile==2026.3.3
+environment/bin/pip install --quiet --disable-pip-version-check \
+  opencv-python-headless==5.0.0.93 numpy==2.4.6 tifffile==2026.3.3
 environment/bin/python - <<'PYTHON'
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ tiles, strips = (cv2.imread(name, cv2.IMREAD_COLOR)[:, :, ::-1] for name in ("ti
 each_tile = stored.reshape(256, 4, 64, 3)[:, :, ::-1].reshape(256, 256, 3)
 print("guess: both are the stored picture with left and right swapped")
 print(f"seen:  strips: {np.mean(strips != stored[:, ::-1]):.1%} of the samples are wrong")
-print(f"seen:  tiles: {np.mean(tiles != stored[:, ::-1]):.1%} are wrong; it is the picture with each tile mirrored alone: "
-      f"{(tiles == each_tile).all()}")
+print(f"seen:  tiles: {np.mean(tiles != stored[:, ::-1]):.1%} are wrong")
+print(f"seen:  tiles: it is the picture with each tile mirrored alone: {(tiles == each_tile).all()}")
 assert (strips == stored[:, ::-1]).all() and (tiles == each_tile).all(), "it is different now"
 PYTHON

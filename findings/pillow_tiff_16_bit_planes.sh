@@ -7,7 +7,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment
-environment/bin/pip install --quiet --disable-pip-version-check pillow==13.0.0 numpy==2.4.6 tifffile==2026.3.3
+environment/bin/pip install --quiet --disable-pip-version-check \
+  pillow==13.0.0 numpy==2.4.6 tifffile==2026.3.3
 environment/bin/python - <<'PYTHON'
 import numpy as np
 import PIL
@@ -26,9 +27,11 @@ print("guess: both are the high bytes, or an error is raised")
 for name in ("pixels.tif", "planes.tif"):
     with Image.open(name) as image:
         seen[name] = np.asarray(image)
-        print(f"seen:  {name}: mode {image.mode}, {np.mean(seen[name] != high):.1%} of the samples are not the high byte")
-every_byte = np.moveaxis(stored, 2, 0).astype("<u2").view(np.uint8).reshape(3, 256, 200)
+        wrong = np.mean(seen[name] != high)
+        print(f"seen:  {name}: mode {image.mode}, {wrong:.1%} of the samples are not the high byte")
+planes = np.moveaxis(stored, 2, 0).astype("<u2")
+every_byte = np.frombuffer(planes.tobytes(), np.uint8).reshape(3, 256, 200)
 as_bytes = (seen["planes.tif"] == np.moveaxis(every_byte[:, :128], 0, 2)).all()
-print(f"seen:  planes.tif: the first half of each plane's bytes: {as_bytes}")
+print(f"seen:  planes.tif: the first half of the bytes of each plane: {as_bytes}")
 assert (seen["pixels.tif"] == high).all() and as_bytes, "it is different now"
 PYTHON

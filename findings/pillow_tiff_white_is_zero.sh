@@ -7,7 +7,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment
-environment/bin/pip install --quiet --disable-pip-version-check pillow==13.0.0 numpy==2.4.6 tifffile==2026.3.3
+environment/bin/pip install --quiet --disable-pip-version-check \
+  pillow==13.0.0 numpy==2.4.6 tifffile==2026.3.3
 environment/bin/python - <<'PYTHON'
 import numpy as np
 import PIL
@@ -23,7 +24,8 @@ for bits, samples in ((8, stored), (16, stored.astype(np.uint16) * 257)):
     with Image.open("picture.tif") as image:
         found = np.asarray(image)
         largest = 2**bits - 1
-        seen[bits] = "inverted" if (found == largest - samples).all() else "as stored" if (found == samples).all() else "?"
+        inverted, same = (found == largest - samples).all(), (found == samples).all()
+        seen[bits] = "inverted" if inverted else "as stored" if same else "something else"
         print(f"seen:  {bits} bits: mode {image.mode}, {seen[bits]}")
 assert seen == {8: "inverted", 16: "as stored"}, "it is different now"
 PYTHON

@@ -7,7 +7,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment
-environment/bin/pip install --quiet --disable-pip-version-check numpy==2.4.6 tifffile==2026.3.3 imagecodecs==2026.3.6
+environment/bin/pip install --quiet --disable-pip-version-check \
+  numpy==2.4.6 tifffile==2026.3.3 imagecodecs==2026.3.6
 environment/bin/python - <<'PYTHON'
 import struct
 
@@ -38,7 +39,7 @@ for bits in (16, 24, 32):
         found = tifffile.imread("picture.tif")
         right = stored & 2**bits - 1
         seen[bits, order] = bool((found == right).all())
-        name = "little" if order == "<" else "big"
-        print(f"seen:  {bits} bits, {name}-endian: 0x{right[0, 0]:06x} is read as 0x{int(found[0, 0]):06x}, right: {seen[bits, order]}")
+        name = f"{bits} bits, {'little' if order == '<' else 'big'}-endian"
+        print(f"seen:  {name}: 0x{right[0, 0]:06x} is read as 0x{found[0, 0]:06x}, right: {seen[bits, order]}")
 assert {key for key, right in seen.items() if not right} == {(24, "<"), (24, ">")}, "it is different now"
 PYTHON

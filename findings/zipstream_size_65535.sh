@@ -8,7 +8,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv environment
-environment/bin/pip install --quiet --disable-pip-version-check zipstream-ng==1.9.3
+environment/bin/pip install --quiet --disable-pip-version-check \
+  zipstream-ng==1.9.3
 environment/bin/python - <<'PYTHON'
 from importlib.metadata import version
 

@@ -9,10 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from valid_files import bmps, gifs, jpegs, pngs, tiff_compressions, tiff_faxes, tiff_kinds, tiff_oddities, webps
+from valid_files import (
+    bmps,
+    gifs,
+    jpegs,
+    pngs,
+    tiff_compressions,
+    tiff_faxes,
+    tiff_kinds,
+    tiff_oddities,
+    tiff_pillow,
+    webps,
+)
 from valid_files.truth import ValidFile
 
-_MODULES = (tiff_kinds, tiff_compressions, tiff_faxes, tiff_oddities, pngs, jpegs, bmps, gifs, webps)
+_MODULES = (tiff_kinds, tiff_compressions, tiff_faxes, tiff_oddities, tiff_pillow, pngs, jpegs, bmps, gifs, webps)
+
+#: The families of files, for tests to be named by before any file is made.
+FAMILIES = (
+    "bigtiff", "bmp", "bmpmasks", "bmpodd", "bmpos2", "bmprle", "gif", "gifanimated", "jpeg", "jpegdeep",
+    "jpeginks", "jpeglossless", "jpegorient", "jpegpillow", "jpegrefused", "jpegsegment", "png", "pnganimated",
+    "pngchunk", "pngorient", "pngstream", "pngtrns", "pngused", "tiffbytes", "tiffcmyk", "tiffcomplex",
+    "tiffcounts", "tiffdefaults", "tiffdepth", "tiffextra", "tifffax", "tifffill", "tifffloat", "tiffgray",
+    "tiffjpeg", "tifflab", "tiffmeta", "tiffold", "tifforient", "tiffpages", "tiffpalette", "tiffpictures",
+    "tiffpillow", "tiffraw", "tiffrefused", "tiffrgb", "tiffshape", "tiffsigned", "tiffsparse", "tiffused",
+    "tiffycbcr", "webp", "webpanimated", "webporient",
+)  # fmt: skip
 
 
 @cache
@@ -22,6 +44,7 @@ def all_files() -> tuple[ValidFile, ...]:
     names = [file.name for file in found]
     twice = {name for name in names if names.count(name) > 1}
     assert not twice, f"two files of one name: {sorted(twice)}"
+    assert {file.family for file in found} == {*FAMILIES}
     return found
 
 
