@@ -181,6 +181,7 @@ def uploaded(tmp_path_factory: pytest.TempPathFactory) -> Way:
     return Way(images, folders)
 
 
+@pytest.mark.timeout(600)  # the first of a way processes all files
 @pytest.mark.parametrize("way", ["whole", "cut", "cut_in_colour", "uploaded"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_results_are_those_of_the_pixels_that_were_written(
