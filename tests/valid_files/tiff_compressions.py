@@ -31,6 +31,7 @@ def files() -> Iterator[ValidFile]:
     yield from _of_bytes()
     yield from _of_pictures()
     yield from _jpeg()
+    yield from _jpeg_of_more_bits()
     yield from _ycbcr()
     yield from _float_predictor()
     yield from _refused()
@@ -56,6 +57,9 @@ def _of_bytes() -> Iterator[ValidFile]:
         pixels = scene(channels=3)
         layout = replace(compressed(LAYOUTS["strips"], name, 2), planar=True)
         yield made(f"tiffbytes-rgb8-{name}-predictor-planes", pixels, 8, RGB, Samples(pixels), layout)
+    pixels = scene(channels=3, bits=16)
+    layout = replace(compressed(LAYOUTS["tiles"], "lzw", 2), planar=True, order=">")
+    yield made("tiffbytes-rgb16-lzw-predictor-planes-tiles", pixels, 16, RGB, Samples(pixels, 16), layout)
     for bits in (8, 16, 32):  # the difference of more than one sample a pixel
         pixels = scene(channels=4, bits=bits)
         truth = Samples(pixels[:, :, :3], bits)
@@ -87,6 +91,8 @@ def _of_pictures() -> Iterator[ValidFile]:
         "jpegxl": {"compression": "jpegxl", "compressionargs": {"lossless": True}},
         "png": {"compression": "png"},
         "lerc": {"compression": "lerc"},
+        "lercdeflate": {"compression": "lerc", "compressionargs": {"compression": "deflate"}},
+        "lerczstd": {"compression": "lerc", "compressionargs": {"compression": "zstd"}},
         "jpegxr": {"compression": "jpegxr", "compressionargs": {"level": 1.0}},
         "webp": {"compression": "webp", "compressionargs": {"lossless": True}},
     }
@@ -137,6 +143,21 @@ def _jpeg_in_tiff(name: str, pixels: np.ndarray, kind: str, layout: Layout) -> V
     blocks = [imagecodecs.jpeg8_decode(b, colorspace=space, outcolorspace=out) for b in one.blocks]
     decoded = joined(blocks, pixels.shape[1], layout.tile)
     return ValidFile(f"{name}.tif", tiff(one), Decoded(decoded), tolerance=2)
+
+
+def _jpeg_of_more_bits() -> Iterator[ValidFile]:
+    """JPEG in TIFF, lossless, or with 12 bits; each strip a file of its own."""
+    for bits, lossless in ((8, True), (12, True), (16, True), (12, False)):
+        pixels = scene(96, 64, bits=bits)
+
+        def jpeg(data: bytes, samples: np.ndarray, bits: int = bits, lossless: bool = lossless) -> bytes:
+            strip = np.ascontiguousarray(samples[:, :, 0])
+            return bytes(imagecodecs.jpeg8_encode(strip, level=95, lossless=lossless, bitspersample=bits))
+
+        one = page(pixels, bits, BLACK_IS_0, Layout(rows=32, compression=7, compress=jpeg))
+        decoded = joined([imagecodecs.jpeg8_decode(block) for block in one.blocks], 64, None)
+        name = f"tiffjpeg-gray{bits}{'-lossless' if lossless else ''}.tif"
+        yield ValidFile(name, tiff(one), Samples(pixels if lossless else decoded, bits))
 
 
 def joined(blocks: list[np.ndarray], width: int, tile: tuple[int, int] | None) -> np.ndarray:

@@ -19,6 +19,7 @@ from valid_files.tiff_writer import (
     CFA,
     LINEAR_RAW,
     LONG,
+    LONG8,
     MASK,
     RGB,
     SHORT,
@@ -182,6 +183,8 @@ def _defaults() -> Iterator[ValidFile]:
         "format-void": (changed(one, {339: (SHORT, [4])}), Samples(gray)),
         "min-max": (changed(one, {280: (SHORT, [0]), 281: (SHORT, [255])}), Samples(gray)),
     }
+    sizes = changed(one, {256: (LONG8, [61]), 257: (LONG8, [47]), 278: (LONG8, [47])})
+    yield ValidFile("tiffdefaults-long8-sizes.tif", tiff(sizes, big=True), Samples(gray))
     for name, (odd, truth) in cases.items():
         yield ValidFile(f"tiffdefaults-{name}.tif", tiff(odd), truth)
 

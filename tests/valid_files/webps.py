@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -49,11 +50,43 @@ def files() -> Iterator[ValidFile]:
     yield from _animated()
 
 
+def chunk(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<I", len(body)) + body + bytes(len(body) % 2)
+
+
+def riff(chunks: bytes) -> bytes:
+    """A WebP file of these chunks."""
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+def sizes(*numbers: int) -> bytes:
+    """Numbers of 24 bits, each one less."""
+    return b"".join((number - 1).to_bytes(3, "little") for number in numbers)
+
+
+def animation(height: int, width: int, frames: Sequence[tuple[tuple[int, int], np.ndarray]]) -> bytes:
+    """Frames of a picture of this size, each at (left, top), which are even."""
+    chunks = chunk(b"VP8X", struct.pack("<B3x", 2) + sizes(width, height)) + chunk(b"ANIM", bytes(6))
+    for (left, top), pixels in frames:
+        image = encoded(pixels, lossless=True)[12:]
+        place = sizes(left // 2 + 1, top // 2 + 1, pixels.shape[1], pixels.shape[0]) + (100).to_bytes(3, "little")
+        chunks += chunk(b"ANMF", place + b"\2" + image)
+    return riff(chunks)
+
+
 def _animated() -> Iterator[ValidFile]:
     for channels in (3, 4):
         frames = [Pillow.fromarray(scene(channels=channels, seed=k)) for k in range(3)]
         file = io.BytesIO()
         frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True, exact=True)
         yield ValidFile(f"webpanimated-{channels}.webp", file.getvalue(), of(scene(channels=channels)[:, :, :3]))
+    for at, (height, width) in (((0, 0), (47, 61)), ((10, 6), (20, 30))):
+        frames = animation(47, 61, [(at, scene(height, width, 3))])
+        canvas = np.zeros((47, 61, 3), np.uint8)
+        canvas[at[1] : at[1] + height, at[0] : at[0] + width] = scene(height, width, 3)
+        yield ValidFile(f"webpanimated-frame{height}x{width}.webp", frames, of(canvas))
+    plain = encoded(scene(channels=3), lossless=True)
+    bare = chunk(b"VP8X", struct.pack("<B3x", 8) + sizes(61, 47)) + plain[12:] + chunk(b"EXIF", exif(6, ">"))
+    yield ValidFile("webporient-without-name.webp", riff(bare), of(scene(channels=3), 6))
     profile = encoded(scene(channels=3), lossless=True, icc_profile=bytes(2_000_000))
     yield ValidFile("webp-profile.webp", profile, of(scene(channels=3)))
