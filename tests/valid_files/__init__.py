@@ -27,13 +27,13 @@ _MODULES = (tiff_kinds, tiff_compressions, tiff_faxes, tiff_oddities, tiff_pillo
 
 #: The families of files, for tests to be named by before any file is made.
 FAMILIES = (
-    "bigtiff", "bmp", "bmpmasks", "bmpodd", "bmpos2", "bmprle", "gif", "gifanimated", "jpeg", "jpegdeep",
-    "jpeginks", "jpeglossless", "jpegorient", "jpegpillow", "jpegrefused", "jpegsegment", "png", "pnganimated",
-    "pngchunk", "pngorient", "pngstream", "pngtrns", "pngused", "tiffbytes", "tiffcmyk", "tiffcomplex",
-    "tiffcounts", "tiffdefaults", "tiffdepth", "tiffextra", "tifffax", "tifffill", "tifffloat", "tiffgray",
-    "tiffjpeg", "tifflab", "tiffmeta", "tiffold", "tifforient", "tiffpages", "tiffpalette", "tiffpictures",
-    "tiffpillow", "tiffraw", "tiffrefused", "tiffrgb", "tiffshape", "tiffsigned", "tiffsparse", "tiffused",
-    "tiffycbcr", "webp", "webpanimated", "webporient",
+    "bigtiff", "bmp", "bmpmasks", "bmpodd", "bmpos2", "bmprle", "gif", "gifanimated", "jpeg", "jpegarithmetic",
+    "jpegdeep", "jpeginks", "jpeglossless", "jpegorient", "jpegpillow", "jpegrefused", "jpegsegment", "png",
+    "pnganimated", "pngchunk", "pngorient", "pngstream", "pngtrns", "pngused", "tiffbytes", "tiffcmyk",
+    "tiffcomplex", "tiffcounts", "tiffdefaults", "tiffdepth", "tiffextra", "tifffax", "tifffill", "tifffloat",
+    "tiffgray", "tiffjpeg", "tifflab", "tiffmeta", "tiffold", "tifforient", "tiffpages", "tiffpalette",
+    "tiffpictures", "tiffpillow", "tiffraw", "tiffrefused", "tiffrgb", "tiffshape", "tiffsigned", "tiffsparse",
+    "tiffused", "tiffycbcr", "webp", "webpanimated", "webporient",
 )  # fmt: skip
 
 

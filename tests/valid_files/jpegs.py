@@ -13,6 +13,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image as Pillow
 
+from valid_files.arithmetic_jpeg import arithmetic_jpeg
 from valid_files.exif import exif
 from valid_files.truth import Decoded, OpenCv, Samples, ValidFile, mixed, scene, unread
 
@@ -25,6 +26,7 @@ def files() -> Iterator[ValidFile]:
     yield from _segments()
     yield from _lossless()
     yield from _deep()
+    yield from _arithmetic()
     yield from _refused()
 
 
@@ -168,6 +170,14 @@ def _deep() -> Iterator[ValidFile]:
         data = encoded(scene(64, 80, channels, 12), bitspersample=12, **how)
         colours = imagecodecs.jpeg8_decode(data)
         yield ValidFile(f"jpegdeep-{name}.jpg", data, Samples(colours, 12), tolerance=1 if channels == 3 else 0)
+
+
+def _arithmetic() -> Iterator[ValidFile]:
+    for height, width, orientation in ((64, 96, 1), (48, 64, 6), (8, 8, 1), (400, 32, 1)):
+        data, pixels = arithmetic_jpeg(scene(height, width))
+        if orientation != 1:
+            data = with_segments(data, segment(0xE1, b"Exif\0\0" + exif(orientation)))
+        yield ValidFile(f"jpegarithmetic-{height}x{width}.jpg", data, Decoded(pixels, orientation=orientation), 1)
 
 
 def _refused() -> Iterator[ValidFile]:
