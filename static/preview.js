@@ -27,6 +27,9 @@ function livePreview() {
   const form = $("[data-run-form]"), part = $("[data-preview]"), say = $("[data-preview-say]"), idle = say.textContent;
   const slots = $$("[data-preview-of]", part);
   let file = null, token = "", timer = 0, asking = false, late = false;
+  const due = new Set();  // operations whose pictures are not what the fields say
+  const isTicked = (name) => $(`[name=operations][value="${name}"]`, part).checked;
+  const named = (some) => some.map((slot) => slot.dataset.previewOf);
 
   // What the pictures say already is for those who do not see them.
   function tell(text, more = "") {
@@ -45,9 +48,14 @@ function livePreview() {
       $("figcaption", slot).textContent = "";
     }
   }
-  function body(asked) {
+  function moved(target) {
+    const card = target.closest(".op");
+    for (const name of named(card ? $$("[data-preview-of]", card) : slots)) due.add(name);
+  }
+  function body(asked, names) {
     const data = new FormData(form);
     data.delete("images");
+    data.set("operations", names.join(","));
     if (token) data.append("token", token); else data.append("images", asked, asked.name);
     return data;
   }
@@ -80,22 +88,27 @@ function livePreview() {
   async function ask() {
     clearTimeout(timer);
     late = asking || document.hidden;
-    if (late || !file || !$("[name=operations]:checked", part)) return;
+    const names = [...due].filter(isTicked);
+    if (late || !file || !names.length) return;
     const wrong = $$("input, select", part).find((field) => !field.checkValidity());
     if (wrong) { refused(400, { message: whyWrong(wrong), field: wrong.id }, null); return; }
     const asked = file, sent = token ? null : asked;
     asking = true;
     part.setAttribute("aria-busy", "true");
     if (sent) tell(`Sending ${short(asked.name)}…`);
+    for (const name of names) due.delete(name);
+    const again = () => { for (const name of names) due.add(name); };
     let wait = null;
     try {
-      const answer = await fetch(part.dataset.preview, { method: "POST", headers: { Accept: "application/json" }, body: body(asked) });
+      const answer = await fetch(part.dataset.preview, { method: "POST", headers: { Accept: "application/json" }, body: body(asked, names) });
       const preview = await answer.json();
       if (asked === file) {
         token = preview.token || (preview.error && preview.error.token) || "";
+        if (preview.error) again();
         wait = preview.error ? refused(answer.status, preview.error, sent) : await shown(preview, asked.name);
       }
     } catch {
+      again();
       part.classList.add("is-stale");
       tell("The server could not be reached, so there is no preview. It is asked again with the next change.");
     }
@@ -109,12 +122,17 @@ function livePreview() {
     file = event.detail;
     token = "";
     unmark();
+    moved(form);
     show(Boolean(file));
     tell(file ? `Sending ${short(file.name)}…` : idle);
     soon(0);
   });
-  form.addEventListener("input", (event) => { if (part.contains(event.target) || event.target.name === "color") soon(); });
-  form.addEventListener("slide", ask);  // at once: one request follows the other while it moves
+  form.addEventListener("input", (event) => {
+    if (!part.contains(event.target) && event.target.name !== "color") return;
+    moved(event.target);
+    soon();
+  });
+  form.addEventListener("slide", (event) => { moved(event.target); ask(); });  // one request follows the other while it moves
   $$(".param input[type=number]", part).forEach(slider);
   form.addEventListener("change", () => { if (part.classList.contains("is-stale")) soon(); });  // app.js cleared the field
   document.addEventListener("visibilitychange", () => { if (late && !document.hidden) soon(); });
