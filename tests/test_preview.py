@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import os
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from test_web import HTML, JSON, error, form
 from test_web import post as send
 from werkzeug.test import TestResponse
 
+from app import create_app
 from imgproc.intake.inspector import Trial
 from imgproc.measure.lock import NAME, machine_lock
 from imgproc.operations import OPERATIONS, PARAMETERS
@@ -30,6 +33,7 @@ from imgproc.runs import kept
 from imgproc.runs.runner import remove_abandoned
 from imgproc.settings import Settings
 from imgproc.web import preview as previews
+from imgproc.web import serving
 
 TEXT = {"Accept": "*/*"}
 pytestmark = pytest.mark.usefixtures("unmeasured")
@@ -251,6 +255,27 @@ def test_it_waits_for_other_programs_that_measure(
         answer = post(client, {"token": token})
         assert answer.status_code == 409 and "A run is being measured" in error(answer)["message"]
     assert post(client, {"token": token}).status_code == 200
+
+
+def test_a_server_looks_for_the_lock_where_other_programs_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a folder of its own for temporary files, which the runner and the command line know nothing of."""
+    outside = tempfile.gettempdir()
+
+    def run(app: Flask, listening: socket.socket) -> None:
+        listening.close()
+        app.config["STORE"].close()
+        assert tempfile.gettempdir() != outside and str(app.config["PREVIEWS"]._lock_folder) == outside
+        raise SystemExit(7)
+
+    monkeypatch.setattr(serving, "wsgi_server", run)
+    monkeypatch.setattr(serving, "create_app", lambda settings, supervise: create_app(settings))
+    for name in ("UPLOADS_DIR", "RESULTS_DIR"):
+        monkeypatch.setenv(name, str(getattr(settings, name)))
+    with pytest.raises(SystemExit) as ended:
+        serving.serve(port=0)
+    assert ended.value.code == 7
 
 
 @pytest.fixture
