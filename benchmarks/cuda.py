@@ -103,7 +103,8 @@ def random_case(rng: np.random.Generator, largest: int) -> tuple[Image, Paramete
         "canny_high": high,
         "aperture": aperture,
         "l2gradient": bool(rng.random() < 0.5),
-        "kernel": 2 * int(rng.integers(0, 50)) + 1,
+        "thresholds": str(rng.choice(["raw", "scaled", "auto"])),
+        "kernel": 2 * int(rng.integers(0, 151 if rng.random() < 0.2 else 50)) + 1,
         "sigma": float(rng.choice([0.0, 0.3, 1.0, 4.2, 20.0])),
     }
 

@@ -191,7 +191,7 @@ def main() -> None:
             return
         out = Path(folder, "out")
         out.mkdir()
-        files = find_images(chosen.paths, out) or sorted(
+        files = find_images(chosen.paths, out).files or sorted(
             draw_many(Path(folder), chosen.count, chosen.megapixels, 0, chosen.workers)
         )
         facts = environment()

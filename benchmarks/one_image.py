@@ -110,6 +110,7 @@ def apply_in_strips(
 ) -> Image:
     """What ``operation.apply`` gives, made on strips; ``run`` does those of a phase, at once or one by one."""
     out, given = np.empty(operation.result_shape(source.shape), np.uint8), None
+    parameters = operation.adapted(source, parameters)
     for phase in operation.on_strips.phases:
         partials = run(partial(_on_rows, phase.work, source, out, parameters, given), strips)
         given = phase.merge(out, strips, list(partials))

@@ -147,7 +147,7 @@ def main() -> None:
     pool = multiprocessing.get_context("spawn").Pool(chosen.workers, pin_threads)
     try:
         files = (
-            find_images(chosen.paths, scratch)
+            find_images(chosen.paths, scratch).files
             if chosen.paths
             else list(draw_many(scratch / "samples", 14, 8.0, 0, chosen.workers))
         )

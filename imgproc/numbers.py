@@ -156,6 +156,12 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
+def few(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are: a, b, c and 37 more"""
+    more = len(names) - most
+    return f"{', '.join(names[:most])} and {number(more)} more" if more > 0 else listed(names)
+
+
 #: What templates can apply to a number.
 FILTERS = {
     f.__name__: f

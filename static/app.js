@@ -74,7 +74,7 @@ function viewer() {
   const mark = (all, one) => all.forEach((a) => a === one ? a.setAttribute("aria-current", "true") : a.removeAttribute("aria-current"));
 
   function show() {
-    const pick = picks[at], { file: title, w, h, dims } = pick.dataset;
+    const pick = picks[at], { file: title, w, h, dims, warnings = "" } = pick.dataset;
     const has = (name) => pick.hasAttribute(`data-file-${name}`);
     if (!has(op)) op = ops.map((link) => link.dataset.op).find(has);
     const label = ops.find((link) => link.dataset.op === op).textContent;
@@ -87,6 +87,9 @@ function viewer() {
     $("[data-result-label]", box).textContent = label;
     $("[data-name]", box).textContent = title;
     $("[data-dims]", box).textContent = dims;
+    const note = $("[data-note]", box);
+    $("span", note).textContent = warnings;
+    note.hidden = !warnings;
     $("[data-open]", box).href = pick.getAttribute(`data-file-${op}`);
     for (const link of $$("[data-get]", box)) {
       const url = pick.getAttribute(`data-file-${link.dataset.get}`);
@@ -222,8 +225,10 @@ async function dropped(transfer) {
 /* ----- errors at their field ----- */
 function whyWrong(field) {
   const label = field.labels[0].textContent, hint = document.getElementById(`${field.id}-h`).dataset.hint;
-  return `${label} cannot be “${field.value}”. Allowed: ${field.min} to ${field.max}${hint.startsWith("odd") ? ", odd" : field.step === "1" ? ", whole" : ""}.`;
+  return `${label} cannot be “${field.value}”. Allowed: ${"odd" in field.dataset ? hint : `${field.min} to ${field.max}${field.step === "1" ? ", whole" : ""}`}.`;
 }
+// Where an odd number is wanted, or 0.
+function even(field) { return "odd" in field.dataset && Number(field.value) !== 0 && Number(field.value) % 2 === 0; }
 function markField(field, message) {
   const hint = document.getElementById(`${field.id}-h`), fold = field.closest("details");
   if (fold) fold.open = true;
@@ -386,7 +391,7 @@ function runForm() {
     const submitter = event.submitter && event.submitter.name ? event.submitter : null;
     clearProblem();
     // Said before anything is sent. The browser's own bubbles cannot point at a field in a closed fold.
-    const wrong = [...form.elements].find((field) => field.matches("input, select") && !field.checkValidity() && !unused(field));
+    const wrong = [...form.elements].find((field) => field.matches("input, select") && (!field.checkValidity() || even(field)) && !unused(field));
     if (wrong) {
       showProblem({ message: whyWrong(wrong), field: wrong.id });
       return;

@@ -4,17 +4,24 @@
 const PAUSE = 250, AGAIN = 5000;
 const short = (name) => name.length > 32 ? `${name.slice(0, 20)}…${name.slice(-11)}` : name;
 
-// A slider to each number, for pointers: by keyboard the number itself moves. Wide ranges are finer at their beginning.
+// A slider to each number, for pointers: by keyboard the number itself moves. It reaches ten times what the form begins
+// with, and beyond what is typed: the rest of a wide range is for rare pictures, and would leave no room for the others.
 function slider(field) {
-  const low = Number(field.min), high = Number(field.max), step = Number(field.step), power = high - low > 1000 * step ? 3 : 1;
+  const low = Number(field.min), high = Number(field.max), step = Number(field.step), start = Number(field.defaultValue);
   const slide = document.createElement("input");
+  let top = high;
   Object.assign(slide, { type: "range", className: "form-range op-slide", min: 0, max: 1, step: "any", tabIndex: -1 });
   slide.setAttribute("aria-hidden", "true");
-  const follow = () => { slide.value = Math.max(0, (Number(field.value) - low) / (high - low)) ** (1 / power); };
+  function follow() {
+    const value = Number(field.value);
+    top = Math.min(high, Math.max(10 * start, 4 * value) || high);
+    slide.value = Math.sqrt(Math.max(0, value - low) / (top - low));  // finer at the beginning
+  }
   slide.addEventListener("input", (event) => {
     event.stopPropagation();
-    const steps = Math.round((high - low) * slide.value ** power / step);
+    const steps = Math.round((top - low) * slide.value ** 2 / step);
     field.value = Number((low + steps * step).toFixed(6));
+    if (even(field)) field.value = Number(field.value) - 1;
     field.dispatchEvent(new CustomEvent("slide", { bubbles: true }));
   });
   slide.addEventListener("change", (event) => event.stopPropagation());
@@ -25,7 +32,7 @@ function slider(field) {
 
 function livePreview() {
   const form = $("[data-run-form]"), part = $("[data-preview]"), say = $("[data-preview-say]"), idle = say.textContent;
-  const slots = $$("[data-preview-of]", part);
+  const slots = $$("[data-preview-of]", part), fields = part.dataset.previewFields.split(" ");
   let file = null, token = "", timer = 0, asking = false, late = false;
   const due = new Set();  // operations whose pictures are not what the fields say
   const isTicked = (name) => $(`[name=operations][value="${name}"]`, part).checked;
@@ -72,7 +79,7 @@ function livePreview() {
     unmark();
     await Promise.all(preview.pictures.map((picture) => put(picture, name)));
     part.classList.remove("is-stale");
-    tell(`Shown small: ${short(name)}, ${preview.size}.`, preview.pictures.map((picture) => picture.said && ` ${picture.said}.`).join(""));
+    tell([`Shown small: ${short(name)}, ${preview.size}.`, ...preview.notes].join(" "), preview.pictures.map((picture) => picture.said && ` ${picture.said}.`).join(""));
     return null;
   }
   function refused(status, error, sent) {
@@ -90,7 +97,7 @@ function livePreview() {
     late = asking || document.hidden;
     const names = [...due].filter(isTicked);
     if (late || !file || !names.length) return;
-    const wrong = $$("input, select", part).find((field) => !field.checkValidity());
+    const wrong = $$("input, select", part).find((field) => !field.checkValidity() || even(field));
     if (wrong) { refused(400, { message: whyWrong(wrong), field: wrong.id }, null); return; }
     const asked = file, sent = token ? null : asked;
     asking = true;
@@ -128,7 +135,7 @@ function livePreview() {
     soon(0);
   });
   form.addEventListener("input", (event) => {
-    if (!part.contains(event.target) && event.target.name !== "color") return;
+    if (!fields.includes(event.target.name)) return;
     moved(event.target);
     soon();
   });

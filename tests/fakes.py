@@ -6,7 +6,7 @@ from imgproc.backends.base import DEFAULTS, Backend, BackendError, Capabilities
 from imgproc.backends.pools.multiprocessing_pool import MultiprocessingPool
 from imgproc.backends.pools.sequential import Sequential
 from imgproc.backends.task import TaskResult, Worker
-from imgproc.pixels.job import ImageJob
+from imgproc.pixels.job import ImageJob, Processed
 from imgproc.pixels.stopwatch import Span
 
 
@@ -56,7 +56,9 @@ class Broken(Fake):
 
 
 class BreaksLater(Sequential):
-    """Fails in its third pass: after the warm-up, in the middle of the rounds."""
+    """Fails in its fourth pass: after the warm-up and reading it back, in the middle of the rounds."""
+
+    passes_whole = 3
 
     def __init__(self, workers, options=DEFAULTS):
         super().__init__(workers, options)
@@ -64,7 +66,7 @@ class BreaksLater(Sequential):
 
     def run(self, tasks, *, deadline):
         self.passes += 1
-        if self.passes > 3:
+        if self.passes > self.passes_whole:
             raise BackendError("The workers could not go on.")
         return super().run(tasks, deadline=deadline)
 
@@ -80,6 +82,20 @@ class Sloppy(Sequential):
             return task
         parameters = {**task.payload.parameters, "kernel": 3}
         return replace(task, payload=replace(task.payload, parameters=parameters))
+
+
+class SloppyOnOne(Sloppy):
+    """Cheats only with one image."""
+
+    def _cheat(self, task):
+        one = isinstance(task.payload, ImageJob) and task.payload.source.endswith("1.png")
+        return super()._cheat(task) if one else task
+
+
+class BreaksSoon(BreaksLater):
+    """Fails in its third pass: after the warm-up and reading it back."""
+
+    passes_whole = 2
 
 
 class FailsInRounds(Sequential):
@@ -127,3 +143,14 @@ class Blind(Elsewhere):
     def run(self, tasks, *, deadline):
         assert all(task.carrier for task in tasks)
         return super().run(tasks, deadline=deadline)
+
+
+class Notes(Sequential):
+    """Says of every image how it was read, and one thing more of the largest, whose task is the first."""
+
+    def run(self, tasks, *, deadline):
+        for result in super().run(tasks, deadline=deadline):
+            if isinstance(result.value, Processed):
+                notes = ("It uses only 12 of 16 bits.", *(["It has no colours."] if result.index == 0 else []))
+                result = replace(result, value=replace(result.value, notes=notes))
+            yield result

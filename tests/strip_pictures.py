@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from hypothesis import strategies as st
 
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.backends.phases import Plan, numbered
+from imgproc.backends.task import TaskResult, run_task
+from imgproc.operations import OPERATIONS, PARAMETERS, parse_parameters
 from imgproc.operations.rows import Rows, cut
 from imgproc.pixels.codecs import decode, encode
 from imgproc.pixels.job import ImageJob
+from imgproc.pixels.stopwatch import Stopwatch
 
 Generator = np.random.Generator
 DEFAULTS = parse_parameters({})
@@ -24,6 +28,16 @@ ON_DEVICE = [name for name, operation in OPERATIONS.items() if operation.cuda]
 # What one step of brightness gives as gradient at each aperture.
 GAIN = {3: 4, 5: 48, 7: 640}
 GROUND = 100
+MOST = int(PARAMETERS["canny_high"].maximum)
+MOST_KERNEL = int(PARAMETERS["kernel"].maximum)
+#: Kernel and sigma, for hypothesis.
+BLURS = st.one_of(
+    st.fixed_dictionaries({"kernel": st.integers(0, 49).map(lambda half: 2 * half + 1), "sigma": st.floats(0, 50)}),
+    st.fixed_dictionaries(
+        {"kernel": st.integers(50, MOST_KERNEL // 2).map(lambda half: 2 * half + 1), "sigma": st.floats(0, 50)}
+    ),
+    st.fixed_dictionaries({"kernel": st.just(0), "sigma": st.floats(0, 50, exclude_min=True)}),
+)
 WEAK = 8  # brightness of a snake above its ground
 
 
@@ -151,19 +165,23 @@ def picture(rng: Generator, paint: Callable[[Generator, int, int], np.ndarray], 
     return np.stack(channels, axis=2)
 
 
-def thresholds(rng: Generator, aperture: int) -> dict[str, int]:
+def thresholds(rng: Generator, aperture: int) -> dict[str, Any]:
     """Those that make a snake weak most often; else any, also equal, 0, 255 and the largest."""
-    if rng.random() < 0.5:
-        return {"canny_low": WEAK * GAIN[aperture] // 2, "canny_high": min(10_000, int(1.9 * WEAK * GAIN[aperture]))}
-    usual = [0, 1, 255, 10_000, *(int(rng.integers(0, 300 * GAIN[aperture])) for _ in range(4))]
-    low, high = sorted(min(10_000, int(t)) for t in rng.choice(usual, 2))
-    return {"canny_low": low, "canny_high": high}
+    kind = rng.random()
+    if kind < 0.5:
+        gain, name = (GAIN[3], "scaled") if kind < 0.1 else (GAIN[aperture], "raw")
+        return {"canny_low": WEAK * gain // 2, "canny_high": int(1.9 * WEAK * gain), "thresholds": name}
+    usual = [0, 1, 255, 10_000, MOST, *(int(rng.integers(0, 300 * GAIN[aperture])) for _ in range(4))]
+    low, high = sorted(min(MOST, int(t)) for t in rng.choice(usual, 2))
+    return {"canny_low": low, "canny_high": high, "thresholds": str(rng.choice(["raw", "raw", "scaled", "auto"]))}
 
 
 def parameters(rng: Generator) -> dict[str, Any]:
     aperture = int(rng.choice([3, 5, 7]))
-    kernel = 2 * int(rng.integers(0, 50 if rng.random() < 0.2 else 6)) + 1
+    kernel = 2 * int(rng.integers(0, rng.choice([6, 6, 6, 6, 6, 6, 6, 6, 50, MOST_KERNEL // 2 + 1]))) + 1
     sigma = float(rng.choice([0, rng.uniform(0, 3), rng.uniform(0, 50)]))
+    if sigma and rng.random() < 0.2:
+        kernel = 0
     return {
         **DEFAULTS,
         **thresholds(rng, aperture),
@@ -208,6 +226,23 @@ def job(
     source.write_bytes(encode(pixels, "png"))
     outputs = tuple((name, str(folder / f"{name}.out")) for name in operations)
     return ImageJob(str(source), outputs, chosen, format, color)
+
+
+def carried_out(plan: Plan) -> list[TaskResult]:
+    """The results of a plan, whose tasks are done here one by one."""
+    results = None
+    while True:
+        try:
+            phase = numbered(plan.send(results))
+        except StopIteration as end:
+            return end.value
+        results = []
+        for task in phase:
+            carrier = task.carrier() if task.carrier else None
+            done = run_task(carrier.send(task, Stopwatch()) if carrier else task)
+            if carrier and done.error is None:
+                done = replace(done, value=carrier.receive(done.value, Stopwatch()))
+            results.append(replace(done, index=task.of_image))
 
 
 def wrong_pixels(work: ImageJob, pixels: np.ndarray) -> dict[str, int]:

@@ -117,11 +117,11 @@ def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photo
     page.get_by_role("spinbutton", name="Rounds").fill("9")
     page.locator("[data-run]").click()
     page.locator("#kernel.is-invalid").wait_for()
-    assert page.locator("#kernel-h").inner_text() == "Kernel cannot be “4”. Allowed: 1 to 99, odd."
+    assert page.locator("#kernel-h").inner_text() == "Kernel cannot be “4”. Allowed: odd, 1 to 301, or 0."
     assert page.evaluate("document.activeElement.id") == "kernel"
     page.get_by_label("Kernel").fill("5")
     page.get_by_label("Kernel").blur()
-    assert page.locator("#kernel-h").inner_text() == "odd, 1 to 99"
+    assert page.locator("#kernel-h").inner_text() == "odd, 1 to 301, or 0"
     page.get_by_label("Low threshold").fill("300")  # only the server knows that this is above the high one
     page.get_by_label("Workers", exact=True).fill("900")  # and this does not matter to a sequential run
     page.get_by_label("Sequential").check()
@@ -217,6 +217,25 @@ def test_gallery_by_keyboard(browse: Open, make_run: MakeRun) -> None:
     assert page.get_by_role("dialog").is_visible()
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").is_hidden()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_how_each_image_was_read_stands_below_it(
+    browse: Open, make_run: MakeRun, settings: Settings, scripts: bool
+) -> None:
+    run = make_run(images=4)
+    run.images[1].warnings = run.images[3].warnings = ["It uses only 12 of 16 bits; 6 gray levels are left."]
+    run.save(settings.RESULTS_DIR / run.id)
+    page = browse(f"/runs/{run.id}", viewport=PHONE, java_script_enabled=scripts)
+    below = page.locator("[data-note]")
+    assert below.is_hidden()
+    page.get_by_role("link", name="Next").click()
+    assert below.inner_text().strip() == run.images[1].warnings[0]
+    page.get_by_role("link", name="Next").click()
+    assert below.is_hidden()
+    page.get_by_role("link", name="photo 4.jpg").first.click()
+    assert page.locator("[data-name]").inner_text() == "photo 4.jpg" and below.is_visible()
+    assert overflow(page) <= 0
 
 
 def test_the_timeline_zooms_and_tells(browse: Open, make_run: MakeRun) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -169,7 +170,7 @@ def test_only_bad_files_give_status_1_and_no_output(half, photos, tmp_path):
     ("process . --out o --canny_lo 5 --colr", "Did you mean “--color”?"),
     ("process . --out o --workers -1", "(--workers) must be a whole number from 1 to 64"),
     ("process . --out o --max-megapixels 0", "(--max-megapixels) must be a number from 0.001 to 1070"),
-    ("process . --out o --canny-low nan", "(--canny-low) must be a whole number from 0 to 10000, not “nan”"),
+    ("process . --out o --canny-low nan", "(--canny-low) must be a whole number from 0 to 240000, not “nan”"),
     ("process . --out o --operations sharpn", "(--operations) cannot be “sharpn”"),
     ("process . --out o --format bmp", "(--format) cannot be “bmp”. Choose from png, jpeg, webp."),
     ("process . --out o --json .", "There is no place for the argument “.”"),
@@ -188,11 +189,16 @@ def test_only_bad_files_give_status_1_and_no_output(half, photos, tmp_path):
     ("fly", "Choose from process, compare"),
     ("--verbose", "There is no option “--verbose”."),
     ("", "Which command? Choose from process"),
+    ("process ∅ --out o", "A path is empty. Name a file or a folder; “.” is the current folder."),
+    ("process a.jpg --out ∅", "Argument --out: the name is empty; “.” is the current folder. “python"),
+    ("process a.jpg --out o --json=∅", "The name of the file after --json= is empty."),
+    ("sample ∅", "Argument DIR: the name is empty"),
+    ("verify ∅", "Argument RUN.JSON: the name is empty"),
 ])  # fmt: skip
 def test_wrong_use_gives_status_2_and_one_sentence(arguments, says, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"any")
-    assert main(arguments.split()) == 2
+    assert main([word.replace("∅", "") for word in arguments.split()]) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith("imgproc: ") and says in said.err
     assert said.err.count("\n") == 1 and not (tmp_path / "o").exists()
@@ -209,9 +215,10 @@ def test_folders_globs_and_duplicates(photos, tmp_path):
     link.symlink_to(photos / "a.jpg")
     for patterns, count in (
         ([photos], 5), ([photos / "*.jp*g", photos / "a.jpg"], 2), ([photos / "**" / "*.jpg"], 2),
-        ([photos / "a.jpg", photos / "more" / ".." / "a.jpg", link], 1),
+        ([photos / "a.jpg", photos / "more" / ".." / "a.jpg", link], 2), ([photos, photos, photos / "a.jpg"], 5),
     ):  # fmt: skip
-        assert len(find_images(list(map(str, patterns)), tmp_path)) == count
+        found = find_images(list(map(str, patterns)), tmp_path)
+        assert (len(found.files), found.left_out) == (count, "")
 
 
 def test_what_holds_no_image_is_refused_not_waited_for(photos, tmp_path):
@@ -365,6 +372,22 @@ def test_a_record_that_cannot_be_written_in_the_end_costs_no_table(photos, tmp_p
     said = capsys.readouterr()
     assert said.out.startswith("Processing Mode: Compare")
     assert said.err == f"imgproc: No space left on device: {tmp_path / 'x.json'}\n"
+
+
+@pytest.mark.parametrize(("baseline", "status", "files"), [("Sequential", 0, 6), ("BreaksSoon", 1, 3)])
+def test_results_that_differ_from_the_baseline_do_not_stay(
+    baseline, status, files, photos, tmp_path, monkeypatch, capsys
+):
+    row = TECHNIQUES["sequential"]
+    monkeypatch.setitem(TECHNIQUES, "sequential", replace(row, path=f"fakes:{baseline}"))
+    monkeypatch.setitem(TECHNIQUES, "sloppy", replace(row, name="sloppy", label="Sloppy", path="fakes:SloppyOnOne"))
+    (tmp_path / "1.png").write_bytes((photos / "b.PNG").read_bytes())
+    words = ["process", photos / "a.jpg", tmp_path / "1.png", "--out", tmp_path / "out", "--technique", "sloppy"]
+    assert main([*map(str, words), "--budget", "1"]) == status
+    said = capsys.readouterr().out
+    assert f"Warning: Sloppy: its pixels differed from the baseline’s in 1 of the 2 images compared ({tmp_path}" in said
+    assert len(list((tmp_path / "out").iterdir())) == files
+    assert (f"Failed: {tmp_path / '1.png'}: Its result had other pixels" in said) is bool(status)
 
 
 @pytest.mark.parametrize(("words", "paths", "file"), [

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from docs import formats
 from imgproc.backends import TECHNIQUES
 from imgproc.cli import main
+from imgproc.pixels.formats.depth import DEPTHS
 from imgproc.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,13 @@ def test_every_setting_is_in_the_readme_with_its_default(item):
 def test_every_technique_is_in_the_readme():
     for name in TECHNIQUES:
         assert f"| `{name}` |" in README
+
+
+def test_what_is_read_is_documented_from_the_table():
+    page = (PROJECT / "docs" / "formats.md").read_text()
+    shown = page.partition("<!-- formats -->\n")[2].partition("<!-- /formats -->")[0]
+    assert shown == formats.markdown(), "python docs/formats.py writes it anew"
+    assert all(f"`{depth}`" in page for depth in DEPTHS)
 
 
 def test_the_commands_of_the_readme_exist(capsys):

@@ -16,10 +16,13 @@ from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.proof import pixels_sha256
+from imgproc.report.text import summary
 from imgproc.runs.execute import process
 from imgproc.runs.passes import RunFolders
 from imgproc.runs.progress import Cancelled
 from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.runs.verify import verify
 from imgproc.settings import PROJECT, Settings
 from tests.backend_kinds import AVAILABLE, each
 
@@ -225,6 +228,13 @@ def test_a_technique_that_fails_is_out_and_the_others_go_on(kind, run, monkeypat
     assert {m.name for m in record.techniques if m.speedup} == {"threading", "sequential"}
 
 
+def test_the_record_says_how_images_were_read(run, monkeypatch):
+    add_technique(monkeypatch, "notes", "fakes:Notes")
+    record, _ = run("notes", budget=0.0)
+    bits = "It uses only 12 of 16 bits."
+    assert [image.warnings for image in record.images] == [[bits], [bits, "It has no colours."], [bits]]
+
+
 def test_other_pixels_win_nothing(run, monkeypatch):
     add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
     record, _ = run(mode="compare", techniques=["threading", "sloppy"])
@@ -232,6 +242,87 @@ def test_other_pixels_win_nothing(run, monkeypatch):
     assert sloppy.identical is False and sloppy.speedup is None and sloppy.verdict is None
     assert "pixels differ" in sloppy.reason
     assert record.best != "sloppy"
+
+
+def right_files(record, places):
+    """Whether every result on disk has the pixels of plain OpenCV, and the record their hashes where it has any."""
+    for image in record.good_images:
+        for output in image.outputs:
+            data = (places.outputs / output.file).read_bytes()
+            pixels = decode(data)
+            if not np.array_equal(pixels, reference(places.sources[image.index], output.operation, record)):
+                return False
+            if output.bytes != len(data) or output.pixels_sha256 not in (None, pixels_sha256(pixels)):
+                return False
+    return True
+
+
+@pytest.mark.parametrize("previews", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("Sloppy", "in 3 of the 3 images compared (same.png, same.png and same.png)"),
+        ("SloppyOnOne", "in 1 of the 3 images compared (same.png)"),
+    ],
+)
+def test_results_that_differ_are_made_again_by_the_baseline(kind, said, previews, run, monkeypatch):
+    add_technique(monkeypatch, "sloppy", f"fakes:{kind}")
+    record, places = run("sloppy", previews=previews)
+    assert right_files(record, places) and len(list(places.outputs.iterdir())) == 9
+    assert record.warnings[0] == (
+        f"Sloppy: its pixels differed from the baseline’s {said}. The baseline made these results again."
+    )
+    sloppy = record.techniques[0]
+    assert sloppy.identical is False and sloppy.speedup is None and sloppy.median_seconds and not verify(record)
+    assert "Speedup: not shown (its pixels differ" in summary(record)
+    if previews:
+        made = decode((places.previews / record.images[0].outputs[1].preview).read_bytes())
+        right = cv2.imread(str(places.sources[0]), cv2.IMREAD_GRAYSCALE)
+        assert np.abs(cv2.GaussianBlur(right, (5, 5), 0).astype(int) - made).mean() < 3
+
+
+def test_what_was_not_compared_is_made_again_too(run, monkeypatch):
+    """A technique that errs in a sample may have erred anywhere."""
+    add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
+    record, places = run("sloppy", sizes=[(500, 500)] * 12, budget=0.02, workers=1, previews=False)
+    compared = len(record.sample)
+    assert compared < 12 and right_files(record, places)
+    assert f" and those of the {12 - compared} images that were not compared." in record.warnings[0]
+    assert not verify(record)
+
+
+def test_without_a_budget_nothing_is_compared(run, monkeypatch):
+    add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
+    record, places = run("sloppy", budget=0.0)
+    assert not right_files(record, places) and record.warnings == []
+    assert "Speedup: not shown (the baseline was not measured)" in summary(record)
+
+
+def test_a_result_that_differs_and_cannot_be_had_is_no_result(run, monkeypatch):
+    add_technique(monkeypatch, "sloppy", "fakes:SloppyOnOne")
+    monkeypatch.setitem(TECHNIQUES, "sequential", replace(TECHNIQUES["sequential"], path="fakes:BreaksSoon"))
+    record, places = run("sloppy")
+    assert [image.error is None for image in record.images] == [True, False, True]
+    assert "other pixels than the baseline’s, which failed: The workers could not go on." in record.images[1].error
+    assert "so there are none" in record.warnings[0]
+    assert right_files(record, places) and len(list(places.outputs.iterdir())) == 6
+    assert not verify(record)
+
+
+def test_images_that_the_baseline_fails_on_have_no_results(run, monkeypatch):
+    add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
+    monkeypatch.setitem(TECHNIQUES, "sequential", replace(TECHNIQUES["sequential"], path="fakes:FailsInRounds"))
+    record, places = run("sloppy")
+    assert [image.error for image in record.images].count("The disk is full.") == 2
+    assert record.warnings[0].endswith("made these results again; 2 images failed.")
+    assert right_files(record, places) and len(list(places.outputs.iterdir())) == 3
+
+
+def test_a_run_of_which_no_result_is_right_fails(run, monkeypatch):
+    add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
+    monkeypatch.setitem(TECHNIQUES, "sequential", replace(TECHNIQUES["sequential"], path="fakes:BreaksSoon"))
+    with pytest.raises(UserError, match="None of the images"):
+        run("sloppy")
 
 
 @pytest.mark.parametrize("kind", ["FailsInRounds", "FailsInWarmUp"])

@@ -1,6 +1,7 @@
 """What is MPI's own: the ranks's processes, its faults, other launchers."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -360,6 +362,27 @@ def test_an_mpiexec_that_fails_is_said_at_once():
         Mpi(2, having(MPI_ARGUMENTS="-no-such-argument")).start()
     assert time.perf_counter() - before < 10
     assert ranks() == []
+
+
+@pytest.mark.parametrize(
+    ("said", "free", "memory"),
+    [
+        ("[0]1:Return code = 0, signaled with Bus error", 10**9, True),
+        ("UCX ERROR Not enough memory. Please check that /dev/shm has it", 10**9, True),
+        ("[0]1:Return code = 0, signaled with Segmentation fault", 10**7, True),
+        ("[0]1:Return code = 0, signaled with Segmentation fault", 10**9, False),
+        ("[0]1:Return code = 1", 10**7, False),
+    ],
+)
+def test_too_little_shared_memory_for_so_many_ranks_is_said(said, free, memory, monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    program = tmp_path / "mpiexec"
+    program.write_text(f'#!/bin/sh\necho "{said}"\nexit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(launch, "mpiexec", lambda name="mpiexec": str(program))
+    with pytest.raises(BackendError, match=r"could not be started\.") as caught:
+        Mpi(2).start()
+    assert ("There is not enough shared memory for so many: use fewer workers" in str(caught.value)) is memory
 
 
 def test_an_mpiexec_of_another_mpi_is_found_out(monkeypatch, tmp_path):

@@ -5,9 +5,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strip_pictures import carried_out, job
 
+from imgproc.backends.phases import flat, together
+from imgproc.backends.strips.plan import split_image
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
+from imgproc.operations.equalize import cpu as levels
+from imgproc.operations.rows import Rows
 
 DEFAULTS = parse_parameters({})
 
@@ -56,7 +61,7 @@ def test_canny_is_opencv_without_ipp(image, a, b, aperture, l2):
 
 
 @settings(max_examples=200, deadline=None)
-@given(pictures(), st.integers(0, 49), st.floats(0, 50))
+@given(pictures(), st.integers(0, 49) | st.integers(0, 150), st.floats(0, 50))
 def test_gaussian_is_opencv(image, half, sigma):
     kernel = 2 * half + 1
     values = parse_parameters({"kernel": kernel, "sigma": sigma})
@@ -74,6 +79,30 @@ def test_equalize_is_opencv_on_gray_and_on_the_luma_of_colour(image):
     luma = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
     luma[:, :, 0] = cv2.equalizeHist(luma[:, :, 0].copy())
     assert np.array_equal(made, cv2.cvtColor(luma, cv2.COLOR_YCrCb2BGR))
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_more_pixels_than_opencv_equalizes_rightly_are_refused_whole_and_in_strips(sent, monkeypatch, tmp_path):
+    image = np.random.default_rng(1).integers(0, 256, (40, 50), np.uint8)
+    monkeypatch.setattr(levels, "_MOST_PIXELS", 40 * 50)
+    OPERATIONS["equalize"].apply(image, DEFAULTS)
+    monkeypatch.setattr(levels, "_MOST_PIXELS", 40 * 50 - 1)
+    with pytest.raises(UserError, match="An image of 50 x 40 pixels is too large to equalize: 1999 pixels") as told:
+        OPERATIONS["equalize"].apply(image, DEFAULTS)
+    assert told.value.code == "too_large" and told.value.limit == 1999
+    work = job(tmp_path, image, operations=["equalize"])
+    [result] = carried_out(flat(together([split_image(0, work, image.shape, 3, across_processes=sent, sent=sent)])))
+    assert result.error == told.value.message
+
+
+@pytest.mark.parametrize("shape", [(46_341, 46_341), (1 << 16, 1 << 15, 3)])
+def test_no_pixel_of_too_large_an_image_is_looked_at(shape):
+    """Of which there is only one, in all places."""
+    image = np.broadcast_to(np.uint8(7), shape)
+    with pytest.raises(UserError, match="2147483647 pixels are the most"):
+        OPERATIONS["equalize"].apply(image, DEFAULTS)
+    with pytest.raises(UserError, match="2147483647 pixels are the most"):
+        levels.histogram(image, image, Rows(0, 1), DEFAULTS, None)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -96,7 +125,8 @@ BAD = {
     "canny_high": ["1e9", "10.5", ""],
     "aperture": ["4", "3.5"],
     "l2gradient": ["perhaps"],
-    "kernel": ["4", "0", "101"],
+    "thresholds": ["median", "1", ""],
+    "kernel": ["4", "302", "303", "-1", "2.5"],
     "sigma": ["inf", "1000", "wide", None],
 }
 

@@ -167,7 +167,8 @@ def test_other_defaults_of_a_command_are_in_the_table():
     ("color=colour", 'value="on" selected'), ("color=1", 'value="on" selected'), ("color=grey", 'value="off" selected'),
     ("format=JPG", 'value="jpeg" selected'), ("transfer=paths,bytes,arrays,shared", 'shared" selected'),
     ("cv2-threads=3,1", 'value="1, 3"'), ("worker_list=4;2", 'value="2, 4"'), ("rounds=nine", 'value="nine"'),
-    ("l2gradient=yes", 'id="l2gradient" checked'), ("start_method=spawn", 'value="spawn" selected'),
+    ("l2gradient=yes", 'id="l2gradient" checked'), ("thresholds=SCALED", 'value="scaled" selected'),
+    ("start_method=spawn", 'value="spawn" selected'),
 ])  # fmt: skip
 def test_a_form_is_filled_in_again_with_what_was_meant(field, shown, client):
     assert shown in client.get(f"/?{field}").text and shown not in client.get("/").text.replace('"off" selected', "")

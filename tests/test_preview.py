@@ -93,6 +93,15 @@ def test_parameters_move_the_result_and_the_image_is_sent_once(client: FlaskClie
     assert [len(decoded(picture["source"]).shape) for picture in colour["pictures"]] == [3]
 
 
+def test_deep_samples_are_read_as_the_form_says(client: FlaskClient) -> None:
+    faint = np.linspace(0, 2000, 64 * 96).astype(np.uint16).reshape(64, 96)
+    sent = {"images": [(io.BytesIO(cv2.imencode(".png", faint)[1].tobytes()), "deep.png")], "operations": "gaussian"}
+    dark = post(client, sent).get_json()
+    spread = post(client, {"token": dark["token"], "depth": "full range", "operations": "gaussian"}).get_json()
+    assert decoded(dark["original"]).max() < 12 and decoded(spread["original"]).max() > 240
+    assert dark["notes"] and dark["notes"] != spread["notes"]
+
+
 def test_a_page_for_browsers_without_scripts(client: FlaskClient, settings: Settings) -> None:
     answer = post(client, form("<b>.jpg", kernel="9", mode="scale", workers="nonsense", samples=""), HTML)
     assert answer.status_code == 200 and answer.mimetype == "text/html"

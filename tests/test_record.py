@@ -37,8 +37,8 @@ def test_the_names_that_scripts_rely_on(record):
         "schema", "id", "created", "state", "mode", "settings", "environment", "images", "techniques", "best", "advice",
     } <= data.keys()  # fmt: skip
     assert {
-        "operations", "canny_low", "canny_high", "aperture", "l2gradient", "kernel", "sigma", "color", "format",
-        "split", "workers", "rounds", "seed",
+        "operations", "canny_low", "canny_high", "thresholds", "aperture", "l2gradient", "kernel", "sigma", "color",
+        "format", "split", "workers", "rounds", "seed",
     } <= data["settings"].keys()  # fmt: skip
     assert {"index", "name", "width", "height", "format", "bytes", "error", "outputs"} <= data["images"][0].keys()
     assert {"operation", "file", "pixels_sha256"} <= data["images"][0]["outputs"][0].keys()
@@ -63,7 +63,7 @@ def test_a_record_survives_its_file(record, tmp_path):
 @pytest.mark.parametrize(
     "missing",
     [
-        ["aperture"], ["l2gradient"], ["canny_low", "canny_high", "kernel", "sigma"],
+        ["aperture"], ["l2gradient"], ["thresholds"], ["canny_low", "canny_high", "kernel", "sigma"],
         ["transfers", "chunk_size", "start_method", "samples", "sample_megapixels", "worker_counts", "cv2_threads"],
     ],
     ids=lambda names: names[0],
@@ -82,11 +82,12 @@ def test_what_an_older_version_did_not_write_is_at_its_default(missing, record):
 def test_what_another_version_knew_more_is_left_out_and_its_parameters_stay(record):
     record.conclude()
     data = record.to_dict()
-    data["settings"] |= {"median_size": 7, "palette": ["red"], "operations": ["canny", "median"]}
+    own = {"median_size": 7, "median_edge": "mirror"}
+    data["settings"] |= {**own, "palette": ["red"], "operations": ["canny", "median"]}
     for part in (data, data["images"][0], data["techniques"][0], data["techniques"][0]["rounds"][0]):
         part["new"] = {"some": "thing"}
     again = Record.from_dict(data)
-    assert again.settings.parameters == record.settings.parameters | {"median_size": 7}
+    assert again.settings.parameters == record.settings.parameters | own
     assert replace(again, settings=record.settings) == record
 
 

@@ -241,6 +241,20 @@ def test_where_no_lock_can_be_made_it_is_said(tmp_path):
         assert not alone
 
 
+@unix
+def test_no_lock_is_left_in_the_current_folder(tmp_path, monkeypatch):
+    """Which Python takes for temporary files where no other can be written to."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with machine_lock(lambda _: None) as alone:
+        assert not alone and list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with machine_lock(lambda _: None) as alone:
+        assert alone
+
+
 def test_giving_up_the_wait(tmp_path):
     def give_up(_):
         raise UserError("enough")

@@ -218,6 +218,22 @@ def test_the_files_hold_whole_opencvs_pixels(contender, height, width, strips, c
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.parametrize("transfer", ["paths", "bytes"])
+@pytest.mark.parametrize("rows", [30, 90], ids=["in pieces", "whole"])
+def test_how_an_image_was_read_is_told_of_the_whole_by_all_who_decoded_it(rows, transfer, tmp_path):
+    """The largest sample is in the last piece, and each piece has levels that the others lack."""
+    deep = np.linspace(0, 4095, 90 * 64).astype(np.uint16).reshape(90, 64)
+    work = job(tmp_path, deep)
+    Path(work.source).write_bytes(cv2.imencode(".tiff", deep, [cv2.IMWRITE_TIFF_ROWSPERSTRIP, rows])[1].tobytes())
+    contender = Contender(TECHNIQUES["threading"], 1, deadline=60, transfer=transfer)
+    contender.start()
+    [result] = split(contender, work, deep.shape, 3).results
+    contender.close()
+    assert result.error is None
+    assert [note.partition(";")[0] for note in result.value.notes] == ["It uses only 12 of 16 bits"]
+    assert "; 16 gray levels are left." in result.value.notes[0]
+
+
 @pytest.mark.parametrize("format", ["jpeg", "webp"])
 def test_other_formats_are_the_same_files_as_of_whole_images(contender, format, tmp_path):
     pixels = noise(200, 300)

@@ -22,7 +22,7 @@ from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Options
 from imgproc.backends.sharing import buffers
 from imgproc.backends.sharing import memory as shared
-from imgproc.backends.sharing.transport import TRANSFERS, image_task
+from imgproc.backends.sharing.transport import TRANSFERS, EncodedResults, image_task
 from imgproc.backends.task import Task, run_task
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import FORMATS, encode
@@ -410,8 +410,16 @@ def test_too_little_shared_memory_is_said_and_kills_nobody():
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     *told, intact = ran.stdout.splitlines()
-    assert len(told) == 2 and all("not enough shared memory" in words for words in told)
+    assert len(told) == 2 and all("not enough shared memory" in words and "--split never" in words for words in told)
     assert intact == "800000"
+
+
+def test_how_an_image_was_read_travels_with_its_files(source, tmp_path):
+    job = ImageJob(str(source), (("canny", str(tmp_path / "canny.png")),), parse_parameters({}))
+    carrier = TRANSFERS["bytes"].carrier()
+    carrier.send(image_task(0, job, "bytes"), Stopwatch())
+    done = carrier.receive(EncodedResults(WIDTH, HEIGHT, (b"edges",), ("12 bits",)), Stopwatch())
+    assert done.notes == ("12 bits",) and (tmp_path / "canny.png").read_bytes() == b"edges"
 
 
 def test_who_attaches_does_not_own(monkeypatch):

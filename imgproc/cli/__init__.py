@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from imgproc import __version__
+from imgproc.cli import streams
 from imgproc.cli.parser import Parser
 from imgproc.errors import UserError, did_you_mean
 
@@ -35,15 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     # SIGTERM unwinds like Ctrl-C, so that scratch files go.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    heard = streams.prepare()
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        status = _run(words)
         sys.stdout.flush()
     except UserError as problem:
         print(f"imgproc: {problem.message}", file=sys.stderr)
         failed = isinstance(problem, TechniqueFailed) or problem.code in _NOT_USE
         return SOME_FAILED if failed else WRONG_USE
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        streams.drop_output()
         return SOME_FAILED
     except OSError as problem:
         print(
@@ -53,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("imgproc: interrupted; files written so far are whole.", file=sys.stderr)
         return INTERRUPTED
+    if not heard and status == DONE and words[0] != "serve":
+        print("imgproc: all is done, but standard output is closed, so nothing of it was printed.", file=sys.stderr)
+        return SOME_FAILED
     return status
 
 

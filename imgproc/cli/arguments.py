@@ -29,6 +29,8 @@ def _add(parser: Parser, option: Option, default: str, settings: Settings) -> No
         parser.add_argument(*option.flags, dest=option.name, action="store_const", const="on", help=option.help)
         return
     text = f"{option.help} {option.range(settings)} (default: {default})".replace("%", "%%")
-    metavar = {"integer": "N", "number": "X", "choice": "N", "counts": "N,..."}.get(option.kind, "NAME")
+    named = option.parameter is not None and isinstance(option.parameter.default, str)
+    words = {"integer": "N", "number": "X", "choice": "NAME" if named else "N", "counts": "N,..."}
+    metavar = words.get(option.kind, "NAME")
     action = "append" if option.kind == "names" else "store"
     parser.add_argument(*option.flags, dest=option.name, action=action, metavar=metavar, help=text)

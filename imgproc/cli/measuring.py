@@ -16,6 +16,7 @@ from imgproc.backends.base import BackendError
 from imgproc.cli import DONE, SOME_FAILED, TechniqueFailed
 from imgproc.cli.parser import STDOUT
 from imgproc.cli.places import check_record_file, make_folder
+from imgproc.cli.streams import as_json
 from imgproc.cli.terminal import ProgressBar, quiet_libraries
 from imgproc.errors import UserError
 from imgproc.files import own_folder, write_whole
@@ -58,7 +59,7 @@ def app_settings(arguments: argparse.Namespace) -> Settings:
     settings = Settings.from_environment()
     if arguments.max_megapixels is None:
         return settings
-    return replace(settings, MAX_MEGAPIXELS=_SIZE.parse(arguments.max_megapixels))
+    return replace(settings, MAX_MEGAPIXELS=float(_SIZE.parse(arguments.max_megapixels)))
 
 
 def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record], str]) -> int:
@@ -90,17 +91,19 @@ def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings)
     Raises:
         UserError: there is no image that could be processed.
     """
-    files = find_images(paths, out)
+    found = find_images(paths, out)
+    if found.left_out:
+        record.warnings.append(found.left_out)
     limits = Limits(settings.max_pixels, settings.MAX_SIDE)
-    record.images = [_look_at(index, path, limits) for index, path in enumerate(files)]
+    record.images = [_look_at(index, path, limits, record.settings.depth) for index, path in enumerate(found.files)]
     if not record.good_images:
         raise _none_good(record)
-    return dict(enumerate(files))
+    return dict(enumerate(found.files))
 
 
-def _look_at(index: int, path: Path, limits: Limits) -> ImageRecord:
+def _look_at(index: int, path: Path, limits: Limits, depth: str) -> ImageRecord:
     """An image as far as its header tells; it is decoded only once, by the worker that processes it."""
-    look = check_header(path, limits)
+    look = check_header(path, limits, depth)
     size = path.stat().st_size
     # A name need not be text on every system; what is shown must be.
     name = os.fsencode(path).decode(errors="replace")
@@ -134,11 +137,17 @@ def execute(record: Record, folders: RunFolders, settings: Settings, json_file: 
 
 def tell(record: Record, json_file: str | None, table: Callable[[Record], str]) -> int:
     """Print what was found, or the record, and write the record where it is to go; returns the exit status."""
-    data = json.dumps(record.to_dict(), ensure_ascii=False, indent=1) + "\n"
-    print(data if json_file == STDOUT else table(record), end="")
-    if json_file not in (None, STDOUT):
-        try:
-            write_whole(Path(json_file), data.encode())
-        except OSError as problem:
-            raise OSError(problem.errno, problem.strerror, json_file) from None
+    try:
+        print(as_json(record.to_dict()) + "\n" if json_file == STDOUT else table(record), end="")
+    finally:
+        if json_file not in (None, STDOUT):
+            _write_record(record, Path(json_file))
     return SOME_FAILED if any(image.error for image in record.images) else DONE
+
+
+def _write_record(record: Record, file: Path) -> None:
+    """Raises: OSError: it cannot be written; names the file that the person named."""
+    try:
+        write_whole(file, f"{json.dumps(record.to_dict(), ensure_ascii=False, indent=1)}\n".encode())
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, str(file)) from None

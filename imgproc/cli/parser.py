@@ -58,8 +58,8 @@ def _json_joined(arguments: Sequence[str]) -> list[str]:
 
 def _is_record_file(word: str) -> bool:
     """Whether what follows ``--json`` is where the record goes, not something to be processed."""
-    from imgproc.intake.filetypes import accepted_type
-    from imgproc.intake.paths import EXTENSIONS
+    from imgproc.intake.folders import EXTENSIONS
+    from imgproc.pixels.filetypes import accepted_type
 
     path = Path(word)
     if word == STDOUT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -10,11 +11,24 @@ from imgproc.errors import UserError
 
 
 def check_record_file(json_file: str | None) -> None:
-    """Before anything is measured: raises OSError where the record could not be written."""
+    """Before anything is measured: raises UserError, OSError where the record could not be written."""
+    if json_file == "":
+        raise UserError("The name of the file after --json= is empty. --json alone prints the record.", field="json")
     if json_file not in (None, STDOUT):
         if Path(json_file).is_dir():
             raise UserError(f"{json_file} is a folder; --json takes a file.", field="json")
         check_folder(Path(json_file).parent, json_file)
+
+
+def path_named(text: str) -> Path:
+    """An argument that names a file or a folder.
+
+    Raises:
+        ArgumentTypeError: it is empty, which would be the current folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; “.” is the current folder")
+    return Path(text)
 
 
 def check_folder(folder: Path, name: str) -> None:

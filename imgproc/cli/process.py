@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from imgproc.cli.arguments import add_run_arguments
 from imgproc.cli.parser import Parser
+from imgproc.cli.places import path_named
 
 
 def add_arguments(parser: Parser) -> None:
     add_run_arguments(parser, "process", "sequential", "parallel")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
+    parser.add_argument("--out", required=True, type=path_named, metavar="DIR", help="folder for the results")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import closing
-from pathlib import Path
 
 from tqdm import tqdm
 
 from imgproc.cli import DONE
 from imgproc.cli.parser import Parser
-from imgproc.cli.places import make_folder
+from imgproc.cli.places import make_folder, path_named
 from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import usable_cores
 from imgproc.parameters import Parameter
@@ -22,7 +21,7 @@ _SEED = Parameter("--seed", "The seed", "integer", 0, "Other pictures with anoth
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder for the pictures")
+    parser.add_argument("folder", type=path_named, metavar="DIR", help="folder for the pictures")
     for p in (_COUNT, _SIZE, _SEED):
         parser.add_argument(p.name, default=p.default, metavar="N", help=f"{p.help} {p.range} (default: {p.default:g})")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from imgproc.backends import TECHNIQUES
 from imgproc.cli import DONE
 from imgproc.cli.parser import Parser
+from imgproc.cli.streams import as_json
 
 
 def add_arguments(parser: Parser) -> None:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
             }
             for t, a in rows
         ]  # fmt: skip
-        print(json.dumps(listed, ensure_ascii=False, indent=1))
+        print(as_json(listed))
         return DONE
     width = max(map(len, TECHNIQUES))
     for technique, available in rows:

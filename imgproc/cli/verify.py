@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from imgproc.cli import DONE, SOME_FAILED
 from imgproc.cli.parser import Parser
+from imgproc.cli.places import path_named
 from imgproc.errors import UserError
 from imgproc.runs.record import Record
 from imgproc.runs.verify import verify
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("record", type=Path, metavar="RUN.JSON", help="the record of a run")
+    parser.add_argument("record", type=path_named, metavar="RUN.JSON", help="the record of a run")
 
 
 def run(arguments: argparse.Namespace) -> int:

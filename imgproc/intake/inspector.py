@@ -19,6 +19,7 @@ from queue import LifoQueue
 from typing import Any
 
 from imgproc.errors import UserError
+from imgproc.pixels.formats.depth import HIGH_BYTE
 from imgproc.settings import PROJECT
 
 #: How long a child may take to import its libraries, on a busy machine.
@@ -61,12 +62,14 @@ class Trial:
     """What the operations made of one file.
 
     ``width`` and ``height`` are those of the whole image. ``shares`` has, by bilevel operation, the share of the
-    pixels of its whole result that are white, 0 to 1. ``error`` and ``code`` are as in ``Inspection``.
+    pixels of its whole result that are white, 0 to 1. ``notes`` are those of ``Processed``; ``error`` and ``code`` are
+    as in ``Inspection``.
     """
 
     width: int = 0
     height: int = 0
     shares: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     error: str | None = None
     code: str | None = None
 
@@ -110,8 +113,9 @@ class Inspector:
         for child in children:
             child.end()
 
-    def inspect(self, path: Path, preview: Path | None = None) -> Inspection:
-        """Decide about one file; of an accepted one also write a small JPEG to ``preview``.
+    def inspect(self, path: Path, preview: Path | None = None, depth: str = HIGH_BYTE) -> Inspection:
+        """Decide about one file, which is to be decoded by this ``depth``; of an accepted one also write a small JPEG
+        to ``preview``.
 
         An accepted PNG is rewritten in place without the chunks that its still picture does not need.
 
@@ -120,7 +124,11 @@ class Inspector:
             UserError: no child can be started.
             RuntimeError: the inspector is closed.
         """
-        request = {"path": str(path.absolute()), "preview": str(preview.absolute()) if preview else None}
+        request = {
+            "path": str(path.absolute()),
+            "preview": str(preview.absolute()) if preview else None,
+            "depth": depth,
+        }
         answer, slow = self._ask(request)
         if answer is None:
             return Inspection(error=_SLOW.format(seconds=self._seconds) if slow else _CRASHED, code="refused_image")
@@ -130,7 +138,7 @@ class Inspector:
         """Try operations on an accepted file; the small pictures that ``trial.py`` names are written into the folder.
 
         Args:
-            wanted: ``operations``, ``parameters`` and ``color``, as in the settings of a run.
+            wanted: ``operations``, ``parameters``, ``color`` and ``depth``, as in the settings of a run.
 
         Raises: as ``inspect``.
         """
@@ -184,6 +192,7 @@ class Inspector:
             self._children.add(child)
         if child.ask(b"", _READY_SECONDS) is None:
             self._discard(child)
+            self._check_open()
             raise UserError(
                 "Images cannot be checked at the moment. Try again later, or tell whoever runs this app.",
                 code="unavailable",
@@ -276,4 +285,5 @@ def _trial(answer: dict[str, Any]) -> Trial:
     if answer.get("error") is not None:
         return Trial(error=str(answer["error"]), code=str(answer.get("code")))
     shares = {str(name): float(share) for name, share in answer.get("shares", {}).items()}
-    return Trial(int(answer.get("width", 0)), int(answer.get("height", 0)), shares)
+    notes = tuple(map(str, answer.get("notes", ())))
+    return Trial(int(answer.get("width", 0)), int(answer.get("height", 0)), shares, notes)

@@ -1,7 +1,7 @@
 """The child process of ``inspector.py``: looks at one untrusted file after the other.
 
 Started as ``python -m imgproc.intake.inspector_child MAX_PIXELS MAX_SIDE`` with OPENCV_IO_MAX_IMAGE_PIXELS set; reads
-``{"path", "preview"}``, ``{"path", "wanted", "folder"}`` and ``{"path", "draw"}`` lines, answers each with an
+``{"path", "preview", "depth"}``, ``{"path", "wanted", "folder"}`` and ``{"path", "draw"}`` lines, answers each with an
 ``Inspection``, a ``Trial`` or nothing of interest as a line of JSON, ends with its parent.
 """
 
@@ -76,7 +76,7 @@ def _answer(limits: Limits, line: bytes) -> dict[str, Any]:
             write_sample(path, 0, _SAMPLE_MEGAPIXELS)
             return {}
         preview = request["preview"]
-        return asdict(check_file(path, limits, Path(preview) if preview else None))
+        return asdict(check_file(path, limits, Path(preview) if preview else None, request["depth"]))
     except OSError as problem:  # of our own disk, not of the file
         return {"errno": problem.errno or errno.EIO}
 

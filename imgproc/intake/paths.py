@@ -4,43 +4,51 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from imgproc.errors import UserError
-from imgproc.intake.filetypes import ACCEPTED
+from imgproc.intake.folders import LeftOut, images_below, is_below
 
 
-def find_images(patterns: Sequence[str], out: Path) -> list[Path]:
-    """The files that paths, folders and globs stand for, each once; of folders all image files below them,
-    except what lies in the folder for the results. Links to one file count as one.
+@dataclass(frozen=True)
+class Found:
+    """Image files, and a sentence about what was left out of folders, empty where nothing was."""
+
+    files: list[Path]
+    left_out: str
+
+
+def find_images(patterns: Sequence[str], out: Path) -> Found:
+    """The files that paths, folders and globs stand for, each name once; of folders all image files below them,
+    except what lies in the folder for the results. Links and other names of one file are images of their own.
 
     Raises:
-        UserError: a path does not exist, or a folder or glob holds no image.
+        UserError: a path is empty or does not exist, or a folder or glob holds no image.
     """
-    found: dict[Path, Path] = {}
-    for pattern in patterns:
-        files = list(_expand(pattern, out))
+    real_folder = cache(Path.resolve)
+    found: dict[tuple[Path, str], Path] = {}
+    left_out = LeftOut()
+    for pattern in dict.fromkeys(patterns):
+        left = LeftOut()
+        files = list(_expand(pattern, out, left))
         if not files:
-            inside = " outside the folder for the results" if _is_below(Path(pattern), out) else ""
-            raise UserError(f"There is no image in {pattern}{inside}.", field="paths", file=pattern)
+            inside = " outside the folder for the results" if is_below(Path(pattern), out) else ""
+            said = f"There is no image in {pattern}{inside}. {left.sentence}".rstrip()
+            raise UserError(said, field="paths", file=pattern)
         for file in files:
-            found.setdefault(file.resolve(), file)
-    return list(found.values())
+            found.setdefault((real_folder(file.parent), file.name), file)
+        left_out.add(left)
+    return Found(list(found.values()), left_out.sentence)
 
 
-def _is_below(path: Path, folder: Path) -> bool:
-    return folder.resolve() in (path.resolve(), *path.resolve().parents)
-
-
-EXTENSIONS = {".jpeg", ".tiff", *(f".{extension}" for extension in ACCEPTED.values())}
-
-
-def _expand(pattern: str, out: Path) -> Iterator[Path]:
+def _expand(pattern: str, out: Path, left_out: LeftOut) -> Iterator[Path]:
     path = Path(pattern)
+    if not pattern:
+        raise UserError("A path is empty. Name a file or a folder; “.” is the current folder.", field="paths")
     if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.suffix.lower() in EXTENSIONS and file.is_file() and not _is_below(file, out):
-                yield file
+        yield from images_below(path, out, left_out)
     elif path.is_file():
         yield path
     elif path.exists():

@@ -41,15 +41,16 @@ def try_operations(path: Path, wanted: Mapping[str, Any], folder: Path) -> Trial
     """Decode the file and do the operations on all of it as a run does, then write small pictures into the folder.
 
     Args:
-        wanted: ``operations`` (names), ``parameters`` and ``color``, as in the settings of a run.
+        wanted: ``operations`` (names), ``parameters``, ``color`` and ``depth``, as in the settings of a run.
 
     Raises:
         OSError: a picture could not be written.
     """
-    job, stopwatch = ImageJob(str(path), (), wanted["parameters"], color=wanted["color"]), Stopwatch()
+    job = ImageJob(str(path), (), wanted["parameters"], color=wanted["color"], depth=wanted["depth"])
+    stopwatch = Stopwatch()
     shares: dict[str, float] = {}
     try:
-        image = read_image(job, stopwatch)
+        image, facts = read_image(job, stopwatch)
         _write(image, folder, None)
         for name in wanted["operations"]:
             result = operate(name, image, job.parameters, stopwatch)
@@ -58,7 +59,7 @@ def try_operations(path: Path, wanted: Mapping[str, Any], folder: Path) -> Trial
             _write(result, folder, name)
     except UserError as problem:
         return Trial(error=problem.message, code=problem.code)
-    return Trial(image.shape[1], image.shape[0], shares)
+    return Trial(image.shape[1], image.shape[0], shares, facts.sentences)
 
 
 def reduced(image: Image, *, bilevel: bool) -> Image:

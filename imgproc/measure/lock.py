@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,12 @@ def machine_lock(on_wait: Callable[[float], None], *, folder: Path | None = None
     Yields:
         True; False where the lock could not be made, so that nobody can say whether the machine was ours alone.
     """
-    path = (folder or Path(tempfile.gettempdir())) / NAME
+    folder = folder or _shared_folder()
+    if folder is None:
+        log.warning("There is no folder for temporary files, so the lock for measuring could not be made.")
+        yield False
+        return
+    path = folder / NAME
     # Anyone on the machine must be able to take it, whoever made the file.
     lock = FileLock(path, mode=0o666)
     since = time.monotonic()
@@ -50,3 +56,12 @@ def machine_lock(on_wait: Callable[[float], None], *, folder: Path | None = None
         yield True
     finally:
         lock.release()
+
+
+def _shared_folder() -> Path | None:
+    """The folder for temporary files; None where Python took the current folder for want of one that can be written
+    to: a lock there keeps nobody out, and would stay."""
+    found = tempfile.gettempdir()
+    usual = {os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")} | {"/tmp", "/var/tmp", "/usr/tmp"}  # noqa: S108
+    fell_back = os.name == "posix" and found not in usual and Path(found) == Path.cwd()
+    return None if fell_back else Path(found)

@@ -14,7 +14,7 @@ from pkgutil import iter_modules
 from imgproc.errors import UserError
 from imgproc.numbers import listed
 from imgproc.operations.contract import Operation
-from imgproc.parameters import Parameter, Value
+from imgproc.parameters import Parameter, Parameters, Value
 
 
 def _declared() -> dict[str, Operation]:
@@ -44,7 +44,7 @@ def parse_operations(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in OPERATIONS if name in wanted)
 
 
-def parse_parameters(values: Mapping[str, str | Value]) -> dict[str, Value]:
+def parse_parameters(values: Mapping[str, Value]) -> dict[str, Value]:
     """Every parameter of every operation, from text or JSON values; what is not given has its default.
 
     Raises:
@@ -58,6 +58,11 @@ def parse_parameters(values: Mapping[str, str | Value]) -> dict[str, Value]:
 
 def _known(names: Iterable[str]) -> list[Operation]:
     return [OPERATIONS[name] for name in names if name in OPERATIONS]  # an old record may name others
+
+
+def remarks(names: Iterable[str], parameters: Parameters) -> list[str]:
+    """What people may not expect of these operations with these parameters, a sentence each."""
+    return [f"{one.label}: {remark}" for one in _known(names) for remark in one.remarks(parameters)]
 
 
 def not_on_gpu(names: Iterable[str]) -> str:

@@ -20,8 +20,10 @@ from imgproc.parameters import Parameter, Parameters
 Image = npt.NDArray[np.uint8]
 
 # Elements (pixels times channels) of a result worked on at a time where it need not be whole: few enough to stay in
-# the processor's cache, and enough for the rows that a blur borrows not to matter.
+# the processor's cache.
 _BLOCK = 1 << 22
+# Rows are borrowed anew for every block; this many times the border in each keeps them to a fifth.
+_BORDERS = 10
 
 #: ``work(source, out, rows, parameters, given)`` reads any row of ``source``, writes to ``out``, which is these rows
 #: of the result, and returns a small thing that can be pickled. The same call again does the same again, whatever
@@ -56,6 +58,11 @@ def no_check(p: Parameters) -> None:
     """The check of an operation whose parameters go with each other whatever they are."""
 
 
+def no_remarks(p: Parameters) -> tuple[str, ...]:
+    """The remarks of an operation that does what its parameters say."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Phase:
     """``work`` is done on every strip, in any order, at once, wherever ``source`` and ``out`` are within reach;
@@ -86,14 +93,26 @@ class Strips:
 
 
 @dataclass(frozen=True)
+class Adaptation:
+    """What an operation takes from the whole picture before it begins. Where it is ``wanted``, ``parameters`` makes
+    of the image and of what was asked for the parameters that the work is done with."""
+
+    wanted: Callable[[Parameters], bool]
+    parameters: Callable[[Image, Parameters], Parameters]
+
+
+@dataclass(frozen=True)
 class Operation:
     """One entry of the table ``OPERATIONS``.
 
-    ``apply`` takes an image, (height, width) gray or (height, width, 3) BGR of uint8, and the parameters of all
+    ``whole`` takes an image, (height, width) gray or (height, width, 3) BGR of uint8, and the parameters of all
     operations; it returns a new image of uint8, of the same shape, or of (height, width) with ``bilevel``.
     ``result`` is what pages call its result. ``bilevel`` says that this is only 0 and 255, so that a PNG of it needs
-    one bit per pixel. ``check`` raises a UserError where parameters do not go together. Without ``strips`` an image
-    stays whole; without ``cuda`` a GPU technique cannot do it. Operations stand in the ``order`` they give.
+    one bit per pixel. ``check`` raises a UserError where parameters do not go together; ``remarks`` are sentences
+    about what people may not expect of them. Without ``strips`` an image stays whole; without ``cuda`` a GPU technique
+    cannot do it. ``whole``, ``strips`` and ``cuda`` are given what an ``adaptation`` makes of the parameters.
+    ``color`` says what it does to a colour image, where not the same to each channel. Operations stand in the
+    ``order`` they give.
     """
 
     name: str
@@ -101,13 +120,30 @@ class Operation:
     result: str
     help: str
     parameters: tuple[Parameter, ...]
-    apply: Callable[[Image, Parameters], Image]
+    whole: Callable[[Image, Parameters], Image]
     bilevel: bool = False
     check: Callable[[Parameters], None] = no_check
+    remarks: Callable[[Parameters], tuple[str, ...]] = no_remarks
+    adaptation: Adaptation | None = None
     strips: Strips | None = None
     cuda: Program | None = None
     look: Look = Look("#7b68a6", "#ab9bd6")
+    color: str = ""
     order: int = 100
+
+    def apply(self, image: Image, parameters: Parameters) -> Image:
+        """The operation on the whole image, from beginning to end."""
+        return self.whole(image, self.adapted(image, parameters))
+
+    def adapts(self, parameters: Parameters) -> bool:
+        """Whether it must see the whole picture before it begins."""
+        return self.adaptation is not None and self.adaptation.wanted(parameters)
+
+    def adapted(self, image: Image, parameters: Parameters) -> Parameters:
+        """The parameters that the work on this image is done with."""
+        if self.adaptation is None or not self.adaptation.wanted(parameters):
+            return parameters
+        return self.adaptation.parameters(image, parameters)
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of what is made of an image of this shape."""
@@ -130,7 +166,8 @@ class Operation:
     def flow(self, source: Image, rows: Rows, parameters: Parameters, given: Any) -> Iterator[Image]:
         """These rows of the result of strips that flow, a block at a time; each is gone when the next is asked for.
         ``given`` is what the phase before the last was merged to."""
-        parts = list(blocks(rows, source[0].size, _BLOCK))
+        row_size, border = source[0].size, self.on_strips.border(parameters)
+        parts = list(blocks(rows, row_size, max(_BLOCK, _BORDERS * border * row_size)))
         shape = self.result_shape(source.shape)
         memory = np.empty((max(part.stop - part.start for part in parts), *shape[1:]), np.uint8)
         for part in parts:

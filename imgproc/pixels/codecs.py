@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
 
 from imgproc.errors import UserError
 from imgproc.operations.contract import Image
-from imgproc.pixels import png
+from imgproc.pixels import formats, png
+from imgproc.pixels.formats.contract import Wanted
+from imgproc.pixels.formats.depth import HIGH_BYTE
 
-# Enough to decode the still picture; dropping the rest removes the animation chunks that crash OpenCV's decoder.
-_PNG_KEPT = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"cHRM", b"eXIf"}
 
-
-def decode(data: bytes, *, color: bool = False) -> Image:
-    """First picture in an image file, upright by its EXIF orientation, 8 bits a channel, alpha dropped.
+def decode(data: bytes, *, color: bool = False, depth: str = HIGH_BYTE) -> Image:
+    """The picture in an image file, see ``formats.decode``.
 
     Returns:
         uint8 of shape (height, width), or (height, width, 3) in BGR order with ``color``.
 
     Raises:
-        UserError: the file is damaged, cut short or of no type OpenCV reads.
+        UserError: the file is damaged, cut short, or of a type or kind that is not read.
     """
-    if data.startswith(png.SIGNATURE) and b"acTL" in data:
-        data = still_png(data)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if color else cv2.IMREAD_GRAYSCALE)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise UserError("The file is damaged or not an image.", code="refused_image")
-    return image  # type: ignore[return-value]
-
-
-def still_png(data: bytes) -> bytes:
-    """The PNG without its animation and without text: only the chunks that the still picture needs."""
-    kept, at = [png.SIGNATURE], len(png.SIGNATURE)
-    while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        end = at + 12 + length
-        if data[at + 4 : at + 8] in _PNG_KEPT:
-            kept.append(data[at:end])
-        at = end
-    return b"".join(kept)
+    return formats.decode(data, Wanted(color, depth)).image
 
 
 def encode(image: Image, format: str, *, bilevel: bool = False) -> bytes:

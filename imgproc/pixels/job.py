@@ -10,7 +10,10 @@ from imgproc.files import write_whole
 from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
 from imgproc.parameters import Value
-from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels import formats
+from imgproc.pixels.codecs import encode
+from imgproc.pixels.formats.contract import Decoded, Wanted
+from imgproc.pixels.formats.depth import HIGH_BYTE, Facts
 from imgproc.pixels.stopwatch import Stopwatch
 
 
@@ -23,6 +26,12 @@ class ImageJob:
     parameters: dict[str, Value] = field(hash=False)
     format: str = "png"
     color: bool = False
+    depth: str = HIGH_BYTE
+
+    @property
+    def wanted(self) -> Wanted:
+        """How its file is to be decoded."""
+        return Wanted(self.color, self.depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +56,17 @@ class Processed:
 
 def process_image(job: ImageJob, stopwatch: Stopwatch) -> Processed:
     """Read, decode, and for each operation: run it, encode, write."""
-    image = read_image(job, stopwatch)
-    results = (operate(name, image, job.parameters, stopwatch) for name, _ in job.outputs)
-    return write_results(job, image.shape, results, stopwatch)
+    decoded = read_image(job, stopwatch)
+    results = (operate(name, decoded.image, job.parameters, stopwatch) for name, _ in job.outputs)
+    return write_results(job, decoded.image.shape, decoded.facts, results, stopwatch)
 
 
-def read_image(job: ImageJob, stopwatch: Stopwatch) -> Image:
+def read_image(job: ImageJob, stopwatch: Stopwatch) -> Decoded:
     """The stages before the operations."""
     with stopwatch.stage("read"):
         data = Path(job.source).read_bytes()
     with stopwatch.stage("decode"):
-        return decode(data, color=job.color)
+        return formats.decode(data, job.wanted)
 
 
 def operate(name: str, image: Image, parameters: Mapping[str, Value], stopwatch: Stopwatch) -> Image:
@@ -66,11 +75,14 @@ def operate(name: str, image: Image, parameters: Mapping[str, Value], stopwatch:
         return OPERATIONS[name].apply(image, parameters)
 
 
-def write_results(job: ImageJob, shape: tuple[int, ...], results: Iterable[Image], stopwatch: Stopwatch) -> Processed:
-    """Encode and write the results of the job's operations, each as it comes, for an image of this shape."""
+def write_results(
+    job: ImageJob, shape: tuple[int, ...], facts: Facts, results: Iterable[Image], stopwatch: Stopwatch
+) -> Processed:
+    """Encode and write the results of the job's operations, each as it comes, for an image of this shape that was read
+    so."""
     outputs = zip(job.outputs, results, strict=True)
     done = [write_output(job, name, path, result, stopwatch) for (name, path), result in outputs]
-    return Processed(shape[1], shape[0], tuple(done))
+    return Processed(shape[1], shape[0], tuple(done), facts.sentences)
 
 
 def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: Stopwatch) -> WrittenFile:

@@ -99,7 +99,7 @@ def _settings(record: Record) -> Facts:
     started = sorted({t.start_method for t in (*record.techniques, *record.weak) if t.start_method})
     return [
         *_operations(asked),
-        ("Output", f"{asked.format.upper()}, {'colour' if asked.color else 'gray'}"),
+        ("Output", f"{asked.format.upper()}, {'colour' if asked.color else 'gray'}; depth: {asked.depth}"),
         ("Rounds and seed", f"{least}{asked.rounds}, within {asked.budget:g}{NBSP}s, seed {asked.seed}"),
         ("Processes started", f"by {listed(started)}" if started else ""),
         ("Pixels moved", f"as {listed(asked.transfers)}" if asked.transfers != ["paths"] else ""),

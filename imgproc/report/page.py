@@ -13,6 +13,7 @@ from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
 from imgproc.pixels.previews import PREVIEW_SIDE
 from imgproc.report import conditions, costs, scale, sentences, timeline
+from imgproc.report.image_warnings import image_warnings
 from imgproc.report.text import summary
 from imgproc.runs.record import ImageRecord, Record
 
@@ -37,6 +38,7 @@ class ShownImage:
     height: int
     preview: str | None
     outputs: list[ShownOutput]
+    warnings: list[str]
 
 
 def gallery(record: Record, results: Path, number: int, operation: str) -> dict[str, Any] | None:
@@ -76,6 +78,7 @@ def _shown(image: ImageRecord, present: set[str], small: set[str]) -> ShownImage
         max(1, round(image.height * scale)),
         image.preview if image.preview in small else None,
         outputs,
+        image.warnings,
     )
 
 
@@ -118,6 +121,7 @@ def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, A
     image, operation = query.get("image", ""), query.get("operation", "")
     return {
         "refused": [image for image in record.images if image.error],
+        "image_warnings": image_warnings(record),
         "gallery": gallery(record, results, int(image) if image.isdecimal() and len(image) < 10 else 1, operation),
         "rows": table(record),
         "note": measured_note(record),

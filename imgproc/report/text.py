@@ -9,6 +9,7 @@ from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.curves import Cell, Point
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, plain_seconds
+from imgproc.report.image_warnings import image_warnings
 from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
 from imgproc.report.sentences import UNDECIDED, split
 from imgproc.runs.record import Record
@@ -36,7 +37,7 @@ def summary(record: Record) -> str:
         lines.append(f"Note: the {both} measured on a sample of {sample}.")
     lines += [f"Note: {sentence}" for sentence in split(record)]
     lines += [f"Failed: {image.name}: {image.error}" for image in record.images if image.error]
-    lines += [f"Warning: {warning}" for warning in record.warnings]
+    lines += [f"Warning: {warning}" for warning in (*record.warnings, *image_warnings(record).lines)]
     return "\n".join(lines) + "\n"
 
 

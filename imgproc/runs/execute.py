@@ -15,7 +15,7 @@ from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.measure.results import Progress
-from imgproc.operations import parse_operations
+from imgproc.operations import parse_operations, remarks
 from imgproc.runs.contenders import Contenders, find_contenders
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
@@ -119,6 +119,7 @@ def _begin(record: Record, contenders: Contenders) -> None:
     record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
     if record.settings.technique == "auto" and record.mode == "parallel":
         record.advice = f"auto took {contenders.main.technique.label}. {AUTO_REASON}"
+    record.warnings += remarks(record.settings.operations, record.settings.parameters)
     if any(m.start_method == "fork" for m in record.techniques):
         record.warnings.append(FORK_WARNING)
 

@@ -19,6 +19,7 @@ from imgproc.measure.statistics import LOOKS, enough
 from imgproc.runs.contenders import Contenders
 from imgproc.runs.passes import Hashes, Passes, on_gpu
 from imgproc.runs.record import ImageRecord
+from imgproc.runs.replacing import replace_results
 
 #: A comparison that is not precise by then ends all the same.
 MOST_ROUNDS = 30
@@ -46,6 +47,7 @@ def measure(passes: Passes, contenders: Contenders, first: Pass) -> Measured:
 
     Raises:
         Cancelled: somebody asked to end the run.
+        UserError: the results differ from the baseline's, and none of its own could be had.
     """
     record, settings = passes.record, passes.record.settings
     begin = time.perf_counter()
@@ -54,7 +56,12 @@ def measure(passes: Passes, contenders: Contenders, first: Pass) -> Measured:
         with passes.ready(contenders.main):
             passes.hash_results(contenders.main, images)
     made = _warm_up(passes, contenders, images)
-    _prove(made, contenders)
+    baseline = _prove(made, contenders)
+    budget = settings.budget - (time.perf_counter() - begin)
+    if baseline and contenders.main.measurement.identical is False:
+        replace_results(passes, contenders.main, baseline, made[contenders.main], made[baseline])
+        images = [image for image in images if image.error is None]
+        record.sample = record.sample and sorted(image.index for image in images)
     left = [c for c in contenders.all if c in made or c.copies > 1]
     helpers = {pid for c in contenders.all for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
@@ -65,7 +72,7 @@ def measure(passes: Passes, contenders: Contenders, first: Pass) -> Measured:
         rounds=settings.rounds,
         most=max(MOST_ROUNDS, settings.rounds) if record.mode in ("compare", "scale") else None,
         enough=lambda: enough({c.measurement.label: c.walls for c in left}, (settings.rounds, *LOOKS)),
-        budget=settings.budget - (time.perf_counter() - begin),
+        budget=budget,
         seed=settings.seed,
     )
     busy = load.stop()
@@ -120,11 +127,13 @@ def _warm_up(passes: Passes, contenders: Contenders, images: Sequence[ImageRecor
     return made
 
 
-def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> None:
-    """Note whose pixels are the baseline's, image by image; nothing where there is no baseline to compare with."""
-    reference = next((hashes for c, hashes in made.items() if c.technique.name == BASELINE), None)
-    if reference is None:
-        return
+def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> Contender | None:
+    """Note whose pixels are the baseline's, image by image; nothing where there is no baseline to compare with.
+    Returns the baseline."""
+    baseline = next((c for c in made if c.technique.name == BASELINE), None)
+    if baseline is None:
+        return None
+    reference = made[baseline]
     for contender, hashes in made.items():
         m = contender.measurement
         differing = sum(hashes[index] != wanted for index, wanted in reference.items())
@@ -134,6 +143,7 @@ def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> None:
     for contender in contenders.weak:  # the same workers on the same images
         same = contender.shares_backend_with
         contender.measurement.identical = same.measurement.identical if same else None
+    return baseline
 
 
 def _one_round(

@@ -15,6 +15,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations
 from imgproc.parameters import Parameter, Value
 from imgproc.pixels.codecs import FORMATS
+from imgproc.pixels.formats.depth import DEPTHS, HIGH_BYTE
 from imgproc.settings import Settings
 
 Mode = Literal["sequential", "parallel", "compare", "scale"]
@@ -40,6 +41,7 @@ class RunSettings:
     workers: int = 1
     format: str = "png"
     color: bool = False
+    depth: str = HIGH_BYTE
     split: str = "auto"
     worker_counts: list[int] = field(default_factory=list)
     cv2_threads: list[int] = field(default_factory=lambda: [1])
@@ -64,7 +66,7 @@ class Option:
     the last of which the command line shows first. ``attribute`` is its name in ``RunSettings`` and run.json, and its
     default is the one there, unless ``default`` works one out. A ``maximum`` that is text names a setting of the app.
     ``least`` are minima of some modes; ``suggested`` is what the form starts with where that is not the default, and
-    ``commands`` are such defaults of commands.
+    ``commands`` are such defaults of commands. ``pixels``: what is made of an image depends on it.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Option:
     also: tuple[str, ...] = ()
     flag: bool = True
     parameter: Parameter | None = None
+    pixels: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -194,6 +197,10 @@ def _techniques() -> dict[str, str]:
     return {"auto": f"auto: {TECHNIQUES[AUTO].label}", **{t.name: t.label for t in TECHNIQUES.values()}}
 
 
+def _in_color() -> list[str]:
+    return [operation.color for operation in OPERATIONS.values()]
+
+
 _ON_OFF = {"1": "on", "true": "on", "yes": "on", "0": "off", "false": "off", "no": "off"}
 
 #: The rows, in the order of the form. Those of the operations' own parameters are not here but in ``options()``.
@@ -209,7 +216,7 @@ TABLE: tuple[Option, ...] = (
     Option(
         "operations", "Operations", "names", "What is done to each image.", "operations",
         choices=lambda: {o.name: o.label for o in OPERATIONS.values()},
-        convert=lambda names: list(parse_operations(names)),
+        convert=lambda names: list(parse_operations(names)), pixels=True,
         default=lambda _: ",".join(OPERATIONS), default_words="all",
     ),
     Option(
@@ -250,9 +257,15 @@ TABLE: tuple[Option, ...] = (
         choices=lambda: {f.name: f.label for f in FORMATS.values()}, spellings={"jpg": "jpeg"},
     ),
     Option(
-        "color", "Colour", "name", "Keep colours, which takes three times as long to decode.",
-        choices=lambda: {"off": "gray", "on": "colour"}, convert=lambda name: name == "on",
+        "color", "Colour", "name",
+        " ".join(["Keep colours, which takes three times as long to decode.", *filter(None, _in_color())]),
+        choices=lambda: {"off": "gray", "on": "colour"}, convert=lambda name: name == "on", pixels=True,
         spellings={**_ON_OFF, "color": "on", "colour": "on", "gray": "off", "grey": "off"},
+    ),
+    Option(
+        "depth", "Depth", "name", "How samples of more than 8 bits become 8.",
+        choices=lambda: {name: f"{name}: {what}" for name, what in DEPTHS.items()}, pixels=True,
+        spellings={spelling: name for name in DEPTHS for spelling in (name.replace(" ", "-"), name.replace(" ", "_"))},
     ),
     Option(
         "split", "Strips of one image", "name", "Same pixels; lets all workers share a large image.",
@@ -273,9 +286,12 @@ TABLE: tuple[Option, ...] = (
 def options() -> dict[str, Option]:
     """Every row by its name, with those of the parameters of all operations."""
     own = (
-        Option(p.name, p.label, p.kind, p.help, "operations", "parameters", p.minimum, p.maximum, p.step, parameter=p)
+        Option(
+            p.name, p.label, p.kind, p.help, "operations", "parameters", p.minimum, p.maximum, p.step,
+            parameter=p, pixels=True,
+        )
         for p in PARAMETERS.values()
-    )
+    )  # fmt: skip
     return {option.name: option for option in (*TABLE, *own)}
 
 

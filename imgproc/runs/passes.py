@@ -65,11 +65,11 @@ class Passes:
     def name_outputs(self) -> None:
         """Give every good image its output files, named after it and unique in the run, and make their folders."""
         outputs = self.folders.outputs.resolve()
-        # Results must never replace an image they are made from.
-        inputs = (path.resolve() for path in self.folders.sources.values())
-        names = OutputNames(
-            FORMATS[self.record.settings.format].extension, [path.name for path in inputs if path.parent == outputs]
-        )
+        sources = self.folders.sources.values()
+        # Results must never replace an image they are made from, nor a link by which it was named.
+        inputs = {path.resolve() for path in sources} | {path.parent.resolve() / path.name for path in sources}
+        taken = [path.name for path in inputs if path.parent == outputs]
+        names = OutputNames(FORMATS[self.record.settings.format].extension, taken)
         for image in self.record.good_images:
             files = names.of(image.name, self.record.settings.operations)
             image.outputs = [OutputRecord(operation, file) for operation, file in files.items()]
@@ -165,6 +165,7 @@ class Passes:
                 image.error, image.outputs = result.error, []
                 continue
             image.width, image.height = result.value.width, result.value.height
+            image.warnings = list(result.value.notes)
             for output, written in zip(image.outputs, result.value.outputs, strict=True):
                 output.bytes = written.bytes
 
@@ -250,4 +251,4 @@ class Passes:
     def _job(self, image: ImageRecord, folder: Path) -> ImageJob:
         settings, source = self.record.settings, str(self.folders.sources[image.index])
         outputs = tuple((output.operation, str(folder / output.file)) for output in image.outputs)
-        return ImageJob(source, outputs, settings.parameters, settings.format, settings.color)
+        return ImageJob(source, outputs, settings.parameters, settings.format, settings.color, settings.depth)

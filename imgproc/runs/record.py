@@ -51,7 +51,8 @@ class ImageRecord:
 
     ``width`` and ``height`` are upright, in pixels; ``format`` is the type by content (JPEG, PNG, …);
     ``error`` says why it was refused or what failed, ``code`` is that of ``UserError``; ``preview`` is a file
-    in the folder ``previews``.
+    in the folder ``previews``. ``warnings`` are sentences about how it was read where its results are there, such as
+    that only some of its bits were used.
     """
 
     index: int
@@ -65,6 +66,7 @@ class ImageRecord:
     outputs: list[OutputRecord] = field(default_factory=list)
     stored: str = ""
     preview: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def megapixels(self) -> float:
@@ -165,7 +167,7 @@ class Record:
         for name in vars(self).keys() - _KEPT:
             setattr(self, name, getattr(empty, name))
         for image in self.images:
-            image.outputs = []
+            image.outputs, image.warnings = [], []
             if image.stored:  # it was accepted; what failed then may go well the next time
                 image.error = image.code = None
 
@@ -213,5 +215,5 @@ class Record:
 def _parameters(settings: dict[str, Any]) -> dict[str, Value]:
     """Every parameter of every operation, and those of operations that another version had."""
     own = {field.name for field in fields(RunSettings)}
-    others = {name: value for name, value in settings.items() if name not in own and isinstance(value, int | float)}
+    others = {name: value for name, value in settings.items() if name not in own and isinstance(value, Value)}
     return {**{name: parameter.default for name, parameter in PARAMETERS.items()}, **others}

@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgproc.errors import UserError
-from imgproc.intake.filetypes import ACCEPTED
 from imgproc.intake.inspector import Inspector
 from imgproc.intake.naming import display_name
+from imgproc.pixels.filetypes import ACCEPTED
+from imgproc.pixels.formats.depth import HIGH_BYTE
 from imgproc.runs.record import ImageRecord
 from imgproc.settings import Settings
 
@@ -96,7 +97,13 @@ class FirstFile(IncomingFiles):
 
 
 def inspect_files(
-    files: Sequence[tuple[str, Path]], uploads: Path, previews: Path, settings: Settings, *, processes: int
+    files: Sequence[tuple[str, Path]],
+    uploads: Path,
+    previews: Path,
+    settings: Settings,
+    *,
+    processes: int,
+    depth: str = HIGH_BYTE,
 ) -> list[ImageRecord]:
     """Inspect every file, several at once; keep the accepted ones and delete the others.
 
@@ -105,6 +112,7 @@ def inspect_files(
         uploads: accepted files are moved here as ``0000.jpg``, …, by their position and content.
         previews: gets a ``0000.jpg`` for each accepted file, whatever its type.
         processes: how many files are inspected at once.
+        depth: by which they are to be decoded.
 
     Returns:
         One record per file, in order; the refused ones have an ``error``.
@@ -122,7 +130,7 @@ def inspect_files(
         record, preview = ImageRecord(index, display_name(name)), previews / f"{index:04d}.jpg"
         with _storage():
             record.bytes = path.stat().st_size if path.exists() else 0
-            found = inspector.inspect(path, preview)
+            found = inspector.inspect(path, preview, depth)
             record.format, record.width, record.height = found.format, found.width, found.height
             record.error, record.code = found.error, found.code
             if found.error is None:

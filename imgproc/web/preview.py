@@ -22,7 +22,7 @@ from imgproc.measure.lock import machine_lock
 from imgproc.numbers import dimensions, percent
 from imgproc.operations import OPERATIONS
 from imgproc.runs import kept
-from imgproc.runs.options import RunSettings, show
+from imgproc.runs.options import RunSettings, options, show
 from imgproc.runs.store import Store
 from imgproc.runs.uploads import FirstFile
 from imgproc.settings import Settings
@@ -54,12 +54,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Preview:
-    """What is shown of one image: its name and size, the image itself, and the result of each operation asked for."""
+    """What is shown of one image: its name and size, the image itself, the result of each operation asked for,
+    and what there is to know of how it was read."""
 
     name: str
     size: str
     original: str
     pictures: list[Picture]
+    notes: tuple[str, ...]
 
 
 class Previews:
@@ -85,20 +87,21 @@ class Previews:
             UserError: the image is refused, another preview takes too long (``busy``), or a run is being measured
                 (``conflict``).
         """
-        wanted = {field: getattr(settings, field) for field in ("operations", "parameters", "color")}
+        wanted = {row.stored: getattr(settings, row.stored) for row in options().values() if row.pixels}
         with self._alone():
-            self._vet(folder)
+            self._vet(folder, settings.depth)
             trial = self._inspector.attempt(folder / _IMAGE, wanted, folder)
             if trial.error is not None:
                 raise UserError(trial.error, code=trial.code or "refused_image", field=FILES_FIELD)
             pictures = [_picture(operation, folder, settings, trial) for operation in settings.operations]
-            return Preview(name, dimensions(trial.width, trial.height), _address(folder, None), pictures)
+            size = dimensions(trial.width, trial.height)
+            return Preview(name, size, _address(folder, None), pictures, trial.notes)
 
-    def _vet(self, folder: Path) -> None:
+    def _vet(self, folder: Path, depth: str) -> None:
         """See to it that the folder has an accepted image."""
         sent = next(folder.glob("incoming-*"), None)
         if sent is not None:
-            found = self._inspector.inspect(sent)
+            found = self._inspector.inspect(sent, depth=depth)
             if found.error is not None:
                 raise UserError(found.error, code=found.code or "refused_image", field=FILES_FIELD)
             sent.replace(folder / _IMAGE)

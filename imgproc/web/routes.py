@@ -85,7 +85,7 @@ def preview() -> AnyResponse:
         return jsonify(**asdict(made), token=trying.token)
     if kind == "html":
         return make_response(render_template("preview.html", preview=made))
-    lines = [f"{made.name}: {made.size}", *(picture.said for picture in made.pictures if picture.said)]
+    lines = [f"{made.name}: {made.size}", *made.notes, *(picture.said for picture in made.pictures if picture.said)]
     return Response("\n".join(lines) + "\n", mimetype="text/plain")
 
 

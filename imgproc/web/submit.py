@@ -64,7 +64,7 @@ class Submission:
             mode, settings = parse_run(self.fields, self.settings)
             if settings.samples:
                 shutil.rmtree(uploads)  # files that came along with "use sample images"
-            images = [] if settings.samples else self._inspect(files, uploads, results)
+            images = [] if settings.samples else self._inspect(files, uploads, results, settings.depth)
             return self._queue(Record(self.run_id, mode, settings, images, owner=owner), results)
 
     def repeat(self, old: Record, owner: str) -> Record:
@@ -108,11 +108,12 @@ class Submission:
         uploads.mkdir(parents=True, exist_ok=True)
         return receive(request, self.fields, IncomingFiles(uploads, self.settings.MAX_FILES), self.settings)
 
-    def _inspect(self, files: list[tuple[str, Path]], uploads: Path, results: Path) -> list[ImageRecord]:
+    def _inspect(self, files: list[tuple[str, Path]], uploads: Path, results: Path, depth: str) -> list[ImageRecord]:
         if not files:
             raise UserError("Choose at least one image, or run with sample images.", field=FILES_FIELD)
         with _inspecting:
-            images = inspect_files(files, uploads, results / "previews", self.settings, processes=usable_cores())
+            previews, cores = results / "previews", usable_cores()
+            images = inspect_files(files, uploads, previews, self.settings, processes=cores, depth=depth)
         if not any(image.error is None for image in images):
             raise NoneGood(images)
         return images

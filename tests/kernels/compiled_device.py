@@ -18,7 +18,8 @@ from numba.core.extending import intrinsic
 
 from imgproc.operations.cuda.device import Array, Host, Kept, Sizes
 
-SIZES = Sizes(copies=2, blur_words=4, edge_pixels=32, blur_rows=8, staged=2, edge_rows=6, threads=1, counting_threads=1)
+SIZES = Sizes(copies=2, blur_words=4, narrow_words=2, edge_pixels=32, blur_rows=8, staged=2, edge_rows=6, threads=1,
+              counting_threads=1)  # fmt: skip
 
 # As kernels are compiled: without a way in from Python, and without a check for division by zero.
 njit = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -12,6 +13,7 @@ from strip_pictures import GAIN, ON_DEVICE, PICTURES, Generator, parameters
 from imgproc.operations import OPERATIONS
 from imgproc.operations.cuda.device import Device, buffer
 from imgproc.operations.cuda.layout import Layout, pack, unpack
+from imgproc.operations.gaussian.cuda import _blur_tile
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def run(device: Device, name: str, image: np.ndarray, p: dict[str, Any]) -> np.n
     operation, words = OPERATIONS[name], pack(image)
     source = buffer(device, "image", words.size, np.uint32)
     device.upload(words, source)
-    result = operation.cuda.launch(device, source, image.shape, p)
+    result = operation.cuda.launch(device, source, image.shape, operation.adapted(image, p))
     shape = operation.result_shape(image.shape)
     found = np.empty(Layout.of(shape).words, np.uint32)
     device.download(result, found)
@@ -91,6 +93,21 @@ def wrong_pixels(device: Device, name: str, image: np.ndarray, values: dict[str,
     found = run(device, name, image, values)
     assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
     return int(np.count_nonzero(found != wanted))
+
+
+def check_narrow(device: Device, seed: int, kernels: Sequence[int], shared: int) -> int:
+    """Blurs of gray and colour by these kernels in the narrow tiles that otherwise only large ones get, with so many
+    bytes of shared memory; how many cases these were."""
+    usual, rng = device.sizes, np.random.default_rng(seed)
+    device.sizes = replace(usual, blur_rows=10_000, shared_bytes=shared)  # no tile has as many rows
+    for kernel in kernels:
+        assert _blur_tile(device.sizes, kernel // 4 + 2, kernel // 2 + 2).columns == usual.narrow_words
+        for shape in ((11, 30), (29, 14, 3)):
+            image = rng.integers(0, 256, shape, np.uint8)
+            wrong = wrong_pixels(device, "gaussian", image, {"kernel": kernel, "sigma": float(rng.uniform(0, 50))})
+            assert wrong == 0, f"{wrong} wrong pixels: {shape}, kernel {kernel}"
+    device.sizes = usual
+    return 2 * len(kernels)
 
 
 def check(device: Device, seed: int, count: int, largest: int = 48) -> int:

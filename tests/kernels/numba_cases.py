@@ -15,12 +15,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 
-from kernel_cases import check  # noqa: E402
+from kernel_cases import check, check_narrow  # noqa: E402
 
 from imgproc.operations.cuda.device import Device, Sizes  # noqa: E402
 
 # The simulator makes a Python thread of each of the kernel's.
-FEW = Sizes(copies=2, blur_words=2, edge_pixels=32, blur_rows=8, staged=2, edge_rows=4, threads=3, counting_threads=2)
+FEW = Sizes(copies=2, blur_words=2, narrow_words=1, edge_pixels=32, blur_rows=8, staged=2, edge_rows=4, threads=3,
+            counting_threads=2)  # fmt: skip
+#: Kernels that are tried in narrow tiles, and the bytes of shared memory for these.
+NARROW = {"simulated": ((3, 9), 1 << 10), "compiled": ((3, 5, 9, 31, 101, 199, 255, 301), 9 << 10)}
 
 
 def simulated() -> Device:
@@ -56,4 +59,4 @@ def compiled() -> Device:
 if __name__ == "__main__":
     kind, seed, pictures, largest = sys.argv[1:]
     device = {"simulated": simulated, "compiled": compiled}[kind]()
-    print(check(device, int(seed), int(pictures), int(largest)))
+    print(check(device, int(seed), int(pictures), int(largest)) + check_narrow(device, int(seed), *NARROW[kind]))

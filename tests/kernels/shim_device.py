@@ -17,7 +17,7 @@ from imgproc.operations.cuda.device import Array, Host, Kept, Sizes
 COMPILER = shutil.which("g++")
 FLAGS = ("-O2", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=off", "-fwrapv", "-U_FORTIFY_SOURCE", "-w")
 #: Tiles so small that small pictures have many, and blocks whose threads do not fit them evenly.
-SMALL = Sizes(copies=3, blur_words=3, edge_pixels=32, blur_rows=6, staged=2, edge_rows=4, threads=13,
+SMALL = Sizes(copies=3, blur_words=3, narrow_words=2, edge_pixels=32, blur_rows=6, staged=2, edge_rows=4, threads=13,
               counting_threads=7, shared_bytes=20 << 10)  # fmt: skip
 
 _OUTCOMES = {

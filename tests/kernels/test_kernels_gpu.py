@@ -36,6 +36,15 @@ def test_every_pixel_of_large_pictures(library, color):
             assert wrong_pixels(lane, name, image, parse_parameters({})) == 0, (name, shape)
 
 
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("kernel", [101, 161, 301])
+def test_large_kernels(library, kernel, color):
+    shape = (700, 901, 3) if color else (700, 901)
+    image = np.random.default_rng(kernel).integers(0, 256, shape, np.uint8)
+    for sigma in (0.0, 10.0, 50.0):
+        assert wrong_pixels(library.lane(), "gaussian", image, {"kernel": kernel, "sigma": sigma}) == 0
+
+
 def test_long_snakes_are_kept_to_their_tail(library):
     for seed in range(3):
         image = snake(np.random.default_rng(seed), 1500, 2000)

@@ -11,12 +11,13 @@ from strip_pictures import ON_DEVICE
 
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
-from imgproc.operations.canny.cuda import canny, sobel_taps, thresholds
+from imgproc.operations.canny.cuda import canny, limits, sobel_taps
 from imgproc.operations.cuda import packed_weights as weights
 from imgproc.operations.cuda.device import Kept, Sizes, buffer, filled
 from imgproc.operations.cuda.layout import Layout, pack, unpack
 from imgproc.operations.equalize.cuda import equalize
-from imgproc.operations.gaussian.cuda import WHOLE, _blur_tile, gaussian, gaussian_taps
+from imgproc.operations.gaussian.cuda import _blur_tile, gaussian
+from imgproc.operations.gaussian.kernel import WHOLE, gaussian_taps
 
 DEFAULTS = parse_parameters({})
 
@@ -77,7 +78,7 @@ def test_too_many_bytes_are_refused():
 @pytest.mark.parametrize("sigma", [0.0, 0.3, 0.8, 1.0, 2.2, 17.0, 50.0])
 def test_taps_are_those_of_opencv(sigma):
     """An impulse of 255 shows every tap but for rounding; several, far apart, show them exactly."""
-    for kernel in range(3, 100, 2):
+    for kernel in [*range(3, 100, 2), 101, 201, 301]:
         taps = gaussian_taps(kernel, sigma)
         assert taps.sum() == WHOLE and taps.min() >= 0
         step = np.zeros((1, 2 * kernel), np.uint8)
@@ -119,11 +120,13 @@ def test_negative_weights_are_signed_bytes():
         ((100, 200, 7, False), (6, 12)),
         ((100, 200, 3, True), (10_000, 40_000)),
         ((1.5, 2.5, 3, True), (2, 6)),
-        ((0, 40_000, 3, True), (0, 32767**2)),
+        ((0, 32767, 3, True), (0, 32767**2)),
+        ((17_850, 32767, 5, False), (17_850, 32767)),
+        ((235_620, 16 * 32767, 7, True), ((235_620 / 16) ** 2 // 1, 32767**2)),
     ],
 )
-def test_thresholds(given, wanted):
-    assert thresholds(*given) == wanted
+def test_what_a_length_must_be_above(given, wanted):
+    assert limits(*given) == wanted
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -131,8 +134,9 @@ def test_no_block_needs_more_than_every_gpu_gives(channels):
     """48 KB of shared memory, and no more blocks in a row or column of them than CUDA allows."""
     device = Counting()
     shape = (3000, 4000) if channels == 1 else (3000, 4000, 3)
-    for kernel in range(1, 100, 2):
+    for kernel in range(1, 302, 2):
         gaussian(device, None, shape, {"kernel": kernel, "sigma": 0.0})
+    assert {block for kernel, _, block, _ in device.launches} == {device.sizes.threads}
     for aperture in (3, 5, 7):
         canny(device, None, shape, DEFAULTS | {"aperture": aperture})
     equalize(device, None, shape, {})
@@ -144,7 +148,7 @@ def test_no_block_needs_more_than_every_gpu_gives(channels):
 
 def test_every_row_is_in_a_tile():
     for height in (1, 59, 60, 61, 1000):
-        for kernel in (3, 5, 31, 99):
+        for kernel in (3, 5, 31, 99, 171, 301):
             device = Counting()
             gaussian(device, None, (height, 100), {"kernel": kernel, "sigma": 0.0})
             [(_, (_, down), _, _)] = device.launches

@@ -6,9 +6,9 @@ import pytest
 import shim_device
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import PAINTS, check, run, wrong_pixels
+from kernel_cases import PAINTS, check, check_narrow, run, wrong_pixels
 from shim_device import SMALL, ShimDevice, build
-from strip_pictures import GAIN, ON_DEVICE, parameters, snake, soft, spiral
+from strip_pictures import BLURS, GAIN, ON_DEVICE, parameters, snake, soft, spiral
 
 from imgproc.intake.samples import draw
 from imgproc.operations import OPERATIONS, parse_parameters
@@ -62,12 +62,12 @@ def cases(draw):
     if draw(st.booleans()):
         image = np.stack([image, paint(rng, height, width), image[::-1]], axis=2)
     values = {
-        "canny_low": draw(st.integers(0, 10_000) | st.integers(0, 600)),
-        "canny_high": draw(st.integers(0, 10_000) | st.integers(0, 600)),
+        "canny_low": draw(st.integers(0, 240_000) | st.integers(0, 10_000) | st.integers(0, 600)),
+        "canny_high": draw(st.integers(0, 240_000) | st.integers(0, 10_000) | st.integers(0, 600)),
+        "thresholds": draw(st.sampled_from(["raw", "scaled", "auto"])),
         "aperture": draw(st.sampled_from([3, 5, 7])),
         "l2gradient": draw(st.booleans()),
-        "kernel": 2 * draw(st.integers(0, 49)) + 1,
-        "sigma": draw(st.floats(0, 50) | st.just(0.0)),
+        **draw(BLURS),
     }
     return draw(st.sampled_from(sorted(ON_DEVICE))), image, values
 
@@ -99,22 +99,37 @@ def test_every_kernel(small, usual, sigma, color):
         assert wrong_pixels(device, "gaussian", image, {"kernel": kernel, "sigma": sigma}) == 0, kernel
 
 
+@pytest.mark.parametrize("color", [False, True])
+def test_large_kernels(small, usual, color):
+    rng = np.random.default_rng(1)
+    for kernel in (101, 131, 147, 161, 199, 255, 301, 0):
+        height, width = rng.integers(1, 90, 2)
+        image = rng.integers(0, 256, (height, width, 3) if color else (height, width), np.uint8)
+        for device, sigma in ((usual, 50.0), (small, kernel / 7 + 0.1)):
+            assert wrong_pixels(device, "gaussian", image, {"kernel": kernel, "sigma": sigma}) == 0, kernel
+
+
+def test_tiles_of_both_widths_give_the_same(small):
+    assert check_narrow(small, 5, [*range(3, 40, 4), 99, 301], 20 << 10) == 24
+
+
 @pytest.mark.parametrize("l2", [False, True])
 @pytest.mark.parametrize("aperture", [3, 5, 7])
 def test_thresholds_at_their_ends_and_swapped(small, aperture, l2):
-    ends = (0, 1, 255, 100, 10_000)
+    ends = (0, 1, 255, 100, 240_000)
     for seed, paint in enumerate(PAINTS):
         image = paint(np.random.default_rng(seed), 30, 41)
         for low in ends:
             for high in ends:
-                values = {"canny_low": low, "canny_high": high, "aperture": aperture, "l2gradient": l2}
+                given = {"canny_low": low, "canny_high": high, "aperture": aperture, "l2gradient": l2}
+                values = DEFAULTS | given
                 assert wrong_pixels(small, "canny", image, values) == 0, (paint.__name__, values)
 
 
 @pytest.mark.parametrize("aperture", [3, 5, 7])
 @pytest.mark.parametrize("paint", [snake, spiral])
 def test_long_snakes_are_kept_to_their_tail(small, usual, paint, aperture):
-    values = {"canny_low": 4 * GAIN[aperture], "canny_high": 15 * GAIN[aperture], "aperture": aperture}
+    values = DEFAULTS | {"canny_low": 4 * GAIN[aperture], "canny_high": 15 * GAIN[aperture], "aperture": aperture}
     kept = 0
     for seed in range(6):
         image = paint(np.random.default_rng(seed), 150, 260)

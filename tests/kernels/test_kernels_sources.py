@@ -34,8 +34,8 @@ def test_both_have_the_same_functions_with_the_same_parameters():
 
 
 def test_the_fixed_sizes_are_those_in_the_source():
-    text = cuda_source(Sizes(copies=5, blur_words=7, edge_pixels=96))
-    assert text.startswith("#define COPIES 5\n#define BLUR_WORDS 7\n#define EDGE_PIXELS 96\n")
+    text = cuda_source(Sizes(copies=5, blur_words=7, narrow_words=3, edge_pixels=96))
+    assert text.startswith("#define COPIES 5\n#define BLUR_WORDS 7\n#define NARROW_WORDS 3\n#define EDGE_PIXELS 96\n")
     for name, value in Sizes().fixed.items():
         assert f"#ifndef {name}\n#define {name} {value}\n" in text
 

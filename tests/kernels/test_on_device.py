@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -176,6 +177,28 @@ def test_operations_are_timed_alone(library):
     gpu = Accelerator(library)
     found = gpu.time_alone(noise(64, 64), NAMES, DEFAULTS, repeats=3)
     assert set(found) == set(NAMES) and all(0 < seconds < 5 for seconds in found.values())
+
+
+def test_what_an_operation_takes_from_the_whole_picture_is_its_own_stage(library):
+    gpu, stopwatch, image = Accelerator(library), Stopwatch(), noise(40, 50)
+    auto = parse_parameters({"thresholds": "auto", "aperture": 5})
+    found = [result.copy() for result in gpu.run(image, NAMES, auto, stopwatch)]
+    assert_right(found, image, auto)
+    assert [span.stage for span in stopwatch.spans] == ["transfer", "canny", "h2d", "kernel", "d2h"]
+
+
+def test_what_it_takes_from_the_whole_picture_is_timed_with_it(library, monkeypatch):
+    adaptation = OPERATIONS["canny"].adaptation
+
+    def slow(image, p):
+        time.sleep(0.2)
+        return adaptation.parameters(image, p)
+
+    monkeypatch.setitem(
+        OPERATIONS, "canny", replace(OPERATIONS["canny"], adaptation=replace(adaptation, parameters=slow))
+    )
+    auto = parse_parameters({"thresholds": "auto"})
+    assert Accelerator(library).time_alone(noise(20, 30), ["canny"], auto, repeats=2)["canny"] > 0.2
 
 
 @pytest.mark.parametrize("color", [False, True])

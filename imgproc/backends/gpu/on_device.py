@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import pairwise
@@ -31,6 +31,8 @@ from imgproc.pixels.stopwatch import Stopwatch
 #: Stages that the GPU's own clock times: copying to it, its kernels, and copying back.
 TO_DEVICE, KERNEL, FROM_DEVICE = "h2d", "kernel", "d2h"
 Found = TypeVar("Found")
+#: Operations by their names, each with the parameters that it works with.
+Works = Mapping[str, Parameters]
 #: Images on the GPU at a time: one that comes, two that are worked on, one that goes.
 LANES = 4
 _WORD = 4
@@ -70,10 +72,11 @@ class Accelerator:
         with self._guarded(), stopwatch.stage(TRANSFER):
             staging = self._staging()
             words = pack(image, staging.words("image", Layout.of(image.shape).words))
+        works = _works(image, names, p, stopwatch)
         since = time.perf_counter()
 
         def there_and_back(lane: Device) -> list[Image]:
-            return _Trip(lane, staging, image.shape, since).there_and_back(words, names, p, stopwatch)
+            return _Trip(lane, staging, image.shape, since).there_and_back(words, works, stopwatch)
 
         return self._on_a_lane(needed(names, image.shape), there_and_back)
 
@@ -88,7 +91,7 @@ class Accelerator:
         def measure(lane: Device) -> dict[str, float]:
             words = pack(image)  # to be there until it was copied
             source = on_lane(lane, words)
-            return {name: median(_times(lane, name, source, image.shape, p, repeats)) for name in names}
+            return {name: _seconds_alone(lane, source, image, name, p, repeats) for name in names}
 
         return self._on_a_lane(needed(names, image.shape), measure)
 
@@ -207,15 +210,15 @@ class _Trip:
     def __init__(self, lane: Device, staging: Staging, shape: tuple[int, ...], since: float) -> None:
         self.lane, self.staging, self.shape, self.since = lane, staging, shape, since
 
-    def there_and_back(self, words: Host, names: Sequence[str], p: Parameters, stopwatch: Stopwatch) -> list[Image]:
+    def there_and_back(self, words: Host, works: Works, stopwatch: Stopwatch) -> list[Image]:
         lane = self.lane
         marks = [lane.mark()]
         source = on_lane(lane, words)
         marks.append(lane.mark())
-        made = [OPERATIONS[name].on_gpu.launch(lane, source, self.shape, p) for name in names]
+        made = [OPERATIONS[name].on_gpu.launch(lane, source, self.shape, p) for name, p in works.items()]
         marks.append(lane.mark())
-        shapes = [OPERATIONS[name].result_shape(self.shape) for name in names]
-        found = [self._fetch(*each) for each in zip(names, made, shapes, strict=True)]
+        shapes = [OPERATIONS[name].result_shape(self.shape) for name in works]
+        found = [self._fetch(*each) for each in zip(works, made, shapes, strict=True)]
         marks.append(lane.mark())
         lane.wait()
         self._note(marks, stopwatch)
@@ -235,6 +238,28 @@ class _Trip:
             until = min(end, at + seconds)
             stopwatch.note(stage, at, until)
             at = until
+
+
+def _works(image: Image, names: Sequence[str], p: Parameters, stopwatch: Stopwatch) -> Works:
+    """The parameters that each operation works with; what an operation takes from the whole picture for that is its
+    own stage, on the CPU."""
+    works = {}
+    for name in names:
+        operation, works[name] = OPERATIONS[name], p
+        if operation.adapts(p):
+            with stopwatch.stage(name):
+                works[name] = operation.adapted(image, p)
+    return works
+
+
+def _seconds_alone(lane: Device, source: Array, image: Image, name: str, p: Parameters, repeats: int) -> float:
+    """What an operation takes on the GPU, a median, and what it takes from the whole picture before, on the CPU."""
+    before = 0.0
+    if OPERATIONS[name].adapts(p):
+        start = time.perf_counter()
+        p = OPERATIONS[name].adapted(image, p)
+        before = time.perf_counter() - start
+    return before + median(_times(lane, name, source, image.shape, p, repeats))
 
 
 def _times(
@@ -300,5 +325,5 @@ def process_image_on_device(job: ImageJob, stopwatch: Stopwatch) -> Processed:
     names = [name for name, _ in job.outputs]
     if why := not_on_gpu(names):
         raise UserError(why)
-    image = read_image(job, stopwatch)
-    return write_results(job, image.shape, accelerator().run(image, names, job.parameters, stopwatch), stopwatch)
+    image, facts = read_image(job, stopwatch)
+    return write_results(job, image.shape, facts, accelerator().run(image, names, job.parameters, stopwatch), stopwatch)

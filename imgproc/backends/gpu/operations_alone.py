@@ -28,13 +28,13 @@ class Timing:
 
 def on_cpu(timing: Timing, stopwatch: Stopwatch) -> dict[str, float]:
     """Seconds of each operation, medians."""
-    image = read_image(timing.job, stopwatch)
+    image = read_image(timing.job, stopwatch).image
     return {name: median(_times(name, image, timing.job.parameters, timing.repeats)) for name in timing.operations}
 
 
 def on_device(timing: Timing, stopwatch: Stopwatch) -> dict[str, float]:
     """As ``on_cpu``, by the GPU's own clock."""
-    image = read_image(timing.job, stopwatch)
+    image = read_image(timing.job, stopwatch).image
     return accelerator().time_alone(image, timing.operations, timing.job.parameters, timing.repeats)
 
 

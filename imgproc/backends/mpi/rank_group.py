@@ -24,6 +24,7 @@ from imgproc.backends.dispatcher import TICK
 from imgproc.backends.mpi.launch import prepare
 from imgproc.backends.mpi.protocol import Hello, Message, MessageKind, Ready, machine, number_in, receive, seen_by, send
 from imgproc.backends.pools.pool import WorkerGroup
+from imgproc.backends.sharing import memory as shared_memory
 from imgproc.backends.worker_loop import Batch
 from imgproc.settings import Settings
 
@@ -35,6 +36,15 @@ START_SECONDS = 60.0
 PROBE_SECONDS = 10.0
 #: Longest that mpiexec may take to end once its ranks are dead, in seconds.
 END_SECONDS = 1.0
+NOT_STARTED = "The MPI ranks could not be started."
+#: What is said where there is no more shared memory: of a rank that touched some and was ended by Linux, and by UCX.
+OUT_OF_MEMORY = ("Bus error", "Please check that /dev/shm")
+#: Shared memory that a rank needs at least, in bytes, about: with less, ranks may crash in other ways too.
+RANK_BYTES = 5_000_000
+NO_MEMORY = (
+    "There is not enough shared memory for so many: use fewer workers, or give the system more (in a container: the "
+    "option --shm-size)."
+)
 
 
 class RankGroup(WorkerGroup):
@@ -123,10 +133,13 @@ class RankGroup(WorkerGroup):
                 self._await(lambda: len(self._ready) == self.workers, until - time.monotonic())
                 if len(self._ready) != self.workers or self.over.is_set():
                     raise BackendError(f"The MPI ranks were not ready within {START_SECONDS:g} seconds.")
-            except BackendError:
+            except (BackendError, EOFError, OSError) as problem:
                 log.seek(0)
-                LOG.info("mpiexec said: %s", log.read().decode(errors="replace"))
-                raise
+                said = log.read().decode(errors="replace")
+                LOG.info("mpiexec said: %s", said)
+                if _lacks_memory(said, self.workers + 1):
+                    raise BackendError(f"{NOT_STARTED} {NO_MEMORY}") from problem
+                raise problem if isinstance(problem, BackendError) else BackendError(NOT_STARTED) from problem
 
     def _accept(self, listener: socket.socket, until: float) -> Connection:
         listener.settimeout(TICK)
@@ -136,7 +149,7 @@ class RankGroup(WorkerGroup):
                 connection = Connection(listener.accept()[0].detach())
                 self._greet(connection)
                 return connection
-        raise BackendError("The MPI ranks could not be started.")
+        raise BackendError(NOT_STARTED)
 
     def _greet(self, connection: Connection) -> None:
         hello: Hello = pickle.loads(receive(connection).data)  # noqa: S301  our own rank sent it
@@ -206,3 +219,12 @@ class RankGroup(WorkerGroup):
             with suppress(OSError):
                 os.killpg(self._mpiexec.pid, signal.SIGKILL)
             self._mpiexec.wait()
+
+
+def _lacks_memory(said: str, ranks: int) -> bool:
+    """Whether so many ranks could not be started for want of shared memory, by what mpiexec said."""
+    if any(sign in said for sign in OUT_OF_MEMORY):
+        return True
+    with suppress(OSError):
+        return "Segmentation fault" in said and shutil.disk_usage(shared_memory.FOLDER).free < ranks * RANK_BYTES
+    return False

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from imgproc.backends.base import BackendError
 from imgproc.backends.dispatcher import Workforce
 from imgproc.backends.pools.pool import GroupWorkforce
-from imgproc.backends.pools.processes import ProcessBackend, hang_up, in_background
+from imgproc.backends.pools.processes import ProcessBackend, hang_up, in_background, missing
 from imgproc.backends.pools.watcher import kill
 from imgproc.backends.task import Task
 from imgproc.backends.worker_loop import Batch, run_batch
@@ -101,7 +102,9 @@ class JoblibLoky(ProcessBackend):
     _started: ClassVar[JoblibLoky | None] = None
 
     def start(self) -> None:
-        from joblib import effective_n_jobs
+        with warnings.catch_warnings():  # of what it is about to refuse
+            warnings.simplefilter("ignore")
+            from joblib import effective_n_jobs
 
         if self.workers < 2:
             raise BackendError(
@@ -109,7 +112,9 @@ class JoblibLoky(ProcessBackend):
                 "Choose 2 workers or more."
             )
         if effective_n_jobs(self.workers) != self.workers:
-            raise BackendError("joblib refuses to start worker processes here and would use the caller’s own process.")
+            raise BackendError(
+                f"joblib refuses to start worker processes here and would use the caller’s own process{_why_refused()}."
+            )
         if JoblibLoky._started not in (None, self):
             raise BackendError("joblib keeps one set of workers per process, and another one is in use.")
         super().start()
@@ -157,6 +162,13 @@ class JoblibLoky(ProcessBackend):
             in_background(lambda: parallel.__exit__(None, None, None)).join(5)
             in_background(lambda: get_reusable_executor(reuse=True).shutdown(kill_workers=True)).join(5)
         JoblibLoky._started = None
+
+
+def _why_refused() -> str:
+    """Why joblib starts no processes, after a colon; empty where nothing is known."""
+    if os.environ.get("JOBLIB_MULTIPROCESSING") == "0":
+        return ": the environment variable JOBLIB_MULTIPROCESSING is 0. Unset it"
+    return missing()
 
 
 def _break(executor: object, workers: list[BaseProcess]) -> None:

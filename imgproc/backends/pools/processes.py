@@ -6,6 +6,7 @@ The libraries do the work, each in its own file.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from typing import ClassVar
 from imgproc.backends.base import DEFAULTS, BackendError, Capabilities, Options
 from imgproc.backends.pools.pool import PoolBackend
 from imgproc.backends.pools.watcher import ProcessGroup
+from imgproc.backends.sharing import memory as shared_memory
 from imgproc.backends.worker_loop import StatusFolder, begin_work
 from imgproc.pixels.inner_threads import one_opencv_thread
 
@@ -91,7 +93,7 @@ class ProcessBackend(PoolBackend):
             self._workers = [process for process in multiprocessing.active_children() if process not in others]
             self.close(kill=True)
             if isinstance(problem, Exception) and not isinstance(problem, BackendError):
-                raise BackendError("The worker processes could not be started.") from problem
+                raise BackendError(f"The worker processes could not be started{missing()}.") from problem
             raise
         self._group = ProcessGroup(status, self._workers)
 
@@ -116,6 +118,13 @@ class ProcessBackend(PoolBackend):
             self._discard_pool()
             status.remove()
             self._workers = []
+
+
+def missing() -> str:
+    """What worker processes need and this system does not have, after a colon; empty where nothing is known."""
+    if sys.platform == "linux" and not os.access(shared_memory.FOLDER, os.W_OK):
+        return f": {shared_memory.FOLDER}, which they share memory through, cannot be written to. Choose threads"
+    return ""
 
 
 def in_background(letting_go: Callable[[], object]) -> threading.Thread:

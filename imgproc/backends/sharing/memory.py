@@ -98,8 +98,8 @@ class SharedBlock:
             yield file
         except OSError:
             raise UserError(
-                "There is not enough shared memory for this image. Use fewer workers or another transfer, or give "
-                "the system more (in a container: the option --shm-size)."
+                "There is not enough shared memory for this image. Leave images whole (--split never), use fewer "
+                "workers or another transfer, or give the system more (in a container: the option --shm-size)."
             ) from None
         finally:
             os.close(file)

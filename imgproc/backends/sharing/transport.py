@@ -21,7 +21,9 @@ from imgproc.files import write_whole
 from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
 from imgproc.parameters import Value
-from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels import formats
+from imgproc.pixels.codecs import encode
+from imgproc.pixels.formats.depth import Facts
 from imgproc.pixels.job import ImageJob, Processed, WrittenFile, operate, process_image, read_image, write_results
 from imgproc.pixels.stopwatch import Stopwatch
 
@@ -48,11 +50,13 @@ class EncodedFile:
 
 @dataclass(frozen=True, slots=True)
 class EncodedResults:
-    """What it gives back: the image's size, and the files in the order of the job's outputs."""
+    """What it gives back: the image's size, the files in the order of the job's outputs, and notes, see
+    ``Processed``."""
 
     width: int
     height: int
     files: tuple[bytes, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Files:
@@ -77,7 +81,7 @@ class Files:
             with stopwatch.stage("write"):
                 write_whole(path, data)
             outputs.append(WrittenFile(name, path, len(data)))
-        return Processed(value.width, value.height, tuple(outputs))
+        return Processed(value.width, value.height, tuple(outputs), value.notes)
 
     def release(self) -> None:
         """Nothing is held."""
@@ -90,14 +94,14 @@ def process_file(file: EncodedFile, stopwatch: Stopwatch) -> EncodedResults:
     if not intact:
         raise UserError("The file was damaged on its way to the worker.")
     with stopwatch.stage("decode"):
-        image = decode(file.data, color=file.job.color)
+        image, facts = formats.decode(file.data, file.job.wanted)
     made = []
     for name, _ in file.job.outputs:
         result = operate(name, image, file.job.parameters, stopwatch)
         with stopwatch.stage("encode"):
             made.append(encode(result, file.job.format, bilevel=OPERATIONS[name].bilevel))
     height, width = image.shape[:2]
-    return EncodedResults(width, height, tuple(made))
+    return EncodedResults(width, height, tuple(made), facts.sentences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +119,19 @@ class Arrays:
     moved = 0
     _job: ImageJob
     _shape: tuple[int, ...]
+    _facts: Facts
 
     def send(self, task: Task, stopwatch: Stopwatch) -> Task:
         """A task with the decoded image in it, which gives arrays back."""
         self._job = task.payload
-        image = read_image(self._job, stopwatch)
+        image, self._facts = read_image(self._job, stopwatch)
         self._shape = image.shape
         pixels = Pixels(image, tuple(name for name, _ in self._job.outputs), self._job.parameters)
         return replace(task, work=run_operations, payload=pixels, carrier=None)
 
     def receive(self, value: Any, stopwatch: Stopwatch) -> Processed:
         """Encode and write the results."""
-        return write_results(self._job, self._shape, value, stopwatch)
+        return write_results(self._job, self._shape, self._facts, value, stopwatch)
 
     def release(self) -> None:
         """Nothing is held."""

@@ -1,8 +1,8 @@
 """The plan of one image in strips: decode it, work on its strips, join them, encode them in pieces, write the files.
 
-DecodeJob is serial, but for files that are stored in strips themselves; so is the joining, which takes next to no
-time, and which the caller does itself. A result that needs no joining is encoded while it is made, and never whole in
-memory.
+DecodeJob is serial, but for files that are stored in strips themselves; so are the joining, and what an operation
+takes from the whole picture before it begins, which take next to no time, and which the caller does itself. A result
+that needs no joining is encoded while it is made, and never whole in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from imgproc.backends.strips.tasks import (
     DecodeRowsJob,
     EncodeJob,
     EncodeRowsJob,
+    Laid,
     ReserveJob,
     StripJob,
     WriteJob,
@@ -39,7 +40,9 @@ from imgproc.backends.strips.tasks import (
 from imgproc.backends.task import Task, TaskResult, Work, in_words
 from imgproc.operations import OPERATIONS
 from imgproc.operations.rows import Rows, cut
-from imgproc.pixels import tiff
+from imgproc.parameters import Parameters
+from imgproc.pixels.formats.depth import Facts
+from imgproc.pixels.formats.tiff_file import pieces
 from imgproc.pixels.job import ImageJob, Processed
 from imgproc.pixels.stopwatch import Stopwatch
 
@@ -80,30 +83,37 @@ def split_image(
             for slot in range(used):
                 own.make(slot)
             if sent:
-                shape = _here(decode_onto, DecodeJob(job, handle), caller)
+                laid = _here(decode_onto, DecodeJob(job, handle), caller)
             else:
                 first = _decoding(index, job, size, strips, handle)
                 if across_processes and not lean:
                     first.append(Task(index, make_room, ReserveJob(handle, _whole(job, size, slots))))
-                shape = _values((yield first))[0]
+                laid = _as_one(_values((yield first)))
+            shape = laid.shape
             split = _Split(index, job, own, handle, shape, cut(shape[0], strips), caller, sent)
             run = after_another if lean else together
             each = [split.steps(*output, *slot) for output, slot in zip(job.outputs, slots, strict=True)]
             with closing(run(each)) as steps:
                 outputs = yield from steps
-        done = Processed(shape[1], shape[0], tuple(outputs))
+        done = Processed(shape[1], shape[0], tuple(outputs), laid.facts.sentences)
         return TaskResult(index, done, caller_spans=tuple(caller.spans))
     except _Failed as failure:
         return TaskResult(index, error=str(failure), caller_spans=tuple(caller.spans))
 
 
 def _decoding(index: int, job: ImageJob, size: tuple[int, int], strips: int, handle: Handle) -> list[Task]:
-    """Tasks that decode the image, each a part of it where the file allows that; all return its shape."""
-    parts = tiff.pieces(job.source, strips)
+    """Tasks that decode the image, each a part of it where the file allows that; all return a ``Laid``."""
+    parts = pieces(job.source, strips, job.depth)
     if not parts or parts[-1].rows.stop != size[0]:
         return [Task(index, decode_onto, DecodeJob(job, handle))]
     shape = (*size, 3) if job.color else size
     return [Task(index, decode_part, DecodeRowsJob(job, handle, shape, part), part=k) for k, part in enumerate(parts)]
+
+
+def _as_one(found: Sequence[Laid | None]) -> Laid:
+    """What tasks that decoded parts of an image say in sum; None is of a task that did not decode."""
+    parts = [laid for laid in found if laid is not None]
+    return Laid(parts[0].shape, reduce(Facts.joined, (laid.facts for laid in parts)))
 
 
 def _slots(job: ImageJob, lean: bool) -> list[tuple[int, int]]:
@@ -158,11 +168,11 @@ class _Split:
 
     def steps(self, name: str, path: str, slot: int, box: int) -> Steps:
         """The phases of one output; returns its ``WrittenFile``."""
-        operation = OPERATIONS[name]
+        operation, parameters = OPERATIONS[name], self._parameters(name)
         shape, given = operation.result_shape(self.shape), None
         flows = _flows(self.job, name)
         for k, phase in enumerate(operation.on_strips.phases[:-1] if flows else operation.on_strips.phases):
-            one = StripJob(self.handle, self.shape, slot, name, Rows(0, 0), self.job.parameters, given, k)
+            one = StripJob(self.handle, self.shape, slot, name, Rows(0, 0), parameters, given, k)
             results = yield self._per_strip(work_on_strip, [replace(one, rows=rows) for rows in self.rows])
             with self.caller.stage(MERGE):
                 out = self.buffers.get(slot, shape) if phase.writes else np.empty(0, np.uint8)
@@ -172,12 +182,19 @@ class _Split:
             whole = EncodeJob(self.handle, shape, slot, self.job, name, path)
             return (yield from self._at_once(encode_whole, whole))
         pieces = [
-            EncodeRowsJob(self.handle, self.shape, slot, name, rows, self.job.parameters, given, -1, box, *room)
+            EncodeRowsJob(self.handle, self.shape, slot, name, rows, parameters, given, -1, box, *room)
             for rows, room in zip(self.rows, self._places(), strict=True)
         ]
         placed = _values((yield self._per_strip(encode_strip, pieces)))
         writing = WriteJob(self.handle, box, shape, OPERATIONS[name].bilevel, name, path, placed)
         return (yield from self._at_once(write_pieces, writing))
+
+    def _parameters(self, name: str) -> Parameters:
+        """Those that the operation works with; where it must see the whole picture for that, it does so here."""
+        if not OPERATIONS[name].adapts(self.job.parameters):
+            return self.job.parameters
+        with self.caller.stage(name):
+            return OPERATIONS[name].adapted(self.buffers.get(SOURCE, self.shape), self.job.parameters)
 
     def _at_once(self, work: Work, payload: Any) -> Steps:
         """What is done with the whole result, where that lies."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,13 +19,21 @@ from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image, Operation
 from imgproc.operations.rows import Rows
 from imgproc.parameters import Parameters
-from imgproc.pixels import png, tiff
-from imgproc.pixels.codecs import decode
+from imgproc.pixels import formats, png
+from imgproc.pixels.formats.depth import Facts
+from imgproc.pixels.formats.tiff_file import StoredRows
 from imgproc.pixels.job import ImageJob, WrittenFile, read_image, write_output
 from imgproc.pixels.stopwatch import Stopwatch
 
 #: The slot of the decoded image.
 SOURCE = 0
+
+
+class Laid(NamedTuple):
+    """What a task that decoded says: the shape of the whole image, and how its part was read."""
+
+    shape: tuple[int, ...]
+    facts: Facts = Facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +42,14 @@ class DecodeJob:
     handle: Handle
 
 
-def decode_onto(payload: DecodeJob, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode the image into its buffers; returns its shape."""
-    image = read_image(payload.job, stopwatch)
+def decode_onto(payload: DecodeJob, stopwatch: Stopwatch) -> Laid:
+    """Decode the image into its buffers."""
+    image, facts = read_image(payload.job, stopwatch)
     with open_buffers(payload.handle) as buffers, stopwatch.stage("decode"):
         if image.nbytes > buffers.slot_bytes:
             raise UserError("This image is larger than its header says.")
         buffers.hold(SOURCE, image)
-    return image.shape
+    return Laid(image.shape, facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +59,20 @@ class DecodeRowsJob:
     job: ImageJob
     handle: Handle
     shape: tuple[int, ...]
-    stored: tiff.StoredRows
+    stored: StoredRows
 
 
-def decode_part(part: DecodeRowsJob, stopwatch: Stopwatch) -> tuple[int, ...]:
-    """Decode some rows of the image into its buffers; returns the shape of the whole."""
+def decode_part(part: DecodeRowsJob, stopwatch: Stopwatch) -> Laid:
+    """Decode some rows of the image into its buffers."""
     rows = part.stored.rows
     with stopwatch.stage("read"):
         data = part.stored.read(part.job.source)
     with open_buffers(part.handle) as buffers, stopwatch.stage("decode"):
-        image = decode(data, color=part.job.color)
+        image, facts = formats.decode(data, part.job.wanted)
         if image.shape != (rows.stop - rows.start, *part.shape[1:]):
             raise UserError("This image is not of the size that its header says.")
         buffers.write(SOURCE, rows.start * math.prod(part.shape[1:]), image.data.cast("B"))
-    return part.shape
+    return Laid(part.shape, facts)
 
 
 @dataclass(frozen=True, slots=True)

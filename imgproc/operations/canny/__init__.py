@@ -1,38 +1,13 @@
 """Canny edges."""
 
-from imgproc.errors import UserError
 from imgproc.operations.canny.cpu import border, canny, edges, finish
 from imgproc.operations.canny.cuda import PROGRAM
-from imgproc.operations.contract import Look, Operation, Phase, Strips
-from imgproc.parameters import Parameter, Parameters
-
-# Kernels up to 7 give gradients far over 1000, so the thresholds may be as large.
-_THRESHOLD_MAX = 10_000
-
-
-def check(p: Parameters) -> None:
-    """The thresholds must be in order."""
-    low, high = p["canny_low"], p["canny_high"]
-    if low > high:
-        raise UserError(
-            f"The low threshold (canny_low, {low}) must not be above the high one (canny_high, {high}).",
-            field="canny_low",
-            limit=high,
-        )
-
+from imgproc.operations.canny.thresholds import PARAMETERS, check, from_picture, of_picture
+from imgproc.operations.contract import Adaptation, Look, Operation, Phase, Strips
+from imgproc.parameters import Parameter
 
 _PARAMETERS = (
-    Parameter(
-        "canny_low", "Low threshold", "integer", 100, maximum=_THRESHOLD_MAX, help="Weaker edges than this are dropped."
-    ),
-    Parameter(
-        "canny_high",
-        "High threshold",
-        "integer",
-        200,
-        maximum=_THRESHOLD_MAX,
-        help="Edges from here on are kept, with the weaker ones that touch them.",
-    ),
+    *PARAMETERS,
     Parameter("aperture", "Aperture", "choice", 3, choices=(3, 5, 7), help="Size of the Sobel kernel."),
     Parameter(
         "l2gradient",
@@ -52,8 +27,10 @@ OPERATION = Operation(
     canny,
     bilevel=True,
     check=check,
+    adaptation=Adaptation(from_picture, of_picture),
     strips=Strips((Phase(edges, finish),), border),
     cuda=PROGRAM,
     look=Look("#0b5cad", "#2f80cf", "op-canny.webp"),
+    color="Canny takes the strongest channel of each pixel.",
     order=1,
 )

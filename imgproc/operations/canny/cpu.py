@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgproc.operations.canny.thresholds import LONGEST, UNIT, thresholds
 from imgproc.operations.canny.undecided import Region, Undecided, join, undecided
 from imgproc.operations.contract import Image
 from imgproc.operations.rows import Rows, blocks
@@ -25,8 +26,6 @@ Gradient = npt.NDArray[np.int16]
 
 # Pixels times channels of one block; its buffers take some 6 bytes for each, however large the strip is.
 _BLOCK = 12 << 20
-# Longer than any gradient: those of aperture 5 are below 25,000.
-_LONGEST = 32767
 
 
 @contextmanager
@@ -42,7 +41,7 @@ def without_ipp() -> Iterator[None]:
 
 def canny(image: Image, p: Parameters) -> Image:
     """Edges, 255 on 0, of shape (height, width); on a colour image the strongest channel decides per pixel."""
-    low, high, aperture, l2 = float(p["canny_low"]), float(p["canny_high"]), int(p["aperture"]), bool(p["l2gradient"])
+    (low, high), aperture, l2 = thresholds(p), int(p["aperture"]), bool(p["l2gradient"])
     if aperture == 3:
         # IPP may stay on: with whole-number thresholds it gives the same pixels here, faster.
         return np.asarray(cv2.Canny(image, low, high, apertureSize=3, L2gradient=l2), np.uint8)
@@ -66,8 +65,8 @@ def edges(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> 
     """Edges of the strip as far as it knows them alone, and what is undecided, block by block."""
     aperture = int(p["aperture"])
     # Given gradients, OpenCV does not scale the thresholds of aperture 7 itself.
-    unit = 16 if aperture == 7 else 1
-    options = _Options(float(p["canny_low"]) / unit, float(p["canny_high"]) / unit, aperture, bool(p["l2gradient"]))
+    low, high = (threshold / UNIT[aperture] for threshold in thresholds(p))
+    options = _Options(low, high, aperture, bool(p["l2gradient"]))
     parts = list(blocks(rows, source[0].size, _BLOCK))
     buffers = _Buffers(max(part.stop - part.start for part in parts), source.shape, aperture)
     with without_ipp():
@@ -131,7 +130,7 @@ def _sobel(pixels: Image, dx: Gradient, dy: Gradient, aperture: int) -> None:
     if aperture == 3 and pixels.ndim == 2:  # both at once, in half the time
         cv2.spatialGradient(pixels, dx, dy, 3, border)
         return
-    scale = 1 / 16 if aperture == 7 else 1
+    scale = 1 / UNIT[aperture]
     cv2.Sobel(pixels, cv2.CV_16S, 1, 0, dst=dx, ksize=aperture, scale=scale, borderType=border)
     cv2.Sobel(pixels, cv2.CV_16S, 0, 1, dst=dy, ksize=aperture, scale=scale, borderType=border)
 
@@ -140,7 +139,7 @@ def _silence(dx: Gradient, dy: Gradient, row: int, guard: int, l2: bool) -> None
     """Keep the lengths of a row's gradients, but turn them all to the guard row beside it, than which none is longer,
     so that none is a maximum."""
     dx[guard], dy[guard] = 0, 0
-    dy[guard].reshape(dx.shape[1], -1)[:, 0] = _LONGEST
+    dy[guard].reshape(dx.shape[1], -1)[:, 0] = LONGEST
     x, y = (np.abs(d[row].reshape(dx.shape[1], -1)).astype(np.int32) for d in (dx, dy))
     strongest = (x * x + y * y if l2 else x + y).argmax(axis=1)[:, None]
     x, y = (np.take_along_axis(d, strongest, axis=1)[:, 0] for d in (x, y))

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from imgproc.operations.canny.thresholds import UNIT, thresholds
 from imgproc.operations.cuda.device import Array, Device, Program, Sizes, Tile, buffer, ceil_div, filled, result_buffer
 from imgproc.operations.cuda.layout import Layout
 from imgproc.operations.cuda.packed_weights import Taps, across, down
@@ -15,15 +16,13 @@ from imgproc.parameters import Parameters
 
 _BITS = 32  # pixels in a word of candidates
 _RUNS = 16  # the most runs in one
-# Beyond this OpenCV squares no threshold, so that it stays within 32 bits.
-_LONGEST = 32767.0
 
 
 def canny(device: Device, image: Array, shape: tuple[int, ...], p: Parameters, out: Array | None = None) -> Array:
     """Canny edges, a gray image."""
     layout, edges, sizes = Layout.of(shape), Layout.of(shape[:2]), device.sizes
     aperture, l2 = int(p["aperture"]), bool(p["l2gradient"])
-    low, high = thresholds(float(p["canny_low"]), float(p["canny_high"]), aperture, l2)
+    low, high = limits(*thresholds(p), aperture, l2)
     horizontal = [across(taps, layout.channels) for taps in sobel_taps(aperture)]
     vertical = [down(taps) for taps in sobel_taps(aperture)]
     weights = filled(
@@ -43,7 +42,7 @@ def canny(device: Device, image: Array, shape: tuple[int, ...], p: Parameters, o
         sizes.threads,
         4 * tile.words,
         *(image, candidates, parents, layout.width, layout.height, layout.channels, layout.stride),
-        *(weights, len(horizontal[0]), len(vertical[0]), tile.rows, int(l2), int(aperture == 7), low, high),
+        *(weights, len(horizontal[0]), len(vertical[0]), tile.rows, int(l2), int(UNIT[aperture] == 16), low, high),
     )
     threads, measures = sizes.threads, (layout.width, layout.height)
     device.launch("join", (ceil_div(line * layout.height, threads), 1), threads, 0, candidates, parents, *measures)
@@ -71,12 +70,11 @@ def sobel_taps(aperture: int) -> tuple[Taps, Taps]:
     return smooth.ravel().astype(np.int64), slope.ravel().astype(np.int64)
 
 
-def thresholds(low: float, high: float, aperture: int, l2: bool) -> tuple[int, int]:
+def limits(low: float, high: float, aperture: int, l2: bool) -> tuple[int, int]:
     """Whole numbers that a gradient's length (with L2 its square) must be above, as in cv2.Canny."""
-    unit = 16 if aperture == 7 else 1
-    low, high = sorted((low / unit, high / unit))
+    low, high = sorted((low / UNIT[aperture], high / UNIT[aperture]))
     if l2:
-        low, high = (min(_LONGEST, value) ** 2 for value in (low, high))
+        low, high = low**2, high**2
     return math.floor(low), math.floor(high)
 
 

@@ -27,6 +27,7 @@ class Sizes:
 
     copies: int = 32  #: of the histogram in every block
     blur_words: int = 32  #: width of a tile of blur, in words
+    narrow_words: int = 8  #: the same where a large kernel leaves no room for as many
     edge_pixels: int = 64  #: width of a tile of edges, a multiple of 32
     blur_rows: int = 64  #: rows of a tile of blur, with those it borrows unless these are many
     staged: int = 8  #: pairs of rows that a block of blur fetches at a time, an even number
@@ -38,7 +39,12 @@ class Sizes:
     @property
     def fixed(self) -> dict[str, int]:
         """Those that the kernels are compiled with, by their names there."""
-        return {"COPIES": self.copies, "BLUR_WORDS": self.blur_words, "EDGE_PIXELS": self.edge_pixels}
+        return {
+            "COPIES": self.copies,
+            "BLUR_WORDS": self.blur_words,
+            "NARROW_WORDS": self.narrow_words,
+            "EDGE_PIXELS": self.edge_pixels,
+        }
 
 
 @dataclass

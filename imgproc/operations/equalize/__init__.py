@@ -14,5 +14,6 @@ OPERATION = Operation(
     strips=Strips((Phase(histogram, table, writes=False), Phase(equalize_rows))),
     cuda=PROGRAM,
     look=Look("#aacdec", "#bedcf6", "op-equalize.webp"),
+    color="Equalizing changes the brightness (luma) and leaves the colours.",
     order=3,
 )

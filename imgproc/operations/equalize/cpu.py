@@ -6,24 +6,28 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from imgproc.errors import UserError
 from imgproc.operations.contract import Image
+from imgproc.operations.histogram import Histogram, count, count_channel
 from imgproc.operations.rows import Rows, blocks
 from imgproc.parameters import Parameters
 
-Histogram = npt.NDArray[np.int64]
-
 # Elements (pixels times channels) worked on at a time. What is converted is then still in the processor's cache when
-# it is needed again, and a count stays far below 2^24, above which calcHist's float32 would be rounded.
+# it is needed again.
 _BLOCK = 1 << 20
-# Gray pixels that are counted at a time where they are so many, in pairs: as many pairs again stay below 2^24.
-_PAIRS = 1 << 23
-_MANY = 1 << 21
+# cv2.equalizeHist counts in 32 bits with a sign and is wrong above. What is refused there is refused in strips too, so
+# that every technique does the same.
+_MOST_PIXELS = 2**31 - 1
 
 
 def equalize(image: Image, p: Parameters) -> Image:
-    """Histogram-equalized image of the same shape; of a colour image the luma, its chroma kept."""
+    """Histogram-equalized image of the same shape; of a colour image the luma, its chroma kept.
+
+    Raises:
+        UserError: it has 2^31 pixels or more.
+    """
+    _check_size(image)
     if image.ndim == 2:
         return np.asarray(cv2.equalizeHist(image), np.uint8)
     luma = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
@@ -31,28 +35,29 @@ def equalize(image: Image, p: Parameters) -> Image:
     return np.asarray(cv2.cvtColor(luma, cv2.COLOR_YCrCb2BGR), np.uint8)
 
 
+def _check_size(image: Image) -> None:
+    height, width = image.shape[:2]
+    if height * width > _MOST_PIXELS:
+        raise UserError(
+            f"An image of {width} x {height} pixels is too large to equalize: {_MOST_PIXELS} pixels are the most. "
+            "Scale it down, or choose other operations.",
+            code="too_large",
+            limit=_MOST_PIXELS,
+        )
+
+
 def histogram(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> Histogram:
-    """How many pixels of the strip have each of the 256 grays, or lumas in colour."""
+    """How many pixels of the strip have each of the 256 grays, or lumas in colour.
+
+    Raises:
+        UserError: as ``equalize``.
+    """
+    _check_size(source)
+    if source.ndim == 2:
+        return count(rows.of(source))
     counts = np.zeros(256, np.int64)
-    if source.ndim == 2 and rows.of(source).size >= _MANY:
-        grays = rows.of(source).reshape(-1)
-        whole = grays.size // 2 * 2
-        for start in range(0, whole, 2 * _PAIRS):
-            counts += _count_pairs(grays[start : min(whole, start + 2 * _PAIRS)])
-        counts[grays[whole:]] += 1
-        return counts
     for block in blocks(rows, source[0].size, _BLOCK):
-        pixels = block.of(source)
-        levels = pixels if source.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2YCrCb)
-        counts += cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
-    return counts
-
-
-def _count_pairs(grays: Image) -> Histogram:
-    """The histogram of an even number of grays, by that of neighbours: to count the same bin twice in a row is slow,
-    and neighbours are alike. It takes half the time for photographs, and the same for noise."""
-    pairs = cv2.calcHist([grays.view(np.uint16)[None]], [0], None, [1 << 16], [0, 1 << 16]).reshape(256, 256)
-    counts: Histogram = pairs.sum(axis=0, dtype=np.int64) + pairs.sum(axis=1, dtype=np.int64)
+        counts += count_channel(np.asarray(cv2.cvtColor(block.of(source), cv2.COLOR_BGR2YCrCb), np.uint8))
     return counts
 
 

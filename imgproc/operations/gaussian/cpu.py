@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from imgproc.operations.contract import Image
+from imgproc.operations.gaussian.kernel import kernel_size
 from imgproc.operations.rows import Rows, blocks
 from imgproc.parameters import Parameters
 
@@ -18,13 +19,13 @@ _BORDERS = 20
 
 def gaussian(image: Image, p: Parameters) -> Image:
     """Blurred image of the same shape, each channel by itself."""
-    kernel = int(p["kernel"])
+    kernel = kernel_size(p)
     return np.asarray(cv2.GaussianBlur(image, (kernel, kernel), float(p["sigma"])), np.uint8)
 
 
 def border(p: Parameters) -> int:
     """Rows that a blurred strip reads on either side."""
-    return int(p["kernel"]) // 2
+    return kernel_size(p) // 2
 
 
 def blur(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> None:

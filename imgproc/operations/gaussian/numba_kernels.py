@@ -12,13 +12,14 @@ from imgproc.operations.cuda.device import Sizes
 from imgproc.operations.cuda.numba_common import device, divided, dot4, high_dot2, low_dot2, place, stage, uint32
 
 BLUR_WORDS = Sizes().blur_words
+NARROW_WORDS = Sizes().narrow_words
 
 
 @device
 def blur_across(
-    memory, sums, image, width, height, channels, stride, left, top, weights, words, count, staged
+    memory, sums, image, width, height, channels, stride, left, top, weights, words, count, staged, wide
 ):  # fmt: skip
-    columns = BLUR_WORDS + words - 1
+    columns = wide + words - 1
     for first in range(0, count, staged):
         some = staged if staged < count - first else count - first
         stage(
@@ -26,9 +27,9 @@ def blur_across(
             cuda.threadIdx.x, cuda.blockDim.x,
         )  # fmt: skip
         cuda.syncthreads()
-        for i in range(cuda.threadIdx.x, some * BLUR_WORDS, cuda.blockDim.x):
-            pair = divided(i, BLUR_WORDS)
-            column = i - pair * BLUR_WORDS
+        for i in range(cuda.threadIdx.x, some * wide, cuda.blockDim.x):
+            pair = divided(i, wide)
+            column = i - pair * wide
             upper = 2 * pair * columns + column
             lower = upper + columns
             a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = uint32(0)
@@ -44,11 +45,11 @@ def blur_across(
                 b1 = dot4(b, w1, b1)
                 b2 = dot4(b, w2, b2)
                 b3 = dot4(b, w3, b3)
-            at = sums + 4 * (first + pair) * BLUR_WORDS + column
+            at = sums + 4 * (first + pair) * wide + column
             memory[place(at)] = a0 | b0 << 16
-            memory[place(at + BLUR_WORDS)] = a1 | b1 << 16
-            memory[place(at + 2 * BLUR_WORDS)] = a2 | b2 << 16
-            memory[place(at + 3 * BLUR_WORDS)] = a3 | b3 << 16
+            memory[place(at + wide)] = a1 | b1 << 16
+            memory[place(at + 2 * wide)] = a2 | b2 << 16
+            memory[place(at + 3 * wide)] = a3 | b3 << 16
         cuda.syncthreads()
 
 
@@ -58,16 +59,16 @@ def third_bytes(s0, s1, s2, s3):
 
 
 @device
-def blur_down(memory, sums, result, height, stride, left, top, weights, pairs, rows):
-    for i in range(cuda.threadIdx.x, rows // 4 * BLUR_WORDS, cuda.blockDim.x):
-        pair = 2 * divided(i, BLUR_WORDS)
-        column = i - pair // 2 * BLUR_WORDS
-        x, y, at = left + column, top + 2 * pair, sums + 4 * pair * BLUR_WORDS + column
+def blur_down(memory, sums, result, height, stride, left, top, weights, pairs, rows, wide):
+    for i in range(cuda.threadIdx.x, rows // 4 * wide, cuda.blockDim.x):
+        pair = 2 * divided(i, wide)
+        column = i - pair // 2 * wide
+        x, y, at = left + column, top + 2 * pair, sums + 4 * pair * wide + column
         a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = uint32(32768)
         c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = uint32(32768)
         for j in range(pairs + 1):
-            s0, s1 = memory[place(at)], memory[place(at + BLUR_WORDS)]
-            s2, s3 = memory[place(at + 2 * BLUR_WORDS)], memory[place(at + 3 * BLUR_WORDS)]
+            s0, s1 = memory[place(at)], memory[place(at + wide)]
+            s2, s3 = memory[place(at + 2 * wide)], memory[place(at + 3 * wide)]
             if j < pairs:
                 weight = weights[place(j)]
                 a0 = low_dot2(s0, weight, a0)
@@ -88,7 +89,7 @@ def blur_down(memory, sums, result, height, stride, left, top, weights, pairs, r
                 d1 = high_dot2(s1, weight, d1)
                 d2 = high_dot2(s2, weight, d2)
                 d3 = high_dot2(s3, weight, d3)
-            at += 4 * BLUR_WORDS
+            at += 4 * wide
         if x < stride:
             to = y * stride + x
             if y < height:
@@ -102,21 +103,34 @@ def blur_down(memory, sums, result, height, stride, left, top, weights, pairs, r
 
 
 @cuda.jit
-def blur(image, result, width, height, channels, stride, weights, words, pairs, rows, staged):
+def blur(image, result, width, height, channels, stride, weights, words, pairs, wide, rows, staged):
     memory = cuda.shared.array(0, types.uint32)
-    left, top = cuda.blockIdx.x * BLUR_WORDS, cuda.blockIdx.y * rows
+    left, top = cuda.blockIdx.x * wide, cuda.blockIdx.y * rows
     above = top - (pairs - 1)
-    sums, count = 2 * staged * (BLUR_WORDS + words - 1), rows // 2 + pairs - 1
+    sums, count = 2 * staged * (wide + words - 1), rows // 2 + pairs - 1
     down = weights[4 * words :]
-    if words == 3:
-        blur_across(memory, sums, image, width, height, channels, stride, left, above, weights, 3, count, staged)
+    if wide != BLUR_WORDS:
+        blur_across(
+            memory, sums, image, width, height, channels, stride, left, above, weights, words, count, staged,
+            NARROW_WORDS,
+        )  # fmt: skip
+    elif words == 3:
+        blur_across(
+            memory, sums, image, width, height, channels, stride, left, above, weights, 3, count, staged, BLUR_WORDS
+        )
     elif words == 5:
-        blur_across(memory, sums, image, width, height, channels, stride, left, above, weights, 5, count, staged)
+        blur_across(
+            memory, sums, image, width, height, channels, stride, left, above, weights, 5, count, staged, BLUR_WORDS
+        )
     else:
-        blur_across(memory, sums, image, width, height, channels, stride, left, above, weights, words, count, staged)
-    if pairs == 3:
-        blur_down(memory, sums, result, height, stride, left, top, down, 3, rows)
+        blur_across(
+            memory, sums, image, width, height, channels, stride, left, above, weights, words, count, staged, BLUR_WORDS
+        )
+    if wide != BLUR_WORDS:
+        blur_down(memory, sums, result, height, stride, left, top, down, pairs, rows, NARROW_WORDS)
+    elif pairs == 3:
+        blur_down(memory, sums, result, height, stride, left, top, down, 3, rows, BLUR_WORDS)
     elif pairs == 5:
-        blur_down(memory, sums, result, height, stride, left, top, down, 5, rows)
+        blur_down(memory, sums, result, height, stride, left, top, down, 5, rows, BLUR_WORDS)
     else:
-        blur_down(memory, sums, result, height, stride, left, top, down, pairs, rows)
+        blur_down(memory, sums, result, height, stride, left, top, down, pairs, rows, BLUR_WORDS)

@@ -8,6 +8,7 @@ import re
 ACCEPTED: dict[str, str] = {"JPEG": "jpg", "PNG": "png", "WebP": "webp", "GIF": "gif", "TIFF": "tif", "BMP": "bmp"}
 
 _SAVE = "Save it as JPEG or PNG first."
+_OF_PHONES = "Save it as JPEG first; an iPhone takes JPEG with “Most Compatible” in Settings, Camera, Formats."
 _SEND = "Send a JPEG, PNG, WebP, GIF, TIFF or BMP image."
 _UNPACK = "Unpack it and send the images in it."
 _FRAME = "Save a frame of it as JPEG or PNG first."
@@ -27,12 +28,17 @@ _BEGINNINGS = {
 # Types that are not accepted: how their files begin, what they are called, and the way out. The first that matches
 # counts, so the general ones of a family come after the particular ones.
 _OTHERS = (
-    (rb".{4}ftyp(hei[cxms]|hev[cmxs]|mif1|msf1)", "a HEIC photo", _SAVE),
+    (rb".{4}ftyp(hei[cxms]|hev[cmxs]|mif1|msf1)", "a HEIC photo", _OF_PHONES),
     (rb".{4}ftypavi[fs]", "an AVIF image", _SAVE),
     (rb".{4}ftypcrx ", "a camera raw file", _EXPORT),
     (rb".{4}ftyp", "a video or sound file", _FRAME),
     (rb"\xff\x0a|\x00\x00\x00\x0cJXL ", "a JPEG XL image", _SAVE),
     (rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image", _SAVE),
+    (
+        rb"\x00\x05\x16\x07",
+        "a file that macOS keeps beside another one (AppleDouble)",
+        "The picture is in the file of the same name without “._” at its beginning.",
+    ),
     (rb"8BPS", "a Photoshop file", _EXPORT),
     (rb"\x00\x00[\x01\x02]\x00[^\x00]", "an icon", _SAVE),
     (rb"P[1-7Ff]\s", "a PPM image or one of its family", _SAVE),

@@ -1,0 +1,67 @@
+"""Image files by type: what their headers say, and what decodes them.
+
+This table says what is read and how; docs/formats.md is made from it.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import BinaryIO
+
+from imgproc.errors import UserError
+from imgproc.pixels.filetypes import accepted_type, refusal
+from imgproc.pixels.formats import bmp, gif, jpeg, png, tiff, webp
+from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Wanted, refused
+
+TYPES: dict[str, FileType] = {module.TYPE.name: module.TYPE for module in (jpeg, png, webp, gif, tiff, bmp)}
+
+_CUT = "The file ends in the middle of the picture. Copy it again from where it came."
+DAMAGED = "The file is damaged. Copy it again from where it came, or open it in an image editor and save it again."
+# What numbers that make no sense come to, sooner or later.
+_OF_DAMAGE = (Damaged, struct.error, ArithmeticError, LookupError, TypeError, ValueError)
+_BEGINNING = 64  # bytes that tell a type
+
+
+def read_header(file: BinaryIO, type: str, wanted: Wanted) -> Header:
+    """What a file of a type in ``TYPES`` says before anything is decoded; no more of it is read than that takes.
+
+    Raises:
+        UserError: it is damaged, or of a kind that is not read, or not with this depth; the message names it.
+    """
+    file.seek(0)
+    try:
+        header = TYPES[type].header(file)
+    except UserError:
+        raise
+    except _OF_DAMAGE:
+        file.seek(0)
+        raise broken(type, file.read()) from None
+    header.kind.check(header, wanted)
+    return header
+
+
+def decode(data: bytes, wanted: Wanted) -> Decoded:
+    """The first picture of full size in an image file, upright, alpha dropped.
+
+    Raises:
+        UserError: the file is damaged, cut short, or of a type or kind that is not read.
+    """
+    type = accepted_type(data[:_BEGINNING])
+    if type is None:
+        raise refused(refusal(data[:_BEGINNING]))
+    header = read_header(io.BytesIO(data), type, wanted)
+    try:
+        found = header.kind.decode(data, header, wanted)
+    except UserError:
+        raise
+    except _OF_DAMAGE:
+        found = None
+    if found is None:
+        raise broken(type, data)
+    return found
+
+
+def broken(type: str, data: bytes) -> UserError:
+    """Why a file that cannot be decoded is refused."""
+    return refused(_CUT if TYPES[type].is_cut(data) else DAMAGED)

@@ -1,0 +1,133 @@
+"""JPEG files: by OpenCV where they have 8 bits, else by libjpeg-turbo through imagecodecs."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import replace
+from typing import BinaryIO
+
+from imgproc.pixels.formats import with_opencv
+from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Kind, Wanted, refused
+from imgproc.pixels.formats.depth import as_bytes
+from imgproc.pixels.formats.orientation import exif_orientation
+from imgproc.pixels.formats.with_imagecodecs import codec, decoded_by
+
+#: A JPEG of more scans is made to keep decoders busy; real ones have about ten.
+MAX_SCANS = 500
+
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # what ends a scan's data
+_NO_LENGTH = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
+_BLOCK = 1 << 16
+_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+_LOSSLESS, _LOSSLESS_ARITHMETIC, _PROGRESSION = 0xC3, 0xCB, 0xDE
+_FRAMES = {*range(0xC0, 0xD0), _PROGRESSION} - {0xC4, 0xC8, 0xCC}  # markers of the frame header, SOF
+_HIERARCHICAL = {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, _PROGRESSION}
+
+
+def scans(data: bytes) -> int:
+    """How many scans a JPEG has, or at least no fewer; counting stops soon after ``MAX_SCANS``."""
+    count = data.count(b"\xff\xda")
+    if count <= MAX_SCANS:  # the usual case, and fast
+        return count
+    # Metadata and what follows the picture (a phone's short film) hold these bytes by chance, so go by segments.
+    at, count = 2, 0
+    while count <= MAX_SCANS and (found := _MARKER.search(data, at)):
+        marker, at = data[found.end() - 1], found.end()
+        if marker == _EOI:
+            break
+        if marker not in _NO_LENGTH:
+            at += int.from_bytes(data[at : at + 2], "big")
+        count += marker == _SOS
+    return count
+
+
+def is_cut(data: bytes) -> bool:
+    """Whether the end marker after the last scan is missing; a thumbnail before it has its own."""
+    return data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")
+
+
+def header(file: BinaryIO) -> Header:
+    """By the segments before the first scan, however long they are."""
+    orientation, at = 0, 2
+    while True:
+        marker, at, length = _segment(file, at)
+        if marker in _FRAMES:
+            break
+        if marker == _APP1 and not orientation and file.read(6) == b"Exif\0\0":
+            orientation = exif_orientation(file.read(length - 6))
+        at += length
+    frame = file.read(6)
+    if len(frame) < 6:
+        raise Damaged
+    bits, height, width, samples = struct.unpack(">BHHB", frame)
+    return Header(width, height, _kind(marker, bits, samples), orientation or 1, bits, samples)
+
+
+def _segment(file: BinaryIO, at: int) -> tuple[int, int, int]:
+    """Marker of the segment at this place; where its content, at which the file then stands, begins, and its length."""
+    while True:
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] in (_EOI, _SOS):
+            raise Damaged
+        if head[1] == 0xFF:  # fill, of which a file can be full
+            file.seek(at)
+            block = file.read(_BLOCK)
+            at += len(block) - len(block.lstrip(b"\xff")) - 1
+        elif head[1] in _NO_LENGTH:
+            at += 2
+        else:
+            file.seek(at + 4)
+            return head[1], at + 4, max(0, int.from_bytes(head[2:], "big") - 2)
+
+
+def _kind(marker: int, bits: int, samples: int) -> Kind:
+    if marker in _HIERARCHICAL:
+        raise refused("This JPEG is hierarchical, which nothing here reads. Save it again as an ordinary JPEG.")
+    if marker == _LOSSLESS_ARITHMETIC:
+        raise refused("This JPEG is lossless and arithmetically coded, which nothing here reads. Save it again as PNG.")
+    if marker == _LOSSLESS or bits != 8:
+        if samples not in (1, 3):
+            raise refused(
+                f"This JPEG is {'lossless' if bits == 8 else f'of {bits} bits'} with {samples} samples a pixel, which "
+                "nothing here reads. Save it again in gray or RGB."
+            )
+        return DEEP if bits != 8 else LOSSLESS
+    return ORDINARY
+
+
+def _decode_lossless(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
+    """In the file's own colours, for OpenCV makes no others of it."""
+    found = with_opencv.decode(data, header, replace(wanted, color=header.samples == 3))
+    return None if found is None else Decoded(with_opencv.as_wanted(found.image, wanted))
+
+
+def _decode_deep(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
+    # Of half a file it would make a picture that is gray below.
+    samples = None if is_cut(data) else decoded_by(codec("jpeg8_decode"), data)
+    if samples is None:
+        return None
+    if samples.ndim == 3:
+        samples = samples[:, :, ::-1]
+    image, facts = as_bytes(samples, header.bits, wanted.depth, color=samples.ndim == 3)
+    return Decoded(with_opencv.as_wanted(image, wanted, header.orientation), facts)
+
+
+ORDINARY = Kind("8 bits: baseline, progressive, arithmetic", "OpenCV", "as `cv2.imdecode`", with_opencv.decode)
+LOSSLESS = Kind(
+    "8 bits, lossless", "OpenCV", "as stored; gray of colours (4899 R + 9617 G + 1868 B + 8192) >> 14", _decode_lossless
+)
+DEEP = Kind(
+    "2 to 16 bits, in gray or RGB",
+    "imagecodecs",
+    "by `depth`; gray of colours (4899 R + 9617 G + 1868 B + 8192) >> 14",
+    _decode_deep,
+)
+TYPE = FileType(
+    "JPEG",
+    header,
+    is_cut,
+    (ORDINARY, LOSSLESS, DEEP),
+    ("hierarchical", "lossless with arithmetic coding", "more than 8 bits in CMYK"),
+)

@@ -1,0 +1,340 @@
+"""The structure of a TIFF file: its directory, and where its pixels lie, in strips or tiles.
+
+Some strips, or some rows of tiles, behind a copy of the tags are a TIFF file too. So the same decoder makes the same
+pixels of them, whatever the compression and the kind of pixels. The whole is laid out anew in the same way where a tag
+of it is wrong, or would be misunderstood.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any, BinaryIO
+
+from imgproc.operations.rows import Rows, cut
+from imgproc.pixels.formats.contract import Damaged
+from imgproc.pixels.formats.depth import HIGH_BYTE
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
+ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANES, PREDICTOR, COLOR_MAP = 274, 277, 278, 284, 317, 320
+STRIP_OFFSETS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 273, 279, 322, 323, 324, 325
+SUBFILE, OLD_SUBFILE, SUB_DIRECTORIES, INKS, EXTRA_SAMPLES, SAMPLE_FORMAT = 254, 255, 330, 332, 338, 339
+SUBSAMPLING, DEPTH, DNG_VERSION = 530, 32997, 50706
+UNCOMPRESSED, OLD_JPEG = 1, 6
+UNSIGNED = 1
+YCBCR = 6
+
+# Not copied: what is written anew or does not hold for a part, directories elsewhere in the file, and what is long and
+# says nothing of the pixels (descriptions, XMP, IPTC, Photoshop's, ICC, GDAL's).
+_LEFT_OUT = {
+    SUBFILE, OLD_SUBFILE, HEIGHT, ORIENTATION, STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_SIZES, TILE_OFFSETS, TILE_SIZES,
+    288, 289, SUB_DIRECTORIES, 400, 34665, 34853, 40965, 270, 305, 306, 315, 700, 33723, 34377, 34675, 37724, 42112,
+    50838, 50839,
+}  # fmt: skip
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_LONG, _LONG8 = 4, 16
+_PAGES = 100  # looked at for one of full size
+_REDUCED, _MASK = 1, 4  # bits of SUBFILE
+_OLD_REDUCED = 2  # value of OLD_SUBFILE
+
+# What is wrong with a file has words of our own.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Type, number of values, and where they lie in the file."""
+
+    kind: int
+    count: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The tags of a picture, and the values of those that say how it is stored.
+
+    ``page``: its number in the file. The file's first picture may be a reduced one, and may have others below it.
+    """
+
+    order: str
+    big: bool
+    tags: Mapping[int, Tag]
+    values: Mapping[int, tuple[Any, ...]]
+    page: int
+    file_size: int
+    first_is_reduced: bool
+    first_has_below: bool
+
+    def number(self, tag: int, default: int) -> int:
+        """The first value of a tag."""
+        values = self.values.get(tag)
+        return int(values[0]) if values else default
+
+    @property
+    def bits(self) -> int:
+        return self.number(BITS, 1)
+
+    @property
+    def samples(self) -> int:
+        return self.number(SAMPLES, 1)
+
+    @property
+    def subsampled(self) -> bool:
+        """Whether rows of bytes are not rows of pixels, for several pixels share their colour."""
+        return self.number(PHOTOMETRIC, 1) == YCBCR and self.values.get(SUBSAMPLING, (2, 2)) != (1, 1)
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether its samples are 8 bits or fewer without a sign, so that each becomes what it does by itself."""
+        return self.bits <= 8 and self.number(SAMPLE_FORMAT, UNSIGNED) == UNSIGNED
+
+    @property
+    def tiled(self) -> bool:
+        return TILE_WIDTH in self.values
+
+
+def read_directory(file: BinaryIO) -> Directory:
+    """The directory of the first picture of full size; of the first picture where there is none.
+
+    Raises:
+        Damaged: there is none that makes sense.
+    """
+    from tifffile import TiffFile  # takes a while to load, which other files need not wait for
+
+    try:
+        with TiffFile(file) as tiff:
+            number, first = 0, tiff.pages.first
+            chosen: Any = first
+            while _aside(chosen) and number < _PAGES:
+                number += 1
+                try:
+                    chosen = tiff.pages[number]
+                except IndexError:
+                    number, chosen = 0, first
+                    break
+            else:
+                if _aside(chosen):
+                    number, chosen = 0, first
+            return _directory(tiff, chosen, number, first)
+    except Damaged:
+        raise
+    except Exception as problem:  # tifffile raises errors of any kind on damaged files
+        raise Damaged from problem
+
+
+def _aside(page: Any) -> bool:
+    """Whether a picture is a smaller copy or a mask of another."""
+    return bool(int(_value(page, SUBFILE, 0)) & (_REDUCED | _MASK)) or int(_value(page, OLD_SUBFILE, 1)) == _OLD_REDUCED
+
+
+def _value(page: Any, tag: int, default: Any) -> Any:
+    value = page.tags.valueof(tag, default)
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _directory(tiff: Any, page: Any, number: int, first: Any) -> Directory:
+    tags = {tag.code: Tag(int(tag.dtype), tag.count, tag.valueoffset) for tag in page.tags}
+    values = {tag.code: _numbers(tag.value) for tag in page.tags if tag.code in _READ}
+    size = tiff.filehandle.size
+    order, big = tiff.byteorder, tiff.is_bigtiff
+    return Directory(order, big, tags, values, number, size, _aside(first), SUB_DIRECTORIES in first.tags)
+
+
+_READ = {
+    WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANES, PREDICTOR,
+    STRIP_OFFSETS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES, INKS, EXTRA_SAMPLES, SAMPLE_FORMAT,
+    SUBSAMPLING, DEPTH, DNG_VERSION,
+}  # fmt: skip
+
+
+def _numbers(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple | list | bytes) else (value,)
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Where the pixels lie: strips or tiles, ``across`` of them beside each other, ``rows`` high each, in ``planes``.
+
+    ``ranges``: (offset, bytes) of each, the bytes as they must be, whatever the tags say; ``as_said``: whether these
+    say just that. ``sparse``: some are not there, and stand for zeros.
+    """
+
+    across: int
+    rows: int
+    planes: int
+    ranges: tuple[tuple[int, int], ...]
+    as_said: bool
+    sparse: bool
+
+
+def segments(d: Directory) -> Segments:
+    """Raises: Damaged: the tags do not say where the pixels are."""
+    width, height = d.number(WIDTH, 0), d.number(HEIGHT, 0)
+    wide, rows = (d.number(TILE_WIDTH, 0), d.number(TILE_HEIGHT, 0)) if d.tiled else (width, _rows_per_strip(d, height))
+    if min(width, height, wide, rows) < 1:
+        raise Damaged
+    across, down = -(-width // wide), -(-height // rows)
+    planes = d.samples if d.number(PLANES, 1) == 2 else 1
+    offsets = d.values.get(TILE_OFFSETS if d.tiled else STRIP_OFFSETS, ())
+    said = d.values.get(TILE_SIZES if d.tiled else STRIP_SIZES, ())
+    count = across * down * planes
+    if len(offsets) < count:
+        raise Damaged
+    offsets = offsets[:count]
+    sizes = tuple(_sizes(d, wide, rows, height, across * down, offsets, said))
+    sparse = any(offset == 0 for offset in offsets)
+    return Segments(across, rows, planes, tuple(zip(offsets, sizes, strict=True)), sizes == said, sparse)
+
+
+def _rows_per_strip(d: Directory, height: int) -> int:
+    return min(d.number(ROWS_PER_STRIP, height) or height, height)
+
+
+def row_bytes(d: Directory, width: int) -> int:
+    """Of so many pixels beside each other, uncompressed."""
+    samples = 1 if d.number(PLANES, 1) == 2 else d.samples
+    return (width * samples * d.bits + 7) // 8
+
+
+def _sizes(
+    d: Directory, wide: int, rows: int, height: int, of_plane: int, offsets: Sequence[int], said: Sequence[int]
+) -> Iterator[int]:
+    """How many bytes each segment has: by the size of the image where that tells; else as said, or, if that cannot be,
+    up to the next segment."""
+    exact = d.number(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and not d.subsampled
+    row = row_bytes(d, wide)
+    ends: list[int] = []
+    for index, offset in enumerate(offsets):
+        size = said[index] if index < len(said) else 0
+        if offset == 0:
+            yield size
+        elif exact:
+            yield row * (rows if d.tiled else min(rows, height - index % of_plane * rows))
+        elif size > 0 and offset + size <= d.file_size:
+            yield size
+        elif size == 0:
+            ends = ends or sorted({*offsets, d.file_size})
+            yield next((end for end in ends if end > offset), offset) - offset
+        else:
+            yield size
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """Some of the rows of a TIFF file: where their bytes are in it, and the tags they need."""
+
+    rows: Rows
+    ranges: tuple[tuple[int, int], ...]  # (offset, bytes)
+    head: bytes
+
+    def read(self, path: str) -> bytes:
+        """A TIFF file of these rows only."""
+        with open(path, "rb") as file:
+            return self.read_from(file)
+
+    def read_from(self, file: BinaryIO) -> bytes:
+        """As ``read``."""
+        parts = [self.head]
+        for offset, size in self.ranges:
+            file.seek(offset)
+            parts.append(file.read(size))
+        return b"".join(parts)
+
+
+def stored_rows(
+    file: BinaryIO, d: Directory, found: Segments, rows: Rows, ranges: Sequence[tuple[int, int]]
+) -> StoredRows:
+    """These rows as a file of their own: not turned, and with extra samples that are no alpha, so that no decoder
+    multiplies by it."""
+    own: dict[int, tuple[int, bytes, int]] = {}
+    for code, tag in d.tags.items():
+        if code not in _LEFT_OUT and tag.kind in _SIZES:
+            file.seek(tag.at)
+            data = file.read(_SIZES[tag.kind] * tag.count)
+            own[code] = tag.kind, bytes(len(data)) if code == EXTRA_SAMPLES else data, tag.count
+    count = rows.stop - rows.start
+    for code in (HEIGHT,) if d.tiled else (HEIGHT, ROWS_PER_STRIP):
+        own[code] = _LONG, struct.pack(d.order + "I", count if code == HEIGHT else min(found.rows, count)), 1
+    return StoredRows(rows, tuple(ranges), _head(d, own, [size for _, size in ranges]))
+
+
+def _head(d: Directory, own: dict[int, tuple[int, bytes, int]], sizes: Sequence[int]) -> bytes:
+    """Header and tags of a file whose segments follow one after the other."""
+    kind, word = (_LONG8, "Q") if d.big else (_LONG, "I")
+    count_of, entry, room, start = ("Q", "HHQ", 8, 16) if d.big else ("H", "HHI", 4, 8)
+    offsets_tag, sizes_tag = (TILE_OFFSETS, TILE_SIZES) if d.tiled else (STRIP_OFFSETS, STRIP_SIZES)
+
+    def packed(numbers: Sequence[int]) -> tuple[int, bytes, int]:
+        return kind, struct.pack(f"{d.order}{len(numbers)}{word}", *numbers), len(numbers)
+
+    own = {**own, offsets_tag: packed([0] * len(sizes)), sizes_tag: packed(sizes)}
+    table = struct.calcsize(d.order + count_of) + (struct.calcsize(d.order + entry) + room) * len(own) + room
+    behind = start + table
+    end = behind + sum(len(data) + len(data) % 2 for _, data, _ in own.values() if len(data) > room)
+    own[offsets_tag] = packed([*accumulate(sizes[:-1], initial=end)])
+    entries, values = [], []
+    for code, (type_, data, count) in sorted(own.items()):
+        if len(data) > room:
+            values.append(data + b"\0" * (len(data) % 2))
+            data = struct.pack(d.order + word, behind)
+            behind += len(values[-1])
+        entries.append(struct.pack(d.order + entry, code, type_, count) + data.ljust(room, b"\0"))
+    magic = struct.pack(d.order + ("HHHQ" if d.big else "HI"), *((43, 8, 0, start) if d.big else (42, start)))
+    mark = b"II" if d.order == "<" else b"MM"
+    return b"".join([mark, magic, struct.pack(d.order + count_of, len(own)), *entries, bytes(room), *values])
+
+
+def pieces(path: str, count: int, depth: str) -> list[StoredRows]:
+    """The picture of a TIFF file in at most ``count`` pieces of about equal height, to be decoded by this depth.
+
+    Returns:
+        None of other files, and of those that cannot be taken apart: in planes, turned, compressed in one strip, or
+        with a depth that goes by the whole picture.
+    """
+    try:
+        with open(path, "rb") as file:
+            if file.read(4)[:2] not in (b"II", b"MM"):
+                return []
+            file.seek(0)
+            directory = read_directory(file)
+            return _pieces(file, directory, count) if depth == HIGH_BYTE or directory.is_bytes else []
+    except (OSError, Damaged):  # whatever is wrong with it, its decoder is to say
+        return []
+
+
+def _pieces(file: BinaryIO, d: Directory, count: int) -> list[StoredRows]:
+    found, height = segments(d), d.number(HEIGHT, 0)
+    if found.planes != 1 or d.number(ORIENTATION, 1) != 1 or d.number(COMPRESSION, 1) == OLD_JPEG or found.sparse:
+        return []
+    if len(found.ranges) == 1:
+        return _within_one(file, d, height, found, count)
+    down = -(-height // found.rows)
+    count = min(count, down)
+    if count < 2:
+        return []
+    groups = [Rows(*edges) for edges in pairwise(down * k // count for k in range(count + 1))]
+    return [
+        stored_rows(
+            file,
+            d,
+            found,
+            Rows(group.start * found.rows, min(height, group.stop * found.rows)),
+            found.ranges[group.start * found.across : group.stop * found.across],
+        )
+        for group in groups
+    ]
+
+
+def _within_one(file: BinaryIO, d: Directory, height: int, found: Segments, count: int) -> list[StoredRows]:
+    """Of one strip, where its rows of bytes are rows of pixels."""
+    if d.tiled or d.number(COMPRESSION, 1) != UNCOMPRESSED or d.subsampled:
+        return []
+    ((offset, _),), row = found.ranges, row_bytes(d, d.number(WIDTH, 0))
+    return [
+        stored_rows(file, d, found, rows, [(offset + rows.start * row, (rows.stop - rows.start) * row)])
+        for rows in cut(height, count)
+    ]
