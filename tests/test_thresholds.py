@@ -13,7 +13,7 @@ from benchmarks.one_image import apply_in_strips
 from imgproc.backends.phases import flat, together
 from imgproc.backends.strips.plan import split_image
 from imgproc.errors import UserError
-from imgproc.operations import OPERATIONS, histogram, parse_parameters
+from imgproc.operations import OPERATIONS, histogram, parse_parameters, remarks
 from imgproc.operations.canny.thresholds import of_picture, thresholds
 from imgproc.operations.rows import cut
 
@@ -60,12 +60,12 @@ def test_the_same_edge_has_the_same_threshold_at_every_aperture_when_scaled():
 
 def strongest(aperture):
     """A picture with the largest gradient there is, in its middle."""
-    x = sum(np.outer(*pair) for pair in [cv2.getDerivKernels(1, 0, aperture)[::-1]])
-    kernel = np.abs(x.reshape(aperture, aperture) + x.reshape(aperture, aperture).T)
-    signs = x.reshape(aperture, aperture) + x.reshape(aperture, aperture).T
-    image = np.full((3 * aperture, 3 * aperture), 0, np.uint8)
-    image[aperture : 2 * aperture, aperture : 2 * aperture] = np.where(signs > 0, 255, 0)
-    assert 255 * kernel.sum() / 2 == LARGEST[aperture]
+    slope, smooth = cv2.getDerivKernels(1, 0, aperture)
+    across = np.outer(smooth, slope)
+    both = across + across.T  # what |dx| + |dy| sums where both are positive
+    assert 255 * both[both > 0].sum() == LARGEST[aperture]
+    image = np.zeros((3 * aperture, 3 * aperture), np.uint8)
+    image[aperture : 2 * aperture, aperture : 2 * aperture] = np.where(both > 0, 255, 0)
     return image
 
 
@@ -147,6 +147,28 @@ def test_the_caller_looks_at_the_picture_once_and_only_for_auto(sent, name, tmp_
     found = cv2.imread(str(tmp_path / "canny.out"), cv2.IMREAD_UNCHANGED)
     low, high = published(image) if name == "auto" else (100, 200)
     assert np.array_equal(found, opencv(image, low, high, 3))
+
+
+def test_thresholds_below_one_gray_level_are_remarked_upon():
+    step = np.full((20, 30), 100, np.uint8)
+    step[:, 15:] += 1
+    for aperture, high, said in (
+        (7, 200, True),
+        (7, 639, True),
+        (7, 640, False),
+        (5, 47, True),
+        (5, 200, False),
+        (3, 3, False),
+    ):
+        chosen = {"aperture": aperture, "canny_low": 0, "canny_high": high}
+        found = remarks(["canny"], parse_parameters(chosen))
+        assert bool(found) == said
+        if aperture != 3:  # what it says is true
+            assert edges(step, **chosen).any() == said
+        assert remarks(["canny"], parse_parameters(chosen | {"thresholds": "scaled"})) == []
+        assert remarks(["canny"], parse_parameters(chosen | {"thresholds": "auto"})) == []
+    [one] = remarks(["canny"], parse_parameters({"aperture": 7}))
+    assert one.startswith("Canny edges: at aperture 7 a step of one gray level has a gradient of 640, which is above")
 
 
 def test_thresholds_as_they_are_cost_nothing_more():

@@ -108,11 +108,11 @@ class Operation:
     ``whole`` takes an image, (height, width) gray or (height, width, 3) BGR of uint8, and the parameters of all
     operations; it returns a new image of uint8, of the same shape, or of (height, width) with ``bilevel``.
     ``result`` is what pages call its result. ``bilevel`` says that this is only 0 and 255, so that a PNG of it needs
-    one bit per pixel. ``check`` raises a UserError where parameters do not go together; ``remarks`` are sentences
-    about what people may not expect of them. Without ``strips`` an image stays whole; without ``cuda`` a GPU technique
-    cannot do it. ``whole``, ``strips`` and ``cuda`` are given what an ``adaptation`` makes of the parameters.
-    ``color`` says what it does to a colour image, where not the same to each channel. Operations stand in the
-    ``order`` they give.
+    one bit per pixel. ``check`` raises a UserError where parameters do not go together; ``remarks`` say what people
+    may not expect of them, each to stand behind the ``label`` and a colon. Without ``strips`` an image stays whole;
+    without ``cuda`` a GPU technique cannot do it. ``whole``, ``strips`` and ``cuda`` are given what an ``adaptation``
+    makes of the parameters. ``color`` says what it does to a colour image, where not the same to each channel.
+    Operations stand in the ``order`` they give.
     """
 
     name: str

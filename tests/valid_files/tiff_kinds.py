@@ -230,6 +230,8 @@ def _lab() -> Iterator[ValidFile]:
     for place in ("strips", "strip"):
         file = made(f"tifflab-8bit-{place}", pixels, 8, CIELAB, unread, LAYOUTS[place])
         yield replace(file, truth=OpenCv(file.data))
+    planar = replace(LAYOUTS["strips"], planar=True)
+    yield made("tifflab-planar", pixels, 8, CIELAB, unread, planar, refused="L*a*b*")
     yield made("tifflab-16bit", scene(channels=3, bits=16), 16, CIELAB, unread, refused="L*a*b*")
     yield made("tifflab-icc", pixels, 8, ICCLAB, unread, refused="L*a*b*")
     yield made("tifflab-itu", pixels, 8, ITULAB, unread, refused="L*a*b*")

@@ -2,7 +2,7 @@
 
 from imgproc.operations.canny.cpu import border, canny, edges, finish
 from imgproc.operations.canny.cuda import PROGRAM
-from imgproc.operations.canny.thresholds import PARAMETERS, check, from_picture, of_picture
+from imgproc.operations.canny.thresholds import PARAMETERS, check, from_picture, of_picture, remarks
 from imgproc.operations.contract import Adaptation, Look, Operation, Phase, Strips
 from imgproc.parameters import Parameter
 
@@ -27,6 +27,7 @@ OPERATION = Operation(
     canny,
     bilevel=True,
     check=check,
+    remarks=remarks,
     adaptation=Adaptation(from_picture, of_picture),
     strips=Strips((Phase(edges, finish),), border),
     cuda=PROGRAM,

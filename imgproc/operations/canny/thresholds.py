@@ -12,6 +12,8 @@ from imgproc.parameters import Parameter, Parameters
 RAW, SCALED, AUTO = "raw", "scaled", "auto"
 #: How many times as large as at aperture 3 the gradient of the same straight edge is.
 GAIN = {3: 1, 5: 12, 7: 160}
+# The gradient of a step of one gray level at aperture 3.
+_STEP = 4
 #: Above the largest gradient there is: 1,530 at aperture 3, 17,850 at 5, 235,620 at 7.
 MOST = 240_000
 #: The unit in which OpenCV counts a gradient; that of aperture 7 would not fit into 16 bits.
@@ -66,6 +68,18 @@ def check(p: Parameters) -> None:
             field="canny_low",
             limit=high,
         )
+
+
+def remarks(p: Parameters) -> tuple[str, ...]:
+    """That the thresholds keep what nobody sees, if they do."""
+    aperture, high = int(p["aperture"]), int(p["canny_high"])
+    least = _STEP * GAIN[aperture]
+    if p["thresholds"] != RAW or aperture == 3 or high >= least:
+        return ()
+    return (
+        f"at aperture {aperture} a step of one gray level has a gradient of {least}, which is above the high threshold "
+        f"{high}, so noise is kept as edges. With thresholds “{SCALED}” {high} means what it means at aperture 3.",
+    )
 
 
 def from_picture(p: Parameters) -> bool:

@@ -157,7 +157,7 @@ def _opencv_is_right(d: Directory, found: Segments, photometric: int) -> bool:
     colors = _COLORS[photometric]
     if d.samples != colors and not (photometric == _RGB and d.samples == colors + 1):
         return False
-    if (found.planes > 1 and d.bits != 8) or found.sparse:
+    if (found.planes > 1 and (d.bits != 8 or photometric == _LAB)) or found.sparse:
         return False
     if not d.tiled:
         return True
