@@ -4,16 +4,22 @@
 const PAUSE = 250, AGAIN = 5000;
 const short = (name) => name.length > 32 ? `${name.slice(0, 20)}…${name.slice(-11)}` : name;
 
-// A slider to each number, for pointers: by keyboard the number itself moves. Wide ranges are finer at their beginning.
+// A slider to each number, for pointers: by keyboard the number itself moves. It reaches ten times what the form begins
+// with, and beyond what is typed: the rest of a wide range is for rare pictures, and would leave no room for the others.
 function slider(field) {
-  const low = Number(field.min), high = Number(field.max), step = Number(field.step), power = high - low > 1000 * step ? 3 : 1;
+  const low = Number(field.min), high = Number(field.max), step = Number(field.step), start = Number(field.defaultValue);
   const slide = document.createElement("input");
+  let top = high;
   Object.assign(slide, { type: "range", className: "form-range op-slide", min: 0, max: 1, step: "any", tabIndex: -1 });
   slide.setAttribute("aria-hidden", "true");
-  const follow = () => { slide.value = Math.max(0, (Number(field.value) - low) / (high - low)) ** (1 / power); };
+  function follow() {
+    const value = Number(field.value);
+    top = Math.min(high, Math.max(10 * start, 4 * value) || high);
+    slide.value = Math.sqrt(Math.max(0, value - low) / (top - low));  // finer at the beginning
+  }
   slide.addEventListener("input", (event) => {
     event.stopPropagation();
-    const steps = Math.round((high - low) * slide.value ** power / step);
+    const steps = Math.round((top - low) * slide.value ** 2 / step);
     field.value = Number((low + steps * step).toFixed(6));
     if (even(field)) field.value = Number(field.value) - 1;
     field.dispatchEvent(new CustomEvent("slide", { bubbles: true }));
@@ -26,8 +32,11 @@ function slider(field) {
 
 function livePreview() {
   const form = $("[data-run-form]"), part = $("[data-preview]"), say = $("[data-preview-say]"), idle = say.textContent;
-  const slots = $$("[data-preview-of]", part);
+  const slots = $$("[data-preview-of]", part), fields = part.dataset.previewFields.split(" ");
   let file = null, token = "", timer = 0, asking = false, late = false;
+  const due = new Set();  // operations whose pictures are not what the fields say
+  const isTicked = (name) => $(`[name=operations][value="${name}"]`, part).checked;
+  const named = (some) => some.map((slot) => slot.dataset.previewOf);
 
   // What the pictures say already is for those who do not see them.
   function tell(text, more = "") {
@@ -46,9 +55,14 @@ function livePreview() {
       $("figcaption", slot).textContent = "";
     }
   }
-  function body(asked) {
+  function moved(target) {
+    const card = target.closest(".op");
+    for (const name of named(card ? $$("[data-preview-of]", card) : slots)) due.add(name);
+  }
+  function body(asked, names) {
     const data = new FormData(form);
     data.delete("images");
+    data.set("operations", names.join(","));
     if (token) data.append("token", token); else data.append("images", asked, asked.name);
     return data;
   }
@@ -81,22 +95,27 @@ function livePreview() {
   async function ask() {
     clearTimeout(timer);
     late = asking || document.hidden;
-    if (late || !file || !$("[name=operations]:checked", part)) return;
+    const names = [...due].filter(isTicked);
+    if (late || !file || !names.length) return;
     const wrong = $$("input, select", part).find((field) => !field.checkValidity() || even(field));
     if (wrong) { refused(400, { message: whyWrong(wrong), field: wrong.id }, null); return; }
     const asked = file, sent = token ? null : asked;
     asking = true;
     part.setAttribute("aria-busy", "true");
     if (sent) tell(`Sending ${short(asked.name)}…`);
+    for (const name of names) due.delete(name);
+    const again = () => { for (const name of names) due.add(name); };
     let wait = null;
     try {
-      const answer = await fetch(part.dataset.preview, { method: "POST", headers: { Accept: "application/json" }, body: body(asked) });
+      const answer = await fetch(part.dataset.preview, { method: "POST", headers: { Accept: "application/json" }, body: body(asked, names) });
       const preview = await answer.json();
       if (asked === file) {
         token = preview.token || (preview.error && preview.error.token) || "";
+        if (preview.error) again();
         wait = preview.error ? refused(answer.status, preview.error, sent) : await shown(preview, asked.name);
       }
     } catch {
+      again();
       part.classList.add("is-stale");
       tell("The server could not be reached, so there is no preview. It is asked again with the next change.");
     }
@@ -110,12 +129,17 @@ function livePreview() {
     file = event.detail;
     token = "";
     unmark();
+    moved(form);
     show(Boolean(file));
     tell(file ? `Sending ${short(file.name)}…` : idle);
     soon(0);
   });
-  form.addEventListener("input", (event) => { if (part.contains(event.target) || ["color", "depth"].includes(event.target.name)) soon(); });
-  form.addEventListener("slide", ask);  // at once: one request follows the other while it moves
+  form.addEventListener("input", (event) => {
+    if (!fields.includes(event.target.name)) return;
+    moved(event.target);
+    soon();
+  });
+  form.addEventListener("slide", (event) => { moved(event.target); ask(); });  // one request follows the other while it moves
   $$(".param input[type=number]", part).forEach(slider);
   form.addEventListener("change", () => { if (part.classList.contains("is-stale")) soon(); });  // app.js cleared the field
   document.addEventListener("visibilitychange", () => { if (late && !document.hidden) soon(); });

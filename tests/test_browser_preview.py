@@ -41,12 +41,15 @@ def changed(page: Any, before: str, operation: str = "canny") -> str:
     return source
 
 
-def watch(page: Any) -> Callable[[], list[bool]]:
-    """Gives, of every preview asked for from now on, whether the image went along."""
+def watch(page: Any) -> Callable[[], list[list[Any]]]:
+    """Gives, of every preview asked for from now on, whether the image went along, and the operations."""
     page.evaluate("""() => {
         const ask = fetch;
         window.sent = [];
-        window.fetch = (address, what) => { sent.push(what.body.has("images")); return ask(address, what); };
+        window.fetch = (address, what) => {
+            sent.push([what.body.has("images"), what.body.get("operations")]);
+            return ask(address, what);
+        };
     }""")
     return lambda: page.evaluate("sent")
 
@@ -71,23 +74,30 @@ def test_pictures_follow_the_parameters(browse: Open, photos: list[Path], size: 
     said(page, "Shown small: photo 1.jpg, 240\u00a0×\u00a0160")
     for operation in OPERATIONS:
         assert picture(page, operation).evaluate("image => image.naturalWidth") == 240
-    first = picture(page).get_attribute("src")
+    before = picture(page).get_attribute("src")
     page.get_by_label("Low threshold").fill("20")
     page.get_by_label("High threshold").fill("30")
-    second = changed(page, first)
+    second = changed(page, before)
     page.get_by_label("Aperture").select_option("5")
     third = changed(page, second)
     page.locator("#kernel + .op-slide").fill("0.5")
-    assert page.get_by_label("Kernel").input_value() == "151"
+    assert page.get_by_label("Kernel").input_value() == "13"  # a quarter of the way to ten times 5
     said(page, "Shown small")
     page.wait_for_timeout(400)
-    assert places(page) == tops and sent()[0] and not any(sent()[1:])
+    assert places(page) == tops
+    first, *later = sent()
+    assert first == [True, ",".join(OPERATIONS)]  # and then only what is not shown yet
+    assert [False, "canny"] in later and later[-1] == [False, "gaussian"] and not any(image for image, _ in later)
     assert picture(page).get_attribute("alt") == "photo 1.jpg, Canny edges"
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.get_by_label("Colour").evaluate(
         "e => { e.value = 'on'; e.dispatchEvent(new Event('input', {bubbles: true})) }"
     )
     changed(page, third)
+    assert sent()[-1] == [False, ",".join(OPERATIONS)]
+    page.get_by_label("Gaussian blur").uncheck()
+    page.wait_for_timeout(400)
+    assert len(sent()) == len(later) + 2
     page.get_by_role("button", name="Remove photo 1.jpg").click()
     said(page, "Shown small: photo 2.jpg")
     page.get_by_role("button", name="Remove all").click()
@@ -134,7 +144,7 @@ def test_an_image_that_is_no_longer_kept_is_sent_again(browse: Open, photos: lis
         shutil.rmtree(folder)
     page.get_by_label("Low threshold").fill("0")
     changed(page, before)
-    assert sent() == [True, False, True]
+    assert sent() == [[True, ",".join(OPERATIONS)], [False, "canny"], [True, "canny"]]
 
 
 def test_it_waits_while_a_run_is_measured(browse: Open, photos: list[Path], make_run: MakeRun, store: Store) -> None:
@@ -147,7 +157,7 @@ def test_it_waits_while_a_run_is_measured(browse: Open, photos: list[Path], make
     run.state = "done"
     store.finish(run)
     said(page, "Shown small")
-    assert sent() == [True, False]
+    assert [image for image, _ in sent()] == [True, False]
 
 
 def test_without_scripts_a_button_opens_it_beside_the_form(browse: Open, photos: list[Path]) -> None:

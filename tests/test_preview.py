@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import os
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from test_web import HTML, JSON, error, form
 from test_web import post as send
 from werkzeug.test import TestResponse
 
+from app import create_app
 from imgproc.intake.inspector import Trial
 from imgproc.measure.lock import NAME, machine_lock
 from imgproc.operations import OPERATIONS, PARAMETERS
@@ -30,6 +33,7 @@ from imgproc.runs import kept
 from imgproc.runs.runner import remove_abandoned
 from imgproc.settings import Settings
 from imgproc.web import preview as previews
+from imgproc.web import serving
 
 TEXT = {"Accept": "*/*"}
 pytestmark = pytest.mark.usefixtures("unmeasured")
@@ -87,6 +91,15 @@ def test_parameters_move_the_result_and_the_image_is_sent_once(client: FlaskClie
     assert second["pictures"][0]["said"] == "edges: 0\u00a0% of the pixels, so all is black"
     colour = post(client, {"token": first["token"], "operations": "gaussian", "color": "on"}).get_json()
     assert [len(decoded(picture["source"]).shape) for picture in colour["pictures"]] == [3]
+
+
+def test_deep_samples_are_read_as_the_form_says(client: FlaskClient) -> None:
+    faint = np.linspace(0, 2000, 64 * 96).astype(np.uint16).reshape(64, 96)
+    sent = {"images": [(io.BytesIO(cv2.imencode(".png", faint)[1].tobytes()), "deep.png")], "operations": "gaussian"}
+    dark = post(client, sent).get_json()
+    spread = post(client, {"token": dark["token"], "depth": "full range", "operations": "gaussian"}).get_json()
+    assert decoded(dark["original"]).max() < 12 and decoded(spread["original"]).max() > 240
+    assert dark["notes"] and dark["notes"] != spread["notes"]
 
 
 def test_a_page_for_browsers_without_scripts(client: FlaskClient, settings: Settings) -> None:
@@ -251,6 +264,27 @@ def test_it_waits_for_other_programs_that_measure(
         answer = post(client, {"token": token})
         assert answer.status_code == 409 and "A run is being measured" in error(answer)["message"]
     assert post(client, {"token": token}).status_code == 200
+
+
+def test_a_server_looks_for_the_lock_where_other_programs_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a folder of its own for temporary files, which the runner and the command line know nothing of."""
+    outside = tempfile.gettempdir()
+
+    def run(app: Flask, listening: socket.socket) -> None:
+        listening.close()
+        app.config["STORE"].close()
+        assert tempfile.gettempdir() != outside and str(app.config["PREVIEWS"]._lock_folder) == outside
+        raise SystemExit(7)
+
+    monkeypatch.setattr(serving, "wsgi_server", run)
+    monkeypatch.setattr(serving, "create_app", lambda settings, supervise: create_app(settings))
+    for name in ("UPLOADS_DIR", "RESULTS_DIR"):
+        monkeypatch.setenv(name, str(getattr(settings, name)))
+    with pytest.raises(SystemExit) as ended:
+        serving.serve(port=0)
+    assert ended.value.code == 7
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from conftest import jpeg
 from imgproc.intake.inspector import Inspector
 from imgproc.intake.trial import SIDE, picture_name, reduced
 from imgproc.operations import OPERATIONS, PARAMETERS
+from imgproc.pixels.formats.depth import HIGH_BYTE
 
 DEFAULTS = {name: p.default for name, p in PARAMETERS.items()}
 
@@ -37,7 +38,9 @@ def photo(tmp_path: Path) -> Path:
 
 def wanted(*operations: str, color: bool = False, **parameters: Any) -> dict[str, Any]:
     names = operations or tuple(OPERATIONS)
-    return {"operations": list(names), "parameters": {**DEFAULTS, **parameters}, "color": color}
+    return {
+        "operations": list(names), "parameters": {**DEFAULTS, **parameters}, "color": color, "depth": HIGH_BYTE
+    }  # fmt: skip
 
 
 def shown(folder: Path, operation: str | None) -> np.ndarray:
@@ -89,7 +92,11 @@ def test_sizes_at_the_ends(height: int, width: int, size: tuple[int, int]) -> No
 def test_a_damaged_file_is_refused_in_words(inspector: Inspector, tmp_path: Path) -> None:
     (tmp_path / "cut").write_bytes(jpeg()[:900])
     trial = inspector.attempt(tmp_path / "cut", wanted(), tmp_path)
-    assert trial.code == "refused_image" and "damaged" in str(trial.error) and str(tmp_path) not in str(trial.error)
+    assert (
+        trial.code == "refused_image"
+        and "ends in the middle" in str(trial.error)
+        and str(tmp_path) not in str(trial.error)
+    )
 
 
 def test_a_folder_that_is_gone_is_an_error_of_the_disk(inspector: Inspector, photo: Path) -> None:

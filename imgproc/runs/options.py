@@ -66,7 +66,7 @@ class Option:
     the last of which the command line shows first. ``attribute`` is its name in ``RunSettings`` and run.json, and its
     default is the one there, unless ``default`` works one out. A ``maximum`` that is text names a setting of the app.
     ``least`` are minima of some modes; ``suggested`` is what the form starts with where that is not the default, and
-    ``commands`` are such defaults of commands.
+    ``commands`` are such defaults of commands. ``pixels``: what is made of an image depends on it.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Option:
     also: tuple[str, ...] = ()
     flag: bool = True
     parameter: Parameter | None = None
+    pixels: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -215,7 +216,7 @@ TABLE: tuple[Option, ...] = (
     Option(
         "operations", "Operations", "names", "What is done to each image.", "operations",
         choices=lambda: {o.name: o.label for o in OPERATIONS.values()},
-        convert=lambda names: list(parse_operations(names)),
+        convert=lambda names: list(parse_operations(names)), pixels=True,
         default=lambda _: ",".join(OPERATIONS), default_words="all",
     ),
     Option(
@@ -258,12 +259,12 @@ TABLE: tuple[Option, ...] = (
     Option(
         "color", "Colour", "name",
         " ".join(["Keep colours, which takes three times as long to decode.", *filter(None, _in_color())]),
-        choices=lambda: {"off": "gray", "on": "colour"}, convert=lambda name: name == "on",
+        choices=lambda: {"off": "gray", "on": "colour"}, convert=lambda name: name == "on", pixels=True,
         spellings={**_ON_OFF, "color": "on", "colour": "on", "gray": "off", "grey": "off"},
     ),
     Option(
         "depth", "Depth", "name", "How samples of more than 8 bits become 8.",
-        choices=lambda: {name: f"{name}: {what}" for name, what in DEPTHS.items()},
+        choices=lambda: {name: f"{name}: {what}" for name, what in DEPTHS.items()}, pixels=True,
         spellings={spelling: name for name in DEPTHS for spelling in (name.replace(" ", "-"), name.replace(" ", "_"))},
     ),
     Option(
@@ -285,9 +286,12 @@ TABLE: tuple[Option, ...] = (
 def options() -> dict[str, Option]:
     """Every row by its name, with those of the parameters of all operations."""
     own = (
-        Option(p.name, p.label, p.kind, p.help, "operations", "parameters", p.minimum, p.maximum, p.step, parameter=p)
+        Option(
+            p.name, p.label, p.kind, p.help, "operations", "parameters", p.minimum, p.maximum, p.step,
+            parameter=p, pixels=True,
+        )
         for p in PARAMETERS.values()
-    )
+    )  # fmt: skip
     return {option.name: option for option in (*TABLE, *own)}
 
 

@@ -44,14 +44,13 @@ def parse_run(fields: Fields, settings: Settings) -> tuple[Mode, RunSettings]:
 
 
 def parse_trial(fields: Fields, settings: Settings) -> RunSettings:
-    """What decides about pixels, from the fields of a form: operations, their parameters, colour. The others may be
-    anything, since nothing is measured.
+    """What decides about pixels, from the fields of a form. The others may be anything, since nothing is measured.
 
     Raises:
         UserError: as ``parse_run``.
     """
     given = _given(fields, KEPT_FIELD)
-    rows = [row for row in options().values() if row.group == "operations" or row.stored == "color"]
+    rows = [row for row in options().values() if row.pixels]
     wanted = {name: given[name] for row in rows for name in row.names if name in given}
     return parse_settings("sequential", wanted, settings)
 

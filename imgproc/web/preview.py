@@ -22,7 +22,7 @@ from imgproc.measure.lock import machine_lock
 from imgproc.numbers import dimensions, percent
 from imgproc.operations import OPERATIONS
 from imgproc.runs import kept
-from imgproc.runs.options import RunSettings, show
+from imgproc.runs.options import RunSettings, options, show
 from imgproc.runs.store import Store
 from imgproc.runs.uploads import FirstFile
 from imgproc.settings import Settings
@@ -87,7 +87,7 @@ class Previews:
             UserError: the image is refused, another preview takes too long (``busy``), or a run is being measured
                 (``conflict``).
         """
-        wanted = {field: getattr(settings, field) for field in ("operations", "parameters", "color", "depth")}
+        wanted = {row.stored: getattr(settings, row.stored) for row in options().values() if row.pixels}
         with self._alone():
             self._vet(folder, settings.depth)
             trial = self._inspector.attempt(folder / _IMAGE, wanted, folder)
