@@ -206,8 +206,13 @@ def _sparse() -> Iterator[ValidFile]:
         pixels[:rows] = 0
         one = page(pixels, bits, BLACK_IS_0, compressed(layout, "deflate"))
         missing = rows // 16 * (1 if name == "strips" else 4)
-        one = replace(one, blocks=[None] * missing + list(one.blocks[missing:]))
-        yield ValidFile(f"tiffsparse-{name}.tif", tiff(one), Samples(pixels, bits))
+        yield ValidFile(
+            f"tiffsparse-{name}.tif",
+            tiff(replace(one, blocks=[None] * missing + list(one.blocks[missing:]))),
+            Samples(pixels, bits),
+        )
+        none = replace(one, blocks=[None] * len(one.blocks))
+        yield ValidFile(f"tiffsparse-{name}-none.tif", tiff(none), unread, refused="broke off")
 
 
 def _old() -> Iterator[ValidFile]:

@@ -29,6 +29,7 @@ from imgproc.pixels.formats.tiff_file import (
     DEPTH,
     DNG_VERSION,
     EXTRA_SAMPLES,
+    FILL_ORDER,
     HEIGHT,
     INKS,
     OLD_JPEG,
@@ -93,6 +94,8 @@ def _kind(d: Directory) -> Kind:
     photometric, sample_format = _photometric(d), d.number(SAMPLE_FORMAT, UNSIGNED)
     if _opencv_is_right(d, found, photometric) and sample_format == UNSIGNED:
         return ORDINARY
+    if found.missing == len(found.ranges):
+        raise refused("None of this TIFF’s strips or tiles is in the file: what wrote it broke off. Write it again.")
     _refuse_what_tifffile_lacks(d, photometric, sample_format)
     return DEEP if sample_format in (_SIGNED, _FLOAT) or d.bits > 32 else OTHERS
 
@@ -108,6 +111,8 @@ def _refuse_what_tifffile_lacks(d: Directory, photometric: int, sample_format: i
         if compression in _NEED_CODECS:
             raise refused(NO_CODEC)
         raise refused(f"This TIFF is compressed by {name}, which nothing here reads. {_SAVE}")
+    if d.number(FILL_ORDER, 1) == 2 and compression in _MAKES_RGB - {7}:
+        raise refused(f"This TIFF holds compressed images with their bits turned round (FillOrder 2). {_SAVE}")
     if (sample_format, d.bits) not in TIFF.SAMPLE_DTYPES or (sample_format != _FLOAT and 16 < d.bits < 32):
         raise refused(f"This TIFF holds samples of {d.bits} bits, which nothing here reads. {_SAVE}")
     if photometric in (YCBCR, _LAB) and not (photometric == YCBCR and _makes_rgb(d)):
@@ -151,13 +156,13 @@ def _makes_rgb(d: Directory) -> bool:
 
 
 def _opencv_is_right(d: Directory, found: Segments, photometric: int) -> bool:
-    """Whether OpenCV decodes such a file to what it says; tried with files of all kinds (tests/valid_files.py)."""
+    """Whether OpenCV decodes such a file to what it says; tried with files of all kinds (tests/valid_files)."""
     if d.number(COMPRESSION, UNCOMPRESSED) not in _OPENCV_READS or d.bits not in _OF_OPENCV[photometric]:
         return False
     colors = _COLORS[photometric]
     if d.samples != colors and not (photometric == _RGB and d.samples == colors + 1):
         return False
-    if (found.planes > 1 and (d.bits != 8 or photometric == _LAB)) or found.sparse:
+    if (found.planes > 1 and (d.bits != 8 or photometric == _LAB)) or found.missing:
         return False
     if not d.tiled:
         return True
@@ -219,7 +224,8 @@ def _decode_others(data: bytes, header: Header, wanted: Wanted) -> Decoded | Non
     if samples is None:
         return None
     if _photometric(header.own) == _PALETTE:
-        return Decoded(with_opencv.as_wanted(_palette(data, header.own)[samples], wanted, header.orientation))
+        shown = with_opencv.as_wanted(_palette(data, header.own)[samples], wanted, header.orientation)
+        return Decoded(shown, _missing(header.own))
     image, facts = as_bytes(samples, header.bits, wanted.depth, color=samples.ndim == 3)
     return _finished(image, facts, header, wanted)
 
@@ -246,7 +252,7 @@ def _samples(data: bytes, d: Directory) -> Samples | None:
     from tifffile import TiffFile
 
     found = segments(d)
-    whole = data if found.sparse else _whole(data, d)
+    whole = data if found.missing else _whole(data, d)
     if whole is None:
         return None
     try:
@@ -273,7 +279,16 @@ def _finished(pixels: Image, facts: Facts, header: Header, wanted: Wanted) -> De
         pixels = _rgb_of_cmyk(pixels)[:, :, ::-1]
     elif pixels.ndim == 3:
         pixels = pixels[:, :, ::-1]
-    return Decoded(with_opencv.as_wanted(np.ascontiguousarray(pixels), wanted, header.orientation), facts)
+    image = with_opencv.as_wanted(np.ascontiguousarray(pixels), wanted, header.orientation)
+    return Decoded(image, facts.joined(_missing(header.own)))
+
+
+def _missing(d: Directory) -> Facts:
+    found, what = segments(d), "tiles" if d.tiled else "strips"
+    if not found.missing:
+        return Facts()
+    is_not = "is not in the file; its" if found.missing == 1 else "are not in the file; their"
+    return Facts((f"{found.missing:,} of its {len(found.ranges):,} {what} {is_not} samples are 0.",))
 
 
 def _rgb_of_cmyk(pixels: Image) -> Image:

@@ -160,7 +160,7 @@ class Segments:
     """Where the pixels lie: strips or tiles, ``across`` of them beside each other, ``rows`` high each, in ``planes``.
 
     ``ranges``: (offset, bytes) of each, the bytes as they must be, whatever the tags say; ``as_said``: whether these
-    say just that. ``sparse``: some are not there, and stand for zeros.
+    say just that. ``missing``: how many are not there, and stand for zeros.
     """
 
     across: int
@@ -168,7 +168,7 @@ class Segments:
     planes: int
     ranges: tuple[tuple[int, int], ...]
     as_said: bool
-    sparse: bool
+    missing: int
 
 
 def segments(d: Directory) -> Segments:
@@ -186,8 +186,8 @@ def segments(d: Directory) -> Segments:
         raise Damaged
     offsets = offsets[:count]
     sizes = tuple(_sizes(d, wide, rows, height, across * down, offsets, said))
-    sparse = any(offset == 0 for offset in offsets)
-    return Segments(across, rows, planes, tuple(zip(offsets, sizes, strict=True)), sizes == said, sparse)
+    missing = sum(offset == 0 for offset in offsets)
+    return Segments(across, rows, planes, tuple(zip(offsets, sizes, strict=True)), sizes == said, missing)
 
 
 def _rows_per_strip(d: Directory, height: int) -> int:
@@ -308,7 +308,7 @@ def pieces(path: str, count: int, depth: str) -> list[StoredRows]:
 
 def _pieces(file: BinaryIO, d: Directory, count: int) -> list[StoredRows]:
     found, height = segments(d), d.number(HEIGHT, 0)
-    if found.planes != 1 or d.number(ORIENTATION, 1) != 1 or d.number(COMPRESSION, 1) == OLD_JPEG or found.sparse:
+    if found.planes != 1 or d.number(ORIENTATION, 1) != 1 or d.number(COMPRESSION, 1) == OLD_JPEG or found.missing:
         return []
     if len(found.ranges) == 1:
         return _within_one(file, d, height, found, count)
