@@ -48,7 +48,7 @@ def test_runs_past_the_end_of_a_row_are_dropped(bits, body):
     """Rows of 5 pixels whose runs go to 8, as some programs fill them; from the lowest row up."""
     shown = [[3, 3, 0, 4, 4], [4, 5, 6, 7, 8], [1, 1, 1, 2, 2]]
     assert formats.decode(rle(bits, 5, 3, body), Wanted()).image.tolist() == [[16 * k for k in row] for row in shown]
-    with pytest.raises(UserError, match="damaged|ends in the middle"):
+    with pytest.raises(UserError, match=r"damaged|ends in the middle"):
         formats.decode(rle(bits, 5, 3, body[:8]), Wanted())
 
 
