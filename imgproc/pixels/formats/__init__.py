@@ -64,4 +64,8 @@ def decode(data: bytes, wanted: Wanted) -> Decoded:
 
 def broken(type: str, data: bytes) -> UserError:
     """Why a file that cannot be decoded is refused."""
-    return refused(_CUT if TYPES[type].is_cut(data) else DAMAGED)
+    try:
+        cut = TYPES[type].is_cut(data)
+    except _OF_DAMAGE:
+        cut = False
+    return refused(_CUT if cut else DAMAGED)

@@ -16,9 +16,20 @@ from imgproc.pixels.formats.depth import high_byte
 _OLD_HEADER, _SHORT_HEADER, _INFO_HEADER, _OS2_HEADER = 12, 16, 40, 64
 _RGB, _RLE8, _RLE4, _MASKS, _JPEG, _PNG, _ALPHA_MASKS = range(7)
 _OF_16_BITS = (0x7C00, 0x3E0, 0x1F)  # where none are given
+_OF_RLE = {_RLE8: 8, _RLE4: 4}  # bits a pixel
 _REFUSED = {
     _JPEG: "holds a JPEG", _PNG: "holds a PNG", 11: "is in CMYK", 12: "is in CMYK", 13: "is in CMYK",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """RLE of ``bits`` bits from ``at`` on, and where the palette is and how many colours it has."""
+
+    at: int
+    bits: int
+    palette: int
+    colors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,10 @@ def header(file: BinaryIO) -> Header:
         raise refused(f"This BMP {_REFUSED[compression]}, which nothing here reads. Save it as PNG.")
     if bits not in (1, 4, 8, 16, 24, 32):
         raise refused(f"This BMP has {bits} bits a pixel; read are 1, 4, 8, 16, 24 and 32. Save it as PNG.")
+    if compression in (_RLE8, _RLE4) and bits == _OF_RLE[compression] and width % (32 // bits):
+        used = int.from_bytes(data[46:50], "little") if len(data) >= 50 else 0
+        colors = min(used or 1 << bits, (at - 14 - size) // 4)
+        return Header(width, abs(height), RUNS, own=_Runs(at, bits, 14 + size, colors))
     if compression not in (_MASKS, _ALPHA_MASKS) and bits != 16:
         return Header(width, abs(height), ORDINARY)
     masks = struct.unpack_from("<III", data, 54) if compression in (_MASKS, _ALPHA_MASKS) else _OF_16_BITS
@@ -66,6 +81,48 @@ def _decode_short(data: bytes, header: Header, wanted: Wanted) -> Decoded | None
     at = int.from_bytes(data[10:14], "little")
     begin = data[:10] + struct.pack("<II", at + more, _INFO_HEADER) + data[18 : 14 + _SHORT_HEADER] + bytes(more)
     return with_opencv.decode(begin + data[14 + _SHORT_HEADER :], header, wanted)
+
+
+def _decode_runs(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
+    """RLE of rows that some writers fill up: what runs past the end of a row is dropped, which OpenCV does not do."""
+    own: _Runs = header.own
+    rows = _rows(data, own, header.width, header.height)
+    if rows is None:
+        return None
+    palette = np.frombuffer(data, np.uint8, 4 * own.colors, own.palette).reshape(-1, 4)[:, :3]
+    indices = np.frombuffer(b"".join(reversed(rows)), np.uint8).reshape(header.height, header.width)
+    return Decoded(with_opencv.as_wanted(palette[indices], wanted))
+
+
+def _rows(data: bytes, own: _Runs, width: int, height: int) -> list[bytes] | None:
+    """The index of each pixel, the lowest row first; None where the file ends before its picture does."""
+    rows = [bytearray(width) for _ in range(height)]
+    at, x, y, end = own.at, 0, 0, len(data) - 1
+    while y < height:
+        if at >= end:
+            return None
+        count, value = data[at], data[at + 1]
+        at += 2
+        if count:
+            pixels = bytes([value]) * count if own.bits == 8 else bytes([value >> 4, value & 15]) * 128
+        elif value == 0:
+            x, y = 0, y + 1
+            continue
+        elif value == 1:
+            break
+        elif value == 2:
+            x, y, at = x + data[at], y + data[at + 1], at + 2
+            continue
+        else:  # so many pixels as they are, in whole pairs of bytes
+            count, length = value, value if own.bits == 8 else (value + 1) // 2
+            stored = data[at : at + length]
+            pixels = stored if own.bits == 8 else bytes(half for byte in stored for half in (byte >> 4, byte & 15))
+            at += length + length % 2
+        room = min(count, width - x)
+        if room > 0:
+            rows[y][x : x + room] = pixels[:room]
+        x += count
+    return [bytes(row) for row in rows]
 
 
 def _is_run(mask: int) -> bool:
@@ -102,6 +159,12 @@ def is_cut(data: bytes) -> bool:
 
 ORDINARY = Kind("1, 4, 8, 24 and 32 bits a pixel, plain or RLE", "OpenCV", "as `cv2.imdecode`", with_opencv.decode)
 SHORT = Kind("with OS/2’s header of 16 bytes", "OpenCV", "as `cv2.imdecode`", _decode_short)
+RUNS = Kind(
+    "RLE of a width that does not fill whole words of 32 bits",
+    "Python",
+    "what runs past the end of a row is dropped; gray (4899 R + 9617 G + 1868 B + 8192) >> 14",
+    _decode_runs,
+)
 MASKED = Kind(
     "16 bits a pixel, and masks of any header (BITFIELDS)",
     "NumPy",
@@ -112,6 +175,6 @@ TYPE = FileType(
     "BMP",
     header,
     is_cut,
-    (ORDINARY, SHORT, MASKED),
+    (ORDINARY, SHORT, RUNS, MASKED),
     ("JPEG or PNG inside, CMYK, 2 bits a pixel, OS/2’s own compressions",),
 )

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from imgproc.pixels.formats import with_opencv
 from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Kind, Wanted, refused
-from imgproc.pixels.formats.depth import as_bytes
+from imgproc.pixels.formats.depth import Facts, as_bytes
 from imgproc.pixels.formats.orientation import exif_orientation
 from imgproc.pixels.formats.with_imagecodecs import codec, decoded_by
 
@@ -18,6 +18,9 @@ MAX_SCANS = 500
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # what ends a scan's data
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
+_NAMES_COLORS = {0xE0, 0xEE}  # JFIF and Adobe
+_MOST_SAMPLES = 4
+_UNNAMED = Facts(("It does not say whether its colours are RGB or YCbCr; they are taken for RGB.",))
 _BLOCK = 1 << 16
 _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
 _LOSSLESS, _LOSSLESS_ARITHMETIC, _PROGRESSION = 0xC3, 0xCB, 0xDE
@@ -49,19 +52,24 @@ def is_cut(data: bytes) -> bool:
 
 def header(file: BinaryIO) -> Header:
     """By the segments before the first scan, however long they are."""
-    orientation, at = 0, 2
+    orientation, at, named = 0, 2, False
     while True:
         marker, at, length = _segment(file, at)
         if marker in _FRAMES:
             break
+        named = named or marker in _NAMES_COLORS
         if marker == _APP1 and not orientation and file.read(6) == b"Exif\0\0":
             orientation = exif_orientation(file.read(length - 6))
         at += length
-    frame = file.read(6)
+    frame = file.read(6 + 3 * _MOST_SAMPLES)
     if len(frame) < 6:
         raise Damaged
-    bits, height, width, samples = struct.unpack(">BHHB", frame)
-    return Header(width, height, _kind(marker, bits, samples), orientation or 1, bits, samples)
+    bits, height, width, samples = struct.unpack_from(">BHHB", frame)
+    kind = _kind(marker, bits, samples)
+    if marker == _LOSSLESS and len({frame[6 + 3 * k + 1] for k in range(samples)}) > 1:
+        raise refused("This JPEG is lossless with colours of fewer pixels, which nothing here reads. Save it as PNG.")
+    unnamed = marker == _LOSSLESS and samples == 3 and not named
+    return Header(width, height, kind, orientation or 1, bits, samples, own=_UNNAMED if unnamed else Facts())
 
 
 def _segment(file: BinaryIO, at: int) -> tuple[int, int, int]:
@@ -100,7 +108,7 @@ def _kind(marker: int, bits: int, samples: int) -> Kind:
 def _decode_lossless(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
     """In the file's own colours, for OpenCV makes no others of it."""
     found = with_opencv.decode(data, header, replace(wanted, color=header.samples == 3))
-    return None if found is None else Decoded(with_opencv.as_wanted(found.image, wanted))
+    return None if found is None else Decoded(with_opencv.as_wanted(found.image, wanted), header.own)
 
 
 def _decode_deep(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
@@ -111,7 +119,7 @@ def _decode_deep(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
     if samples.ndim == 3:
         samples = samples[:, :, ::-1]
     image, facts = as_bytes(samples, header.bits, wanted.depth, color=samples.ndim == 3)
-    return Decoded(with_opencv.as_wanted(image, wanted, header.orientation), facts)
+    return Decoded(with_opencv.as_wanted(image, wanted, header.orientation), facts.joined(header.own))
 
 
 ORDINARY = Kind("8 bits: baseline, progressive, arithmetic", "OpenCV", "as `cv2.imdecode`", with_opencv.decode)
