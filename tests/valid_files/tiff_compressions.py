@@ -31,7 +31,7 @@ def files() -> Iterator[ValidFile]:
     yield from _of_bytes()
     yield from _of_pictures()
     yield from _jpeg()
-    yield from _jpeg_of_more_bits()
+    yield from (jpeg_of_bits(bits, lossless=lossless) for bits, lossless in ((8, True), (12, True), (12, False)))
     yield from _ycbcr()
     yield from _float_predictor()
     yield from _refused()
@@ -145,19 +145,18 @@ def _jpeg_in_tiff(name: str, pixels: np.ndarray, kind: str, layout: Layout) -> V
     return ValidFile(f"{name}.tif", tiff(one), Decoded(decoded), tolerance=2)
 
 
-def _jpeg_of_more_bits() -> Iterator[ValidFile]:
-    """JPEG in TIFF, lossless, or with 12 bits; each strip a file of its own."""
-    for bits, lossless in ((8, True), (12, True), (16, True), (12, False)):
-        pixels = scene(96, 64, bits=bits)
+def jpeg_of_bits(bits: int, *, lossless: bool) -> ValidFile:
+    """Gray as JPEG in TIFF, each strip a file of its own."""
+    pixels = scene(96, 64, bits=bits)
 
-        def jpeg(data: bytes, samples: np.ndarray, bits: int = bits, lossless: bool = lossless) -> bytes:
-            strip = np.ascontiguousarray(samples[:, :, 0])
-            return bytes(imagecodecs.jpeg8_encode(strip, level=95, lossless=lossless, bitspersample=bits))
+    def jpeg(data: bytes, samples: np.ndarray) -> bytes:
+        strip = np.ascontiguousarray(samples[:, :, 0])
+        return bytes(imagecodecs.jpeg8_encode(strip, level=95, lossless=lossless, bitspersample=bits))
 
-        one = page(pixels, bits, BLACK_IS_0, Layout(rows=32, compression=7, compress=jpeg))
-        decoded = joined([imagecodecs.jpeg8_decode(block) for block in one.blocks], 64, None)
-        name = f"tiffjpeg-gray{bits}{'-lossless' if lossless else ''}.tif"
-        yield ValidFile(name, tiff(one), Samples(pixels if lossless else decoded, bits))
+    one = page(pixels, bits, BLACK_IS_0, Layout(rows=32, compression=7, compress=jpeg))
+    decoded = joined([imagecodecs.jpeg8_decode(block) for block in one.blocks], 64, None)
+    name = f"tiffjpeg-gray{bits}{'-lossless' if lossless else ''}.tif"
+    return ValidFile(name, tiff(one), Samples(pixels if lossless else decoded, bits))
 
 
 def joined(blocks: list[np.ndarray], width: int, tile: tuple[int, int] | None) -> np.ndarray:
