@@ -19,11 +19,24 @@ from valid_files import (
     tiff_kinds,
     tiff_oddities,
     tiff_pillow,
+    tiff_random,
     webps,
 )
 from valid_files.truth import ValidFile
 
-_MODULES = (tiff_kinds, tiff_compressions, tiff_faxes, tiff_oddities, tiff_pillow, pngs, jpegs, bmps, gifs, webps)
+_MODULES = (
+    tiff_kinds,
+    tiff_compressions,
+    tiff_faxes,
+    tiff_oddities,
+    tiff_pillow,
+    tiff_random,
+    pngs,
+    jpegs,
+    bmps,
+    gifs,
+    webps,
+)
 
 #: The families of files, for tests to be named by before any file is made.
 FAMILIES = (
@@ -32,8 +45,8 @@ FAMILIES = (
     "pnganimated", "pngchunk", "pngorient", "pngstream", "pngtrns", "pngused", "tiffbytes", "tiffcmyk",
     "tiffcomplex", "tiffcounts", "tiffdefaults", "tiffdepth", "tiffextra", "tifffax", "tifffill", "tifffloat",
     "tiffgray", "tiffjpeg", "tifflab", "tiffmeta", "tiffold", "tifforient", "tiffpages", "tiffpalette",
-    "tiffpictures", "tiffpillow", "tiffraw", "tiffrefused", "tiffrgb", "tiffshape", "tiffsigned", "tiffsparse",
-    "tiffused", "tiffycbcr", "webp", "webpanimated", "webporient",
+    "tiffpictures", "tiffpillow", "tiffrandom", "tiffraw", "tiffrefused", "tiffrgb", "tiffshape", "tiffsigned",
+    "tiffsparse", "tiffused", "tiffycbcr", "webp", "webpanimated", "webporient",
 )  # fmt: skip
 
 
