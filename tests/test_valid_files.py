@@ -30,7 +30,7 @@ from imgproc.operations import OPERATIONS
 from imgproc.pixels.codecs import decode
 
 #: At least so many of the files are read, and at most so many are refused for a named reason.
-LEAST_READ, MOST_REFUSED = 1_421, 90
+LEAST_READ, MOST_REFUSED = 1_421, 92
 #: What is said of files that are broken; no valid one is.
 UNTRUE = ("damaged", "ends in the middle", "stops the decoder", "too much memory", "not an image", "longer than")
 
