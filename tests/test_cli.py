@@ -21,6 +21,7 @@ from imgproc.cli import _run, main, measuring
 from imgproc.cli.parser import Parser
 from imgproc.errors import UserError
 from imgproc.intake.paths import find_images
+from imgproc.measure.lock import NOT_ALONE, Holder, holder, machine_lock
 from imgproc.operations import OPERATIONS, PARAMETERS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
 from tests.backend_kinds import AVAILABLE, each
@@ -420,6 +421,31 @@ def test_the_record_goes_where_json_says(photos, tmp_path):
     record = json.loads(done.stdout)
     assert done.stderr == "" and [t["name"] for t in record["techniques"]] == ["threading", "opencv", "sequential"]
     assert record["settings"]["techniques"] == ["threading", "opencv"] and record["settings"]["seed"] == 7
+
+
+def test_who_measures_is_waited_for_by_those_that_measure(photos, tmp_path, monkeypatch):
+    """One without a budget measures nothing and waits for nobody, nor does one that is told not to."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    words = ["process", photos / "a.jpg", "--out", tmp_path / "out", "--rounds", 1, "--budget"]
+    with machine_lock(lambda _: None, folder=tmp_path, budget=60):
+        assert holder(folder=tmp_path) == Holder(os.getpid(), 60)
+        made = json.loads(imgproc(*words, 0, "--json").stdout)
+        assert made["state"] == "done" and NOT_ALONE not in made["warnings"]
+        at_once = json.loads(imgproc(*words, 1, "--json", "--no-wait").stdout)
+        assert at_once["state"] == "done" and NOT_ALONE in at_once["warnings"]
+        waits = begin(*map(str, [*words, 1]), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        said = waits.stderr.readline()
+        assert f"waiting until the measurement of process {os.getpid()}" in said and "after 60 seconds" in said
+        assert "--no-wait measures at once" in said and waits.poll() is None
+    _, more = waits.communicate(timeout=60)
+    assert waits.returncode == 0 and more == "" and holder(folder=tmp_path) is None
+
+
+def test_a_note_that_a_dead_process_left_names_nobody(tmp_path):
+    (tmp_path / "speedup-lab-measuring.txt").write_text("999999999 60\n")
+    assert holder(folder=tmp_path) is None
+    (tmp_path / "speedup-lab-measuring.txt").write_text("half")
+    assert holder(folder=tmp_path) is None
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(photos, tmp_path):

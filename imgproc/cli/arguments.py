@@ -17,6 +17,12 @@ def add_run_arguments(parser: Parser, command: str, *modes: Mode) -> None:
             _add(parser, option, option.commands.get(command) or option.start(settings), settings)
     parser.add_argument("--max-megapixels", metavar="X", help="Largest image (default: MAX_MEGAPIXELS, up to 1070)")
     parser.add_argument(
+        "--no-wait",
+        dest="wait",
+        action="store_false",
+        help="measure at once where another measurement goes on; the record then warns of it",
+    )
+    parser.add_argument(
         "--json",
         metavar="FILE",
         help="write the record of the run into FILE; without FILE print it, and nothing else. What follows is taken "

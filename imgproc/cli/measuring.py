@@ -8,6 +8,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record],
     check_record_file(arguments.json)
     with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
         files = look_at_all(record, arguments.paths, folder, settings)
-        execute(record, RunFolders(files, folder / "results", None, folder / "work"), settings, arguments.json)
+        execute(record, RunFolders(files, folder / "results", None, folder / "work"), settings, arguments)
     return tell(record, arguments.json, table)
 
 
@@ -81,7 +82,7 @@ def process_into(out: Path, arguments: argparse.Namespace) -> int:
     files = look_at_all(record, arguments.paths, out, settings)
     make_folder(out)
     with own_folder(out, WORK) as work:
-        execute(record, RunFolders(files, out, None, work), settings, arguments.json)
+        execute(record, RunFolders(files, out, None, work), settings, arguments)
     return tell(record, arguments.json, summary)
 
 
@@ -115,13 +116,17 @@ def _none_good(record: Record) -> UserError:
     return UserError(f"None of the files could be processed.{reasons}", code="refused_image")
 
 
-def execute(record: Record, folders: RunFolders, settings: Settings, json_file: str | None) -> None:
+def execute(record: Record, folders: RunFolders, settings: Settings, arguments: argparse.Namespace) -> None:
     """Fill the record, with a progress bar unless the record is all that may be printed.
 
     Raises:
         UserError: no image could be processed, or a technique failed as a whole.
     """
-    with ProgressBar(json_file == STDOUT) as bar, machine_lock(bar.waiting) as alone, quiet_libraries():
+    with (
+        ProgressBar(arguments.json == STDOUT) as bar,
+        _turn(bar, record.settings.budget, arguments.wait) as alone,
+        quiet_libraries(),
+    ):
         if not alone:
             record.warnings.append(NOT_ALONE)
         try:
@@ -133,6 +138,11 @@ def execute(record: Record, folders: RunFolders, settings: Settings, json_file: 
                 raise
             raise _none_good(record) from None
     record.state = "done"
+
+
+def _turn(bar: ProgressBar, budget: float, wait: bool) -> AbstractContextManager[bool]:
+    """This run's turn to measure on this machine; one that measures nothing needs none."""
+    return machine_lock(bar.waiting, wait=wait, budget=budget) if budget else nullcontext(True)
 
 
 def tell(record: Record, json_file: str | None, table: Callable[[Record], str]) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from imgproc.measure.lock import holder
 from imgproc.measure.results import Progress
 
 
@@ -61,8 +62,16 @@ class ProgressBar:
         """Somebody else is measuring; said once."""
         if not self._waited:
             self._waited = True
-            print("imgproc: waiting until another measurement on this machine has ended", file=sys.stderr)
+            print(f"imgproc: waiting until {_whose()} has ended; --no-wait measures at once", file=sys.stderr)
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def _whose() -> str:
+    """Whose measurement is waited for, and for how long at most, as far as it is known."""
+    found = holder()
+    if found is None:
+        return "another measurement on this machine"
+    return f"the measurement of process {found.pid}, which begins no round after {found.budget:g} seconds of them,"

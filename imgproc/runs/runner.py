@@ -143,7 +143,7 @@ class Runner:
             monitor.waiting(seconds)
 
         uploads, results = self.settings.UPLOADS_DIR / record.id, self._folder(record.id)
-        with machine_lock(wait) as alone:
+        with machine_lock(wait, budget=record.settings.budget) as alone:
             if not alone:
                 record.warnings.append(NOT_ALONE)
             if not monitor.cancelled():

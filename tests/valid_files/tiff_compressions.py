@@ -31,7 +31,8 @@ def files() -> Iterator[ValidFile]:
     yield from _of_bytes()
     yield from _of_pictures()
     yield from _jpeg()
-    yield from (jpeg_of_bits(bits, lossless=lossless) for bits, lossless in ((8, True), (12, True), (12, False)))
+    yield from (_jpeg_of_bits(bits, lossless=True) for bits in (8, 12, 16))
+    yield _jpeg_of_bits(12, lossless=False)
     yield from _ycbcr()
     yield from _float_predictor()
     yield from _refused()
@@ -145,7 +146,7 @@ def _jpeg_in_tiff(name: str, pixels: np.ndarray, kind: str, layout: Layout) -> V
     return ValidFile(f"{name}.tif", tiff(one), Decoded(decoded), tolerance=2)
 
 
-def jpeg_of_bits(bits: int, *, lossless: bool) -> ValidFile:
+def _jpeg_of_bits(bits: int, *, lossless: bool) -> ValidFile:
     """Gray as JPEG in TIFF, each strip a file of its own."""
     pixels = scene(96, 64, bits=bits)
 

@@ -60,10 +60,11 @@ _OTHER_COLORS = {
     32844: "LogL light values", 32845: "LogLuv light values", 34892: "linear camera raw", 51177: "a depth map",
 }  # fmt: skip
 _SIGNED, _FLOAT, _VOID = 2, 3, 4
+_JPEG = 7
 # No compression, CCITT (RLE, Group 3 and 4), LZW, JPEG, deflate (two numbers), PackBits.
 _OPENCV_READS = {1, 2, 3, 4, 5, 7, 8, 32946, 32773}
 # WebP, JPEG 2000 (four numbers), JPEG XR (two), JPEG XL, lossy JPEG of DNG: their decoders make RGB of YCbCr.
-_MAKES_RGB = {7, 50001, 34927, 34712, 33004, 33005, 34934, 22610, 50002, 52546, 34892}
+_MAKES_RGB = {_JPEG, 50001, 34927, 34712, 33004, 33005, 34934, 22610, 50002, 52546, 34892}
 _OF_OPENCV = {  # bits of a sample, for each kind of colour
     _WHITE_IS_ZERO: (1, 8, 16), _BLACK_IS_ZERO: (1, 8, 16), _RGB: (8, 16), _PALETTE: (8,), _CMYK: (8,), YCBCR: (8,),
     _LAB: (8,),
@@ -111,7 +112,7 @@ def _refuse_what_tifffile_lacks(d: Directory, photometric: int, sample_format: i
         if compression in _NEED_CODECS:
             raise refused(NO_CODEC)
         raise refused(f"This TIFF is compressed by {name}, which nothing here reads. {_SAVE}")
-    if d.number(FILL_ORDER, 1) == 2 and compression in _MAKES_RGB - {7}:
+    if d.number(FILL_ORDER, 1) == 2 and compression in _MAKES_RGB - {_JPEG}:
         raise refused(f"This TIFF holds compressed images with their bits turned round (FillOrder 2). {_SAVE}")
     if (sample_format, d.bits) not in TIFF.SAMPLE_DTYPES or (sample_format != _FLOAT and 16 < d.bits < 32):
         raise refused(f"This TIFF holds samples of {d.bits} bits, which nothing here reads. {_SAVE}")
@@ -159,6 +160,8 @@ def _opencv_is_right(d: Directory, found: Segments, photometric: int) -> bool:
     """Whether OpenCV decodes such a file to what it says; tried with files of all kinds (tests/valid_files)."""
     if d.number(COMPRESSION, UNCOMPRESSED) not in _OPENCV_READS or d.bits not in _OF_OPENCV[photometric]:
         return False
+    if d.number(COMPRESSION, UNCOMPRESSED) == _JPEG and d.bits != 8:
+        return False  # lossless, of which it makes noise
     colors = _COLORS[photometric]
     if d.samples != colors and not (photometric == _RGB and d.samples == colors + 1):
         return False
