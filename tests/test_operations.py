@@ -10,8 +10,10 @@ from strip_pictures import carried_out, job
 from imgproc.backends.phases import flat, together
 from imgproc.backends.strips.plan import split_image
 from imgproc.errors import UserError
-from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations, parse_parameters
+from imgproc.operations import OPERATIONS, PARAMETERS, histogram, parse_operations, parse_parameters
+from imgproc.operations.canny import cpu as edges
 from imgproc.operations.equalize import cpu as levels
+from imgproc.operations.gaussian import cpu as blur
 from imgproc.operations.rows import Rows
 
 DEFAULTS = parse_parameters({})
@@ -79,6 +81,39 @@ def test_equalize_is_opencv_on_gray_and_on_the_luma_of_colour(image):
     luma = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
     luma[:, :, 0] = cv2.equalizeHist(luma[:, :, 0].copy())
     assert np.array_equal(made, cv2.cvtColor(luma, cv2.COLOR_YCrCb2BGR))
+
+
+@settings(max_examples=200, deadline=None)
+@given(pictures(), st.integers(0, 150), st.sampled_from([0.0, 0.6, 1.0, 1.1, 20.0]), st.integers(1, 400))
+def test_whole_images_in_blocks_of_any_size_are_opencvs(image, half, sigma, block):
+    """Down to one row at a time, with kernels beyond the image and images of one row or column."""
+    kernel = 2 * half + 1
+    for k in (1, 3, 5, kernel):
+        values = parse_parameters({"kernel": k, "sigma": sigma})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(blur, "_GAINS_BY_BLOCKS", 301)
+            patch.setattr(blur, "_BLOCK", block)
+            patch.setattr(blur, "_BORDERS", 0)
+            patch.setattr(histogram, "_MANY", 0)
+            patch.setattr(histogram, "_PAIRS", block)
+            patch.setattr(edges, "_BLOCK", block)
+            edged, blurred, equalized = (OPERATIONS[n].apply(image, values) for n in ("canny", "gaussian", "equalize"))
+        assert np.array_equal(blurred, plain(cv2.GaussianBlur, image, (k, k), sigma))
+    assert np.array_equal(edged, plain(cv2.Canny, image, 100, 200))
+    if image.ndim == 2:
+        assert np.array_equal(equalized, plain(cv2.equalizeHist, image))
+
+
+@pytest.mark.parametrize("shape", [(1, 2_200_000), (2_200_000, 1), (1500, 1501), (900, 801, 3), (1, 400_000, 3)])
+def test_large_images_are_opencvs(shape):
+    """So large that they are blurred in blocks and equalized by pairs; of an odd number of pixels, too."""
+    image = np.random.default_rng(4).integers(0, 256, shape, np.uint8)
+    image[shape[0] // 2 :] //= 3
+    for kernel in (3, 5, 9):
+        expected = plain(cv2.GaussianBlur, image, (kernel, kernel), 0)
+        assert np.array_equal(OPERATIONS["gaussian"].apply(image, parse_parameters({"kernel": kernel})), expected)
+    if image.ndim == 2:
+        assert np.array_equal(OPERATIONS["equalize"].apply(image, DEFAULTS), plain(cv2.equalizeHist, image))
 
 
 @pytest.mark.parametrize("sent", [False, True])

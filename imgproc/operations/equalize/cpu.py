@@ -9,7 +9,7 @@ import numpy as np
 
 from imgproc.errors import UserError
 from imgproc.operations.contract import Image
-from imgproc.operations.histogram import Histogram, count, count_channel
+from imgproc.operations.histogram import Histogram, count, count_channel, gains_by_pairs
 from imgproc.operations.rows import Rows, blocks
 from imgproc.parameters import Parameters
 
@@ -29,10 +29,19 @@ def equalize(image: Image, p: Parameters) -> Image:
     """
     _check_size(image)
     if image.ndim == 2:
-        return np.asarray(cv2.equalizeHist(image), np.uint8)
+        return _equalize_gray(image, p)
     luma = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
     luma[:, :, 0] = cv2.equalizeHist(luma[:, :, 0])
     return np.asarray(cv2.cvtColor(luma, cv2.COLOR_YCrCb2BGR), np.uint8)
+
+
+def _equalize_gray(image: Image, p: Parameters) -> Image:
+    if not gains_by_pairs(image) or cv2.getNumThreads() > 1:
+        return np.asarray(cv2.equalizeHist(image), np.uint8)
+    # By pairs of pixels, as strips are: on one thread in two thirds of the time, from some 8 megapixels on.
+    out, rows = np.empty(image.shape, np.uint8), Rows(0, len(image))
+    equalize_rows(image, out, rows, p, table(out, [rows], [histogram(image, out, rows, p, None)]))
+    return out
 
 
 def _check_size(image: Image) -> None:
