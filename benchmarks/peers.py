@@ -84,6 +84,16 @@ def libvips(name: str, function: Callable[[Any], Any]) -> Peer:
     return Peer(f"pyvips {name}", "pyvips[binary]", make)
 
 
+def kornia_rs(name: str, *parameters: float) -> Peer:
+    """The whole image on one thread."""
+
+    def make(image: Image, rows: int, workers: int) -> Program:
+        function = getattr(import_module("kornia_rs").imgproc, name)
+        return lambda: np.asarray(function(image[:, :, None], *parameters), np.uint8).reshape(image.shape)
+
+    return Peer(f"kornia-rs {name}", "kornia-rs", make)
+
+
 def _blur(skimage: Any, strip: Image) -> Image:
     # Cut off at 5, no sigma gives OpenCV's weights for a kernel of 5, which are 1 4 6 4 1; this one comes nearest.
     blurred = skimage.filters.gaussian(strip, 1.1, mode="mirror", preserve_range=True, truncate=2 / 1.1)
@@ -99,6 +109,7 @@ def _canny(skimage: Any, strip: Image) -> Image:
 PEERS: dict[str, tuple[Peer, ...]] = {
     "canny": (
         dask_with_opencv("canny"),
+        kornia_rs("canny", 100, 200),
         scikit_image("canny 100 200 (L2)", _canny),
         # It has no thresholds, only lengths of gradients, on a scale of its own; above 10 comes nearest.
         libvips("canny", lambda image: image.canny(sigma=0.1, precision="integer") > 10),
@@ -109,5 +120,8 @@ PEERS: dict[str, tuple[Peer, ...]] = {
         # With this min_ampl it has five weights; by default three, which is less work.
         libvips("gaussblur, sigma 1.1", lambda image: image.gaussblur(1.1, min_ampl=0.1, precision="integer")),
     ),
-    "equalize": (libvips("hist_equal", lambda image: image.hist_equal()),),
+    "equalize": (
+        kornia_rs("equalize_hist"),
+        libvips("hist_equal", lambda image: image.hist_equal()),
+    ),
 }
