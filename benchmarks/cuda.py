@@ -231,7 +231,8 @@ def show_peers(gpus: Mapping[str, Library], megapixels: float) -> None:
             try:
                 program, fetch, wait = peer.make(image)
                 seconds = by_host(program, wait)
-                differ = np.count_nonzero(np.asarray(fetch(program())).reshape(right.shape) != right)
+                wanted = reference(operation, image, DEFAULTS | {"l2gradient": True}) if peer.l2 else right
+                differ = np.count_nonzero(np.asarray(fetch(program())).reshape(right.shape) != wanted)
             except ImportError as problem:
                 package = (problem.name or "").partition(".")[0]
                 print(f"{f'{operation}, {peer.name}':<44}  not installed ({package}): pip install {peer.package}")

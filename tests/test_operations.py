@@ -11,6 +11,7 @@ from imgproc.backends.phases import flat, together
 from imgproc.backends.strips.plan import split_image
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, PARAMETERS, histogram, parse_operations, parse_parameters
+from imgproc.operations.canny import cpu as edges
 from imgproc.operations.equalize import cpu as levels
 from imgproc.operations.gaussian import cpu as blur
 from imgproc.operations.rows import Rows
@@ -95,8 +96,10 @@ def test_whole_images_in_blocks_of_any_size_are_opencvs(image, half, sigma, bloc
             patch.setattr(blur, "_BORDERS", 0)
             patch.setattr(histogram, "_MANY", 0)
             patch.setattr(histogram, "_PAIRS", block)
-            blurred, equalized = (OPERATIONS[name].apply(image, values) for name in ("gaussian", "equalize"))
+            patch.setattr(edges, "_BLOCK", block)
+            edged, blurred, equalized = (OPERATIONS[n].apply(image, values) for n in ("canny", "gaussian", "equalize"))
         assert np.array_equal(blurred, plain(cv2.GaussianBlur, image, (k, k), sigma))
+    assert np.array_equal(edged, plain(cv2.Canny, image, 100, 200))
     if image.ndim == 2:
         assert np.array_equal(equalized, plain(cv2.equalizeHist, image))
 

@@ -21,7 +21,8 @@ _GAINS_BY_BLOCKS = 5
 
 def gaussian(image: Image, p: Parameters) -> Image:
     """Blurred image of the same shape, each channel by itself."""
-    if kernel_size(p) > _GAINS_BY_BLOCKS or image.size <= _BLOCK:
+    # With threads of its own OpenCV is handed the whole, as a block is too little to share.
+    if kernel_size(p) > _GAINS_BY_BLOCKS or image.size <= _BLOCK or cv2.getNumThreads() > 1:
         return _at_once(image, p)
     out = np.empty(image.shape, np.uint8)
     blur(image, out, Rows(0, len(image)), p, None)
