@@ -50,7 +50,7 @@ _U8 = np.uint8
 
 _READ = types.Array(types.uint8, 1, "C", readonly=True)
 _ROWS = types.Array(types.uint8, 2, "C", readonly=True)
-_compiled: Any = njit(cache=True, nogil=True)
+_compiled: Any = njit(nogil=True)  # into those below, and kept with them
 
 
 def most_bytes(length: int) -> int:
