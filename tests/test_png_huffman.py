@@ -144,7 +144,9 @@ def test_expected_bits_are_those_that_it_takes():
     data = np.random.default_rng(1).normal(0, 9, (64, 4001)).astype(np.int8).view(np.uint8)
     found = kernels.find_code(data, 1, np.empty(257, np.uint32))
     assert found / 8 == pytest.approx(len(packed(data)), rel=0.01)
-    assert found == pytest.approx(kernels.find_code(data, 8, np.empty(257, np.uint32)), rel=0.01)
+    for rows in (data, data[:1], data[:9], data[:15]):
+        found = kernels.find_code(rows, 1, np.empty(257, np.uint32))
+        assert found == pytest.approx(kernels.find_code(rows, 8, np.empty(257, np.uint32)), rel=0.15)
 
 
 # ---------------------------------------------------------------------------------------------------- whole pictures
@@ -215,9 +217,9 @@ def test_photographs_are_packed_and_smaller_and_drawings_stay_as_small_as_they_w
     drawing = np.zeros((1200, 1300), np.uint8)
     drawing[::40] = drawing[:, ::30] = 200
     pattern = np.tile(np.random.default_rng(0).integers(0, 256, (7, 50), np.uint8), (180, 26))
-    for image, filters in ((photograph[:, :, 1].copy(), {4}), (drawing, {2}), (pattern, {2})):
+    for image, filters in ((photograph, {4}), (photograph[:, :, 1], {4}), (drawing, {2}), (pattern, {2})):
         before, now = png.encode(image), png.encode(image, encoder=png.HUFFMAN)
-        assert ways(now) == filters
+        assert ways(now) >= filters
         assert len(now) <= len(before)
 
 
@@ -263,12 +265,34 @@ def test_workers_that_may_be_elsewhere_are_not_asked_for_what_they_may_lack(monk
     assert png_encoders.choose(1e9, 1, elsewhere=True) == png.PNG_ENCODER
 
 
-def chosen(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+@pytest.mark.parametrize("split", ["never", "always"])
+def test_a_run_that_writes_much_has_it_for_every_technique_and_says_so(tmp_path, split):
+    image = soft_noise(np.random.default_rng(0), (400, 700))
+    (tmp_path / "a.png").write_bytes(png.encode(image))
+    code = (
+        "from imgproc.pixels import png_encoders; png_encoders.LEAST_MEGAPIXELS = 0.1\n"
+        "from imgproc.cli import main\n"
+        "raise SystemExit(main(['process', 'a.png', '--technique', 'futures-processes', '--workers', '2',"
+        f"'--budget', '2', '--rounds', '1', '--split', '{split}', '--out', 'out', '--json=run.json']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["environment"]["png_encoder"] == png.HUFFMAN
+    assert [t["identical"] for t in record["techniques"] if t["available"]] == [True] * 2
+    outputs = {output["operation"]: output["file"] for output in record["images"][0]["outputs"]}
+    assert 4 in ways((tmp_path / "out" / outputs["gaussian"]).read_bytes())
+
+
+def chosen(code: str) -> subprocess.CompletedProcess[str]:
     code += "\nfrom imgproc.pixels.png_encoders import choose"
     code += "\nprint([choose(1e6, 1, elsewhere=False), choose(1e6, 1, elsewhere=False)])"
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )  # fmt: skip
 
 
@@ -278,9 +302,11 @@ def test_without_numba_nothing_is_lost_but_speed():
     assert not done.stderr
 
 
-def test_without_a_folder_for_machine_code_that_is_said_once(tmp_path):
-    (tmp_path / "file").touch()
-    done = chosen("import logging; logging.basicConfig()", NUMBA_CACHE_DIR=str(tmp_path / "file" / "in"))
+def test_without_a_folder_for_machine_code_that_is_said_once():
+    done = chosen(
+        "import logging; logging.basicConfig()\n"
+        "from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []"  # as if none could be written to
+    )
     assert json.loads(done.stdout.replace("'", '"')) == [png.PNG_ENCODER] * 2
     assert done.stderr.count("PNG is written without Huffman") == 1
     assert logging.getLevelName(logging.WARNING) in done.stderr
