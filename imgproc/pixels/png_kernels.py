@@ -4,10 +4,10 @@ What is left of a photograph behind a filter has few repetitions, so looking for
 saves. Here each block of rows becomes one dynamic deflate block of literals, ended by an empty stored one, so that it
 ends at a whole byte and refers to nothing before it.
 
-Numba compiles this file when it is first imported, some seconds, and keeps the machine code: beside this file, or where
-it may not write there in the user's cache folder or in NUMBA_CACHE_DIR. It does not see changes in other files, so
-all that is compiled stands in this one. Importing it takes a third of a second even then, and 70 MB; only
-``imgproc.pixels.png_encoders`` does.
+Numba compiles this file when it is first imported, some seconds, and keeps the machine code: in NUMBA_CACHE_DIR if that
+is set, else beside this file, or where it may not write there in the user's cache folder. It does not see changes in
+other files, so all that is compiled stands in this one. Importing it takes a third of a second even then, and 70 MB,
+so nothing may import it that is not told to write by this encoder.
 
 Raises on import:
     ImportError: Numba is not installed.
@@ -25,7 +25,6 @@ from numba import njit, types
 
 Bytes = npt.NDArray[np.uint8]
 Table = npt.NDArray[np.uint32]
-Counts = npt.NDArray[np.int64]
 
 _PAETH = 4  # the filter, as PNG numbers it
 #: A literal is a byte; the symbol behind them ends a block.
