@@ -20,8 +20,8 @@ from imgproc.operations.rows import Rows, cut
 from imgproc.pixels import codecs, png
 
 
-def in_pieces(image, pieces, *, bilevel=False, run=map) -> bytes:
-    encoded = run(lambda rows: png.encode_piece(image, rows, bilevel=bilevel), pieces)
+def in_pieces(image, pieces, *, bilevel=False, encoder=png.PNG_ENCODER, run=map) -> bytes:
+    encoded = run(lambda rows: png.encode_piece(image, rows, bilevel=bilevel, encoder=encoder), pieces)
     return b"".join(png.join(image.shape, encoded, bilevel=bilevel))
 
 

@@ -135,6 +135,12 @@ class Backend(ABC):
             BackendError: the technique itself failed.
         """
 
+    @property
+    def may_be_elsewhere(self) -> bool:
+        """Whether workers may turn out to be on other machines; to be asked before ``start``, when ``local`` is not
+        known yet."""
+        return not self.local
+
     def sees(self, folder: Path) -> bool:
         """Whether every worker reads and writes the same files there as the caller; to be asked after ``start``."""
         return True

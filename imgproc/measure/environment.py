@@ -22,7 +22,18 @@ import psutil
 from imgproc.backends.pools.processes import ProcessBackend
 from imgproc.pixels.png import PNG_ENCODER
 
-_PACKAGES = ("opencv-python-headless", "numpy", "isal", "tifffile", "imagecodecs", "joblib", "scipy", "psutil", "flask")
+_PACKAGES = (
+    "opencv-python-headless",
+    "numpy",
+    "isal",
+    "numba",
+    "tifffile",
+    "imagecodecs",
+    "joblib",
+    "scipy",
+    "psutil",
+    "flask",
+)
 #: Where the system's files are; tests put a folder of their own in its place.
 ROOT = Path("/")
 #: Version 1 of control groups says so many bytes for "no limit", or a little less.

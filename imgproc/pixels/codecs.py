@@ -25,19 +25,20 @@ def decode(data: bytes, *, color: bool = False, depth: str = HIGH_BYTE) -> Image
     return formats.decode(data, Wanted(color, depth)).image
 
 
-def encode(image: Image, format: str, *, bilevel: bool = False) -> bytes:
+def encode(image: Image, format: str, *, bilevel: bool = False, png_encoder: str = png.PNG_ENCODER) -> bytes:
     """The image as a file without any metadata.
 
     Args:
         image: uint8 of shape (height, width) or (height, width, 3) in BGR order.
         format: a key of ``FORMATS``.
         bilevel: the image holds only 0 and 255; PNG then takes one bit per pixel.
+        png_encoder: as ``png.encode`` takes it.
 
     Raises:
         UserError: the format cannot hold an image of this size.
     """
     if format == "png":
-        return png.encode(image, bilevel=bilevel)
+        return png.encode(image, bilevel=bilevel, encoder=png_encoder)
     how, side = FORMATS[format], max(image.shape[:2])
     if side > how.longest:
         raise UserError(

@@ -14,6 +14,7 @@ from imgproc.pixels import formats
 from imgproc.pixels.codecs import encode
 from imgproc.pixels.formats.contract import Decoded, Wanted
 from imgproc.pixels.formats.depth import HIGH_BYTE, Facts
+from imgproc.pixels.png import PNG_ENCODER
 from imgproc.pixels.stopwatch import Stopwatch
 
 
@@ -27,6 +28,7 @@ class ImageJob:
     format: str = "png"
     color: bool = False
     depth: str = HIGH_BYTE
+    png_encoder: str = PNG_ENCODER
 
     @property
     def wanted(self) -> Wanted:
@@ -88,7 +90,7 @@ def write_results(
 def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: Stopwatch) -> WrittenFile:
     """The stages after an operation."""
     with stopwatch.stage("encode"):
-        encoded = encode(result, job.format, bilevel=OPERATIONS[name].bilevel)
+        encoded = encode(result, job.format, bilevel=OPERATIONS[name].bilevel, png_encoder=job.png_encoder)
     with stopwatch.stage("write"):
         write_whole(path, encoded)
     return WrittenFile(name, path, len(encoded))

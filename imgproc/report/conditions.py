@@ -15,6 +15,13 @@ from imgproc.runs.record import Record, RunSettings
 
 Facts = list[tuple[str, str]]
 
+_PNG_ENCODERS = {
+    "huffman": "Huffman’s code compiled by Numba, ISA-L where more repeats",
+    "isal": "ISA-L",
+    "zlib": "zlib",
+    "opencv": "OpenCV",
+}
+
 
 def conditions(record: Record) -> dict[str, Any]:
     """All that the page says of them, by its names there."""
@@ -65,7 +72,7 @@ def _machine(env: Mapping[str, Any]) -> Facts:
                 f"Intel IPP {ipp.partition(' ')[0]}" if ipp else None,
             ),
         ),
-        ("PNG encoder", {"isal": "ISA-L", "zlib": "zlib", "opencv": "OpenCV"}.get(env.get("png_encoder") or "", "")),
+        ("PNG encoder", _PNG_ENCODERS.get(env.get("png_encoder") or "", "")),
     ]
 
 

@@ -15,7 +15,8 @@ from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.measure.results import Progress
-from imgproc.operations import parse_operations, remarks
+from imgproc.operations import OPERATIONS, parse_operations, remarks
+from imgproc.pixels.png_encoders import choose
 from imgproc.runs.contenders import Contenders, find_contenders
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
@@ -113,7 +114,7 @@ def _draw_samples(
 
 def _begin(record: Record, contenders: Contenders) -> None:
     """Note what is known before any work is done."""
-    record.environment = environment()
+    record.environment = {**environment(), "png_encoder": _png_encoder(record, contenders)}
     record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
     record.weak = [c.measurement for c in contenders.weak]
     record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
@@ -122,6 +123,18 @@ def _begin(record: Record, contenders: Contenders) -> None:
     record.warnings += remarks(record.settings.operations, record.settings.parameters)
     if any(m.start_method == "fork" for m in record.techniques):
         record.warnings.append(FORK_WARNING)
+
+
+def _png_encoder(record: Record, contenders: Contenders) -> str:
+    """The PNG encoder of all contenders: chosen here, for a difference between them would be no speedup."""
+    asked = record.settings
+    written = sum(asked.format == "png" and not OPERATIONS[name].bilevel for name in asked.operations)
+    backends = [contender.backend for contender in contenders.all]
+    return choose(
+        record.megapixels * written,
+        max(backend.workers for backend in backends),
+        elsewhere=any(backend.may_be_elsewhere for backend in backends),
+    )
 
 
 def _make_results(passes: Passes, main: Contender) -> Pass:

@@ -24,6 +24,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
 from imgproc.pixels.codecs import FORMATS
 from imgproc.pixels.job import ImageJob
+from imgproc.pixels.png import PNG_ENCODER
 from imgproc.pixels.proof import CheckJob, check_outputs
 from imgproc.runs.progress import Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
@@ -251,4 +252,5 @@ class Passes:
     def _job(self, image: ImageRecord, folder: Path) -> ImageJob:
         settings, source = self.record.settings, str(self.folders.sources[image.index])
         outputs = tuple((output.operation, str(folder / output.file)) for output in image.outputs)
-        return ImageJob(source, outputs, settings.parameters, settings.format, settings.color, settings.depth)
+        encoder = self.record.environment.get("png_encoder") or PNG_ENCODER
+        return ImageJob(source, outputs, settings.parameters, settings.format, settings.color, settings.depth, encoder)

@@ -89,6 +89,10 @@ class DaskCluster(DispatchedBackend):
             return Availability(False, "DASK_DASHBOARD is set, and the dashboard needs bokeh.", "pip install bokeh")
         return Availability(True)
 
+    @property
+    def may_be_elsewhere(self) -> bool:
+        return bool(self.settings.DASK_SCHEDULER)
+
     def start(self) -> None:
         try:
             if self._cluster is not None and self.local:

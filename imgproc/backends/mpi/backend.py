@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities
-from imgproc.backends.mpi.launch import mpiexec
+from imgproc.backends.mpi.launch import may_be_elsewhere, mpiexec
 from imgproc.backends.mpi.rank_group import RankGroup
 from imgproc.backends.pools.pool import PoolBackend
 from imgproc.backends.worker_loop import Batch
@@ -57,6 +57,10 @@ class Mpi(PoolBackend):
     def _submit(self, batch: Batch, last: bool, done: Callable[[Batch | None], None]) -> None:
         assert self._ranks is not None
         self._ranks.submit(batch, done)
+
+    @property
+    def may_be_elsewhere(self) -> bool:
+        return not self.local or may_be_elsewhere(self.settings)
 
     def sees(self, folder: Path) -> bool:
         return self.local or (self._ranks is not None and self._ranks.sees(folder))

@@ -39,6 +39,12 @@ def mpiexec(name: str = "mpiexec") -> str | None:
     return beside or shutil.which(name)
 
 
+def may_be_elsewhere(settings: Settings) -> bool:
+    """Whether ranks may come to be on other machines."""
+    asked = settings.MPI_HOSTFILE or settings.MPI_ARGUMENTS.strip()
+    return bool(asked or any(name in os.environ for name in ALLOCATIONS))
+
+
 def prepare(
     workers: int, folder: Path, arguments: list[str], settings: Settings, *, again: bool = False
 ) -> LaunchCommand:
@@ -51,8 +57,7 @@ def prepare(
     Raises:
         BackendError: the hosts' file cannot be read, a host does not answer, or there is no mpiexec.
     """
-    extra = _split(settings.MPI_ARGUMENTS)
-    elsewhere = bool(settings.MPI_HOSTFILE or extra or any(name in os.environ for name in ALLOCATIONS))
+    extra, elsewhere = _split(settings.MPI_ARGUMENTS), may_be_elsewhere(settings)
     local = None if elsewhere else mpiexec(_LOCAL)
     program = local or mpiexec()
     if program is None:

@@ -182,7 +182,9 @@ class _Split:
             whole = EncodeJob(self.handle, shape, slot, self.job, name, path)
             return (yield from self._at_once(encode_whole, whole))
         pieces = [
-            EncodeRowsJob(self.handle, self.shape, slot, name, rows, parameters, given, -1, box, *room)
+            EncodeRowsJob(
+                self.handle, self.shape, slot, name, rows, parameters, given, -1, box, *room, self.job.png_encoder
+            )
             for rows, room in zip(self.rows, self._places(), strict=True)
         ]
         placed = _values((yield self._per_strip(encode_strip, pieces)))

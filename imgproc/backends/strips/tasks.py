@@ -139,6 +139,7 @@ class EncodeRowsJob(StripJob):
     box: int = 0
     place: int = 0
     room: int = 0
+    encoder: str = png.PNG_ENCODER
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,9 @@ def encode_strip(job: EncodeRowsJob, stopwatch: Stopwatch) -> PlacedRows:
     with open_buffers(job.handle) as buffers:
         if job.slot:
             with stopwatch.stage("encode"):
-                piece = png.encode_piece(buffers.get(job.slot, job.result_shape), job.rows, bilevel=job.made_by.bilevel)
+                result, bilevel = buffers.get(job.slot, job.result_shape), job.made_by.bilevel
+                piece = png.encode_piece(result, job.rows, bilevel=bilevel, encoder=job.encoder)
+                del result
         else:
             piece = _make_and_encode(job, buffers, stopwatch)
         size = len(piece.chunk)
@@ -184,7 +187,7 @@ def _make_and_encode(job: EncodeRowsJob, buffers: ImageBuffers, stopwatch: Stopw
     if job.rows.start > 0:
         above = next(made(Rows(job.rows.start - 1, job.rows.start))).copy()
     with stopwatch.stage("encode"):
-        return png.encode_flow(made(job.rows), above, bilevel=job.made_by.bilevel)
+        return png.encode_flow(made(job.rows), above, bilevel=job.made_by.bilevel, encoder=job.encoder)
 
 
 @dataclass(frozen=True, slots=True)
