@@ -96,7 +96,7 @@ def test_what_cannot_be_read_or_written_is_the_images_error(tmp_path):
     assert (result.index, result.error) == (7, "A file could not be read or written: No such file or directory.")
     Path(work.source).write_bytes(Path(work.source).read_bytes()[:200])
     result, _ = carry_out_one(work, (70, 50), 3, index=7)
-    assert result.error == "The file ends in the middle of the picture."
+    assert result.error == "The file ends in the middle of the picture. Copy it again from where it came."
 
 
 @pytest.mark.parametrize("technique", ["multiprocessing", "dask"])

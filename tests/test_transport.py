@@ -253,7 +253,7 @@ def test_an_error_is_that_tasks_alone_whoever_had_it(backend, transfer, source, 
     results = run(backend, *(image_task(n, job, transfer) for n, job in enumerate(jobs)))
     assert [r.error for r in results] == [
         None,
-        "The file is damaged or not an image.",
+        "The file ends in the middle of the picture. Copy it again from where it came.",
         None,
         "A file could not be read or written: No such file or directory.",
         "A file could not be read or written: No such file or directory.",
