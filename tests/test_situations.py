@@ -96,7 +96,7 @@ def test_the_web_app_with_standard_error_closed_takes_images(photo, tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
 def test_on_a_full_disk_the_record_is_still_written_where_it_was_to_go(photo):
-    done = shell(f"{PROCESS} --json run.json > /dev/full", photo)
+    done = shell(f"{PROCESS} --json run.json > /dev/full", photo, PYTHONUNBUFFERED="")
     assert done.returncode == 1 and results(photo) == 3
     assert done.stderr == "imgproc: No space left on device: output\n"
     assert json.loads((photo.parent.parent / "run.json").read_text())["state"] == "done"

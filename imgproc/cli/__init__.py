@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             f"imgproc: {problem.strerror or 'a file cannot be used'}: {problem.filename or 'output'}", file=sys.stderr
         )
+        if not problem.filename:
+            streams.drop_output()
         return SOME_FAILED
     except KeyboardInterrupt:
         print("imgproc: interrupted; files written so far are whole.", file=sys.stderr)
