@@ -12,8 +12,10 @@ from mpi4py import MPI
 
 from imgproc.backends.mpi.protocol import Message, MessageKind
 
-#: Seconds between two looks at what came in: at first, growing by this factor up to the longest.
+#: Seconds between two looks at what came in: at first, growing by this factor up to the longest of a pass.
 SHORTEST, GROWTH, LONGEST = 0.00005, 1.5, 0.003
+#: And of ranks that have had nothing for half a second: a look takes a tenth of a millisecond on a slow machine.
+SLOW_GROWTH, IDLE = 1.02, 0.01
 #: The longest while a message is under way: between two looks a network gets on by what its buffers hold.
 UNDER_WAY = 0.0005
 
@@ -122,4 +124,9 @@ class Pause:
             self.wake.clear()
             self._rest = SHORTEST
         else:
-            self._rest = min(self._rest * GROWTH, UNDER_WAY if moving else LONGEST)
+            self._rest = self._longer(moving=moving)
+
+    def _longer(self, *, moving: bool) -> float:
+        if moving:
+            return min(self._rest * GROWTH, UNDER_WAY)
+        return min(self._rest * SLOW_GROWTH, IDLE) if self._rest >= LONGEST else min(self._rest * GROWTH, LONGEST)
