@@ -83,7 +83,7 @@ def test_equalize_is_opencv_on_gray_and_on_the_luma_of_colour(image):
     assert np.array_equal(made, cv2.cvtColor(luma, cv2.COLOR_YCrCb2BGR))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pictures(), st.integers(0, 150), st.sampled_from([0.0, 0.6, 1.0, 1.1, 20.0]), st.integers(1, 400))
 def test_whole_images_in_blocks_of_any_size_are_opencvs(image, half, sigma, block):
     """Down to one row at a time, with kernels beyond the image and images of one row or column."""
