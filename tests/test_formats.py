@@ -13,6 +13,8 @@ from valid_files.tiff_writer import SHORT, Layout, page, tiff
 from imgproc.errors import UserError
 from imgproc.pixels import formats
 from imgproc.pixels.formats.contract import Wanted
+from imgproc.pixels.formats.depth import HIGH_BYTE
+from imgproc.pixels.formats.tiff_file import pieces
 
 PIXELS = np.arange(64 * 48, dtype=np.uint8).reshape(64, 48)
 STRIPS = Layout(rows=16)
@@ -54,12 +56,14 @@ def test_runs_past_the_end_of_a_row_are_dropped(bits, body):
 
 @pytest.mark.parametrize("tag", [256, 257, 258, 259, 262, 277, 278])
 @pytest.mark.parametrize("kind", [2, 5, 7, 12])
-def test_a_tag_of_a_senseless_type_is_damage(tag, kind):
+def test_a_tag_of_a_senseless_type_is_damage(tag, kind, tmp_path):
     data = bytearray(tiff(page(PIXELS, 8, BLACK_IS_0, STRIPS)))
     at = data.index(
         struct.pack("<HH", tag, SHORT if tag not in (256, 257, 278) else 4), struct.unpack_from("<I", data, 4)[0]
     )
     data[at + 2] = kind
+    (tmp_path / "a.tif").write_bytes(data)
+    assert all(piece.head for piece in pieces(str(tmp_path / "a.tif"), 3, HIGH_BYTE))
     try:
         formats.decode(bytes(data), Wanted())
     except UserError as problem:

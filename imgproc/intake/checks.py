@@ -16,7 +16,7 @@ from imgproc.intake.inspector import Inspection
 from imgproc.pixels.codecs import decode
 from imgproc.pixels.filetypes import accepted_type, refusal
 from imgproc.pixels.formats import DAMAGED, png, read_header
-from imgproc.pixels.formats.contract import Header, Wanted
+from imgproc.pixels.formats.contract import Header, Wanted, refused
 from imgproc.pixels.formats.depth import HIGH_BYTE
 from imgproc.pixels.formats.jpeg import MAX_SCANS, scans
 from imgproc.pixels.previews import write_preview
@@ -42,24 +42,24 @@ class Limits:
         """Raises: UserError: an image of this size is refused."""
         width, height = header.width, header.height
         if min(width, height) < 1 or max(width, height) >= 2**31:  # BMP: a negative width
-            raise _refused(DAMAGED)
+            raise refused(DAMAGED)
         if width * height > self.max_pixels:
             limit = self.max_pixels / 1e6
             # Rounded up, so that it never reads like the limit itself.
             megapixels = math.ceil(width * height / 1e5) / 10
             if megapixels <= limit:
                 megapixels = width * height / 1e6
-            raise _refused(
+            raise refused(
                 f"The image has {megapixels:,.10g} megapixels; the limit is {limit:,.10g}. "
                 "Make it smaller, or ask for a higher limit."
             )
         if max(width, height) > self.max_side:
-            raise _refused(
+            raise refused(
                 f"The image is {max(width, height):,} pixels long; the limit is {self.max_side:,}. "
                 "Make it smaller, or cut it into pieces."
             )
         if header.stored_bytes > _BYTES_PER_PIXEL * self.max_pixels:
-            raise _refused(
+            raise refused(
                 f"The image has {header.samples} samples of {header.bits} bits a pixel, in all "
                 f"{header.stored_bytes / 1e6:,.0f} MB; the limit is {_BYTES_PER_PIXEL * self.max_pixels / 1e6:,.0f}. "
                 "Save fewer bands or bits of it."
@@ -111,7 +111,7 @@ def _opened(path: Path, limits: Limits) -> BinaryIO:
     size = os.fstat(file.fileno()).st_size
     if size > limits.max_bytes:
         file.close()
-        raise _refused(
+        raise refused(
             f"The file has {size / 1e6:,.0f} MB; an image within the limits here has at most "
             f"{limits.max_bytes / 1e6:,.0f}. Make it smaller, or save it as JPEG or PNG."
         )
@@ -128,7 +128,7 @@ def _by_header(file: BinaryIO, limits: Limits, depth: str) -> tuple[Inspection, 
     try:
         head = file.read(_BEGINNING)
         if not head:
-            raise _refused("The file is empty. Copy it again from where it came.")
+            raise refused("The file is empty. Copy it again from where it came.")
         kind = accepted_type(head)
         if kind is None:
             raise UserError(refusal(head), code="unsupported_type")
@@ -153,15 +153,11 @@ def _by_pixels(path: Path, data: bytes, kind: str, header: Header, depth: str, p
         write_whole(path, still)
         data = still
     if kind == "JPEG" and scans(data) > MAX_SCANS:
-        raise _refused("The JPEG has too many scans to be a photograph. Save it again in an image editor.")
+        raise refused("The JPEG has too many scans to be a photograph. Save it again in an image editor.")
     image = decode(data, color=True, depth=depth)
     height, width = image.shape[:2]
     if (width, height) != header.upright:
-        raise _refused(DAMAGED)
+        raise refused(DAMAGED)
     if preview is not None:
         write_preview(image, preview)
     return width, height
-
-
-def _refused(message: str) -> UserError:
-    return UserError(message, code="refused_image")

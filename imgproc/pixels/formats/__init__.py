@@ -6,20 +6,17 @@ This table says what is read and how; docs/formats.md is made from it.
 from __future__ import annotations
 
 import io
-import struct
 from typing import BinaryIO
 
 from imgproc.errors import UserError
 from imgproc.pixels.filetypes import accepted_type, refusal
 from imgproc.pixels.formats import bmp, gif, jpeg, png, tiff, webp
-from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Wanted, refused
+from imgproc.pixels.formats.contract import OF_DAMAGE, Decoded, FileType, Header, Wanted, refused
 
 TYPES: dict[str, FileType] = {module.TYPE.name: module.TYPE for module in (jpeg, png, webp, gif, tiff, bmp)}
 
 _CUT = "The file ends in the middle of the picture. Copy it again from where it came."
 DAMAGED = "The file is damaged. Copy it again from where it came, or open it in an image editor and save it again."
-# What numbers that make no sense come to, sooner or later.
-_OF_DAMAGE = (Damaged, struct.error, ArithmeticError, LookupError, TypeError, ValueError)
 _BEGINNING = 64  # bytes that tell a type
 
 
@@ -34,7 +31,7 @@ def read_header(file: BinaryIO, type: str, wanted: Wanted) -> Header:
         header = TYPES[type].header(file)
     except UserError:
         raise
-    except _OF_DAMAGE:
+    except OF_DAMAGE:
         file.seek(0)
         raise broken(type, file.read()) from None
     header.kind.check(header, wanted)
@@ -55,7 +52,7 @@ def decode(data: bytes, wanted: Wanted) -> Decoded:
         found = header.kind.decode(data, header, wanted)
     except UserError:
         raise
-    except _OF_DAMAGE:
+    except OF_DAMAGE:
         found = None
     if found is None:
         raise broken(type, data)
@@ -66,6 +63,6 @@ def broken(type: str, data: bytes) -> UserError:
     """Why a file that cannot be decoded is refused."""
     try:
         cut = TYPES[type].is_cut(data)
-    except _OF_DAMAGE:
+    except OF_DAMAGE:
         cut = False
     return refused(_CUT if cut else DAMAGED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
@@ -70,11 +71,15 @@ class Header:
     @property
     def stored_bytes(self) -> int:
         """Of all samples in memory."""
-        return self.width * self.height * self.samples * max(1, self.bits // 8)
+        return self.width * self.height * self.samples * -(-self.bits // 8)
 
 
 class Damaged(Exception):
     """The header makes no sense, or ends before it is whole."""
+
+
+#: What numbers that make no sense come to, sooner or later.
+OF_DAMAGE = (Damaged, struct.error, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from imgproc.pixels.formats import with_opencv
 from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Kind, Wanted
 from imgproc.pixels.formats.depth import HIGH_BYTE, Facts, Samples, as_bytes, facts_of_high_byte
 from imgproc.pixels.formats.orientation import exif_orientation
-
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from imgproc.pixels.png import SIGNATURE
 
 # Enough to decode the still picture; dropping the rest removes the animation chunks that crash OpenCV's decoder.
 _KEPT = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"cHRM", b"eXIf"}

@@ -11,15 +11,15 @@ import logging
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from typing import Any, BinaryIO
 
 from imgproc.operations.rows import Rows, cut
-from imgproc.pixels.formats.contract import Damaged
+from imgproc.pixels.formats.contract import OF_DAMAGE, Damaged
 from imgproc.pixels.formats.depth import HIGH_BYTE
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
-ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANES, PREDICTOR, COLOR_MAP = 274, 277, 278, 284, 317, 320
+ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANES, COLOR_MAP = 274, 277, 278, 284, 320
 STRIP_OFFSETS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 273, 279, 322, 323, 324, 325
 SUBFILE, OLD_SUBFILE, SUB_DIRECTORIES, INKS, EXTRA_SAMPLES, SAMPLE_FORMAT = 254, 255, 330, 332, 338, 339
 SUBSAMPLING, DEPTH, DNG_VERSION = 530, 32997, 50706
@@ -107,21 +107,9 @@ def read_directory(file: BinaryIO) -> Directory:
 
     try:
         with TiffFile(file) as tiff:
-            number, first = 0, tiff.pages.first
-            chosen: Any = first
-            while _aside(chosen) and number < _PAGES:
-                number += 1
-                try:
-                    chosen = tiff.pages[number]
-                except IndexError:
-                    number, chosen = 0, first
-                    break
-            else:
-                if _aside(chosen):
-                    number, chosen = 0, first
-            return _directory(tiff, chosen, number, first)
-    except Damaged:
-        raise
+            pages = enumerate(islice(tiff.pages, _PAGES))
+            number = next((number for number, page in pages if not _aside(page)), 0)
+            return _directory(tiff, tiff.pages[number], number, tiff.pages.first)
     except Exception as problem:  # tifffile raises errors of any kind on damaged files
         raise Damaged from problem
 
@@ -145,7 +133,7 @@ def _directory(tiff: Any, page: Any, number: int, first: Any) -> Directory:
 
 
 _READ = {
-    WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANES, PREDICTOR,
+    WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANES,
     STRIP_OFFSETS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES, INKS, EXTRA_SAMPLES, SAMPLE_FORMAT,
     SUBSAMPLING, DEPTH, DNG_VERSION,
 }  # fmt: skip
@@ -302,7 +290,7 @@ def pieces(path: str, count: int, depth: str) -> list[StoredRows]:
             file.seek(0)
             directory = read_directory(file)
             return _pieces(file, directory, count) if depth == HIGH_BYTE or directory.is_bytes else []
-    except (OSError, Damaged):  # whatever is wrong with it, its decoder is to say
+    except (OSError, *OF_DAMAGE):  # whatever is wrong with it, its decoder is to say
         return []
 
 
