@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_dir
+
 from imgproc.errors import UserError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -36,6 +38,7 @@ class Settings:
     TRUSTED_HOSTS: str = _setting("", "Extra host names the app answers to, separated by commas")
     MPI_HOSTFILE: str = _setting("", "File with the hosts for MPI, as mpiexec -f takes it; empty: this machine")
     MPI_ARGUMENTS: str = _setting("", "More arguments for mpiexec, as in a shell")
+    CACHE_DIR: str = _setting("", "Where the calibration of this machine is kept; empty: the user’s folder for caches")
     SECRET_KEY: str = _setting("", "Signs the cookie that says who owns a run; empty: made once and kept")
 
     DASK_SCHEDULER: str = _setting(
@@ -75,6 +78,10 @@ class Settings:
     @property
     def database_url(self) -> str:
         return self.DATABASE_URL or f"sqlite:///{self.RESULTS_DIR / 'index.sqlite'}"
+
+    @property
+    def cache_dir(self) -> Path:
+        return Path(self.CACHE_DIR or user_cache_dir("imgproc", appauthor=False)).absolute()
 
     @property
     def max_pixels(self) -> int:

@@ -2,7 +2,6 @@
 
 from imgproc.backends.table import (
     AUTO,
-    AUTO_REASON,
     BASELINE,
     TECHNIQUES,
     Technique,
@@ -10,4 +9,4 @@ from imgproc.backends.table import (
     technique,
 )
 
-__all__ = ["AUTO", "AUTO_REASON", "BASELINE", "TECHNIQUES", "Technique", "cannot_run", "technique"]
+__all__ = ["AUTO", "BASELINE", "TECHNIQUES", "Technique", "cannot_run", "technique"]

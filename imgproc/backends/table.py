@@ -52,9 +52,8 @@ class Technique:
 
 
 BASELINE = "sequential"
-#: What ``auto`` stands for, and why.
+#: What ``auto`` stands for where nothing is predicted.
 AUTO = "threading"
-AUTO_REASON = "OpenCV and the PNG encoder release the GIL, so threads run at full speed and nothing is copied."
 
 TECHNIQUES: dict[str, Technique] = {
     technique.name: technique
@@ -188,7 +187,7 @@ def cannot_run(technique: Technique, workers: int) -> str | None:
 
 
 def technique(name: str) -> Technique:
-    """The technique of that name; ``auto`` is the one recommended here.
+    """The technique of that name; ``auto`` is the one to take where nothing else is known.
 
     Raises:
         UserError: there is none.

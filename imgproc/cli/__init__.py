@@ -17,6 +17,8 @@ COMMANDS = {
     "process": "process images into a folder",
     "compare": "measure techniques against each other; keeps no images",
     "scale": "measure one technique with more and more workers; keeps no images",
+    "advise": "predict how long every technique would take, without running any",
+    "calibrate": "measure what this machine is like, for advise and for the technique “auto”",
     "verify": "compute every statistic of a run.json again from its raw samples",
     "sample": "draw sample pictures into a folder",
     "techniques": "what can run here, and what is missing",

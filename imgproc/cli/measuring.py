@@ -9,7 +9,7 @@ import secrets
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from imgproc.backends import BASELINE
@@ -25,7 +25,10 @@ from imgproc.intake.checks import Limits, check_header
 from imgproc.intake.paths import find_images
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.parameters import Parameter
+from imgproc.report.predictions import advice_table
 from imgproc.report.text import summary
+from imgproc.runs.advisor.calibration import Calibration
+from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.execute import process
 from imgproc.runs.options import Mode, flag_of, options
 from imgproc.runs.parsing import parse_settings
@@ -35,6 +38,8 @@ from imgproc.settings import Settings
 
 #: A folder in which measured rounds write.
 WORK = ".imgproc"
+#: Up to so many workers every number is predicted for.
+_EVERY = 16
 #: What OpenCV decodes at most, unless told otherwise before it is imported: 2^30 pixels.
 _SIZE = Parameter("--max-megapixels", "Largest image", "number", 50.0, "", 0.001, 1070)
 
@@ -84,6 +89,29 @@ def process_into(out: Path, arguments: argparse.Namespace) -> int:
     with own_folder(out, WORK) as work:
         execute(record, RunFolders(files, out, None, work), settings, arguments)
     return tell(record, arguments.json, summary)
+
+
+def predict_all(arguments: argparse.Namespace) -> int:
+    """Print how long every technique would take with one worker and more, and which to take; or the same as data."""
+    settings = app_settings(arguments)
+    record = new_record("parallel", arguments, settings)
+    check_record_file(arguments.json)
+    with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
+        look_at_all(record, arguments.paths, folder, settings)
+    batch = batch_of(record.good_images, record.settings)
+    calibration = Calibration.load(settings.cache_dir)
+    counts = sorted({*range(1, min(record.settings.workers, _EVERY) + 1), record.settings.workers})
+    every = dict.fromkeys(one for count in counts for one in predictions(calibration, batch, count))
+    found = sorted(every, key=lambda one: one.job_seconds)
+    taken = pick(found, measured=False)
+    assert taken is not None  # of the baseline something is always known
+    if arguments.json == STDOUT:
+        print(as_json([asdict(one) | {"job_seconds": one.job_seconds} for one in found]))
+        return DONE
+    print(advice_table(found, taken, batch, why(taken, found, batch)))
+    if arguments.json is not None:
+        write_whole(arguments.json, as_json([asdict(one) for one in found]).encode())
+    return DONE
 
 
 def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings) -> dict[int, Path]:

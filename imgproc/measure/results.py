@@ -54,6 +54,9 @@ class TechniqueMeasurement:
     ``breakdown``: that round's wall time in parts (see ``breakdown.PARTS``). ``identical``: every output had the
     baseline's pixels; None where they could not be compared. Speedups are T1/Tp from paired rounds.
 
+    ``predicted_seconds`` and ``predicted_startup_seconds``: what a round and the start-up were expected to take, from
+    what had been measured before this run; None where nothing was known.
+
     ``operations_seconds``: where a GPU takes part, what each operation alone takes, with the pixels where it works,
     summed over the images ``operations_images``; ``operations_speedup``: of their sum, over the baseline's.
     """
@@ -91,6 +94,8 @@ class TechniqueMeasurement:
     typical_round: int = 1
     stages: dict[str, float] = field(default_factory=dict)
     breakdown: dict[str, float] = field(default_factory=dict)
+    predicted_seconds: float | None = None
+    predicted_startup_seconds: float | None = None
     warnings: list[str] = field(default_factory=list)
     spans: list[SpanRecord] = field(default_factory=list)
 

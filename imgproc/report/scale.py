@@ -83,7 +83,9 @@ def scaled(record: Record) -> str:
     """The name of the technique that a scale run is about."""
     if record.scaling:
         return record.scaling.technique
-    return AUTO if record.settings.technique == "auto" else record.settings.technique
+    if record.settings.technique != "auto":
+        return record.settings.technique
+    return next((t.name for t in record.techniques), AUTO)
 
 
 def scaled_counts(record: Record) -> list[int]:

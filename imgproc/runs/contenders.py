@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from imgproc.backends import BASELINE, TECHNIQUES, Technique, cannot_run, technique
+from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique, cannot_run, technique
 from imgproc.backends.base import DEFAULTS, Options
 from imgproc.backends.sharing.transport import PATHS, TRANSFERS
 from imgproc.errors import UserError
@@ -50,12 +50,15 @@ class _Variant:
     copies: int = 1
 
 
-def find_contenders(record: Record, deadline: float, app: Settings = DEFAULTS.settings) -> Contenders:
+def find_contenders(
+    record: Record, deadline: float, app: Settings = DEFAULTS.settings, auto: Technique = TECHNIQUES[AUTO]
+) -> Contenders:
     """Those that the mode and the settings of a record ask for, none of them started.
 
     Args:
         deadline: seconds that one task may take.
         app: says where workers on other machines are.
+        auto: the technique that ``auto`` stands for in this run.
 
     Raises:
         UserError: the technique that makes the results cannot run here; says why and what mends it.
@@ -63,7 +66,7 @@ def find_contenders(record: Record, deadline: float, app: Settings = DEFAULTS.se
     found: list[Contender] = []
     missing = []
     first: dict[tuple[str, int, Options], Contender] = {}
-    for one in dict.fromkeys(_variants(record, choose(record), app)):
+    for one in dict.fromkeys(_variants(record, _main(record, auto), app)):
         if why := _cannot_run(one.technique, one.workers, record.settings.operations):
             label = one.label or one.technique.label
             missing.append(TechniqueMeasurement(one.technique.name, label, one.workers, available=False, reason=why))
@@ -135,20 +138,33 @@ def _scaled(settings: RunSettings, main: Technique, options: Options) -> Iterato
                 yield replace(one, options=replace(options, cv2_threads=inner), label=label)
 
 
-def choose(record: Record) -> Technique:
+def asks_for_auto(record: Record) -> bool:
+    """Whether the technique that makes the record's results is left to the app."""
+    names = _asked(record)
+    return not names or "auto" in names
+
+
+def most_workers(record: Record) -> int:
+    """The most that its settings ask for."""
+    settings = record.settings
+    return max(settings.worker_counts) if record.mode == "scale" and settings.worker_counts else settings.workers
+
+
+def _asked(record: Record) -> list[str]:
+    if record.mode == "sequential":
+        return [BASELINE]
+    return record.settings.techniques if record.mode == "compare" else [record.settings.technique]
+
+
+def _main(record: Record, auto: Technique) -> Technique:
     """The technique that makes the record's results.
 
     Raises:
         UserError: it cannot run here; says why and what mends it.
     """
-    settings = record.settings
-    names = settings.techniques if record.mode == "compare" else [settings.technique]
-    if record.mode == "sequential":
-        names = [BASELINE]
     # A comparison's results come from the technique that is likely to be the fastest.
-    chosen = technique("auto" if not names or "auto" in names else names[0])
-    workers = max(settings.worker_counts) if record.mode == "scale" and settings.worker_counts else settings.workers
-    if why := _cannot_run(chosen, workers, settings.operations):
+    chosen = auto if asks_for_auto(record) else technique(_asked(record)[0])
+    if why := _cannot_run(chosen, most_workers(record), record.settings.operations):
         raise UserError(f"{chosen.label} cannot run here. {why}", code="unavailable", field="technique")
     return chosen
 

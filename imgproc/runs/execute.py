@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from imgproc.backends import AUTO_REASON
+from imgproc.backends import AUTO, TECHNIQUES, Technique
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
 from imgproc.intake.samples import draw_many
@@ -17,7 +17,11 @@ from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.measure.results import Progress
 from imgproc.operations import OPERATIONS, parse_operations, remarks
 from imgproc.pixels.png_encoders import choose
-from imgproc.runs.contenders import Contenders, find_contenders
+from imgproc.runs.advisor.calibration import Calibration
+from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
+from imgproc.runs.advisor.learning import learn_and_keep
+from imgproc.runs.advisor.prediction import Batch, predict
+from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
@@ -50,7 +54,8 @@ def process(
     """
     asked = record.settings
     parse_operations(asked.operations)  # a record of another version may name others
-    contenders = find_contenders(record, settings.TASK_SECONDS, settings)
+    calibration = Calibration.load(settings.cache_dir)
+    contenders = find_contenders(record, settings.TASK_SECONDS, settings, _auto(record, calibration))
     tracker = Tracker(progress, cancelled, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
     passes = Passes(record, folders, tracker)
     _begin(record, contenders)
@@ -65,6 +70,9 @@ def process(
             contender.close()
         passes.clean()
     _conclude(record, contenders.main, first, measured)
+    _predict(record, calibration)
+    if measured:
+        learn_and_keep(record, settings.cache_dir)
 
 
 def execute(
@@ -118,11 +126,36 @@ def _begin(record: Record, contenders: Contenders) -> None:
     record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
     record.weak = [c.measurement for c in contenders.weak]
     record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
-    if record.settings.technique == "auto" and record.mode == "parallel":
-        record.advice = f"auto took {contenders.main.technique.label}. {AUTO_REASON}"
     record.warnings += remarks(record.settings.operations, record.settings.parameters)
     if any(m.start_method == "fork" for m in record.techniques):
         record.warnings.append(FORK_WARNING)
+
+
+def _auto(record: Record, calibration: Calibration) -> Technique:
+    """What ``auto`` stands for in this run; the record's advice says why."""
+    if not asks_for_auto(record) or not record.good_images:
+        return TECHNIQUES[AUTO]
+    batch = batch_of(record.good_images, record.settings)
+    found = predictions(calibration, batch, most_workers(record))
+    chosen = pick(found, measured=record.settings.budget > 0)
+    if chosen is None:
+        return TECHNIQUES[AUTO]
+    if record.mode != "compare":
+        record.advice = why(chosen, found, batch)
+    return TECHNIQUES[chosen.technique]
+
+
+def _predict(record: Record, calibration: Calibration) -> None:
+    """Put beside what was measured what was to be expected before."""
+    sample = record.sample and set(record.sample)
+    images = [image for image in record.good_images if not sample or image.index in sample]
+    batch = Batch(images, record.settings, record.environment.get("png_encoder") or "")
+    for m in record.techniques:
+        if m.median_seconds is None:
+            continue
+        if predicted := predict(calibration, batch, TECHNIQUES[m.name], m.threads):
+            m.predicted_seconds = predicted.pass_seconds
+            m.predicted_startup_seconds = predicted.start_seconds
 
 
 def _png_encoder(record: Record, contenders: Contenders) -> str:

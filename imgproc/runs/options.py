@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from imgproc.backends import AUTO, TECHNIQUES
+from imgproc.backends import TECHNIQUES
 from imgproc.backends.pools.processes import ProcessBackend
 from imgproc.backends.sharing.transport import PATHS, TRANSFERS
 from imgproc.errors import UserError, did_you_mean
@@ -194,7 +194,7 @@ def start_methods() -> dict[str, str]:
 
 
 def _techniques() -> dict[str, str]:
-    return {"auto": f"auto: {TECHNIQUES[AUTO].label}", **{t.name: t.label for t in TECHNIQUES.values()}}
+    return {"auto": "auto: the fastest by prediction", **{t.name: t.label for t in TECHNIQUES.values()}}
 
 
 def _in_color() -> list[str]:

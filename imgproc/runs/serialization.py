@@ -58,6 +58,8 @@ def _reader(hint: Any) -> Reader | None:
     if get_origin(hint) in (Union, UnionType):
         reader = next(filter(None, inner), None)
         return reader and (lambda data: None if data is None else reader(data))
+    if get_origin(hint) is dict and inner[1]:
+        return _reader_of_values(inner[1])
     if get_origin(hint) is not list:
         return None
 
@@ -67,3 +69,12 @@ def _reader(hint: Any) -> Reader | None:
         return [*map(inner[0], data)] if inner[0] else data
 
     return read_list
+
+
+def _reader_of_values(read: Reader) -> Reader:
+    def read_dict(data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise TypeError("not an object")
+        return {key: read(value) for key, value in data.items()}
+
+    return read_dict

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from werkzeug.datastructures import MultiDict
 
-from imgproc.backends import AUTO, AUTO_REASON, BASELINE, TECHNIQUES, cannot_run, technique
+from imgproc.backends import BASELINE, TECHNIQUES, cannot_run, technique
 from imgproc.errors import UserError, did_you_mean
 from imgproc.measure.environment import usable_cores
 from imgproc.operations import OPERATIONS
@@ -109,8 +109,6 @@ def form(settings: Settings, fields: Fields, problem: UserError | None = None) -
         "choices": {name: _choices(option) for name, option in rows.items()},
         "available": sum(t.availability().ok for t in TECHNIQUES.values()),
         "total": len(TECHNIQUES),
-        "auto": TECHNIQUES[AUTO],
-        "auto_reason": AUTO_REASON,
         "cores": usable_cores(),
         "settings": settings,
         "problem": problem,

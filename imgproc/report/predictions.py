@@ -1,0 +1,64 @@
+"""What is predicted and calibrated, in plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.numbers import NOTHING, counted, seconds
+from imgproc.runs.advisor.calibration import Calibration
+from imgproc.runs.advisor.prediction import Batch, Prediction
+
+#: Stages that are shown of a calibration: what is done to files as cameras write them.
+_SHOWN = ("decode JPEG gray", "decode JPEG colour", "decode PNG gray", "decode TIFF gray")
+
+
+def advice_table(found: Sequence[Prediction], taken: Prediction, batch: Batch, sentence: str) -> str:
+    """A line for each way of running a batch, the fastest first, then what to take and why."""
+    megapixels = sum(image.megapixels for image in batch.images)
+    settings = batch.settings
+    wide = max(len(one.technique) for one in found)
+    rows = [
+        f"{one.technique:<{wide}}  {one.workers:>7}  {seconds(one.start_seconds):>9}  {seconds(one.seconds):>9}  "
+        f"{seconds(one.job_seconds):>9}  {'' if one.measured else 'from another machine’s figures'}".rstrip()
+        for one in found
+    ]
+    what = f"{', '.join(settings.operations)} of {counted(len(batch.images), 'image')}, {megapixels:.3g} megapixels"
+    return "\n".join(
+        [
+            f"Predicted for {what}, as {settings.format}:",
+            f"{'technique':<{wide}}  {'workers':>7}  {'start-up':>9}  {'images':>9}  {'total':>9}",
+            *rows,
+            "",
+            f"Take: --technique {taken.technique} --workers {taken.workers}",
+            sentence,
+        ]
+    )
+
+
+def calibration_table(calibration: Calibration, workers: int) -> str:
+    """What the stages of a megapixel cost here on one thread, and what each technique adds."""
+    lines = ["Milliseconds per megapixel, one thread, drawn photographs:"]
+    lines += [f"  {key:<24} {1000 * _per_megapixel(calibration, key):6.2f}" for key in _shown(calibration)]
+    lines += ["", f"With {counted(workers, 'worker')}:", f"  {'technique':<18} {'start-up':>9} {'per task':>9} {'work':>7}"]
+    for technique in TECHNIQUES:
+        threads = 1 if technique == BASELINE else workers
+        costs = calibration.way(technique, threads) if calibration.measured(technique) else None
+        if costs is None:
+            lines.append(f"  {technique:<18} {NOTHING:>9}")
+            continue
+        start = calibration.overhead(technique, threads).start
+        work = (costs[2] + costs[3]) / 2
+        lines.append(f"  {technique:<18} {seconds(start):>9} {seconds(float(costs[1])):>9} {work:6.2f}x")
+    lines.append("“work”: how many times as long as on one thread alone its workers are busy with the same images.")
+    return "\n".join(lines)
+
+
+def _shown(calibration: Calibration) -> list[str]:
+    own = [key for key in calibration.stages if key.count(" ") == 1 and key.endswith((" gray", " colour"))]
+    return [key for key in (*_SHOWN, *sorted(own)) if key in calibration.stages]
+
+
+def _per_megapixel(calibration: Calibration, key: str) -> float:
+    """Of an image of one megapixel in a file of half a megabyte."""
+    return float(calibration.stage(key) @ (1.0, 1.0, 0.5))

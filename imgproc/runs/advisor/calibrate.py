@@ -1,0 +1,156 @@
+"""Measures what a machine is like, in some seconds, on pictures drawn for it: what every stage costs on one thread, and
+how every technique does with few and many, small and large images, compared with the baseline beside it."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+
+from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.backends.base import BackendError
+from imgproc.files import own_folder
+from imgproc.intake.checks import Limits, check_header
+from imgproc.intake.samples import JPEG_QUALITY, KINDS, draw
+from imgproc.measure.environment import environment
+from imgproc.measure.load import MachineLoad, tree_cpu_seconds
+from imgproc.measure.protocol import Contender, conclude
+from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations.contract import Image
+from imgproc.pixels.codecs import FORMATS
+from imgproc.runs.advisor.calibration import Calibration
+from imgproc.runs.advisor.learning import Kept, learn
+from imgproc.runs.contenders import find_contenders
+from imgproc.runs.passes import Passes, RunFolders
+from imgproc.runs.progress import OnProgress, Tracker
+from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.settings import Settings
+
+#: Batches that every technique does: how many images of how many megapixels each.
+BATCHES = (((4, 1.0), (12, 0.1)), ((1, 0.1),), ((120, 0.03),), ((8, 1.5),), ((1, 6.0),))
+#: Megapixels of the images on which the codecs of other formats are timed.
+CODEC_SIZES = (0.1, 1.0)
+#: Files that cameras, scanners and other programs write, and what writes them.
+INPUTS = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WebP": ".webp"}
+_ROUNDS = 3
+_WORK = ".imgproc-calibration"
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Drawn pictures as files in a folder, made once for each kind, size and format."""
+
+    folder: Path
+
+    def files(self, megapixels: float, count: int, suffix: str = ".jpg") -> Iterator[Path]:
+        """So many files, the kinds of pictures taking turns."""
+        for number in range(count):
+            original = self._drawn(number % len(KINDS), megapixels, suffix)
+            file = self.folder / f"{megapixels:g}-{number}{suffix}"
+            if not file.exists():
+                file.write_bytes(original)
+            yield file
+
+    def _drawn(self, kind: int, megapixels: float, suffix: str) -> bytes:
+        kept = self.folder / f"kind-{kind}-{megapixels:g}{suffix}"
+        if not kept.exists():
+            kept.write_bytes(_encoded(draw(kind, megapixels), suffix))
+        return kept.read_bytes()
+
+
+def _encoded(image: Image, suffix: str) -> bytes:
+    quality = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY], ".webp": [cv2.IMWRITE_WEBP_QUALITY, JPEG_QUALITY]}
+    _, data = cv2.imencode(suffix, image, quality.get(suffix, []))
+    return data.tobytes()
+
+
+def calibrate(
+    settings: Settings, workers: int, progress: OnProgress = lambda _: None
+) -> tuple[Calibration, float | None]:
+    """Measure this machine anew. Returns what it is like, and how many cores others used meanwhile (None: nobody can
+    say).
+
+    Args:
+        workers: of each technique.
+
+    Raises:
+        OSError: there is no room for the pictures.
+    """
+    calibration = Calibration()
+    with own_folder(Path(tempfile.gettempdir()), _WORK) as folder, ExitStack() as stack:
+        pictures = _Pictures(folder)
+        settings_of_run = RunSettings(list(OPERATIONS), parse_parameters({}), workers=workers, budget=1.0)
+        every = Record("", "compare", settings_of_run)
+        contenders = find_contenders(every, settings.TASK_SECONDS, settings).all
+        for contender in contenders:
+            stack.callback(contender.close)
+        load = MachineLoad(own=lambda: tree_cpu_seconds({pid for c in contenders for pid in c.backend.helpers}))
+        load.start()
+        for number, batch in enumerate(BATCHES):
+            files = [file for count, megapixels in batch for file in pictures.files(megapixels, count)]
+            _measure(calibration, contenders, files, settings_of_run, folder, settings, progress, first=number == 0)
+        for changed, suffix in _codec_runs(settings_of_run):
+            files = [file for megapixels in CODEC_SIZES for file in pictures.files(megapixels, 2, suffix)]
+            alone = [c for c in contenders if c.technique.name == BASELINE]
+            _measure(calibration, alone, files, changed, folder, settings, progress)
+        busy = load.stop()
+    return calibration, busy
+
+
+def _codec_runs(usual: RunSettings) -> Iterator[tuple[RunSettings, str]]:
+    """What the batches of all techniques leave out: other files, other results, and colours."""
+    for color in (False, True):
+        for suffix in INPUTS.values():
+            if color or suffix != INPUTS["JPEG"]:
+                yield replace(usual, color=color), suffix
+        for format in FORMATS:
+            if format != usual.format:
+                yield replace(usual, color=color, format=format), INPUTS["JPEG"]
+
+
+def _measure(
+    calibration: Calibration,
+    contenders: list[Contender],
+    files: Sequence[Path],
+    asked: RunSettings,
+    folder: Path,
+    settings: Settings,
+    progress: OnProgress,
+    *,
+    first: bool = False,
+) -> None:
+    """Rounds of one batch, and what they teach."""
+    record = Record("", "compare", asked, [_image(index, file, settings) for index, file in enumerate(files)])
+    record.environment = environment()
+    folders = RunFolders(dict(enumerate(files)), folder / "out", None, folder / "work")
+    passes = Passes(record, folders, Tracker(progress, rounds=_ROUNDS, budget=1.0, contenders=len(contenders)))
+    passes.name_outputs()
+    for contender in contenders:
+        contender.passes.clear()
+        contender.measurement.first_round_seconds = None
+    for number in range(_ROUNDS + first):
+        for contender in random.Random(number).sample(contenders, len(contenders)):
+            try:
+                with passes.ready(contender):
+                    done = passes.run_pass(contender, record.good_images, folders.work, "rounds", number)
+            except BackendError:  # it cannot work here, of which a run will say why
+                contenders.remove(contender)
+                continue
+            if first and number == 0:
+                contender.measurement.first_round_seconds = done.round.wall_seconds
+                contender.measurement.first_round_images = len(files)
+            else:
+                contender.passes.append(done)
+    conclude(contenders, images=len(files), megapixels=record.megapixels)
+    record.techniques = [contender.measurement for contender in contenders]
+    learn(calibration, record, kept=Kept(1.0, 1.0))
+
+
+def _image(index: int, file: Path, settings: Settings) -> ImageRecord:
+    look = check_header(file, Limits(settings.max_pixels, settings.MAX_SIDE))
+    return ImageRecord(index, file.name, look.width, look.height, look.format, file.stat().st_size)

@@ -1,0 +1,165 @@
+"""What is known of this machine: the costs of stages and of techniques, kept in a file from run to run.
+
+A file is for one machine with one set of libraries, which its name says; another version begins anew. The package
+brings the costs of one machine (``reference.json``), which serve where nothing was measured yet.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgproc import __version__
+from imgproc.files import write_whole
+from imgproc.measure.environment import environment
+from imgproc.runs.advisor.fit import Fit, solved
+from imgproc.runs.serialization import from_plain, to_plain
+
+#: Amounts of a stage: images, megapixels, and megabytes of the file that was read.
+STAGE_LEAST = (1e-4, 1e-4, 1e-3)
+_STAGE_UNKNOWN = (1e-4, 2e-3, 0.0)
+#: Amounts of a pass: passes, tasks, seconds that its slowest worker is at codecs, and at operations (by the costs of
+#: the stages), megapixels in strips.
+PASS_LEAST = (1e-3, 1e-4, 0.1, 0.1, 1e-3)
+_PASS_UNKNOWN = (1e-3, 1e-4, 1.0, 1.0, 0.0)
+#: The share of a new measurement in what comes once in a run.
+_NEW = 0.4
+REFERENCE = Path(__file__).with_name("reference.json")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Overhead:
+    """Seconds that come once in a run: ``start`` until all workers are ready, ``first`` what their first pass takes
+    longer than later ones."""
+
+    start: float = 0.0
+    first: float = 0.0
+
+    def learn(self, start: float, first: float) -> None:
+        self.start += _NEW * (start - self.start)
+        self.first += _NEW * (first - self.first)
+
+
+@dataclass
+class Calibration:
+    """``stages`` by what is done to what, ``passes`` and ``overheads`` by ``way``: a technique and its number of
+    threads or processes."""
+
+    stages: dict[str, Fit] = field(default_factory=dict)
+    passes: dict[str, Fit] = field(default_factory=dict)
+    overheads: dict[str, Overhead] = field(default_factory=dict)
+
+    # What is known
+
+    def stage(self, *keys: str) -> NDArray[np.float64]:
+        """Seconds for each amount of a stage, by the first of these keys of which anything is known."""
+        known = next((key for key in keys if key in self.stages), None)
+        believed = self._believed(known or keys[0], keys)
+        return solved(self.stages[known] if known else None, believed, STAGE_LEAST)
+
+    def _believed(self, key: str, others: Sequence[str]) -> NDArray[np.float64]:
+        """What the reference machine would take, at this machine's speed."""
+        stages = {} if self is reference() else reference().stages
+        found = next((stages[one] for one in (key, *others) if one in stages), None)
+        return self.pace * solved(found, _STAGE_UNKNOWN, STAGE_LEAST)
+
+    @property
+    def pace(self) -> float:
+        """How many times as long as the reference machine this one takes for the stages that both know."""
+        if self is reference():
+            return 1.0
+        known = [
+            _typical(fit.costs(_STAGE_UNKNOWN, STAGE_LEAST))
+            / _typical(reference().stages[key].costs(_STAGE_UNKNOWN, STAGE_LEAST))
+            for key, fit in self.stages.items()
+            if key in reference().stages and fit.weight >= 1
+        ]
+        return median(known) if known else 1.0
+
+    def way(self, technique: str, threads: int) -> NDArray[np.float64] | None:
+        """Seconds for each amount of a pass; None where nothing is known of the technique."""
+        believed = None if self is reference() else reference().way(technique, threads)
+        own = _nearest(self.passes, technique, threads)
+        if own is None:
+            return believed
+        return own.costs(_PASS_UNKNOWN if believed is None else believed, PASS_LEAST)
+
+    def overhead(self, technique: str, threads: int) -> Overhead:
+        """What comes once in a run."""
+        found = _nearest(self.overheads, technique, threads)
+        if found is None and self is not reference():
+            found = _nearest(reference().overheads, technique, threads)
+        return found or Overhead()
+
+    def measured(self, technique: str) -> bool:
+        """Whether it was measured on this machine."""
+        return any(key.rpartition(" ")[0] == technique for key in self.passes)
+
+    # What becomes known
+
+    def save(self, folder: Path) -> None:
+        """Raises: OSError: it cannot be written there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(_file(folder), json.dumps(to_plain(self)).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> Calibration:
+        """What was kept there for this machine; without anything learned where there is nothing that can be read."""
+        try:
+            return from_plain(cls, json.loads(_file(folder).read_bytes()))
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValueError, TypeError):
+            log.warning("The calibration of this machine cannot be read and begins anew.", exc_info=True)
+            return cls()
+
+
+@cache
+def reference() -> Calibration:
+    """The costs that the package brings."""
+    try:
+        return from_plain(Calibration, json.loads(REFERENCE.read_bytes()))
+    except FileNotFoundError:
+        return Calibration()
+
+
+def _typical(costs: NDArray[np.float64]) -> float:
+    """Seconds for a megapixel in a file of half a megabyte."""
+    return float(costs @ (1.0, 1.0, 0.5))
+
+
+def _nearest(table: dict[str, Any], technique: str, threads: int) -> Any:
+    """Of a technique what is known of the number of threads nearest to this."""
+    counts = [int(key.rpartition(" ")[2]) for key in table if key.rpartition(" ")[0] == technique]
+    if not counts:
+        return None
+    return table[way(technique, min(counts, key=lambda count: (abs(count - threads), count)))]
+
+
+def way(technique: str, threads: int) -> str:
+    """The key of a technique with so many threads or processes."""
+    return f"{technique} {threads}"
+
+
+def _file(folder: Path) -> Path:
+    return folder / f"calibration-{_machine()}.json"
+
+
+@cache
+def _machine() -> str:
+    """This machine with these libraries, in twelve letters and digits."""
+    facts = environment()
+    names = ("cpu", "cores_usable", "cpu_quota", "os", "python", "gpu", "versions")
+    return sha256(json.dumps([__version__, *(facts[name] for name in names)], sort_keys=True).encode()).hexdigest()[:12]

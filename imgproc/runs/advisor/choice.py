@@ -1,0 +1,80 @@
+"""Which technique is likely to be done first with a run's images, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique, cannot_run
+from imgproc.numbers import counted, seconds
+from imgproc.operations import OPERATIONS, not_on_gpu
+from imgproc.pixels.png_encoders import choose as choose_png_encoder
+from imgproc.runs.advisor.calibration import Calibration
+from imgproc.runs.advisor.prediction import Batch, Prediction, predict
+from imgproc.runs.record import ImageRecord, RunSettings
+
+#: Predictions that differ by less are as good; the simplest technique is taken then.
+ALIKE = 0.03
+
+
+def batch_of(images: Sequence[ImageRecord], settings: RunSettings) -> Batch:
+    """The images with what is to be done, and the PNG encoder that this makes likely."""
+    megapixels = sum(image.megapixels for image in images)
+    written = sum(settings.format == "png" and not OPERATIONS[name].bilevel for name in settings.operations)
+    encoder = choose_png_encoder(megapixels * written, settings.workers, elsewhere=False)
+    return Batch(images, settings, encoder)
+
+
+def predictions(calibration: Calibration, batch: Batch, workers: int) -> list[Prediction]:
+    """Of every technique that can run here with so many workers and of which something is known, fastest first."""
+    return sorted(_known(calibration, batch, workers), key=lambda one: one.job_seconds)
+
+
+def _known(calibration: Calibration, batch: Batch, workers: int) -> Iterator[Prediction]:
+    for technique in TECHNIQUES.values():
+        if cannot_run(technique, workers) or _not_on_gpu(technique, batch.settings):
+            continue
+        if found := predict(calibration, batch, technique, 1 if technique.name == BASELINE else workers):
+            yield found
+
+
+def _not_on_gpu(technique: Technique, settings: RunSettings) -> bool:
+    return technique.load().capabilities.memory == "device" and bool(not_on_gpu(settings.operations))
+
+
+def pick(found: Sequence[Prediction], *, measured: bool) -> Prediction | None:
+    """The one to take of predictions that begin with the fastest; None where there are none.
+
+    Args:
+        measured: a speedup will be measured, for which the baseline is there anyway.
+    """
+    able = [one for one in found if not (measured and one.technique == BASELINE)]
+    as_good = [one for one in able if one.job_seconds <= able[0].job_seconds * (1 + ALIKE)]
+    return min(as_good, key=lambda one: (one.technique != BASELINE, one.technique != AUTO), default=None)
+
+
+def why(chosen: Prediction, found: Sequence[Prediction], batch: Batch) -> str:
+    """What was taken and why, in one or two sentences."""
+    megapixels = sum(image.megapixels for image in batch.images)
+    others = [one for one in found if one.technique != chosen.technique]
+    shown = [one for one in others if one.technique == BASELINE] + [o for o in others if o.technique != BASELINE][:2]
+    against = " and ".join(f"{seconds(one.job_seconds)} with {_label(one)}" for one in shown)
+    start = (
+        f", of which starting takes {seconds(chosen.start_seconds)}"
+        if chosen.start_seconds > 0.05 * chosen.job_seconds
+        else ""
+    )
+    whence = (
+        "The prediction is from measurements on this machine."
+        if chosen.measured
+        else "The prediction is from another machine’s figures until this one is measured: “calibrate” does it."
+    )
+    return (
+        f"auto took {_label(chosen)}: {seconds(chosen.job_seconds)} predicted for "
+        f"{counted(len(batch.images), 'image')} of {megapixels:.3g} megapixels in all{start}"
+        f"{f', against {against}' if against else ''}. {whence}"
+    )
+
+
+def _label(one: Prediction) -> str:
+    technique = TECHNIQUES[one.technique]
+    return technique.label if one.workers == 1 else f"{technique.label}, {counted(one.workers, technique.unit)}"
