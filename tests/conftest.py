@@ -19,6 +19,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+import imgproc.settings
 from app import create_app
 from imgproc.measure.environment import environment
 from imgproc.measure.results import Progress, Round, SpanRecord, TechniqueMeasurement
@@ -37,6 +38,11 @@ def pytest_configure() -> None:
         # Of two that test at once each has its own folder for temporary files, and with it its own lock for measuring.
         os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"{worker}-")
         atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
+    # What runs of tests teach of this machine, busy as it is, is not for those of its users.
+    cache = tempfile.mkdtemp(prefix="cache-")
+    atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    os.environ["CACHE_DIR"] = cache
+    imgproc.settings.user_cache_dir = lambda *_, **__: cache
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"imgproc: {NOT_ALONE}", file=sys.stderr)
     if (busy or 0.0) > OTHERS:
         print(
-            f"imgproc: other programs used {busy:.1f} cores meanwhile, so predictions will be too slow; calibrate again "
+            f"imgproc: other programs used {busy:.1f} cores meanwhile, so predictions will be wrong; calibrate again "
             "when the machine is quiet.",
             file=sys.stderr,
         )

@@ -105,12 +105,13 @@ def predict_all(arguments: argparse.Namespace) -> int:
     found = sorted(every, key=lambda one: one.job_seconds)
     taken = pick(found, measured=False)
     assert taken is not None  # of the baseline something is always known
+    data = as_json([asdict(one) | {"job_seconds": one.job_seconds} for one in found])
     if arguments.json == STDOUT:
-        print(as_json([asdict(one) | {"job_seconds": one.job_seconds} for one in found]))
+        print(data)
         return DONE
     print(advice_table(found, taken, batch, why(taken, found, batch)))
     if arguments.json is not None:
-        write_whole(arguments.json, as_json([asdict(one) for one in found]).encode())
+        write_whole(arguments.json, f"{data}\n".encode())
     return DONE
 
 

@@ -40,7 +40,11 @@ def calibration_table(calibration: Calibration, workers: int) -> str:
     """What the stages of a megapixel cost here on one thread, and what each technique adds."""
     lines = ["Milliseconds per megapixel, one thread, drawn photographs:"]
     lines += [f"  {key:<24} {1000 * _per_megapixel(calibration, key):6.2f}" for key in _shown(calibration)]
-    lines += ["", f"With {counted(workers, 'worker')}:", f"  {'technique':<18} {'start-up':>9} {'per task':>9} {'work':>7}"]
+    lines += [
+        "",
+        f"With {counted(workers, 'worker')}:",
+        f"  {'technique':<18} {'start-up':>9} {'per task':>9} {'work':>7}",
+    ]
     for technique in TECHNIQUES:
         threads = 1 if technique == BASELINE else workers
         costs = calibration.way(technique, threads) if calibration.measured(technique) else None
@@ -61,4 +65,4 @@ def _shown(calibration: Calibration) -> list[str]:
 
 def _per_megapixel(calibration: Calibration, key: str) -> float:
     """Of an image of one megapixel in a file of half a megabyte."""
-    return float(calibration.stage(key) @ (1.0, 1.0, 0.5))
+    return float(calibration.stage_costs()(key) @ (1.0, 1.0, 0.5))

@@ -20,7 +20,7 @@ from imgproc.pixels.png_encoders import choose
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.learning import learn_and_keep
-from imgproc.runs.advisor.prediction import Batch, predict
+from imgproc.runs.advisor.prediction import Batch, predict, predicted_costs
 from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
@@ -150,10 +150,11 @@ def _predict(record: Record, calibration: Calibration) -> None:
     sample = record.sample and set(record.sample)
     images = [image for image in record.good_images if not sample or image.index in sample]
     batch = Batch(images, record.settings, record.environment.get("png_encoder") or "")
+    costs = predicted_costs(calibration, batch)
     for m in record.techniques:
         if m.median_seconds is None:
             continue
-        if predicted := predict(calibration, batch, TECHNIQUES[m.name], m.threads):
+        if predicted := predict(calibration, batch, costs, TECHNIQUES[m.name], m.threads):
             m.predicted_seconds = predicted.pass_seconds
             m.predicted_startup_seconds = predicted.start_seconds
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 
-from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.backends import BASELINE
 from imgproc.backends.base import BackendError
 from imgproc.files import own_folder
 from imgproc.intake.checks import Limits, check_header

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ _PASS_UNKNOWN = (1e-3, 1e-4, 1.0, 1.0, 0.0)
 #: The share of a new measurement in what comes once in a run.
 _NEW = 0.4
 REFERENCE = Path(__file__).with_name("reference.json")
+
+Known = TypeVar("Known")
 
 log = logging.getLogger(__name__)
 
@@ -63,23 +65,22 @@ class Calibration:
 
     # What is known
 
-    def stage(self, *keys: str) -> NDArray[np.float64]:
-        """Seconds for each amount of a stage, by the first of these keys of which anything is known."""
-        known = next((key for key in keys if key in self.stages), None)
-        believed = self._believed(known or keys[0], keys)
-        return solved(self.stages[known] if known else None, believed, STAGE_LEAST)
+    def stage_costs(self) -> Callable[..., NDArray[np.float64]]:
+        """What gives the seconds for each amount of a stage, by the first of the keys it is given of which anything is
+        known here; else what the reference machine would take, at this machine's pace."""
+        pace, elsewhere = self.pace(), reference().stages
 
-    def _believed(self, key: str, others: Sequence[str]) -> NDArray[np.float64]:
-        """What the reference machine would take, at this machine's speed."""
-        stages = {} if self is reference() else reference().stages
-        found = next((stages[one] for one in (key, *others) if one in stages), None)
-        return self.pace * solved(found, _STAGE_UNKNOWN, STAGE_LEAST)
+        @cache
+        def costs(*keys: str) -> NDArray[np.float64]:
+            known = next((key for key in keys if key in self.stages), None)
+            like = next((elsewhere[key] for key in (known, *keys) if key in elsewhere), None)
+            believed = pace * solved(like, _STAGE_UNKNOWN, STAGE_LEAST)
+            return solved(self.stages[known] if known else None, believed, STAGE_LEAST)
 
-    @property
+        return costs
+
     def pace(self) -> float:
         """How many times as long as the reference machine this one takes for the stages that both know."""
-        if self is reference():
-            return 1.0
         known = [
             _typical(fit.costs(_STAGE_UNKNOWN, STAGE_LEAST))
             / _typical(reference().stages[key].costs(_STAGE_UNKNOWN, STAGE_LEAST))
@@ -90,18 +91,15 @@ class Calibration:
 
     def way(self, technique: str, threads: int) -> NDArray[np.float64] | None:
         """Seconds for each amount of a pass; None where nothing is known of the technique."""
-        believed = None if self is reference() else reference().way(technique, threads)
-        own = _nearest(self.passes, technique, threads)
-        if own is None:
-            return believed
-        return own.costs(_PASS_UNKNOWN if believed is None else believed, PASS_LEAST)
+        elsewhere, own = (_nearest(known.passes, technique, threads) for known in (reference(), self))
+        if elsewhere is None and own is None:
+            return None
+        return solved(own, solved(elsewhere, _PASS_UNKNOWN, PASS_LEAST), PASS_LEAST)
 
     def overhead(self, technique: str, threads: int) -> Overhead:
         """What comes once in a run."""
-        found = _nearest(self.overheads, technique, threads)
-        if found is None and self is not reference():
-            found = _nearest(reference().overheads, technique, threads)
-        return found or Overhead()
+        known = (_nearest(one.overheads, technique, threads) for one in (self, reference()))
+        return next(filter(None, known), Overhead())
 
     def measured(self, technique: str) -> bool:
         """Whether it was measured on this machine."""
@@ -140,7 +138,7 @@ def _typical(costs: NDArray[np.float64]) -> float:
     return float(costs @ (1.0, 1.0, 0.5))
 
 
-def _nearest(table: dict[str, Any], technique: str, threads: int) -> Any:
+def _nearest(table: dict[str, Known], technique: str, threads: int) -> Known | None:
     """Of a technique what is known of the number of threads nearest to this."""
     counts = [int(key.rpartition(" ")[2]) for key in table if key.rpartition(" ")[0] == technique]
     if not counts:

@@ -9,11 +9,13 @@ from imgproc.numbers import counted, seconds
 from imgproc.operations import OPERATIONS, not_on_gpu
 from imgproc.pixels.png_encoders import choose as choose_png_encoder
 from imgproc.runs.advisor.calibration import Calibration
-from imgproc.runs.advisor.prediction import Batch, Prediction, predict
+from imgproc.runs.advisor.prediction import Batch, Prediction, predict, predicted_costs
 from imgproc.runs.record import ImageRecord, RunSettings
 
 #: Predictions that differ by less are as good; the simplest technique is taken then.
 ALIKE = 0.03
+#: By so much longer a technique may take than predicted that was never measured on this machine.
+DOUBT = 0.15
 
 
 def batch_of(images: Sequence[ImageRecord], settings: RunSettings) -> Batch:
@@ -30,10 +32,11 @@ def predictions(calibration: Calibration, batch: Batch, workers: int) -> list[Pr
 
 
 def _known(calibration: Calibration, batch: Batch, workers: int) -> Iterator[Prediction]:
+    costs = predicted_costs(calibration, batch)
     for technique in TECHNIQUES.values():
         if cannot_run(technique, workers) or _not_on_gpu(technique, batch.settings):
             continue
-        if found := predict(calibration, batch, technique, 1 if technique.name == BASELINE else workers):
+        if found := predict(calibration, batch, costs, technique, 1 if technique.name == BASELINE else workers):
             yield found
 
 
@@ -48,8 +51,13 @@ def pick(found: Sequence[Prediction], *, measured: bool) -> Prediction | None:
         measured: a speedup will be measured, for which the baseline is there anyway.
     """
     able = [one for one in found if not (measured and one.technique == BASELINE)]
-    as_good = [one for one in able if one.job_seconds <= able[0].job_seconds * (1 + ALIKE)]
+    least = min(map(_doubtful, able), default=0.0)
+    as_good = [one for one in able if _doubtful(one) <= least * (1 + ALIKE)]
     return min(as_good, key=lambda one: (one.technique != BASELINE, one.technique != AUTO), default=None)
+
+
+def _doubtful(one: Prediction) -> float:
+    return one.job_seconds * (1 if one.measured else 1 + DOUBT)
 
 
 def why(chosen: Prediction, found: Sequence[Prediction], batch: Batch) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 #: The weight of what was believed before, beside that of one measurement: one is true to some 6 %, a belief to 30 %.
 BELIEF = 0.04
@@ -25,7 +24,7 @@ class Fit:
     moment: list[float] = field(default_factory=list)
     weight: float = 0.0
 
-    def learn(self, amounts: Sequence[float], seconds: float, *, noise: float = 0.0) -> None:
+    def learn(self, amounts: ArrayLike, seconds: float, *, noise: float = 0.0) -> None:
         """One measurement.
 
         Args:
@@ -48,7 +47,7 @@ class Fit:
         self.moment = [kept * value for value in self.moment]
         self.weight *= kept
 
-    def costs(self, believed: Sequence[float], least: Sequence[float]) -> NDArray[np.float64]:
+    def costs(self, believed: ArrayLike, least: ArrayLike) -> NDArray[np.float64]:
         """Seconds for each amount; what was never measured stays as believed.
 
         Args:
@@ -61,8 +60,11 @@ class Fit:
         stiffness = BELIEF / np.maximum(prior, least) ** 2
         gram = np.array(self.gram, float) + np.diag(stiffness)
         moment = np.array(self.moment, float) + stiffness * prior
+        costs: NDArray[np.float64] = np.linalg.solve(gram, moment)
+        if (costs >= 0).all():
+            return costs
         # Each cost in turn takes its best value that is not negative: this ends at the least squares within that limit.
-        costs = prior.copy()
+        costs = np.maximum(costs, 0.0)
         for _ in range(_STEPS):
             before = costs.copy()
             for at in range(len(costs)):
@@ -73,6 +75,6 @@ class Fit:
         return costs
 
 
-def solved(fit: Fit | None, believed: Sequence[float], least: Sequence[float]) -> NDArray[np.float64]:
+def solved(fit: Fit | None, believed: ArrayLike, least: ArrayLike) -> NDArray[np.float64]:
     """The costs of a fit that may not be there."""
     return (fit or Fit()).costs(believed, least)

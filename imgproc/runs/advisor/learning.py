@@ -36,6 +36,7 @@ _IMAGES = 200
 #: Seconds by which a clock, or a system that looks elsewhere for a moment, may be wrong.
 _STAGE_NOISE, _PASS_NOISE = 5e-5, 1e-3
 
+
 class Kept(NamedTuple):
     """How much of what was learned before still counts after a run. Of stages, which depend on the pictures, the last
     five runs make the costs, of passes the last twenty."""
@@ -151,9 +152,7 @@ def _costs(batch: Batch, spans: Sequence[Sequence[SpanRecord]]) -> Costs:
     return costs
 
 
-def _learn_pass(
-    calibration: Calibration, batch: Batch, costs: Costs, m: TechniqueMeasurement, kept: Kept
-) -> None:
+def _learn_pass(calibration: Calibration, batch: Batch, costs: Costs, m: TechniqueMeasurement, kept: Kept) -> None:
     if m.median_seconds is None:
         return
     amounts = pass_amounts(batch, costs, TECHNIQUES[m.name], m.threads)

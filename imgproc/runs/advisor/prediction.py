@@ -67,13 +67,19 @@ class Prediction:
         return self.seconds - self.first
 
 
-def predict(calibration: Calibration, batch: Batch, technique: Technique, workers: int) -> Prediction | None:
-    """None where nothing is known of the technique."""
+def predict(
+    calibration: Calibration, batch: Batch, costs: Costs, technique: Technique, workers: int
+) -> Prediction | None:
+    """None where nothing is known of the technique.
+
+    Args:
+        costs: what each image of the batch takes, see ``predicted_costs``.
+    """
     found = calibration.way(technique.name, workers)
     if found is None:
         return None
     overhead = calibration.overhead(technique.name, workers)
-    amounts = pass_amounts(batch, predicted_costs(calibration, batch), technique, workers)
+    amounts = pass_amounts(batch, costs, technique, workers)
     seconds = float(found @ amounts) + overhead.first
     measured = calibration.measured(technique.name)
     return Prediction(technique.name, workers, overhead.start, seconds, overhead.first, measured)
@@ -81,19 +87,19 @@ def predict(calibration: Calibration, batch: Batch, technique: Technique, worker
 
 def predicted_costs(calibration: Calibration, batch: Batch) -> Costs:
     """What each image of a batch takes on one thread."""
-    settings = batch.settings
+    settings, stage = batch.settings, calibration.stage_costs()
     amounts = stage_amounts(batch.images)
     decode, operations, encode = (np.zeros(len(batch.images)) for _ in range(3))
     formats = np.array([image.format for image in batch.images])
-    decode += amounts @ calibration.stage("read")
-    encode += amounts @ calibration.stage(f"write {settings.format}") * len(settings.operations)
+    decode += amounts @ stage("read")
+    encode += amounts @ stage(f"write {settings.format}") * len(settings.operations)
     for format in np.unique(formats):
         of_it = formats == format
-        decode[of_it] += amounts[of_it] @ calibration.stage(*decode_keys(str(format), settings))
+        decode[of_it] += amounts[of_it] @ stage(*decode_keys(str(format), settings))
         for name in settings.operations:
-            encode[of_it] += amounts[of_it] @ calibration.stage(*encode_keys(name, str(format), batch))
+            encode[of_it] += amounts[of_it] @ stage(*encode_keys(name, str(format), batch))
     for name in settings.operations:
-        operations += amounts @ calibration.stage(*operation_keys(name, settings))
+        operations += amounts @ stage(*operation_keys(name, settings))
     return Costs(decode, operations, encode)
 
 
