@@ -66,6 +66,8 @@ def advice(record: Record, paths: Sequence[str] = ANY_PATHS) -> Advice | None:
         rounds = counted(len(main.rounds), "round", words=True)
         was = "was" if len(main.rounds) == 1 else "were"
         few_rounds = f"Nothing can be told yet: {rounds} {was} measured, {spelled(LEAST_FOR_INTERVAL)} are needed."
+        if len(main.rounds) >= LEAST_FOR_INTERVAL:
+            few_rounds = "Nothing can be told yet: not every technique was measured in every round."
         return Advice(few_rounds, _again(record, paths))
     compared = [t for t in record.techniques if t.name != BASELINE and t.verdict]
     faster = [t for t in compared if t.verdict == FASTER and t.name in TECHNIQUES]
