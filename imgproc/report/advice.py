@@ -243,7 +243,10 @@ def _program(record: Record, t: TechniqueMeasurement) -> tuple[str, tuple[str, .
         notes.append(f"The command gives each worker one OpenCV thread instead of {number(t.cv2_threads)}.")
     if why := why_none(record, t):
         return "", (*notes, why)
-    return program(record, t, way(record, t)), tuple(notes)
+    try:
+        return program(record, t, way(record, t)), tuple(notes)
+    except (KeyError, TypeError, ValueError):  # a run.json may hold anything
+        return "", (*notes, "There is no short program: the settings of this run are none of this version.")
 
 
 def _process(record: Record, t: TechniqueMeasurement, paths: Sequence[str]) -> str:
