@@ -131,7 +131,8 @@ def _called(t: TechniqueMeasurement, all_: Sequence[TechniqueMeasurement]) -> st
 
 
 def scale_table(record: Record) -> str:
-    """The summary, then strong and weak scaling, what the laws say of them, and the grid of threads."""
+    """The summary, then strong and weak scaling, what the laws say of them, and the grid of threads; in the end what to
+    use for images like these."""
     part = section(record)
     if part is None:
         return summary(record)
@@ -155,8 +156,9 @@ def scale_table(record: Record) -> str:
     if part.rows:
         parts.append([*_grid(part), _wrapped(part.grid_headline)])
     parts.append(part.left_out)
+    parts.append([*_advice(record, ANY_PATHS)][1:])
     text = "\n\n".join("\n".join(filter(None, lines)) for lines in parts if lines)
-    return f"{summary(record)}\n{text}\n".replace(NBSP, " ")
+    return f"{_summary(record)}\n{text}\n".replace(NBSP, " ")
 
 
 def _wrapped(text: str) -> str:
