@@ -21,6 +21,7 @@ from scale_runs import measured, scale_run
 
 from imgproc.backends import TECHNIQUES
 from imgproc.cli import main, measuring
+from imgproc.measure.alarms import Alarm
 from imgproc.measure.breakdown import PARTS
 from imgproc.measure.derive import derive
 from imgproc.measure.results import Round, TechniqueMeasurement
@@ -134,6 +135,14 @@ def test_other_pixels_are_never_advised() -> None:
     found = told(concluded(alone))
     assert found.technique == "sequential"
     assert found.use == "Do not use threads: the pixels differed from those of sequential."
+
+
+def test_alarms_make_it_doubtful() -> None:
+    record = run_of(threading=0.6, sequential=1.2)
+    record.alarms = [Alarm("spread", "The rounds scatter.", "Close others.", "Threads")]
+    assert told(record).use.endswith(". One alarm of this run makes that doubtful.")
+    record.alarms *= 2
+    assert told(record).use.endswith(". Two alarms of this run make that doubtful.")
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "interrupted", "running"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from imgproc.backends import BASELINE, TECHNIQUES
@@ -55,6 +55,15 @@ def advice(record: Record, paths: Sequence[str] = ANY_PATHS) -> Advice | None:
     Args:
         paths: the images, for the command.
     """
+    told = _told(record, paths)
+    if told is None or told.technique is None or not record.alarms:
+        return told
+    make = "makes" if len(record.alarms) == 1 else "make"
+    alarms = counted(len(record.alarms), "alarm", words=True).capitalize()
+    return replace(told, use=f"{told.use} {alarms} of this run {make} that doubtful.")
+
+
+def _told(record: Record, paths: Sequence[str]) -> Advice | None:
     main, outcome = record.technique, record.found.outcome
     if record.state != "done" or main is None or not main.rounds or record.settings.budget <= 0:
         return None

@@ -128,13 +128,13 @@ $more_imports
 $constants
 
 
-$functions
+$operations
 
 
 def process(path):
-    """Read, work and write where the image is worked on, so that only its name travels; returns what went wrong."""
+    """Read, work and write in one place, so that only names travel; returns what went wrong."""
 $process
-
+$functions
 
 def main():
 $main
@@ -182,7 +182,8 @@ def program(record: Record, t: TechniqueMeasurement, technique: str) -> str:
         imports=_sorted("import sys", "from pathlib import Path", *way.standard),
         more_imports="".join(f"{line}\n" for line in way.packages),
         constants=_constants(way, t, values),
-        functions="\n\n\n".join([*(_function(one, settings) for one in operations), *_more(way)]),
+        operations="\n\n\n".join(_function(one, settings) for one in operations),
+        functions=f"\n\n{textwrap.dedent(way.functions).strip()}\n" if way.functions else "",
         process=_process(operations, settings, way, t),
         main=_main(way, values),
     ).replace("’", "'")
@@ -213,10 +214,6 @@ def _function(operation: Operation, settings: RunSettings) -> str:
     assert operation.code is not None
     body = textwrap.indent(operation.code(settings.parameters, settings.color), "    ")
     return f"def {operation.name}(image):\n{body}"
-
-
-def _more(way: Way) -> list[str]:
-    return [textwrap.dedent(way.functions).strip()] if way.functions else []
 
 
 def _process(operations: list[Operation], settings: RunSettings, way: Way, t: TechniqueMeasurement) -> str:
