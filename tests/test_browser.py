@@ -272,6 +272,24 @@ def test_the_timeline_shows_what_is_chosen(browse: Open, make_run: MakeRun, sett
     assert page.get_by_label("Round", exact=True).input_value() == "2"
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_program_that_is_advised_can_be_copied(browse: Open, make_run: MakeRun, scripts: bool) -> None:
+    page = browse(f"/runs/{make_run().id}", viewport=PHONE, java_script_enabled=scripts)
+    program, button = page.locator("#use-program"), page.locator("[data-copy=use-program]")
+    assert program.inner_text().endswith("main()\n") and button.is_visible() is scripts
+    if scripts:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        for copied, shown in (
+            (button, program),
+            (page.locator("[data-copy=use-command]"), page.locator("#use-command")),
+        ):
+            copied.click()
+            page.locator("button", has_text="Copied").first.wait_for()
+            assert page.evaluate("navigator.clipboard.readText()") == shown.text_content()
+            page.locator("button", has_text="Copied").first.wait_for(state="detached")
+    assert overflow(page) <= 0
+
+
 def test_the_rounds_of_a_live_run_appear(browse: Open, make_run: MakeRun, store: Store) -> None:
     run = make_run(state="running", mode="compare")
     page = browse(f"/runs/{run.id}", viewport=PHONE)

@@ -121,6 +121,7 @@ def test_the_summary(record):
         "Time Taken: 2.41 seconds\n"
         "Speedup: 3.4x over Sequential (95% CI 3.2 to 3.6)\n"
         "Failed: b.png: The file ends in the middle of the picture.\n"
+        "Advice: Nothing can be told yet: one round was measured, six are needed.\n"
     )
 
 
@@ -225,7 +226,9 @@ def test_the_tables_of_a_scale_run():
         scale_run((1, 2, 4, 8), inner=(1, 2), cores=4), "Threads, 2 workers with 2 OpenCV threads each", "No."
     )
     text = scale_table(record)
-    assert text.startswith(summary(record)) and "\u00a0" not in text
+    head, _, advice = summary(record).rstrip("\n").rpartition("\n")  # the advice stands at the end of both
+    assert text.startswith(f"{head}\n\n") and "\u00a0" not in text
+    assert advice.startswith("Advice: Use threads with 8 workers: ") and text.count(f"\n\n{advice}\n") == 1
     strong, weak = (text.partition(f"{name} scaling")[2].splitlines()[2:6] for name in ("Strong", "Weak"))
     assert [line.split()[0] for line in strong] == [line.split()[0] for line in weak] == ["1", "2", "4", "8"]
     assert " ".join(strong[1].split()) == "2 0.630 s 0.629 to 0.631 1.90x 1.90 to 1.91 95 % 5.0 %"

@@ -105,7 +105,7 @@ def test_plain_post_waits_for_the_summary(client: FlaskClient, runner: Any, mode
     assert (answer.status_code, answer.mimetype) == (200, "text/plain")
     lines = answer.text.splitlines()
     assert lines[0] == f"Processing Mode: {first}"
-    heads = ["Processing Mode", "Number of Images", "Time Taken", "Speedup"]
+    heads = ["Processing Mode", "Number of Images", "Time Taken", "Speedup", "Advice"]
     assert [line.partition(":")[0] for line in lines] == heads
 
 

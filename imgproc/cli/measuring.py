@@ -68,15 +68,24 @@ def app_settings(arguments: argparse.Namespace) -> Settings:
     return replace(settings, MAX_MEGAPIXELS=float(_SIZE.parse(arguments.max_megapixels)))
 
 
-def measure(mode: Mode, arguments: argparse.Namespace, table: Callable[[Record], str]) -> int:
-    """A run of which only the record is kept."""
+def measure(
+    mode: Mode,
+    arguments: argparse.Namespace,
+    table: Callable[[Record], str],
+    keep: Callable[[Record], int] | None = None,
+) -> int:
+    """A run of which only the record is kept, and what ``keep`` makes of it, which returns an exit status too."""
     settings = app_settings(arguments)
     record = new_record(mode, arguments, settings)
     check_record_file(arguments.json)
     with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
         files = look_at_all(record, arguments.paths, folder, settings)
         execute(record, RunFolders(files, folder / "results", None, folder / "work"), settings, arguments)
-    return tell(record, arguments.json, table)
+    try:
+        status = tell(record, arguments.json, table)
+    finally:  # also where nobody reads what is told
+        kept = keep(record) if keep else DONE
+    return max(status, kept)
 
 
 def process_into(out: Path, arguments: argparse.Namespace) -> int:

@@ -58,6 +58,11 @@ def no_check(p: Parameters) -> None:
     """The check of an operation whose parameters go with each other whatever they are."""
 
 
+#: ``code(parameters, color)`` is the body of a Python function of ``image``, uint8, gray or BGR with ``color``: lines
+#: that return the operation's pixels to the last bit by OpenCV (``cv2``) and numpy (``np``), whatever their threads.
+Code = Callable[[Parameters, bool], str]
+
+
 def no_remarks(p: Parameters) -> tuple[str, ...]:
     """The remarks of an operation that does what its parameters say."""
     return ()
@@ -111,7 +116,8 @@ class Operation:
     one bit per pixel. ``check`` raises a UserError where parameters do not go together; ``remarks`` say what people
     may not expect of them, each to stand behind the ``label`` and a colon. Without ``strips`` an image stays whole;
     without ``cuda`` a GPU technique cannot do it. ``whole``, ``strips`` and ``cuda`` are given what an ``adaptation``
-    makes of the parameters. ``color`` says what it does to a colour image, where not the same to each channel.
+    makes of the parameters; ``code`` what was asked for. Without ``code`` a run has no program to copy.
+    ``color`` says what it does to a colour image, where not the same to each channel.
     Operations stand in the ``order`` they give.
     """
 
@@ -127,6 +133,7 @@ class Operation:
     adaptation: Adaptation | None = None
     strips: Strips | None = None
     cuda: Program | None = None
+    code: Code | None = None
     look: Look = Look("#7b68a6", "#ab9bd6")
     color: str = ""
     order: int = 100

@@ -12,7 +12,7 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
 from imgproc.pixels.previews import PREVIEW_SIDE
-from imgproc.report import conditions, costs, scale, sentences, timeline
+from imgproc.report import advice, conditions, costs, scale, sentences, timeline
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.text import summary
 from imgproc.runs.record import ImageRecord, Record
@@ -131,4 +131,5 @@ def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, A
         "summary": summary(record).rstrip("\n"),
         **sentences.sentences(record),
         "scaling": scale.section(record),
+        "advice": advice.advice(record),
     }

@@ -9,6 +9,7 @@ from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.curves import Cell, Point
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, plain_seconds
+from imgproc.report.advice import ANY_PATHS, advice
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
 from imgproc.report.sentences import UNDECIDED, split
@@ -16,7 +17,12 @@ from imgproc.runs.record import Record
 
 
 def summary(record: Record) -> str:
-    """The four lines that scripts read, then one line per thing the reader must know."""
+    """The four lines that scripts read, then one line per thing the reader must know, and in the end what to use."""
+    told = advice(record)
+    return _summary(record) + (f"Advice: {told.use}\n".replace(NBSP, " ") if told else "")
+
+
+def _summary(record: Record) -> str:
     technique = record.technique
     lines = [f"Processing Mode: {_mode(record)}", f"Number of Images: {len(record.good_images)}"]
     if technique is None or technique.median_seconds is None:
@@ -72,8 +78,9 @@ def _speedup(record: Record, technique: TechniqueMeasurement) -> str:
     return f"{shown} ({counted(len(technique.rounds), 'round')}, too few for an interval)"
 
 
-def comparison(record: Record) -> str:
-    """The summary, then a line per technique, the fastest first, then what could not run and why."""
+def comparison(record: Record, paths: Sequence[str] = ANY_PATHS) -> str:
+    """The summary, then a line per technique, the fastest first, then what could not run and why, and in the end what
+    to use for images like these; ``paths`` stand for them in its command."""
     of_label = {t.label: t for t in record.techniques}
     timed = [t for label in record.found.order if (t := of_label.get(label)) and t.median_seconds is not None]
     names = {t.label: _called(t, record.techniques) for t in record.techniques}
@@ -98,7 +105,19 @@ def comparison(record: Record) -> str:
         if t.operations_speedup and t.name != BASELINE
     ]
     lines += [f"Not run: {names[t.label]}: {t.reason}" for t in record.techniques if t.median_seconds is None]
-    return summary(record) + "\n" + "\n".join(lines) + "\n"
+    return "\n".join([_summary(record), *lines, *_advice(record, paths)]) + "\n"
+
+
+def _advice(record: Record, paths: Sequence[str]) -> Iterator[str]:
+    """What to use, why, from how many images on, and how; none where nothing was measured."""
+    told = advice(record, paths)
+    if told is None:
+        return
+    yield ""
+    lines = (("Advice", told.use), ("Why", told.reason), ("Pays", told.pays), *(("Note", note) for note in told.notes))
+    for head, text in (*lines, ("Command", told.command)):
+        if text:
+            yield f"{head}: {text}".replace(NBSP, " ")
 
 
 def _called(t: TechniqueMeasurement, all_: Sequence[TechniqueMeasurement]) -> str:
@@ -112,7 +131,8 @@ def _called(t: TechniqueMeasurement, all_: Sequence[TechniqueMeasurement]) -> st
 
 
 def scale_table(record: Record) -> str:
-    """The summary, then strong and weak scaling, what the laws say of them, and the grid of threads."""
+    """The summary, then strong and weak scaling, what the laws say of them, and the grid of threads; in the end what to
+    use for images like these."""
     part = section(record)
     if part is None:
         return summary(record)
@@ -136,8 +156,9 @@ def scale_table(record: Record) -> str:
     if part.rows:
         parts.append([*_grid(part), _wrapped(part.grid_headline)])
     parts.append(part.left_out)
+    parts.append([*_advice(record, ANY_PATHS)][1:])
     text = "\n\n".join("\n".join(filter(None, lines)) for lines in parts if lines)
-    return f"{summary(record)}\n{text}\n".replace(NBSP, " ")
+    return f"{_summary(record)}\n{text}\n".replace(NBSP, " ")
 
 
 def _wrapped(text: str) -> str:

@@ -1,5 +1,6 @@
 """Canny edges."""
 
+from imgproc.operations.canny.code import code
 from imgproc.operations.canny.cpu import border, canny, edges, finish
 from imgproc.operations.canny.cuda import PROGRAM
 from imgproc.operations.canny.thresholds import PARAMETERS, check, from_picture, of_picture, remarks
@@ -31,6 +32,7 @@ OPERATION = Operation(
     adaptation=Adaptation(from_picture, of_picture),
     strips=Strips((Phase(edges, finish),), border),
     cuda=PROGRAM,
+    code=code,
     look=Look("#0b5cad", "#2f80cf", "op-canny.webp"),
     color="Canny takes the strongest channel of each pixel.",
     order=1,

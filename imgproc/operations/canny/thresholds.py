@@ -20,8 +20,8 @@ MOST = 240_000
 UNIT = {3: 1, 5: 1, 7: 16}
 #: No gradient is as long, in its unit. Larger thresholds say the same, but their squares would not fit into 32 bits.
 LONGEST = 32767
-# Of the rule that ``auto`` follows: how far the thresholds are from the median, as a share of it.
-_SPREAD = 0.33
+#: Of the rule that ``auto`` follows: how far the thresholds are from the median, as a share of it.
+SPREAD = 0.33
 
 PARAMETERS = (
     Parameter(
@@ -95,7 +95,7 @@ def of_picture(image: Image, p: Parameters) -> Parameters:
     last bit of its numbers. It is made for aperture 3, so it is scaled at the others.
     """
     median = _median(image)
-    low, high = int((1.0 - _SPREAD) * median), int(min(255, (1.0 + _SPREAD) * median))
+    low, high = int((1.0 - SPREAD) * median), int(min(255, (1.0 + SPREAD) * median))
     return {**p, "canny_low": low, "canny_high": high, "thresholds": SCALED}
 
 

@@ -1,7 +1,7 @@
 """Histogram equalization."""
 
 from imgproc.operations.contract import Look, Operation, Phase, Strips
-from imgproc.operations.equalize.cpu import equalize, equalize_rows, histogram, table
+from imgproc.operations.equalize.cpu import code, equalize, equalize_rows, histogram, table
 from imgproc.operations.equalize.cuda import PROGRAM
 
 OPERATION = Operation(
@@ -13,6 +13,7 @@ OPERATION = Operation(
     equalize,
     strips=Strips((Phase(histogram, table, writes=False), Phase(equalize_rows))),
     cuda=PROGRAM,
+    code=code,
     look=Look("#aacdec", "#bedcf6", "op-equalize.webp"),
     color="Equalizing changes the brightness (luma) and leaves the colours.",
     order=3,

@@ -35,6 +35,17 @@ def equalize(image: Image, p: Parameters) -> Image:
     return np.asarray(cv2.cvtColor(luma, cv2.COLOR_YCrCb2BGR), np.uint8)
 
 
+def code(p: Parameters, color: bool) -> str:
+    """The same as a body of a function of ``image``, see ``contract.Code``."""
+    if not color:
+        return "return cv2.equalizeHist(image)"
+    return (
+        "luma = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)  # equalize the brightness, keep the colours\n"
+        "luma[:, :, 0] = cv2.equalizeHist(luma[:, :, 0])\n"
+        "return cv2.cvtColor(luma, cv2.COLOR_YCrCb2BGR)"
+    )
+
+
 def _equalize_gray(image: Image, p: Parameters) -> Image:
     if not gains_by_pairs(image) or cv2.getNumThreads() > 1:
         return np.asarray(cv2.equalizeHist(image), np.uint8)

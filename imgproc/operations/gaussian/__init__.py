@@ -3,7 +3,7 @@
 from imgproc.operations.contract import Look, Operation, Phase, Strips
 from imgproc.operations.gaussian.cpu import blur, border, gaussian
 from imgproc.operations.gaussian.cuda import PROGRAM
-from imgproc.operations.gaussian.kernel import PARAMETERS, check, remarks
+from imgproc.operations.gaussian.kernel import PARAMETERS, check, code, remarks
 
 OPERATION = Operation(
     "gaussian",
@@ -16,6 +16,7 @@ OPERATION = Operation(
     remarks=remarks,
     strips=Strips((Phase(blur),), border),
     cuda=PROGRAM,
+    code=code,
     look=Look("#4f92d1", "#73b3ee", "op-gaussian.webp"),
     order=2,
 )

@@ -62,6 +62,12 @@ def kernel_size(p: Parameters) -> int:
     return int(p["kernel"]) or size_for(float(p["sigma"]))
 
 
+def code(p: Parameters, color: bool) -> str:
+    """The blur as a body of a function of ``image``, see ``contract.Code``."""
+    kernel = kernel_size(p)
+    return f"return cv2.GaussianBlur(image, ({kernel}, {kernel}), {float(p['sigma']):.15g})"
+
+
 def size_for(sigma: float) -> int:
     """The size of kernel that OpenCV takes for a sigma on 8 bits."""
     return round(6 * sigma + 1) | 1
