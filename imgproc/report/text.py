@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.curves import Cell, Point
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.numbers import NBSP, counted, percent, plain_seconds
+from imgproc.numbers import NBSP, counted, percent, plain_seconds, seconds
 from imgproc.report.advice import ANY_PATHS, advice
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
@@ -104,6 +104,11 @@ def comparison(record: Record, paths: Sequence[str] = ANY_PATHS) -> str:
         for t in timed
         if t.operations_speedup and t.name != BASELINE
     ]
+    if predicted := [t for t in timed if t.predicted_seconds is not None]:
+        shown = (
+            f"{names[t.label]} {seconds(t.predicted_seconds)} (measured {seconds(t.median_seconds)})" for t in predicted
+        )
+        lines.append(f"Predicted before: {', '.join(shown)}.")
     lines += [f"Not run: {names[t.label]}: {t.reason}" for t in record.techniques if t.median_seconds is None]
     return "\n".join([_summary(record), *lines, *_advice(record, paths)]) + "\n"
 
