@@ -278,6 +278,10 @@ def test_ways_of_moving_pixels_are_named_and_kept() -> None:
     assert found.use.startswith("Use a process pool with 2 workers (shared memory): ")
     assert "--workers 2 --transfer shared --operations" in found.command
     assert "here workers read and write, which moves less." in found.program
+    for t in record.techniques:
+        t.rounds, t.verdict, t.speedup_ci95 = t.rounds[:2], None, None
+    again = told(concluded(record)).command
+    assert "compare PATHS --technique multiprocessing --workers 2 --transfer paths,shared --budget 60" in again
 
 
 # ---------------------------------------------------------------- the program
