@@ -292,6 +292,8 @@ def _again(record: Record, paths: Sequence[str]) -> str:
             words += [flag, ",".join(map(str, counts))]
     else:
         words += ["--workers", str(asked.workers)]
+    if asked.transfers != [PATHS]:
+        words += ["--transfer", ",".join(asked.transfers)]
     needed = 2 * (LEAST_FOR_INTERVAL + 1) * sum(map(_median, (*timed, *record.weak)))
     budget = options()["budget"].maximum
     words += ["--budget", str(min(max(60, math.ceil(needed / 10) * 10), int(budget)))]

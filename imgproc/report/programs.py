@@ -254,7 +254,7 @@ def _main(way: Way, values: dict[str, object]) -> str:
     lines = [
         first,
         "if len({path.stem for path in paths}) < len(paths):",
-        '    sys.exit("Two of the files have the same name, and their results would have.")',
+        '    sys.exit("Two of the files have the same name, and so would their results.")',
         "OUT.mkdir(exist_ok=True)",
         textwrap.dedent(Template(way.main).substitute(values)).strip(),
     ]
