@@ -167,7 +167,7 @@ def test_a_bad_field_is_named(client: FlaskClient, settings: Settings, fields: d
 def test_a_run_that_is_not_to_be_measured_has_all_its_pages(
     client: FlaskClient, settings: Settings, store: Store
 ) -> None:
-    record = record_of(settings, post(client, form("a.jpg", budget="0")).get_json()["id"])
+    record = record_of(settings, post(client, form("a.jpg", technique="threading", budget="0")).get_json()["id"])
     store.claim(1)
     folder = settings.RESULTS_DIR / record.id
     execute(

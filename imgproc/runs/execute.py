@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from imgproc.backends import AUTO, TECHNIQUES, Technique
+from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
 from imgproc.intake.samples import draw_many
@@ -142,6 +142,8 @@ def _auto(record: Record, calibration: Calibration) -> Technique:
         return TECHNIQUES[AUTO]
     if record.mode != "compare":
         record.advice = why(chosen, found, batch)
+    if chosen.technique == BASELINE:
+        record.mode = "sequential"
     return TECHNIQUES[chosen.technique]
 
 
