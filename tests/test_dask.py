@@ -120,7 +120,7 @@ def test_a_worker_that_dask_does_without_is_made_anew(local, monkeypatch):
     begin = time.perf_counter()
     results = run(local, *[(faults.nap, 0.05)] * 8)
     assert len({r.worker.pid for r in results}) == local.workers == 2
-    assert time.perf_counter() - begin < 20
+    assert time.perf_counter() - begin < 40
 
 
 @unix
@@ -414,7 +414,7 @@ def test_a_lost_scheduler_is_an_error_and_not_a_wait(remote, cluster):
     with pytest.raises(BackendError):
         for _ in remote.run([Task(i, faults.nap, 0.1) for i in range(400)], deadline=LONG):
             cluster.processes["scheduler"].kill()
-    assert time.perf_counter() - begin < 20
+    assert time.perf_counter() - begin < 40
     begin = time.perf_counter()
     remote.close()
     assert time.perf_counter() - begin < 15
