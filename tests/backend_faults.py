@@ -1,4 +1,7 @@
-"""What the contract tests make workers do. ``python -m tests.backend_faults NAME`` works until it is killed."""
+"""What the contract tests make workers do. ``python -m tests.backend_faults NAME`` works until it is killed.
+
+Each new worker imports this, so what only few of them need is imported where it is needed.
+"""
 
 import os
 import signal
@@ -12,17 +15,10 @@ import cv2
 import numpy as np
 
 from imgproc.backends import worker_loop as loop_module
-from imgproc.backends.base import Options
-from imgproc.backends.dask import worker as dask_worker
-from imgproc.backends.sharing.transport import image_task
 from imgproc.backends.task import Task
 from imgproc.backends.worker_loop import begin_work
 from imgproc.errors import UserError
-from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.inner_threads import inner_threads, pin_threads
-from imgproc.pixels.job import ImageJob
-from imgproc.settings import Settings
-from tests.backend_kinds import kind
 
 
 def double(number, stopwatch):
@@ -32,6 +28,10 @@ def double(number, stopwatch):
 
 def nap(seconds, stopwatch):
     time.sleep(seconds)
+
+
+def go_by(_, stopwatch):
+    """Comes back at once, whatever it was given."""
 
 
 def nap_and_tell(seconds_and_word, stopwatch):
@@ -83,11 +83,28 @@ def begin_with_one_thread(folder, wanted):
 
 
 def join_with_one_thread(name, folder, wanted):
+    from imgproc.backends.dask import worker as dask_worker
+
     return dask_worker.join(name, folder, 1)
 
 
 def never_begin(folder, wanted):
     time.sleep(60)
+
+
+class SlowToUnpickle:
+    """Unpickling it takes so many seconds, as importing a program does on a slow machine."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __reduce__(self):
+        return _come_slowly, (self.seconds,)
+
+
+def _come_slowly(seconds):
+    time.sleep(seconds)
+    return SlowToUnpickle(seconds)
 
 
 class Unpicklable(Exception):
@@ -183,6 +200,10 @@ def hang(times, stopwatch):
 
 
 def main(name):
+    from imgproc.backends.base import Options
+    from imgproc.settings import Settings
+    from tests.backend_kinds import kind
+
     backend = kind(name)(2, Options(settings=Settings.from_environment()))
     backend.start()
     for result in backend.run([Task(0, double, 1), *(Task(i, nap, 60) for i in range(1, 9))], deadline=100):
@@ -192,14 +213,21 @@ def main(name):
 
 def exit_with_hung_thread(name):
     """A program that ends by itself although a worker hangs in it."""
+    from tests.backend_kinds import kind
+
     backend = kind(name)(2)
     backend.start()
-    results = list(backend.run([Task(0, hang, 2), Task(1, double, 4)], deadline=0.3))
+    results = list(backend.run([Task(0, hang, 2), Task(1, double, 4)], deadline=1))
     print(sorted((r.index, r.value, r.attempts) for r in results), flush=True)
 
 
 def carry(name, transfer, source, folder, *, again):
     """A program that processes an image many times, with ``again`` until it is killed; says each result's error."""
+    from imgproc.backends.sharing.transport import image_task
+    from imgproc.operations import OPERATIONS, parse_parameters
+    from imgproc.pixels.job import ImageJob
+    from tests.backend_kinds import kind
+
     jobs = [
         ImageJob(source, tuple((op, str(Path(folder, f"{n}_{op}.png"))) for op in OPERATIONS), parse_parameters({}))
         for n in range(6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 from matplotlib.backends.backend_agg import RendererAgg
 from scale_runs import scale_run
@@ -135,6 +136,13 @@ def words(figure):
     renderer.draw_text = draw_text
     figure.draw(renderer)
     return found
+
+
+@cache
+def words_of(case, name, narrow):
+    """``words`` of a figure of one of the ``CASES``, and the figure's width and height in pixels."""
+    figure, _ = drawn(CASES[case], name, narrow)
+    return words(figure), figure.bbox.width, figure.bbox.height
 
 
 def texts(record, name, narrow=False):

@@ -337,7 +337,7 @@ def test_close_with_kill_is_quick(backend):
     before = time.perf_counter()
     results.close()
     backend.close(kill=True)
-    assert time.perf_counter() - before < 3
+    assert time.perf_counter() - before < 10
     backend.start()
     assert values(run(backend, (faults.double, 0))) == doubled(1)
 
@@ -424,7 +424,7 @@ def test_forked_workers_that_hang_at_the_start_are_refused_in_plain_words(name, 
     before = time.perf_counter()
     with pytest.raises(BackendError, match="Choose forkserver or spawn"):
         backend.start()
-    assert time.perf_counter() - before < 8
+    assert time.perf_counter() - before < 20
     assert set(multiprocessing.active_children()) <= others
 
 
@@ -462,7 +462,7 @@ def test_a_worker_that_dies_or_hangs_in_the_middle_of_a_chunk_costs_one_task(nam
         assert values(results[4:5]) == [(2, None, 2)]
         assert [(r.error, r.attempts) for r in results[5:]] == [(None, 1)] * 5
         hanging = [(faults.nap, 0.2), (faults.nap, 30), *((faults.double, n) for n in range(4))]
-        results = run(backend, *hanging, deadline=1.5)  # far from the nap's time, also on a busy machine
+        results = run(backend, *hanging, deadline=3)  # far from the nap's time, also on a busy machine
         assert [r.error is None for r in results] == [True, False, True, True, True, True]
         assert results[1].attempts == 2 and "longer than the limit" in results[1].error
 
@@ -506,10 +506,10 @@ def test_a_worker_killed_in_the_middle_of_a_large_batch(killable, tmp_path):
         died = tmp_path / moment
         tasks = [(faults.die_after, (bytes(bytes_in), bytes_out, str(died))) for _ in range(6)]
         before = time.perf_counter()
-        results = run(killable, *tasks, deadline=20)
+        results = run(killable, *tasks, deadline=60)
         assert [(r.error, r.value) for r in results] == [(None, bytes(bytes_out))] * 6
         assert died.exists()
-        assert time.perf_counter() - before < 15
+        assert time.perf_counter() - before < 40
     before = time.perf_counter()
     killable.close()
     assert time.perf_counter() - before < 5
@@ -538,24 +538,32 @@ def test_an_idle_workers_death_costs_nothing(killable, tmp_path):
 @unix
 def test_a_worker_stopped_at_a_task_is_replaced_at_the_deadline(killable, tmp_path):
     stop = (faults.signal_self, (signal.SIGSTOP, str(tmp_path), 1))
-    results = run(killable, *((faults.double, n) for n in range(5)), stop, deadline=1)
+    results = run(killable, *((faults.double, n) for n in range(5)), stop, deadline=2)
     assert_doubled(killable, results[:5])
     assert (results[5].value, results[5].attempts) == (2, 2)
 
 
 @unix
 def test_a_task_that_always_hangs_fails_after_two_tries_and_keeps_no_worker(killable, tmp_path):
-    results = run(killable, (faults.double, 0), (faults.nap, 30), deadline=0.7)
+    results = run(killable, (faults.double, 0), (faults.nap, 30), deadline=2)
     assert values(results[:1]) == doubled(1)
-    assert results[1].attempts == 2 and "longer than the limit of 0.7 seconds" in results[1].error
+    assert results[1].attempts == 2 and "longer than the limit of 2 seconds" in results[1].error
     meet(killable, tmp_path / "meeting")
+
+
+@pytest.mark.parametrize("name", each(PROCESSES))
+def test_the_deadline_of_a_new_workers_first_task_begins_when_what_it_needs_is_loaded(running, name):
+    backend = running(name)
+    backend.close(kill=True)
+    slow = (faults.go_by, faults.SlowToUnpickle(2.5))
+    assert values(run(backend, slow, (faults.double, 2), deadline=1.5)) == [(None, None, 1), (4, None, 1)]
 
 
 @unix
 def test_idle_workers_stopped_do_not_stop_the_run(killable, tmp_path):
     for worker in meet(killable, tmp_path / "meeting"):
         os.kill(worker.pid, signal.SIGSTOP)
-    assert [r.error for r in run(killable, *((faults.double, n) for n in range(6)), deadline=1)] == [None] * 6
+    assert [r.error for r in run(killable, *((faults.double, n) for n in range(6)), deadline=2)] == [None] * 6
 
 
 def test_workers_that_keep_dying_end_the_run():
@@ -581,7 +589,7 @@ def test_no_process_outlives_a_killed_parent(name):
         family = psutil.Process(parent.pid).children(recursive=True)
         assert len(family) >= (2 if name in PROCESSES else 1 if name in ON_GPU else 0)
         parent.kill()
-    _, left = psutil.wait_procs(family, timeout=8)
+    _, left = psutil.wait_procs(family, timeout=20)
     for process in left:
         process.kill()
     assert not left
@@ -599,15 +607,15 @@ def gate():
 
 
 def test_a_hung_thread_is_replaced_and_its_task_tried_again(threaded, gate):
-    results = run(threaded, (faults.hang, 1), *((faults.double, n) for n in range(9)), deadline=0.3)
+    results = run(threaded, (faults.hang, 1), *((faults.double, n) for n in range(9)), deadline=1)
     assert (results[0].value, results[0].attempts, results[0].error) == (2, 2, None)
     assert [r.value for r in results[1:]] == [2 * n for n in range(9)]
     assert len(set(faults.CALLS)) == 2
 
 
 def test_a_task_that_always_hangs_a_thread_fails_and_the_rest_goes_on(threaded, gate, tmp_path):
-    results = run(threaded, *[(faults.hang, 8)] * 3, *((faults.double, n) for n in range(9)), deadline=0.3)
-    assert all(r.attempts == 2 and "longer than the limit of 0.3 seconds" in r.error for r in results[:3])
+    results = run(threaded, *[(faults.hang, 8)] * 3, *((faults.double, n) for n in range(9)), deadline=1)
+    assert all(r.attempts == 2 and "longer than the limit of 1 seconds" in r.error for r in results[:3])
     assert values(results[3:]) == doubled(9)
     assert len(meet(threaded, tmp_path / "meeting")) == threaded.workers
 
@@ -615,15 +623,15 @@ def test_a_task_that_always_hangs_a_thread_fails_and_the_rest_goes_on(threaded, 
 def test_what_an_abandoned_run_left_hanging_is_not_blamed_on_the_next(threaded, gate):
     with closing(threaded.run([Task(0, faults.double, 0), Task(3, faults.hang, 1)], deadline=LONG)) as results:
         assert next(results).value == 0
-    time.sleep(0.6)
-    assert [r.attempts for r in run(threaded, *[(faults.nap, 0.15)] * 4, deadline=0.5)] == [1] * 4
+    time.sleep(1.6)
+    assert [r.attempts for r in run(threaded, *[(faults.nap, 0.15)] * 4, deadline=1.5)] == [1] * 4
     threaded.close(kill=True)
 
 
 @pytest.mark.parametrize("name", THREADED)
 def test_a_hung_thread_does_not_hold_up_the_end_of_the_program(name):
     program = [sys.executable, "-m", "tests.backend_faults", name, "hang"]
-    done = subprocess.run(program, capture_output=True, timeout=20, cwd=ROOT, text=True)
+    done = subprocess.run(program, capture_output=True, timeout=50, cwd=ROOT, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[(0, None, 2), (1, 8, 1)]\n", "")
 
 

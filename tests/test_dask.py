@@ -109,7 +109,7 @@ def test_a_closed_cluster_leaves_no_process_and_no_folder(tmp_path, monkeypatch)
         assert list(tmp_path.iterdir())
         workers = [p for p in family() if p not in before and "resource_tracker" not in " ".join(p.cmdline())]
         assert len(workers) == 2
-    _, left = psutil.wait_procs(workers, timeout=3)
+    _, left = psutil.wait_procs(workers, timeout=10)
     assert left == [] and list(tmp_path.iterdir()) == []
 
 
@@ -120,7 +120,7 @@ def test_a_worker_that_dask_does_without_is_made_anew(local, monkeypatch):
     begin = time.perf_counter()
     results = run(local, *[(faults.nap, 0.05)] * 8)
     assert len({r.worker.pid for r in results}) == local.workers == 2
-    assert time.perf_counter() - begin < 8
+    assert time.perf_counter() - begin < 40
 
 
 @unix
@@ -169,10 +169,10 @@ def test_killed_workers_cost_no_image(local, count, kills):
     assert sorted(r.index for r in results) == list(range(count))
     assert [r.error for r in results if r.error] == []
     assert kills / 2 <= sum(r.attempts == 2 for r in results) <= kills  # some had nothing begun
-    assert longest < 5
+    assert longest < 20
     begin = time.perf_counter()
     local.start()
-    assert time.perf_counter() - begin < 5  # all workers are there again
+    assert time.perf_counter() - begin < 20  # all workers are there again
     assert local.workers == 2
 
 
@@ -185,14 +185,14 @@ def test_twenty_kills_in_a_run_of_200_images_lose_none(local, tmp_path):
     print(f"longest wait: {longest:.2f} s")
     assert sorted(r.index for r in results) == list(range(200))
     assert [r.error for r in results if r.error] == []
-    assert longest < 5
+    assert longest < 20
     assert_done(jobs, tmp_path)
 
 
 @unix
 def test_a_stopped_worker_costs_its_images_the_deadline(local):
     results = []
-    for result in local.run([Task(i, faults.nap, 0.1) for i in range(12)], deadline=1.5):
+    for result in local.run([Task(i, faults.nap, 0.1) for i in range(12)], deadline=3):
         results.append(result)
         if len(results) == 2:
             os.kill(result.worker.pid, signal.SIGSTOP)
@@ -223,7 +223,7 @@ def test_a_scheduler_that_cannot_be_reached_is_said(monkeypatch, address, words)
     begin = time.perf_counter()
     found = DASK.availability()
     assert not found.ok and words in found.reason and "DASK_SCHEDULER" in found.reason
-    assert time.perf_counter() - begin < 5
+    assert time.perf_counter() - begin < 15
 
 
 def test_something_else_at_that_address_is_said():
@@ -332,14 +332,14 @@ def test_a_worker_with_several_threads_does_one_thing_at_a_time(remote):
 
 @unix
 def test_fewer_workers_than_were_asked_for_are_said(cluster, monkeypatch):
-    monkeypatch.setattr("imgproc.backends.dask.cluster.MORE_SECONDS", 0.5)
+    monkeypatch.setattr("imgproc.backends.dask.cluster.MORE_SECONDS", 2.0)
     cluster.worker("a")
     with closing(cluster.backend(5, cv2_threads=2)) as backend:
         backend.start()
         assert (backend.workers, backend.cv2_threads) == (1, 2)
         begin = time.perf_counter()
         run(backend, (faults.double, 1))
-        assert time.perf_counter() - begin < 0.4  # they are waited for once
+        assert time.perf_counter() - begin < 1.8  # they are waited for once
 
 
 @unix
@@ -403,8 +403,8 @@ def test_a_worker_that_falls_silent_is_done_without_and_used_again(remote, clust
 
 @unix
 def test_a_worker_that_hangs_is_given_up(remote):
-    results = run(remote, (faults.nap, 30), *[(faults.double, n) for n in range(9)], deadline=1)
-    assert results[0].attempts == 2 and "longer than the limit of 1 seconds" in results[0].error
+    results = run(remote, (faults.nap, 30), *[(faults.double, n) for n in range(9)], deadline=3)
+    assert results[0].attempts == 2 and "longer than the limit of 3 seconds" in results[0].error
     assert [r.value for r in results[1:]] == [2 * n for n in range(9)]
 
 
@@ -414,10 +414,10 @@ def test_a_lost_scheduler_is_an_error_and_not_a_wait(remote, cluster):
     with pytest.raises(BackendError):
         for _ in remote.run([Task(i, faults.nap, 0.1) for i in range(400)], deadline=LONG):
             cluster.processes["scheduler"].kill()
-    assert time.perf_counter() - begin < 20
+    assert time.perf_counter() - begin < 40
     begin = time.perf_counter()
     remote.close()
-    assert time.perf_counter() - begin < 6
+    assert time.perf_counter() - begin < 15
 
 
 @unix

@@ -165,7 +165,7 @@ def test_it_is_cheap_but_for_the_first_time():
     start = time.perf_counter()
     for _ in range(100):
         environment()
-    assert time.perf_counter() - start < 0.1
+    assert time.perf_counter() - start < 1
 
 
 def test_what_cannot_be_found_out_is_none_and_nothing_else_is_lost(fresh, monkeypatch, caplog):

@@ -425,6 +425,6 @@ def test_threads_that_are_not_pinned_fail_the_technique(run, monkeypatch):
 def test_a_run_on_the_command_line_loads_no_web_no_database_no_cluster_and_draws_nothing():
     code = "import sys, imgproc.runs.execute; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
-    assert not {"flask", "sqlalchemy", "matplotlib", "distributed", "mpi4py", "joblib", "numba"} & {
+    assert not {"flask", "sqlalchemy", "matplotlib", "distributed", "mpi4py", "joblib", "numba", "scipy.optimize"} & {
         *done.stdout.split()
     }

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import browsing
-from figure_records import BARS, CASES, GONE, SEVEN, SHARES, TWO, drawn, fabricated, marks, of, scaled, texts, words
+from figure_records import BARS, CASES, GONE, SEVEN, SHARES, TWO, drawn, fabricated, marks, of, scaled, texts, words_of
 from matplotlib.colors import to_rgb
 
 from imgproc.errors import UserError
@@ -50,7 +50,7 @@ def test_svg_is_well_formed_with_text_as_text_and_the_size_that_was_said(case, n
     assert width == (344 if narrow else 864)
     assert [float(root.get(side).removesuffix("pt")) / 0.75 for side in ("width", "height")] == [width, height]
     shown = [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert shown == texts(CASES[case], name, narrow)
+    assert shown == [text for text, *_ in words_of(case, name, narrow)[0]]
     outside = [e.get(k) for e in root.iter() for k in e.attrib if k.endswith("href") and not e.get(k).startswith("#")]
     assert outside == []
     assert not re.search(rb"<script|<image|dc:date|dc:creator|matplotlib v", svg, re.IGNORECASE)
@@ -81,11 +81,10 @@ def test_png_has_twice_the_pixels_and_is_drawn_on_the_ground_of_its_theme(name, 
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize(("case", "name"), EVERY)
 def test_no_text_meets_another_or_leaves_the_figure(case, name, narrow):
-    made, _ = drawn(CASES[case], name, narrow)
-    boxes = words(made)
+    boxes, width, height = words_of(case, name, narrow)
     for text, left, top, right, bottom in boxes:
-        assert left >= -1 and right <= made.bbox.width + 1, text
-        assert top >= -1 and bottom <= made.bbox.height + 1, text
+        assert left >= -1 and right <= width + 1, text
+        assert top >= -1 and bottom <= height + 1, text
     for (one, left, top, right, bottom), (other, x0, y0, x1, y1) in combinations(boxes, 2):
         assert right <= x0 or x1 <= left or bottom <= y0 + 2 or y1 <= top + 2, (one, other)
 

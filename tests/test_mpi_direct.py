@@ -105,7 +105,7 @@ def test_a_killed_rank_ends_the_command(pictures, tmp_path):
             ranks = [process for process in family if "imgproc.backends.mpi" in process.cmdline()]
         ranks[-1].kill()
         assert running.wait(timeout=20) != 0
-    assert not psutil.wait_procs(ranks, timeout=5)[1]
+    assert not psutil.wait_procs(ranks, timeout=20)[1]
 
 
 # Strips with MPI's own means, as the documents show it

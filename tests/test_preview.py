@@ -341,7 +341,7 @@ def test_few_may_wait_at_once(app: Flask, client: FlaskClient, token: str, held:
     while app.config["PREVIEWS"]._waiting._value and time.monotonic() < end:
         time.sleep(0.01)
     since = time.monotonic()
-    assert post(client, {"token": token}).status_code == 429 and time.monotonic() - since < 1
+    assert post(client, {"token": token}).status_code == 429 and time.monotonic() - since < 5
     go.set()
     for thread in waiting:
         thread.join(20)

@@ -163,7 +163,7 @@ def test_cancel_of_a_running_run(lab):
     asked = time.monotonic()
     assert lab.store.request_cancel(run_id)
     thread.join(10)
-    assert time.monotonic() - asked < 2
+    assert time.monotonic() - asked < 5
     assert lab.outcome(run_id) == ("cancelled", None)
     assert lab.is_tidy()
 
@@ -267,25 +267,25 @@ def test_giving_up_the_wait(tmp_path):
 
 
 def test_progress_is_stored_a_few_times_a_second_whatever_the_run_tells(lab):
-    stored = []
+    stored, lookers = [], []
     lab.store.set_progress = lambda _, progress: stored.append(progress.images_done)
     with Monitor(lab.store, "x", stuck_seconds=60, on_stuck=lambda: None) as monitor:
         end, told = time.monotonic() + 1.2, 0
         while time.monotonic() < end:
             told += 1
             monitor.progress(Progress("rounds", images_done=told))
-        begin = time.perf_counter()
+        lab.store.cancel_requested = lambda _: lookers.append(threading.current_thread())
         for _ in range(1000):
             monitor.cancelled()
-        assert time.perf_counter() - begin < 0.1  # no look into the store
+        assert threading.current_thread() not in lookers
     assert 2 <= len(stored) <= 5
     assert stored == sorted(stored)
 
 
 def test_only_work_done_counts_as_moving(lab):
     stuck = threading.Event()
-    with Monitor(lab.store, "x", stuck_seconds=0.7, on_stuck=stuck.set) as monitor:
-        end = time.monotonic() + 1.5
+    with Monitor(lab.store, "x", stuck_seconds=1.5, on_stuck=stuck.set) as monitor:
+        end = time.monotonic() + 2.5
         while time.monotonic() < end:
             monitor.progress(Progress("rounds", images_done=int(time.monotonic() * 20)))
             time.sleep(0.02)
@@ -312,7 +312,7 @@ runner.run_next()
 def test_a_run_that_hangs_is_failed_and_its_runner_ends(lab):
     run_id = lab.submit("hang")
     command, environment = [sys.executable, "-c", WATCHED], runner_environment(lab.settings)
-    assert subprocess.run(command, env=environment, timeout=20, start_new_session=True, check=False).returncode != 0
+    assert subprocess.run(command, env=environment, timeout=60, start_new_session=True, check=False).returncode != 0
     assert lab.outcome(run_id) == ("failed", STUCK.format(seconds=0.8))
     assert lab.is_tidy()
 
@@ -392,7 +392,7 @@ def test_stop_ends_runner_and_workers_at_once(lab, supervisor):
     processes = lab.workers_at_it(run_id)
     begin = time.monotonic()
     supervisor.stop()
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 5
     wait_for(lambda: gone(processes), seconds=1)
     assert not supervisor.alive and supervisor.pid is None and supervisor.restarts == 0
     supervisor.stop()

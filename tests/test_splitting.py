@@ -287,7 +287,7 @@ KILLABLE = [name for name in CAN if TECHNIQUES[name].load().capabilities.killabl
 
 @pytest.mark.parametrize("contender", [*product(KILLABLE, ["paths", "bytes"])], indirect=True, ids="-".join)
 def test_a_worker_killed_in_a_strip_costs_that_strip_only(contender, tmp_path):
-    pixels = noise(2000, 3000)
+    pixels = noise(1000, 1500)
     work = job(tmp_path, pixels)
     killed = []
 

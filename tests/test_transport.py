@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LONG = 60.0
 CARRYING = [name for name, t in TECHNIQUES.items() if t.load().capabilities.carries]
 TRAVELLING = [name for name, transfer in TRANSFERS.items() if transfer.carrier]
-WIDTH, HEIGHT = 611, 403
+WIDTH, HEIGHT = 311, 203
 PROJECT = Path(__file__).resolve().parent.parent
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its shared memory")
 
@@ -269,7 +269,7 @@ def test_an_error_is_that_tasks_alone_whoever_had_it(backend, transfer, source, 
 @pytest.mark.parametrize("transfer", TRANSFERS)
 def test_a_killed_worker_costs_no_image(backend, transfer, tmp_path):
     large = tmp_path / "large.png"
-    large.write_bytes(encode(np.random.default_rng(1).integers(0, 256, (800, 1000), np.uint8), "png"))
+    large.write_bytes(encode(np.random.default_rng(1).integers(0, 256, (400, 500), np.uint8), "png"))
     jobs = [
         replace(job(large, tmp_path, str(n)), parameters=parse_parameters({"kernel": "31", "sigma": "9"}))
         for n in range(8)

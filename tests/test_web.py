@@ -651,7 +651,7 @@ def test_a_client_that_goes_away_frees_its_place(server: str, monkeypatch: pytes
         time.sleep(1)
         httpx.post(f"{server}/process", data={"samples": "1"}, timeout=httpx.Timeout(5, read=1))
     assert places.acquire(timeout=5)
-    answer = httpx.post(f"{server}/process", data={"samples": "1"}, timeout=5)
+    answer = httpx.post(f"{server}/process", data={"samples": "1"}, timeout=30)
     assert answer.status_code == 202 and answer.text.endswith(f"{answer.headers['Location']}.txt\n")
 
 

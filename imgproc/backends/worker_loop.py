@@ -32,10 +32,14 @@ _KIND = "imgproc-workers"
 _CLOSED = "closed"
 #: How long a worker rests that is given nothing, because the caller has enough to do.
 PAUSE_SECONDS = 0.005
+#: Longest that a worker may take, beyond a task's deadline, to load what its first task needs; less than the
+#: dispatcher's patience.
+LOADING_SECONDS = 20.0
 
 
 class WorkerStatus(NamedTuple):
-    """What a worker is at since ``time`` (``clock()`` seconds): the task of that index, or nothing.
+    """What a worker is at since ``time`` (``clock()`` seconds): the task of that index, or nothing. While it loads what
+    its first task needs, ``time`` is the latest at which that may begin.
     ``cv2_threads``: as many as OpenCV took of its own threads."""
 
     busy: bool
@@ -109,6 +113,7 @@ class WorkerLoop:
 
     def __init__(self, report: Callable[[WorkerStatus], object], cv2_threads: int) -> None:
         self._report, self._cv2_threads = report, cv2_threads
+        self._loaded = False
         self._mark(busy=False)
         self.free = clock()
 
@@ -119,15 +124,22 @@ class WorkerLoop:
         # Between two batches the first one's results are pushed back and the second one is fetched.
         since, results = max(self.free, batch.submitted), []
         for envelope in batch.envelopes:
-            self._mark(busy=True, task=envelope.task)
-            results.append(run_envelope(envelope, since))
+            # A task is to blame should its worker die while it is unpickled, which in a new worker imports the program.
+            # On a slow machine that takes longer than many a task, and does not count against the deadline.
+            self._mark(busy=True, task=envelope.task, ahead=0.0 if self._loaded else LOADING_SECONDS)
+            results.append(run_envelope(envelope, since, self._begin))
             since = clock()
         self._mark(busy=False)
         self.free = clock()
         return batch._replace(envelopes=tuple(results))
 
-    def _mark(self, *, busy: bool, task: int = 0) -> None:
-        self._report(WorkerStatus(busy, task, clock(), self._cv2_threads))
+    def _begin(self, task: int) -> None:
+        if not self._loaded:
+            self._loaded = True
+            self._mark(busy=True, task=task)
+
+    def _mark(self, *, busy: bool, task: int = 0, ahead: float = 0.0) -> None:
+        self._report(WorkerStatus(busy, task, clock() + ahead, self._cv2_threads))
 
 
 #: This process's, once it is a worker.
@@ -151,12 +163,14 @@ def run_batch(batch: Batch) -> Batch:
     return worker_loop().run(batch)
 
 
-def run_envelope(envelope: Envelope, since: float) -> Envelope:
-    """``run_task`` for what is pickled in it, on its way ``since`` then. Never raises."""
+def run_envelope(envelope: Envelope, since: float, begin: Callable[[int], object] = int) -> Envelope:
+    """``run_task`` for what is pickled in it, on its way ``since`` then; ``begin`` is called with its index in between.
+    Never raises."""
     spans = []
     try:
         task = pickle.loads(envelope.data)  # noqa: S301  our own parent sent it
         spans.append(Span(TRANSFER, since, clock()))
+        begin(envelope.task)
         result = run_task(task)
         done = clock()
         data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)

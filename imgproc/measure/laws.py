@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy  # loads its optimize only when a law is fitted; apps and runners would wait for it at every start
 from numpy.typing import NDArray
-from scipy.optimize import brentq, least_squares, minimize_scalar, nnls
 from scipy.special import stdtrit
 
 #: Different worker counts below which no fit is made: a fit of two parameters needs one point more to show its error.
@@ -152,11 +152,11 @@ def fit_usl(workers: Sequence[int], throughput: Sequence[float]) -> UslRecord | 
 
     # n/x is linear in 1/gamma, sigma/gamma and kappa/gamma: solved exactly, this is close enough to start from
     columns = np.stack([np.ones_like(n), n - 1, n * (n - 1)], axis=1)
-    (inverse, *rest), _ = nnls(columns, n * unit / x)
+    (inverse, *rest), _ = scipy.optimize.nnls(columns, n * unit / x)
     inverse = max(inverse, 1e-6)
     start = [1 / inverse, min(1.0, rest[0] / inverse), rest[1] / inverse]
     bounds = ([0, 0, 0], [np.inf, 1, np.inf])
-    found = least_squares(
+    found = scipy.optimize.least_squares(
         misses, start, bounds=bounds, method="dogbox", x_scale="jac", xtol=1e-12, ftol=1e-12, gtol=1e-12
     )
     gamma, sigma, kappa = (float(v) for v in found.x)
@@ -192,7 +192,9 @@ def _fit_serial(
     def squares(serial: float) -> float:
         return float(np.sum((rest(serial) - rest(serial).mean()) ** 2))
 
-    best = minimize_scalar(squares, bounds=span(float(p.max())), method="bounded", options={"xatol": 1e-10})
+    best = scipy.optimize.minimize_scalar(
+        squares, bounds=span(float(p.max())), method="bounded", options={"xatol": 1e-10}
+    )
     serial = min(1.0, max(0.0, float(best.x)))
     freedom = len(logs) - 2
     most = float(best.fun) * (1 + float(stdtrit(freedom, 0.975)) ** 2 / freedom) + ROUNDING
@@ -208,7 +210,7 @@ def _edge(squares: Callable[[float], float], serial: float, end: float, most: fl
     """How far from ``serial`` towards ``end`` the sum of squares stays within ``most``."""
     if squares(end) <= most:
         return end
-    return float(brentq(lambda x: squares(x) - most, serial, end))
+    return float(scipy.optimize.brentq(lambda x: squares(x) - most, serial, end))
 
 
 def _points(workers: Sequence[int], values: Sequence[float]) -> tuple[Array, Array]:

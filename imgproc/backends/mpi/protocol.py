@@ -23,7 +23,7 @@ SILENT = 15.0
 DEPTH = 2
 
 _HEAD = struct.Struct("<Bi")
-_INDEX = struct.Struct("<q")
+_BEGUN = struct.Struct("<qd")
 
 
 class MessageKind(IntEnum):
@@ -32,7 +32,7 @@ class MessageKind(IntEnum):
     HELLO = 1  # rank 0 to the caller: its ``Hello``, pickled
     READY = 2  # a worker: its ``Ready``, pickled
     BATCH = 3  # to a worker: a ``Batch``, pickled
-    BEGUN = 4  # a worker: the index of the task that it is at from now on
+    BEGUN = 4  # a worker: the index of its task, and in how many seconds that begins at the latest
     RESULT = 5  # a worker: the ``Batch`` of its results, pickled
     LOST = 6  # rank 0 to the caller: this worker is dead or silent
     PROBE = 7  # to every worker: a file to read, and to write beside what it holds
@@ -123,15 +123,15 @@ def receive(connection: Connection) -> Message:
     return Message(MessageKind(kind), rank, data[_HEAD.size :])
 
 
-def number(value: int) -> bytes:
-    """A number as a message's data."""
-    return _INDEX.pack(value)
+def begun(task: int, seconds: float) -> bytes:
+    """What a ``BEGUN`` says, as a message's data."""
+    return _BEGUN.pack(task, seconds)
 
 
-def number_in(message: Message) -> int:
-    """The number that is a message's data."""
-    value: int = _INDEX.unpack(message.data)[0]
-    return value
+def begun_in(message: Message) -> tuple[int, float]:
+    """What a ``BEGUN`` says: the task's index, and the seconds."""
+    task, seconds = _BEGUN.unpack(message.data)
+    return task, seconds
 
 
 def seen_by(ranks: Iterable[int], folder: Path, ask: Callable[[Path], object]) -> bool:

@@ -22,7 +22,7 @@ import psutil
 from imgproc.backends.base import BackendError
 from imgproc.backends.dispatcher import TICK
 from imgproc.backends.mpi.launch import prepare
-from imgproc.backends.mpi.protocol import Hello, Message, MessageKind, Ready, machine, number_in, receive, seen_by, send
+from imgproc.backends.mpi.protocol import Hello, Message, MessageKind, Ready, begun_in, machine, receive, seen_by, send
 from imgproc.backends.pools.pool import WorkerGroup
 from imgproc.backends.sharing import memory as shared_memory
 from imgproc.backends.worker_loop import Batch
@@ -184,7 +184,8 @@ class RankGroup(WorkerGroup):
     def _hear(self, message: Message) -> None:
         match message.kind:
             case MessageKind.BEGUN:
-                self._busy[message.rank] = number_in(message), time.perf_counter()
+                task, seconds = begun_in(message)
+                self._busy[message.rank] = task, time.perf_counter() + seconds
             case MessageKind.RESULT:
                 self._busy.pop(message.rank, None)
                 batch: Batch = pickle.loads(message.data)  # noqa: S301  our own worker sent it

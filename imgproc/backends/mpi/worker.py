@@ -24,13 +24,13 @@ from imgproc.backends.mpi.protocol import (
     MessageKind,
     Ready,
     ahead,
+    begun,
     copy_probe,
     machine,
-    number,
 )
 from imgproc.backends.worker_loop import WorkerStatus, begin_loop, run_batch
 from imgproc.pixels.inner_threads import pin_threads
-from imgproc.pixels.stopwatch import set_clock
+from imgproc.pixels.stopwatch import clock, set_clock
 
 MANAGER = 0
 _Outgoing = tuple[Message, Callable[[], object]]
@@ -122,7 +122,7 @@ class _Computing:
         """Begin a task only when it is known outside: should this process die of it, it is to blame."""
         if status.busy:
             sent = threading.Event()
-            self._say(MessageKind.BEGUN, number(status.task), sent.set)
+            self._say(MessageKind.BEGUN, begun(status.task, max(0.0, status.time - clock())), sent.set)
             sent.wait()
 
     def _say(self, kind: MessageKind, data: bytes = b"", then: Callable[[], object] = lambda: None) -> None:
