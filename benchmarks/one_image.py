@@ -36,7 +36,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.peers import PEERS, Peer
+from benchmarks.one_image_peers import PEERS, Peer
 from benchmarks.textbook import loop
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.backends.base import Backend
