@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.whole_jobs.programs import SIGMA, WEIGHTS
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.operations.contract import Image
 
@@ -17,6 +18,9 @@ Program = Callable[[], Image]
 
 #: Rows borrowed from either side: what a kernel of 5 needs, and Canny's Sobel and its comparison of neighbours.
 OVERLAP = 2
+
+#: The group of those that measure gradients by the root of squares.
+L2 = "canny, L2gradient=True"
 
 
 @dataclass(frozen=True)
@@ -94,31 +98,34 @@ def kornia_rs(name: str, *parameters: float) -> Peer:
     return Peer(f"kornia-rs {name}", "kornia-rs", make)
 
 
+def _weighted(image: Any) -> Any:
+    vips = import_module("pyvips")
+    return image.conv(vips.Image.new_from_array(np.outer(WEIGHTS, WEIGHTS).tolist(), scale=256), precision="integer")
+
+
 def _blur(skimage: Any, strip: Image) -> Image:
     # Cut off at 5, no sigma gives OpenCV's weights for a kernel of 5, which are 1 4 6 4 1; this one comes nearest.
-    blurred = skimage.filters.gaussian(strip, 1.1, mode="mirror", preserve_range=True, truncate=2 / 1.1)
+    blurred = skimage.filters.gaussian(strip, SIGMA, mode="mirror", preserve_range=True, truncate=2 / SIGMA)
     return np.rint(blurred).astype(np.uint8)
 
 
 def _canny(skimage: Any, strip: Image) -> Image:
-    # It takes the root of squares, so of OpenCV's edges those with L2gradient=True are nearer than those here.
     edges: Image = np.where(skimage.feature.canny(strip, 0, 100, 200), np.uint8(255), np.uint8(0))
     return edges
 
 
 PEERS: dict[str, tuple[Peer, ...]] = {
-    "canny": (
-        dask_with_opencv("canny"),
-        kornia_rs("canny", 100, 200),
-        scikit_image("canny 100 200 (L2)", _canny),
+    "canny": (dask_with_opencv("canny"), kornia_rs("canny", 100, 200)),
+    L2: (
+        scikit_image("canny 100 200", _canny),
         # It has no thresholds, only lengths of gradients, on a scale of its own; above 10 comes nearest.
         libvips("canny", lambda image: image.canny(sigma=0.1, precision="integer") > 10),
     ),
     "gaussian": (
         dask_with_opencv("gaussian"),
-        scikit_image("gaussian, sigma 1.1", _blur),
-        # With this min_ampl it has five weights; by default three, which is less work.
-        libvips("gaussblur, sigma 1.1", lambda image: image.gaussblur(1.1, min_ampl=0.1, precision="integer")),
+        scikit_image(f"gaussian, sigma {SIGMA}", _blur),
+        # The same weights; only at the border its pixels are others, as it repeats the last row.
+        libvips("conv", _weighted),
     ),
     "equalize": (
         kornia_rs("equalize_hist"),

@@ -116,7 +116,13 @@ def report(measured: dict[str, Measured]) -> int:
 
 def shown(typed: Sequence[str], paths: Sequence[str]) -> list[str]:
     """The command's arguments without anybody's folders."""
-    return list(dict.fromkeys("PATH" if argument in paths else argument for argument in typed))
+    words, rest = [], iter(typed)
+    for word in rest:
+        if word == "--markdown":
+            next(rest)
+        elif not word.startswith("--markdown=") and not (word in paths and words[-1:] == ["PATH"]):
+            words.append("PATH" if word in paths else word)
+    return words
 
 
 def files_of(name: str, chosen: argparse.Namespace, folder: Path) -> Files:

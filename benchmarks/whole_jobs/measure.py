@@ -103,8 +103,12 @@ def measure(entries: Sequence[Entry], files: Files, limits: Limits, scratch: Pat
             if not entry.missing:
                 teams[entry.name] = team = entry.start()
                 watches[entry.name] = TreeMemory(team.pids)
-        for entry in entries:
+        _tell(f"{note}: {len(teams)} programs start")
+        for entry in entries:  # all of them, for what still starts would slow down those that warm up
             if entry.name in teams:
+                _wait(entry, teams[entry.name])
+        for entry in entries:
+            if not entry.missing:
                 _tell(f"{note}: warm-up, {entry.label}")
                 _warm_up(entry, teams[entry.name], files, limits, scratch / "out")
         _rounds(measured, teams, watches, limits, scratch / "out", note)
@@ -114,12 +118,18 @@ def measure(entries: Sequence[Entry], files: Files, limits: Limits, scratch: Pat
     return measured
 
 
+def _wait(entry: Entry, team: Team) -> None:
+    try:
+        team.wait_until_ready()
+    except ChildFailed as problem:
+        entry.missing = f"failed: {problem}"
+
+
 def _warm_up(entry: Entry, team: Team, files: Files, limits: Limits, out: Path) -> None:
     """Two passes over a part of the files; decides how many of them the program works on."""
     least = 2 * limits.workers
     few = files.first(max(least, round(WARM_UP * len(files.paths))))
     try:
-        team.wait_until_ready()
         for _ in range(2):
             answer = team.one_pass(few, out)
             shutil.rmtree(out)
