@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import subprocess
 import sys
 import tarfile
@@ -59,6 +60,8 @@ QUICK = 0.1
 
 def main() -> int:
     chosen = arguments()
+    # By an exception, so that no program stays that is suspended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     measured: dict[str, Measured] = {}
     start = time.monotonic()
     with (
@@ -200,8 +203,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS), metavar="NAME")
     parser.add_argument("--programs", nargs="+", choices=known, default=[], metavar="NAME")
     parser.add_argument("--rounds", type=positive(int), default=5, help="at most (5)")
-    parser.add_argument("--seconds", type=positive(float), default=60.0, help="after which no round begins (60)")
-    parser.add_argument("--pass-seconds", type=positive(float), default=2.5, help="longest pass (2.5)")
+    parser.add_argument(
+        "--seconds", type=positive(float), default=60.0, help="of a workload's rounds, if more than 3 (60)"
+    )
+    parser.add_argument("--pass-seconds", type=positive(float), default=1.0, help="longest pass (1)")
     parser.add_argument("--workers", type=positive(int), default=usable_cores())
     parser.add_argument("--older", default=OLDER_COMMIT, metavar="COMMIT", help=f"the older build ({OLDER_COMMIT})")
     parser.add_argument("--quick", action="store_true", help="a tenth of the drawn files, to try the program")

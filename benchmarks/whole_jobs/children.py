@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from benchmarks.whole_jobs.workloads import Files
 PROJECT = Path(__file__).resolve().parent.parent.parent
 #: Seconds that a child may take for one answer.
 PATIENCE = 600.0
+SETTLE_SECONDS = 0.1
+#: Dask's scheduler must not give workers up that were suspended along with it.
+ENVIRONMENT = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "None"}
 
 
 class ChildFailed(Exception):
@@ -51,16 +55,33 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))},
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))},
+            cwd=project,  # which comes first where it starts a module by ``python -m``
             text=True,
         )
 
     def pids(self) -> list[int]:
         """The process and all below it."""
+        return [process.pid for process in self._tree()]
+
+    def _tree(self) -> list[psutil.Process]:
         try:
-            return [self._process.pid, *(p.pid for p in psutil.Process(self._process.pid).children(recursive=True))]
+            top = psutil.Process(self._process.pid)
+            return [top, *top.children(recursive=True)]
         except psutil.Error:
             return []
+
+    def suspend(self) -> None:
+        """Stop it and all below it where they are: idle workers of Dask and MPI look for work all the time."""
+        for process in self._tree():
+            with suppress(psutil.Error):
+                process.suspend()
+
+    def resume(self) -> None:
+        """Have them go on."""
+        for process in self._tree():
+            with suppress(psutil.Error):
+                process.resume()
 
     def wait_until_ready(self) -> None:
         """Raises: ChildFailed."""
@@ -82,10 +103,8 @@ class Child:
 
     def close(self) -> None:
         """End it and all below it."""
-        try:
-            below = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.Error:
-            below = []
+        self.resume()
+        below = self._tree()[1:]
         assert self._process.stdin
         try:
             self._process.stdin.close()
@@ -130,6 +149,17 @@ class Team:
 
     def pids(self) -> list[int]:
         return [pid for child in self._children for pid in child.pids()]
+
+    def suspend(self) -> None:
+        """Stop them until ``resume``, so that they do not disturb others."""
+        for child in self._children:
+            child.suspend()
+
+    def resume(self) -> None:
+        """Have them go on, and let pass what they do first of all, such as to look at the time."""
+        for child in self._children:
+            child.resume()
+        time.sleep(SETTLE_SECONDS)
 
     def wait_until_ready(self) -> None:
         """Raises: ChildFailed."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.whole_jobs.children import ChildFailed, Team
+from benchmarks.whole_jobs.children import Answer, ChildFailed, Team
 from benchmarks.whole_jobs.memory import TreeMemory
 from benchmarks.whole_jobs.pixels import Check
 from benchmarks.whole_jobs.programs import PROGRAMS, TEXTBOOK
@@ -21,7 +21,9 @@ from imgproc.measure.load import MachineLoad
 #: Share of the files that a warm-up goes over, twice; the second tells how long a pass will take.
 WARM_UP = 0.1
 #: Fewest rounds, whatever the time is.
-LEAST_ROUNDS = 2
+LEAST_ROUNDS = 3
+#: A program that takes so many times the time that a pass should take, even for a few files, takes part once.
+FAR_TOO_LONG = 5.0
 OURS, OLDER, BOUND = "ours", "older", "bound"
 
 
@@ -30,8 +32,8 @@ class Entry:
     """A program that takes part, and what was measured of it.
 
     ``start`` makes its children. ``seconds`` by round and ``output_bytes`` are for all files: where it worked on a
-    part of them, in proportion to the megapixels. ``wrong``: pixels by operation, of so many ``pixels`` of a gray
-    picture; None where they are not looked at.
+    part of them, in proportion to the megapixels. ``once``: it takes part in one round only. ``wrong``: pixels by
+    operation, of so many ``pixels`` of a gray picture; None where they are not looked at.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Entry:
     missing: str = ""
     l2: bool = False
     files: Files | None = None
+    once: bool = False
     seconds: dict[int, float] = field(default_factory=dict)
     output_bytes: float = 0.0
     memory_bytes: int = 0
@@ -121,23 +124,32 @@ def measure(entries: Sequence[Entry], files: Files, limits: Limits, scratch: Pat
 def _wait(entry: Entry, team: Team) -> None:
     try:
         team.wait_until_ready()
+        team.suspend()
     except ChildFailed as problem:
         entry.missing = f"failed: {problem}"
 
 
 def _warm_up(entry: Entry, team: Team, files: Files, limits: Limits, out: Path) -> None:
-    """Two passes over a part of the files; decides how many of them the program works on."""
-    least = 2 * limits.workers
-    few = files.first(max(least, round(WARM_UP * len(files.paths))))
+    """Two passes over a part of the files, one where that takes long; decides how many the program works on."""
+    few = files.first(max(limits.workers, round(WARM_UP * len(files.paths))))
     try:
-        for _ in range(2):
-            answer = team.one_pass(few, out)
-            shutil.rmtree(out)
+        team.resume()
+        answer = _one_pass(team, few, out)
+        if answer.seconds < limits.pass_seconds:
+            answer = _one_pass(team, few, out)
+        team.suspend()
     except ChildFailed as problem:
         entry.missing = f"failed: {problem}"
         return
     share = limits.pass_seconds / (answer.seconds * files.total / few.total)
-    entry.files = files if share >= 1 else files.first(max(least, int(share * len(files.paths))))
+    entry.files = files if share >= 1 else files.first(max(limits.workers, int(share * len(files.paths))))
+
+
+def _one_pass(team: Team, files: Files, out: Path) -> Answer:
+    """One that leaves nothing."""
+    answer = team.one_pass(files, out)
+    shutil.rmtree(out)
+    return answer
 
 
 def _rounds(
@@ -156,20 +168,23 @@ def _rounds(
         if number > LEAST_ROUNDS and time.monotonic() - start > limits.seconds * (number - 1) / number:
             break  # another round would end too late
         for entry in order.sample(ready, len(ready)):
-            if entry.missing or not entry.files:
+            if entry.missing or not entry.files or (entry.once and number > 1):
                 continue
             _tell(f"{note}: round {number}, {entry.label}")
             scale = measured.files.total / entry.files.total
+            team = teams[entry.name]
             try:
+                team.resume()
                 with watches[entry.name] as memory:
-                    answer = teams[entry.name].one_pass(entry.files, out)
+                    answer = team.one_pass(entry.files, out)
+                team.suspend()
             except ChildFailed as problem:
                 entry.missing, entry.seconds = f"failed: {problem}", {}
                 continue
             entry.seconds[number] = answer.seconds * scale
+            entry.once = answer.seconds > FAR_TOO_LONG * limits.pass_seconds
             entry.memory_bytes = max(entry.memory_bytes, memory.bytes + answer.memory)
             if number == 1:
-                # By now only our own programs run, so this belongs to no load of others.
                 entry.output_bytes = scale * sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
                 if entry.kind != BOUND:
                     entry.wrong = check.wrong_pixels(entry.files.paths, str(out), l2=entry.l2)

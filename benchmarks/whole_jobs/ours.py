@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def technique(name: str, workers: int, png_encoder: str) -> Job:
     """
     operations, parameters, look_at, carry_out = _names_of_this_commit()
     contender = Contender(TECHNIQUES[name], workers, deadline=DEADLINE)
+    atexit.register(contender.close)
     contender.start()
 
     def job(files: Sequence[str], out: str) -> int:

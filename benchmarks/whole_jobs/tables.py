@@ -157,8 +157,9 @@ it: Canny 100/200, a Gaussian of 5 and the equalized picture, of the gray pictur
 rounds. *seconds*: the median of the rounds. *times as fast*: as the first row, the median of the ratios within the
 rounds. *peak MB*: of the process and all that it started. *wrong pixels*: of all three results, against OpenCV on one
 thread reading the same file. *part*: a program that would take too long works on as many files as this, spread over
-all sizes; its time and output are then in proportion to the megapixels. *bound*: as many independent sequential
-processes as there are workers, each with its share of the files, started together.
+all sizes; its time and output are then in proportion to the megapixels, and if that takes too long still, it takes
+part in one round only. *bound*: as many independent sequential processes as there are workers, each with its share of
+the files, started together.
 """
 
 DISPATCH = """

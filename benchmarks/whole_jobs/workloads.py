@@ -43,7 +43,7 @@ class Files:
     @classmethod
     def of(cls, paths: Sequence[Path]) -> Files:
         """Raises: ValueError: OpenCV cannot read one."""
-        names = [str(path) for path in paths]
+        names = [str(path.absolute()) for path in paths]  # programs may work in other folders
         return cls(names, [gray_of(name).size / 1e6 for name in names])
 
     @property
