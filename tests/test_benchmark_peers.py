@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import pytest
 
 from benchmarks.whole_jobs.children import PROJECT, Child, ChildFailed, Team
 from benchmarks.whole_jobs.measure import Entry, Limits, Measured, measure
+from benchmarks.whole_jobs.memory import TreeMemory
 from benchmarks.whole_jobs.pixels import Check
 from benchmarks.whole_jobs.programs import OPERATIONS, PROGRAMS, TEXTBOOK, gray_of, plain, write
 from benchmarks.whole_jobs.tables import comparisons, of_programs, of_workload, readme_table
@@ -86,6 +89,24 @@ def fails_later(workers: int):
     return job
 
 
+def takes_memory(workers: int):
+    """A program that has 80 MB for a while, in a process below its own."""
+
+    def job(files, out):
+        code = "import time; kept = b'x' * 80_000_000; print(flush=True); time.sleep(0.5)"
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as below:
+            below.stdout.readline()
+            with TreeMemory(lambda: [os.getpid(), below.pid]) as memory:
+                time.sleep(0.1)
+            below.kill()
+        kept = b"y" * 80_000_000
+        time.sleep(0.3)
+        assert kept
+        return memory.bytes
+
+    return job
+
+
 def measured_of(photos: list[Path], tmp_path: Path, *entries: Entry, limits: Limits = LIMITS) -> Measured:
     return measure(entries, Files.of(photos), limits, tmp_path, "test")
 
@@ -109,6 +130,13 @@ def test_wrong_pixels_and_failures_are_counted_and_said(photos, tmp_path, monkey
     assert "- kornia-rs: not installed: pip install kornia-rs" in text
     assert not {"joblib", "dask-bag", "kornia-rs"} & set(cells(text))
     assert "Counted: small: canny 0 %, gaussian" in of_programs({"small": measured})
+
+
+def test_memory_is_that_of_all_processes_at_its_highest(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    measured = measured_of(photos, tmp_path, entry(TEXTBOOK, "test_benchmark_peers:takes_memory", 2))
+    # Its own 80 MB as they were watched from outside, and those of the process below as it watched them itself.
+    assert 160e6 < measured.entry(TEXTBOOK).memory_bytes < 460e6
 
 
 def test_a_slow_program_works_on_a_part_of_the_files(photos, tmp_path):
