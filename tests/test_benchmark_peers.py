@@ -27,9 +27,9 @@ LIMITS = Limits(rounds=2, seconds=60, pass_seconds=60, workers=2)
 
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Path]:
-    """Three small gray pictures that have edges."""
+    """Six small gray pictures that have edges."""
     files = []
-    for number in range(3):
+    for number in range(6):
         noise = np.random.default_rng(number).integers(0, 256, (60 + number, 80), np.uint8)
         files.append(tmp_path / f"{number}.png")
         cv2.imwrite(str(files[-1]), cv2.resize(noise, None, fx=4, fy=4))
@@ -122,10 +122,10 @@ def test_wrong_pixels_and_failures_are_counted_and_said(photos, tmp_path, monkey
         entry("dask-bag", "test_benchmark_peers:not_there", 2),
         Entry("kornia-rs", "kornia-rs", lambda: Team([]), "not installed: pip install kornia-rs"),
     )
-    assert measured.rounds == 2 and measured.entry("pyvips").wrong == {"canny": 0, "gaussian": 3, "equalize": 0}
+    assert measured.rounds == 2 and measured.entry("pyvips").wrong == {"canny": 0, "gaussian": 6, "equalize": 0}
     text = of_workload(measured)
-    share = 100 * 3 / (3 * sum(gray_of(str(file)).size for file in photos))
-    assert cells(text)["pyvips"][6] == f"3 ({share:.2g} %)"
+    share = 100 * 6 / (3 * sum(gray_of(str(file)).size for file in photos))
+    assert cells(text)["pyvips"][6] == f"6 ({share:.2g} %)"
     assert "- joblib: failed: OSError: no space" in text and "has no attribute 'not_there'" in text
     assert "- kornia-rs: not installed: pip install kornia-rs" in text
     assert not {"joblib", "dask-bag", "kornia-rs"} & set(cells(text))
@@ -144,7 +144,7 @@ def test_a_slow_program_works_on_a_part_of_the_files(photos, tmp_path):
     measured = measured_of(photos, tmp_path, entry(TEXTBOOK, PROGRAMS[TEXTBOOK].make, 1), limits=limits)
     found = measured.entry(TEXTBOOK)
     assert list(found.seconds) == [1]  # far too slow still
-    assert len(found.files.paths) == 2 and cells(of_workload(measured))[TEXTBOOK][7] == "2 of 3"
+    assert len(found.files.paths) == 4 and cells(of_workload(measured))[TEXTBOOK][7] == "4 of 6"
     wanted = 0
     for file in photos:
         for result in plain(gray_of(str(file))):
@@ -175,8 +175,9 @@ def test_a_child_that_ends_says_with_what_words(tmp_path):
 
 
 def test_files_are_spread_over_sizes_and_shared_by_megapixels():
-    files = Files([str(n) for n in range(8)], [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 8.0, 16.0])
-    assert files.first(2).paths == ["2", "6"] and files.first(9) is files
+    sizes = [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 8.0, 16.0]
+    files = Files([str(n) for n in range(8)], sizes, [3, 4, 5, 6, 7, 8, 2, 1])
+    assert files.first(2).paths == ["0", "4"] and files.first(9) is files
     one, two = files.shares(2)
     assert one.paths == ["7"] and two.total == 16 and sorted(one.paths + two.paths) == files.paths
 
@@ -193,7 +194,7 @@ def test_our_fastest_is_compared_round_by_round(photos):
         timed("ours:joblib", 1.2, 1.6, 1.1),
         timed("bound", 0.9, 1.2, 0.9),
     ]
-    first, second = comparisons(Measured(Files([], []), 0, entries))
+    first, second = comparisons(Measured(Files([], [], []), entries))
     assert "`threading`" in first and "2.00 times that of the best peer, hand-written" in first
     assert "6.00 times that of the textbook Pool" in first and "1.50 times that of the older" in first
     assert "0.90 times that of what independent" in first

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from benchmarks.whole_jobs.workloads import Files
 PROJECT = Path(__file__).resolve().parent.parent.parent
 #: Seconds that a child may take for one answer.
 PATIENCE = 600.0
-SETTLE_SECONDS = 0.1
 #: Dask's scheduler must not give workers up that were suspended along with it.
 ENVIRONMENT = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "None"}
 
@@ -156,10 +154,9 @@ class Team:
             child.suspend()
 
     def resume(self) -> None:
-        """Have them go on, and let pass what they do first of all, such as to look at the time."""
+        """Have them go on."""
         for child in self._children:
             child.resume()
-        time.sleep(SETTLE_SECONDS)
 
     def wait_until_ready(self) -> None:
         """Raises: ChildFailed."""

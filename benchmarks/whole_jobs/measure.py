@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from benchmarks.whole_jobs.children import Answer, ChildFailed, Team
 from benchmarks.whole_jobs.memory import TreeMemory
 from benchmarks.whole_jobs.pixels import Check
@@ -20,6 +23,8 @@ from imgproc.measure.load import MachineLoad
 
 #: Share of the files that a warm-up goes over, twice; the second tells how long a pass will take.
 WARM_UP = 0.1
+#: Fewest files that a program works on, for pictures differ.
+FEWEST = 4
 #: Fewest rounds, whatever the time is.
 LEAST_ROUNDS = 3
 #: A program that takes so many times the time that a pass should take, even for a few files, takes part once.
@@ -68,7 +73,6 @@ class Measured:
     """All that was measured of a workload; ``others``: cores that other programs used meanwhile, where known."""
 
     files: Files
-    bytes_in: int
     entries: list[Entry]
     rounds: int = 0
     others: float | None = None
@@ -98,7 +102,7 @@ def measure(entries: Sequence[Entry], files: Files, limits: Limits, scratch: Pat
 
     A program that fails is left out from then on, and its ``missing`` says why.
     """
-    measured = Measured(files, sum(Path(path).stat().st_size for path in files.paths), list(entries))
+    measured = Measured(files, list(entries))
     teams: dict[str, Team] = {}
     watches: dict[str, TreeMemory] = {}
     try:
@@ -142,7 +146,15 @@ def _warm_up(entry: Entry, team: Team, files: Files, limits: Limits, out: Path) 
         entry.missing = f"failed: {problem}"
         return
     share = limits.pass_seconds / (answer.seconds * files.total / few.total)
-    entry.files = files if share >= 1 else files.first(max(limits.workers, int(share * len(files.paths))))
+    entry.files = files if share >= 1 else files.first(max(FEWEST, limits.workers, int(share * len(files.paths))))
+
+
+def tiny_files(folder: Path, count: int) -> Files:
+    """So many pictures that take next to no time."""
+    paths = [folder / f"tiny-{number}.jpg" for number in range(count)]
+    for path in paths:
+        cv2.imwrite(str(path), np.full((48, 64, 3), 128, np.uint8))
+    return Files.of(paths)
 
 
 def _one_pass(team: Team, files: Files, out: Path) -> Answer:
@@ -161,6 +173,8 @@ def _rounds(
     note: str,
 ) -> None:
     check, load = Check(limits.workers), MachineLoad()
+    # After they were suspended some have to look at the time first, or replace workers that were silent for long.
+    wake = tiny_files(out.parent, limits.workers)
     ready = [entry for entry in measured.entries if entry.files]
     start, order = time.monotonic(), random.Random(0)
     load.start()
@@ -175,6 +189,7 @@ def _rounds(
             team = teams[entry.name]
             try:
                 team.resume()
+                _one_pass(team, wake, out)
                 with watches[entry.name] as memory:
                     answer = team.one_pass(entry.files, out)
                 team.suspend()

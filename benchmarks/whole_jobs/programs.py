@@ -370,7 +370,8 @@ PROGRAMS: dict[str, Program] = {
             "one libvips thread for each file and as many files at once as workers; 5 x 5 `conv` with the weights 1 "
             "4 6 4 1; `pngsave` with compression 1, filter up, edges with one bit",
             "Canny has neither thresholds nor hysteresis, only lengths of gradients by 2 x 2 pixels on a scale of "
-            "its own, cut off above 10; the blur repeats the last row where OpenCV mirrors; gray is mixed from RGB",
+            "its own, cut off above 10; the blur repeats the last row where OpenCV mirrors; equalizing leaves no level "
+            "out; gray is mixed from RGB",
             modules=("pyvips",),
             package="pyvips[binary]",
             l2=True,

@@ -35,16 +35,17 @@ class Workload:
 
 @dataclass(frozen=True)
 class Files:
-    """Files with their megapixels."""
+    """Files with their megapixels, and their bytes."""
 
     paths: list[str]
     megapixels: list[float]
+    bytes: list[int]
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> Files:
         """Raises: ValueError: OpenCV cannot read one."""
         names = [str(path.absolute()) for path in paths]  # programs may work in other folders
-        return cls(names, [gray_of(name).size / 1e6 for name in names])
+        return cls(names, [gray_of(name).size / 1e6 for name in names], [path.stat().st_size for path in paths])
 
     @property
     def total(self) -> float:
@@ -52,10 +53,11 @@ class Files:
         return sum(self.megapixels)
 
     def first(self, count: int) -> Files:
-        """So many of them, spread over the sizes, in the order that they have here."""
+        """So many of them, in the order that they have here; spread over all sizes in bytes, for these tell how much
+        work a picture is better than pixels do."""
         if count >= len(self.paths):
             return self
-        by_size = sorted(range(len(self.paths)), key=lambda index: self.megapixels[index])
+        by_size = sorted(range(len(self.paths)), key=lambda index: self.bytes[index])
         # The middles of as many equal parts.
         return self._those(sorted(by_size[int((k + 0.5) * len(by_size) / count)] for k in range(count)))
 
@@ -67,7 +69,7 @@ class Files:
         return [self._those(sorted(share)) for share in shares]
 
     def _those(self, indexes: Sequence[int]) -> Files:
-        return Files([self.paths[i] for i in indexes], [self.megapixels[i] for i in indexes])
+        return Files(*([values[i] for i in indexes] for values in (self.paths, self.megapixels, self.bytes)))
 
 
 def _all(folder: Path, names: Sequence[str], paint: Callable[[Path, int], None], processes: int) -> list[Path]:
