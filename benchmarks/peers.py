@@ -76,7 +76,7 @@ def main() -> int:
             limits = Limits(chosen.rounds, chosen.seconds, chosen.pass_seconds, chosen.workers)
             measured[name] = done = measure(entries, files, limits, scratch, name)
             print(
-                f"\n{name}: {len(files.paths)} files, {files.total:.1f} megapixels; {done.rounds} rounds; "
+                f"\n{name}: {len(files.paths)} files, {files.total:.1f} megapixels; rounds: {done.rounds}; "
                 f"other programs used {done.others or 0:.2f} cores\n"
             )
             print(of_workload(done), flush=True)
@@ -132,10 +132,10 @@ def files_of(name: str, chosen: argparse.Namespace, folder: Path) -> Files:
     """The workload's files; drawn into the folder, unless they are given."""
     folder.mkdir()
     if name == PHOTOGRAPHS and chosen.paths:
-        return Files.of(find_images(chosen.paths, folder).files)
+        return Files.of(find_images(chosen.paths, folder).files, chosen.workers)
     workload = WORKLOADS[name]
     count = max(2 * chosen.workers, round(QUICK * workload.count)) if chosen.quick else workload.count
-    return Files.of(workload.make(folder, count, chosen.workers))
+    return Files.of(workload.make(folder, count, chosen.workers), chosen.workers)
 
 
 def unpacked(commit: str, folder: Path) -> Path:
@@ -206,7 +206,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=positive(float), default=60.0, help="of a workload's rounds, if more than 3 (60)"
     )
-    parser.add_argument("--pass-seconds", type=positive(float), default=1.0, help="longest pass (1)")
+    parser.add_argument("--pass-seconds", type=positive(float), default=1.5, help="longest pass (1.5)")
     parser.add_argument("--workers", type=positive(int), default=usable_cores())
     parser.add_argument("--older", default=OLDER_COMMIT, metavar="COMMIT", help=f"the older build ({OLDER_COMMIT})")
     parser.add_argument("--quick", action="store_true", help="a tenth of the drawn files, to try the program")

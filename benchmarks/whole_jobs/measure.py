@@ -37,7 +37,7 @@ class Entry:
     """A program that takes part, and what was measured of it.
 
     ``start`` makes its children. ``seconds`` by round and ``output_bytes`` are for all files: where it worked on a
-    part of them, in proportion to the megapixels. ``once``: it takes part in one round only. ``wrong``: pixels by
+    part of them, in proportion to plain OpenCV's. ``once``: it takes part in one round only. ``wrong``: pixels by
     operation, of so many ``pixels`` of a gray picture; None where they are not looked at.
     """
 
@@ -135,17 +135,17 @@ def _wait(entry: Entry, team: Team) -> None:
 
 def _warm_up(entry: Entry, team: Team, files: Files, limits: Limits, out: Path) -> None:
     """Two passes over a part of the files, one where that takes long; decides how many the program works on."""
-    few = files.first(max(limits.workers, round(WARM_UP * len(files.paths))))
+    few = files.first(max(FEWEST, 2 * limits.workers, round(WARM_UP * len(files.paths))))
     try:
         team.resume()
-        answer = _one_pass(team, few, out)
-        if answer.seconds < limits.pass_seconds:
-            answer = _one_pass(team, few, out)
+        seconds = _one_pass(team, few, out).seconds
+        if seconds < limits.pass_seconds:
+            seconds = min(seconds, _one_pass(team, few, out).seconds)
         team.suspend()
     except ChildFailed as problem:
         entry.missing = f"failed: {problem}"
         return
-    share = limits.pass_seconds / (answer.seconds * files.total / few.total)
+    share = limits.pass_seconds / (seconds * sum(files.work) / sum(few.work))
     entry.files = files if share >= 1 else files.first(max(FEWEST, limits.workers, int(share * len(files.paths))))
 
 
@@ -185,7 +185,7 @@ def _rounds(
             if entry.missing or not entry.files or (entry.once and number > 1):
                 continue
             _tell(f"{note}: round {number}, {entry.label}")
-            scale = measured.files.total / entry.files.total
+            scale = sum(measured.files.work) / sum(entry.files.work)
             team = teams[entry.name]
             try:
                 team.resume()
@@ -200,6 +200,7 @@ def _rounds(
             entry.once = answer.seconds > FAR_TOO_LONG * limits.pass_seconds
             entry.memory_bytes = max(entry.memory_bytes, memory.bytes + answer.memory)
             if number == 1:
+                scale = sum(measured.files.png_bytes) / sum(entry.files.png_bytes)
                 entry.output_bytes = scale * sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
                 if entry.kind != BOUND:
                     entry.wrong = check.wrong_pixels(entry.files.paths, str(out), l2=entry.l2)

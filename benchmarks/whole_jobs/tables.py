@@ -143,9 +143,8 @@ def document(
         files = measured.files
         others = "unknown" if measured.others is None else f"{measured.others:.2f}"
         parts.append(
-            f"## {name}\n\n{titles[name]}: {len(files.paths):,} files, {files.total:.1f} megapixels, "
-            f"{sum(files.bytes) / 1e6:.1f} MB. {measured.rounds} rounds; other programs used {others} cores "
-            "meanwhile.\n"
+            f"## {name}\n\n{titles[name].capitalize()}: {len(files.paths):,} files, {files.total:.1f} megapixels. "
+            f"Rounds: {measured.rounds}; other programs used {others} cores meanwhile.\n"
         )
         parts.append(of_workload(measured))
     parts += ["## The peers\n", of_programs(workloads), DISPATCH]
@@ -157,9 +156,10 @@ it: Canny 100/200, a Gaussian of 5 and the equalized picture, of the gray pictur
 rounds; those that wait are suspended. *seconds*: the median of the rounds. *times as fast*: as the first row, the
 median of the ratios within the rounds. *peak MB*: of the process and all that it started. *wrong pixels*: of all three
 results, against OpenCV on one thread reading the same file. *part*: a program that would take too long works on as
-many files as this, spread over all sizes; its time and output are then in proportion to the megapixels, and if that
-takes far too long still, it takes part in one round only. *bound*: as many independent sequential processes as there
-are workers, each with its share of the files, started together.
+many files as this, spread over those with little and with much work; its time and output are then in proportion to
+what plain OpenCV takes for the same files. If that takes far too long still, it takes part in one round only.
+*bound*: as many independent sequential processes as there are workers, each with its share of the files, started
+together.
 """
 
 DISPATCH = """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -14,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.whole_jobs.programs import Image, gray_of
+from benchmarks.whole_jobs.programs import Image, gray_of, plain
 from imgproc.intake.samples import draw, draw_many, write_sample
 
 #: Width and height of a thumbnail, and of a flat drawing.
@@ -35,17 +37,24 @@ class Workload:
 
 @dataclass(frozen=True)
 class Files:
-    """Files with their megapixels, and their bytes."""
+    """Files with their megapixels, and what plain OpenCV takes for their results, without reading and writing: CPU
+    seconds on one thread, and bytes of PNG."""
 
     paths: list[str]
     megapixels: list[float]
-    bytes: list[int]
+    work: list[float]
+    png_bytes: list[int]
 
     @classmethod
-    def of(cls, paths: Sequence[Path]) -> Files:
+    def of(cls, paths: Sequence[Path], threads: int = 1) -> Files:
         """Raises: ValueError: OpenCV cannot read one."""
         names = [str(path.absolute()) for path in paths]  # programs may work in other folders
-        return cls(names, [gray_of(name).size / 1e6 for name in names], [path.stat().st_size for path in paths])
+        contents = {name: hashlib.sha256(Path(name).read_bytes()).digest() for name in names}
+        distinct = {content: name for name, content in contents.items()}  # copies are looked at once
+        cv2.setNumThreads(1)
+        with ThreadPoolExecutor(threads) as pool:
+            looks = dict(zip(distinct, pool.map(_look, distinct.values()), strict=True))
+        return cls(names, *([looks[contents[name]][k] for name in names] for k in range(3)))
 
     @property
     def total(self) -> float:
@@ -53,13 +62,12 @@ class Files:
         return sum(self.megapixels)
 
     def first(self, count: int) -> Files:
-        """So many of them, in the order that they have here; spread over all sizes in bytes, for these tell how much
-        work a picture is better than pixels do."""
+        """So many of them, in the order that they have here, spread over those with little and with much work."""
         if count >= len(self.paths):
             return self
-        by_size = sorted(range(len(self.paths)), key=lambda index: self.bytes[index])
+        by_work = sorted(range(len(self.paths)), key=lambda index: self.work[index])
         # The middles of as many equal parts.
-        return self._those(sorted(by_size[int((k + 0.5) * len(by_size) / count)] for k in range(count)))
+        return self._those(sorted(by_work[int((k + 0.5) * len(by_work) / count)] for k in range(count)))
 
     def shares(self, count: int) -> list[Files]:
         """Split into so many, with about as many megapixels each."""
@@ -69,7 +77,15 @@ class Files:
         return [self._those(sorted(share)) for share in shares]
 
     def _those(self, indexes: Sequence[int]) -> Files:
-        return Files(*([values[i] for i in indexes] for values in (self.paths, self.megapixels, self.bytes)))
+        columns = self.paths, self.megapixels, self.work, self.png_bytes
+        return Files(*([values[i] for i in indexes] for values in columns))
+
+
+def _look(path: str) -> tuple[float, float, int]:
+    start = time.thread_time()
+    gray = gray_of(path)
+    png_bytes = sum(len(cv2.imencode(".png", result)[1]) for result in plain(gray))
+    return gray.size / 1e6, time.thread_time() - start, png_bytes
 
 
 def _all(folder: Path, names: Sequence[str], paint: Callable[[Path, int], None], processes: int) -> list[Path]:
