@@ -11,8 +11,9 @@ fails.
 
 Programs are those of ``whole_jobs/programs.py``; ``ours:TECHNIQUE``; ``older:TECHNIQUE``, the same of an earlier
 commit of this repository (``--older``), which is unpacked into a temporary folder; and ``bound``. ``ours`` and
-``older`` stand for all of their techniques. Without ``--programs`` all take part, but ``older`` with all its
-techniques in ``photographs`` only.
+``older`` stand for all of their techniques. Without ``--programs`` all take part, but slow ones, and ``older`` with
+all its techniques, in ``photographs`` only. That takes some twelve minutes on two cores; for figures to rely on give it
+more: ``--seconds 300 --pass-seconds 5``.
 
     pip install joblib 'dask[bag]' 'pyvips[binary]' scikit-image kornia-rs
 
@@ -54,6 +55,7 @@ OLDER_COMMIT = "5cdea43"
 MAKE_OURS = "benchmarks.whole_jobs.ours:technique"
 #: Those of the CPU: the others need a GPU, and are measured by cuda.py.
 ON_CPU = tuple(name for name, t in TECHNIQUES.items() if ".gpu." not in t.path)
+TOO_SLOW = f"not measured here, as it is slow; see {PHOTOGRAPHS}, or name it with --programs"
 #: Quick runs have this share of the files.
 QUICK = 0.1
 
@@ -157,9 +159,11 @@ def entries_of(workload: str, files: Files, chosen: argparse.Namespace, older: P
     workers: int = chosen.workers
     # One encoder for all of ours, as in a run.
     encoder = choose(files.total * sum(not o.bilevel for o in OPERATIONS.values()), workers, elsewhere=False)
-    entries = [
-        Entry(p.name, p.label, lambda p=p: Team([Child(p.make, [workers])]), p.missing, p.l2) for p in PROGRAMS.values()
-    ]
+    entries = []
+    for p in PROGRAMS.values():
+        too_slow = "" if chosen.programs or workload == PHOTOGRAPHS or not p.slow else TOO_SLOW
+        team = partial(peer, p.make, workers)
+        entries.append(Entry(p.name, p.label, team, p.missing or too_slow, p.l2))
     for name in ON_CPU:
         available = TECHNIQUES[name].availability()
         missing = "" if available.ok else f"{available.reason} {available.command}".strip()
@@ -176,6 +180,10 @@ def entries_of(workload: str, files: Files, chosen: argparse.Namespace, older: P
 
 def workers_of(technique: str, workers: int) -> int:
     return 1 if technique == BASELINE else workers
+
+
+def peer(make: str, workers: int) -> Team:
+    return Team([Child(make, [workers])])
 
 
 def one_child(arguments: Sequence[object], place: Path) -> Team:
@@ -206,7 +214,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=positive(float), default=60.0, help="of a workload's rounds, if more than 3 (60)"
     )
-    parser.add_argument("--pass-seconds", type=positive(float), default=1.5, help="longest pass (1.5)")
+    parser.add_argument("--pass-seconds", type=positive(float), default=1.0, help="longest pass (1)")
     parser.add_argument("--workers", type=positive(int), default=usable_cores())
     parser.add_argument("--older", default=OLDER_COMMIT, metavar="COMMIT", help=f"the older build ({OLDER_COMMIT})")
     parser.add_argument("--quick", action="store_true", help="a tenth of the drawn files, to try the program")

@@ -26,9 +26,9 @@ WARM_UP = 0.1
 #: Fewest files that a program works on, for pictures differ.
 FEWEST = 4
 #: Fewest rounds, whatever the time is.
-LEAST_ROUNDS = 3
+LEAST_ROUNDS = 2
 #: A program that takes so many times the time that a pass should take, even for a few files, takes part once.
-FAR_TOO_LONG = 5.0
+FAR_TOO_LONG = 2.0
 OURS, OLDER, BOUND = "ours", "older", "bound"
 
 

@@ -43,7 +43,7 @@ class Program:
 
     ``parameters`` and ``remains``: which parameters of its own make it do the same work, and what differs
     from OpenCV's pixels nevertheless, and why. ``l2``: its Canny measures gradients by the root of squares, so it is
-    compared with OpenCV's that does, too.
+    compared with OpenCV's that does, too. ``slow``: it takes several times as long as the textbook loop.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Program:
     modules: tuple[str, ...] = ()
     package: str = ""
     l2: bool = False
+    slow: bool = False
 
     @property
     def missing(self) -> str:
@@ -396,6 +397,7 @@ PROGRAMS: dict[str, Program] = {
             modules=("skimage", "joblib"),
             package="scikit-image",
             l2=True,
+            slow=True,
         ),
         Program(
             "kornia-rs",
@@ -414,6 +416,7 @@ PROGRAMS: dict[str, Program] = {
             "as above, and gray is mixed from RGB, which its decoder gives",
             modules=("kornia_rs",),
             package="kornia-rs",
+            slow=True,
         ),
         Program(
             IMAGEMAGICK,
@@ -425,6 +428,7 @@ PROGRAMS: dict[str, Program] = {
             "Canny's thresholds are shares of the strongest gradient of the picture; the blur repeats the last row "
             "where OpenCV mirrors; gray is mixed from RGB in 16 bits; equalizing leaves no level out",
             l2=True,
+            slow=True,
         ),
     )
 }
