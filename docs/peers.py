@@ -11,8 +11,10 @@ from benchmarks.whole_jobs.tables import readme_table  # noqa: E402
 
 
 def markdown() -> str:
-    """The table as README shows it."""
-    return "\n" + readme_table((PROJECT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")) + "\n"
+    """The table as README shows it, after the notes of the results, such as that they are of a quick run."""
+    results = (PROJECT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    notes = re.findall(r"^\*\*[^*]+\*\*$", results, re.MULTILINE)
+    return "\n" + "".join(f"{note}\n\n" for note in notes) + readme_table(results) + "\n"
 
 
 def write(readme: Path) -> None:

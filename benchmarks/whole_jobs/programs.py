@@ -283,6 +283,14 @@ def _magick() -> tuple[str, ...]:
     return ()
 
 
+def imagemagick_version() -> str:
+    """As it stands in a sentence; empty where it is not installed."""
+    if not (command := _magick()):
+        return ""
+    said = subprocess.run([*command, "-version"], capture_output=True, text=True, check=False).stdout
+    return " ".join(said.partition("Version: ")[2].split()[:2])
+
+
 def imagemagick(workers: int) -> Job:
     """A process for each file, as many at once as there are workers."""
     os.environ["MAGICK_THREAD_LIMIT"] = "1"

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from benchmarks.whole_jobs.measure import BOUND, OLDER, OURS, Entry, Measured, base_of
-from benchmarks.whole_jobs.programs import OPERATIONS, POOL, PROGRAMS
+from benchmarks.whole_jobs.programs import OPERATIONS, POOL, PROGRAMS, imagemagick_version
 
 HEAD = ("program", "seconds", "times as fast", "peak MB", "output MB", "images/s", "MP/s", "wrong pixels", "part")
 #: Those of README's table.
@@ -111,7 +111,7 @@ def versions(packages: Iterable[str] = PACKAGES) -> str:
             found.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
             continue
-    return ", ".join(found)
+    return ", ".join(filter(None, [*found, imagemagick_version()]))
 
 
 def document(
@@ -143,7 +143,7 @@ def document(
         files = measured.files
         others = "unknown" if measured.others is None else f"{measured.others:.2f}"
         parts.append(
-            f"## {name}\n\n{titles[name].capitalize()}: {len(files.paths):,} files, {files.total:.1f} megapixels. "
+            f"## {name}\n\n{titles[name][0].upper()}{titles[name][1:]}: {len(files.paths):,} files, {files.total:.1f} megapixels. "
             f"Rounds: {measured.rounds}; other programs used {others} cores meanwhile.\n"
         )
         parts.append(of_workload(measured))
