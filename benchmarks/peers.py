@@ -12,8 +12,8 @@ fails.
 Programs are those of ``whole_jobs/programs.py``; ``ours:TECHNIQUE``; ``older:TECHNIQUE``, the same of an earlier
 commit of this repository (``--older``), which is unpacked into a temporary folder; and ``bound``. ``ours`` and
 ``older`` stand for all of their techniques. Without ``--programs`` all take part, but slow ones, and ``older`` with
-all its techniques, in ``photographs`` only. That takes about a quarter of an hour on two cores; for figures to rely on give it
-more: ``--seconds 300 --pass-seconds 5``.
+all its techniques, in ``photographs`` only. That takes about a quarter of an hour on two cores; for figures to rely
+on give it more: ``--seconds 300 --pass-seconds 5``.
 
     pip install joblib 'dask[bag]' 'pyvips[binary]' scikit-image kornia-rs
 

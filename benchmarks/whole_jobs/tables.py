@@ -143,8 +143,8 @@ def document(
         files = measured.files
         others = "unknown" if measured.others is None else f"{measured.others:.2f}"
         parts.append(
-            f"## {name}\n\n{titles[name][0].upper()}{titles[name][1:]}: {len(files.paths):,} files, {files.total:.1f} megapixels. "
-            f"Rounds: {measured.rounds}; other programs used {others} cores meanwhile.\n"
+            f"## {name}\n\n{titles[name][0].upper()}{titles[name][1:]}: {len(files.paths):,} files, "
+            f"{files.total:.1f} megapixels. Rounds: {measured.rounds}; other programs used {others} cores meanwhile.\n"
         )
         parts.append(of_workload(measured))
     parts += ["## The peers\n", of_programs(workloads), DISPATCH]
