@@ -36,8 +36,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.peers import PEERS, Peer
-from benchmarks.textbook import loop
+from benchmarks.one_image_peers import L2, PEERS, Peer
+from benchmarks.whole_jobs.programs import textbook_loop
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.backends.base import Backend
 from imgproc.backends.sharing import buffers
@@ -164,6 +164,11 @@ def operation_rows(photo: Image, workers: int, stack: ExitStack) -> Iterator[Row
             )
             for peer in PEERS.get(group, ()):
                 yield peer_row(group, peer, picture, -(-len(picture) // len(strips)), workers)
+    # Libraries whose Canny measures gradients by the root of squares, against OpenCV's when it does.
+    l2 = timed(partial(cv2.Canny, photo, 100, 200, L2gradient=True))
+    yield Row(L2, "OpenCV, one thread", l2, base="one thread")
+    for peer in PEERS[L2]:
+        yield peer_row(L2, peer, photo, -(-len(photo) // len(strips)), workers)
 
 
 def peer_row(group: str, peer: Peer, image: Image, rows: int, workers: int) -> Row:
@@ -217,7 +222,7 @@ def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack
     def textbook(threads: int) -> Row:
         def program() -> None:
             out.mkdir()
-            loop([file], threads)(out)
+            textbook_loop(threads)([str(file)], str(out))
 
         name = f"textbook, OpenCV’s {threads} threads" if threads > 1 else "textbook, one thread"
         return Row(FILES, name, timed(program), read_back, threads=threads, base="textbook" if threads == 1 else "")
