@@ -67,7 +67,9 @@ function viewer() {
   if (!box) return;
   const compare = $("[data-compare]", box), range = $("input", compare);
   const original = $("[data-original]", box), result = $("[data-result]", box);
-  const picks = $$("[data-pick]", box), ops = $$("[data-op]", box), turns = $$("[data-turn]", box);
+  const picks = $$("[data-pick]", box), ops = $$("[data-op]", box), turns = $$("[data-turn]", box), strip = $("[data-strip]", box);
+  // The strip is one page of images; those beside it are on other pages.
+  const { start, total, before, after } = strip.dataset;
   let at = Math.max(0, picks.findIndex((pick) => pick.hasAttribute("aria-current")));
   let op = ($("[data-op][aria-current]", box) || ops[0]).dataset.op;
   const cut = (share) => { range.value = share; compare.style.setProperty("--cut", `${share}%`); };
@@ -101,20 +103,33 @@ function viewer() {
     }
     mark(picks, pick);
     mark(ops, ops.find((link) => link.dataset.op === op));
+    for (const link of $$("[data-page]", box)) link.href = withOperation(link.href);
     if (turns.length) {
-      $("[data-at]", box).textContent = `${at + 1} of ${picks.length.toLocaleString("en")}`;
-      turns[0].toggleAttribute("data-off", at === 0);
-      turns[1].toggleAttribute("data-off", at === picks.length - 1);
+      $("[data-at]", box).textContent = `${(Number(start) + at + 1).toLocaleString("en")} of ${Number(total).toLocaleString("en")}`;
+      turns[0].toggleAttribute("data-off", at === 0 && !before);
+      turns[1].toggleAttribute("data-off", at === picks.length - 1 && !after);
       for (const link of turns) link.setAttribute("aria-disabled", String(link.hasAttribute("data-off")));
     }
+  }
+  // The address of another page, which is to show the same operation.
+  function withOperation(href) {
+    const url = new URL(href, location.href);
+    url.searchParams.set("operation", op);
+    return url.href;
+  }
+  function turn(by) {
+    const beyond = at + by < 0 ? before : at + by >= picks.length ? after : "";
+    if (beyond) location.assign(withOperation(beyond)); else go(at + by);
   }
   function go(to) {
     if (to < 0 || to >= picks.length || to === at) return;
     at = to;
     cut(50);
     show();
-    const strip = $("[data-strip]", box), item = picks[at].parentElement;
-    const top = item.offsetTop - strip.offsetTop;
+    reveal();
+  }
+  function reveal() {
+    const item = picks[at].parentElement, top = item.offsetTop - strip.offsetTop;
     if (top < strip.scrollTop || top + item.offsetHeight > strip.scrollTop + strip.clientHeight) strip.scrollTop = top;
   }
   compare.classList.add("is-live");
@@ -122,9 +137,9 @@ function viewer() {
   range.addEventListener("input", () => cut(range.value));
   picks.forEach((link, index) => link.addEventListener("click", (event) => { event.preventDefault(); go(index); }));
   for (const link of ops) link.addEventListener("click", (event) => { event.preventDefault(); op = link.dataset.op; show(); });
-  for (const link of turns) link.addEventListener("click", (event) => { event.preventDefault(); go(at + Number(link.dataset.turn)); });
+  for (const link of turns) link.addEventListener("click", (event) => { event.preventDefault(); turn(Number(link.dataset.turn)); });
   // In the strip the arrow keys go from picture to picture; at the slider they move the line.
-  $("[data-strip]", box).addEventListener("keydown", (event) => {
+  strip.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
     if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
@@ -132,6 +147,7 @@ function viewer() {
     picks[at].focus();
   });
   show();
+  if (at) reveal();
 
   const dialog = $("[data-zoom-dialog]");
   $("[data-open]", box).addEventListener("click", (event) => {

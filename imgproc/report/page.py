@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ from imgproc.report import advice, conditions, costs, scale, sentences, timeline
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.text import summary
 from imgproc.runs.record import ImageRecord, Record
+
+#: Images on one page of the gallery.
+PAGE_IMAGES = 100
+#: Failed images that the summary on the page names; the one as text names all.
+MOST_FAILED = 10
 
 
 @dataclass(frozen=True)
@@ -41,25 +47,84 @@ class ShownImage:
     warnings: list[str]
 
 
-def gallery(record: Record, results: Path, number: int, operation: str) -> dict[str, Any] | None:
-    """The images with results, which one is open, and which result of it; None where nothing was made."""
-    present, small = ({path.name for path in (results / folder).glob("*")} for folder in ("images", "previews"))
-    shown = [s for image in record.good_images if (s := _shown(image, present, small)).outputs]
-    if not shown:
+@dataclass(frozen=True)
+class Gallery:
+    """A page of the images that have results, one of which is open.
+
+    ``images`` are those on this page, ``start`` of all ``total`` come before it; ``at`` is the place of the open one
+    among them, from 0, and ``output`` the result of it that is shown. ``before`` and ``after`` are the numbers of the
+    images that adjoin the page. ``pages`` lead to the other pages: a text and the number of the first image there,
+    None where this is that page. ``bytes`` are those of all results.
+    """
+
+    images: list[ShownImage]
+    start: int
+    total: int
+    at: int
+    output: ShownOutput
+    before: int | None
+    after: int | None
+    labels: list[tuple[str, str]]
+    pages: list[tuple[str, int | None]]
+    bytes: int
+
+    @property
+    def current(self) -> ShownImage:
+        return self.images[self.at]
+
+    @property
+    def position(self) -> int:
+        """The place of the open image among all, from 1."""
+        return self.start + self.at + 1
+
+    @property
+    def previous(self) -> int | None:
+        """The number of the image before the open one."""
+        return self.images[self.at - 1].number if self.at else self.before
+
+    @property
+    def next(self) -> int | None:
+        """The number of the image after the open one."""
+        return self.images[self.at + 1].number if self.at + 1 < len(self.images) else self.after
+
+
+def gallery(record: Record, results: Path, number: int, operation: str) -> Gallery | None:
+    """The page of images on which the one with that number is, open, or the first page; None where nothing was made."""
+    present, small = (_names(results / folder) for folder in ("images", "previews"))
+    there = [i for i in record.good_images if any(output.file in present for output in i.outputs)]
+    if not there:
         return None
-    labels = [(name, OPERATIONS[name].result.capitalize()) for name in record.settings.operations if name in OPERATIONS]
-    at = next((k for k, image in enumerate(shown) if image.number == number), 0)
-    current = shown[at]
-    output = next((o for o in current.outputs if o.operation == operation), current.outputs[0])
-    return {
-        "images": shown,
-        "labels": labels,
-        "current": current,
-        "output": output,
-        "previous": shown[at - 1] if at else None,
-        "next": shown[at + 1] if at + 1 < len(shown) else None,
-        "bytes": sum(o.bytes for image in shown for o in image.outputs),
-    }
+    place = next((k for k, image in enumerate(there) if image.index + 1 == number), 0)
+    start = place - place % PAGE_IMAGES
+    stop = min(start + PAGE_IMAGES, len(there))
+    images = [_shown(image, present, small) for image in there[start:stop]]
+    current = images[place - start]
+    return Gallery(
+        images,
+        start,
+        len(there),
+        place - start,
+        next((o for o in current.outputs if o.operation == operation), current.outputs[0]),
+        there[start - 1].index + 1 if start else None,
+        there[stop].index + 1 if stop < len(there) else None,
+        [(name, OPERATIONS[name].result.capitalize()) for name in record.settings.operations if name in OPERATIONS],
+        _pages(there, start),
+        sum(output.bytes for image in there for output in image.outputs if output.file in present),
+    )
+
+
+def _names(folder: Path) -> set[str]:
+    return set(os.listdir(folder)) if folder.is_dir() else set()
+
+
+def _pages(images: Sequence[ImageRecord], start: int) -> list[tuple[str, int | None]]:
+    """Links to the first page, the one before that which begins at ``start``, the one after it, and the last; none
+    where there is only one."""
+    last = (len(images) - 1) // PAGE_IMAGES * PAGE_IMAGES
+    if not last:
+        return []
+    places = {"First": 0, "Previous": start - PAGE_IMAGES, "Next": start + PAGE_IMAGES, "Last": last}
+    return [(text, images[k].index + 1 if 0 <= k <= last and k != start else None) for text, k in places.items()]
 
 
 def _shown(image: ImageRecord, present: set[str], small: set[str]) -> ShownImage:
@@ -128,7 +193,7 @@ def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, A
         "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
         **costs.costs(record),
         **conditions.conditions(record),
-        "summary": summary(record).rstrip("\n"),
+        "summary": summary(record, MOST_FAILED).rstrip("\n"),
         **sentences.sentences(record),
         "scaling": scale.section(record),
         "advice": advice.advice(record),

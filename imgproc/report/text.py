@@ -16,13 +16,17 @@ from imgproc.report.sentences import UNDECIDED, split
 from imgproc.runs.record import Record
 
 
-def summary(record: Record) -> str:
-    """The four lines that scripts read, then one line per thing the reader must know, and in the end what to use."""
+def summary(record: Record, most_failed: int | None = None) -> str:
+    """The four lines that scripts read, then one line per thing the reader must know, and in the end what to use.
+
+    Args:
+        most_failed: so many failed images are named, and the others counted; None: all are named.
+    """
     told = advice(record)
-    return _summary(record) + (f"Advice: {told.use}\n".replace(NBSP, " ") if told else "")
+    return _summary(record, most_failed) + (f"Advice: {told.use}\n".replace(NBSP, " ") if told else "")
 
 
-def _summary(record: Record) -> str:
+def _summary(record: Record, most_failed: int | None = None) -> str:
     technique = record.technique
     lines = [f"Processing Mode: {_mode(record)}", f"Number of Images: {len(record.good_images)}"]
     if technique is None or technique.median_seconds is None:
@@ -42,7 +46,10 @@ def _summary(record: Record) -> str:
         both = "speedup was" if every else "time and the speedup were"
         lines.append(f"Note: the {both} measured on a sample of {sample}.")
     lines += [f"Note: {sentence}" for sentence in split(record)]
-    lines += [f"Failed: {image.name}: {image.error}" for image in record.images if image.error]
+    failed = [image for image in record.images if image.error]
+    lines += [f"Failed: {image.name}: {image.error}" for image in failed[:most_failed]]
+    if more := len(failed[most_failed:]) if most_failed is not None else 0:
+        lines.append(f"Failed: {counted(more, 'more image')}")
     lines += [f"Warning: {warning}" for warning in (*record.warnings, *image_warnings(record).lines)]
     return "\n".join(lines) + "\n"
 
