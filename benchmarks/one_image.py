@@ -4,9 +4,9 @@
 
 A photograph is drawn, and kept for the run as JPEG files. In the first table it lies in memory, and each operation
 is done by OpenCV on one thread and on several, by our strips, and by other libraries where they are installed; Canny
-also on one weak line up and down through every cut, the worst that can be cut. In the second table programs read a
-file and write edges, blur and equalized picture as PNG files; in the third the file has restart markers, as those of some
-cameras have, so that strips decode it in pieces.
+also on one weak line up and down through every cut, the worst that can be cut. In the second table programs read
+the file and write edges, blur and equalized picture as PNG files; in the third the file has restart markers, as those
+of some cameras have, so that strips decode it in pieces.
 
 Programs take turns in shuffled rounds after one warm-up that is not counted; pools are warm. Shown are medians, how
 many times as fast that is as the first row, and how many pixels differ from whole-image OpenCV on one thread, in the
