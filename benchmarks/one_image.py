@@ -1,11 +1,12 @@
 """One large image and all the workers: strips against whole-image OpenCV and against other libraries.
 
-    python benchmarks/one_image.py [--megapixels 100] [--workers 2] [--rounds 5] [--tables operations files]
+    python benchmarks/one_image.py [--megapixels 100] [--workers 2] [--rounds 5] [--tables operations files restarts]
 
-A photograph is drawn, and kept for the run as a JPEG file. In the first table it lies in memory, and each operation
+A photograph is drawn, and kept for the run as JPEG files. In the first table it lies in memory, and each operation
 is done by OpenCV on one thread and on several, by our strips, and by other libraries where they are installed; Canny
-also on one weak line up and down through every cut, the worst that can be cut. In the second table programs read the
-file and write edges, blur and equalized picture as PNG files.
+also on one weak line up and down through every cut, the worst that can be cut. In the second table programs read
+the file and write edges, blur and equalized picture as PNG files; in the third the file has restart markers, as those
+of some cameras have, so that strips decode it in pieces.
 
 Programs take turns in shuffled rounds after one warm-up that is not counted; pools are warm. Shown are medians, how
 many times as fast that is as the first row, and how many pixels differ from whole-image OpenCV on one thread, in the
@@ -64,7 +65,7 @@ from imgproc.runs.splitting import PER_WORKER
 PARAMETERS = parse_parameters({})
 DEADLINE = 600.0  # seconds for one task
 SNAKE = "canny, worst case"
-FILES = "from file to files"
+FILES, RESTARTS = "from file to files", "from a file with restart markers"
 #: How many times as fast as one thread strips should be, with threads and with processes.
 TARGETS = {"canny": (1.9, 1.8), "gaussian": (1.75, 1.75), "equalize": (1.75, 1.75), SNAKE: (0.5, 0.5)}
 #: How many times as fast as the textbook program, and as our own sequential one, strips should be.
@@ -210,7 +211,9 @@ def snake(shape: tuple[int, ...]) -> Image:
     return image
 
 
-def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack: ExitStack) -> Iterator[Row]:
+def file_rows(
+    group: str, file: Path, shape: tuple[int, ...], workers: int, out: Path, stack: ExitStack
+) -> Iterator[Row]:
     """Programs from the file to three files in the folder ``out``, which is not there yet."""
     names = [f"0000_{name}.png" for name in OPERATIONS]  # as the textbook program names them
 
@@ -225,7 +228,7 @@ def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack
             textbook_loop(threads)([str(file)], str(out))
 
         name = f"textbook, OpenCV’s {threads} threads" if threads > 1 else "textbook, one thread"
-        return Row(FILES, name, timed(program), read_back, threads=threads, base="textbook" if threads == 1 else "")
+        return Row(group, name, timed(program), read_back, threads=threads, base="textbook" if threads == 1 else "")
 
     def ours(contender: Contender, split: str) -> Row:
         record = Record("0" * 12, "compare", RunSettings(list(OPERATIONS), PARAMETERS, workers=workers, split=split))
@@ -241,11 +244,11 @@ def file_rows(file: Path, shape: tuple[int, ...], workers: int, out: Path, stack
             return done.round.wall_seconds / contender.copies, None  # without what it takes to watch over memory
 
         if contender.copies > 1:
-            return Row(FILES, f"{contender.copies} times the file at once, each", run, read_back)
+            return Row(group, f"{contender.copies} times the file at once, each", run, read_back)
         alone = contender.technique.name == BASELINE
         name = BASELINE if alone else f"{contender.technique.name}, {workers} workers, split={split}"
         targets = FILE_TARGETS if split == "always" else ()
-        return Row(FILES, name, run, read_back, ours=True, base=BASELINE if alone else "", targets=targets)
+        return Row(group, name, run, read_back, ours=True, base=BASELINE if alone else "", targets=targets)
 
     yield textbook(1)
     yield textbook(workers)
@@ -302,26 +305,30 @@ def show(rows: Sequence[Row]) -> None:
             print(f"{row.name:<44}{row.median:>7.3f} s{spread:>16}{ratios}  {row.different:,}")
 
 
-def photograph(file: Path, megapixels: float) -> Image:
-    """Draw it, of any size; returns its gray pixels as they come out of the file."""
+def photograph(file: Path, restarts: Path, megapixels: float) -> Image:
+    """Draw it, of any size, and write it without restart markers and with one after each row of blocks; returns its
+    gray pixels as they come out of the files."""
     kind = KINDS[0]
     height = int((megapixels * 1e6 / kind.aspect) ** 0.5)
     picture = kind.paint(Canvas(height, int(height * kind.aspect), 0, np.random.default_rng(0)))
-    cv2.imwrite(str(file), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    how = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    cv2.imwrite(str(file), picture, how)
+    cv2.imwrite(str(restarts), picture, [*how, cv2.IMWRITE_JPEG_RST_INTERVAL, -(-picture.shape[1] // 16)])
     return decode(file.read_bytes())
 
 
 def main() -> int:
+    tables = ["operations", "files", "restarts"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=float, default=100.0)
     parser.add_argument("--workers", type=int, default=usable_cores())
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tables", nargs="+", choices=("operations", "files"), default=["operations", "files"])
+    parser.add_argument("--tables", nargs="+", choices=tables, default=tables)
     chosen = parser.parse_args()
     wrong = []
     with tempfile.TemporaryDirectory(prefix="one-image-") as folder:
-        file = Path(folder, "photograph.jpg")
-        photo = photograph(file, chosen.megapixels)
+        file, restarts = Path(folder, "photograph.jpg"), Path(folder, "restarts.jpg")
+        photo = photograph(file, restarts, chosen.megapixels)
         facts = environment()
         print(f"{photo.size / 1e6:.1f} megapixels; {facts['cpu']}, {facts['cores_usable']} cores")
         for table in chosen.tables:
@@ -329,7 +336,8 @@ def main() -> int:
                 if table == "operations":
                     rows = list(operation_rows(photo, chosen.workers, stack))
                 else:
-                    rows = list(file_rows(file, photo.shape, chosen.workers, Path(folder, "out"), stack))
+                    source = (FILES, file) if table == "files" else (RESTARTS, restarts)
+                    rows = list(file_rows(*source, photo.shape, chosen.workers, Path(folder, "out"), stack))
                 load = MachineLoad()
                 load.start()
                 measure(rows, chosen.rounds)

@@ -13,8 +13,6 @@ from valid_files.tiff_writer import SHORT, Layout, page, tiff
 from imgproc.errors import UserError
 from imgproc.pixels import formats
 from imgproc.pixels.formats.contract import Wanted
-from imgproc.pixels.formats.depth import HIGH_BYTE
-from imgproc.pixels.formats.tiff_file import pieces
 
 PIXELS = np.arange(64 * 48, dtype=np.uint8).reshape(64, 48)
 STRIPS = Layout(rows=16)
@@ -63,7 +61,7 @@ def test_a_tag_of_a_senseless_type_is_damage(tag, kind, tmp_path):
     )
     data[at + 2] = kind
     (tmp_path / "a.tif").write_bytes(data)
-    assert all(piece.head for piece in pieces(str(tmp_path / "a.tif"), 3, HIGH_BYTE))
+    assert all(piece.head for piece in formats.pieces(str(tmp_path / "a.tif"), 3, Wanted()))
     try:
         formats.decode(bytes(data), Wanted())
     except UserError as problem:

@@ -26,8 +26,20 @@ from imgproc.backends.task import Task, TaskResult
 from imgproc.measure.protocol import Contender
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.job import ImageJob
-from imgproc.runs.record import ImageRecord, RunSettings
-from imgproc.runs.splitting import GAIN, OVERHEAD, SERIAL, groups_of, images_to_split, makespan, split_of, strips_of
+from imgproc.runs.passes import Passes, RunFolders
+from imgproc.runs.progress import Tracker
+from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
+from imgproc.runs.splitting import (
+    GAIN,
+    OVERHEAD,
+    SERIAL,
+    SERIAL_IN_PIECES,
+    groups_of,
+    images_to_split,
+    makespan,
+    split_of,
+    strips_of,
+)
 
 CARRY = [name for name, t in TECHNIQUES.items() if t.load().capabilities.carries]
 CAN = [name for name, t in TECHNIQUES.items() if t.load().capabilities.splits]
@@ -67,6 +79,37 @@ def test_which_images_are_split(megapixels, workers, split, cut):
     assert [i.index for i in images_to_split(batch, workers, split)] == cut
 
 
+def test_files_that_are_decoded_in_pieces_gain_sooner():
+    """Of fifteen, one is left over for two workers."""
+    batch = [image(k, 12) for k in range(15)]
+    assert images_to_split(batch, 2, "auto") == []
+    assert images_to_split(batch, 2, "auto", lambda _: True) == batch[:1]
+    asked = []
+    images_to_split([image(k, 12) for k in range(1000)], 2, "auto", lambda i: bool(asked.append(i)))
+    assert len(asked) == 4  # a look into a file takes its time
+
+
+@pytest.mark.parametrize("transfer", ["paths", "bytes"])
+def test_a_pass_looks_into_its_files_for_pieces_where_workers_decode(transfer, tmp_path):
+    data = cv2.imencode(".jpg", noise(1250, 1000), [cv2.IMWRITE_JPEG_RST_INTERVAL, 125])[1].tobytes()
+    record = Record("0" * 12, "parallel", RunSettings(["gaussian"], parse_parameters({}), workers=2, split="auto"))
+    record.images = [ImageRecord(k, f"{k}.jpg", 1000, 1250, "JPEG") for k in range(15)]
+    for image in record.images:
+        image.outputs = [OutputRecord("gaussian", f"{image.index}.png")]
+    files = {k: tmp_path / f"{k}.jpg" for k in range(15)}
+    for file in files.values():
+        file.write_bytes(data)
+    tracker = Tracker(lambda _: None, rounds=1, budget=0, contenders=1)
+    passes = Passes(record, RunFolders(files, tmp_path / "out", None, tmp_path / "work"), tracker)
+    with closing(Contender(TECHNIQUES["threading"], 2, deadline=60, transfer=transfer)) as contender:
+        contender.start()
+        passes.run_pass(contender, record.images, tmp_path / "out", "results")
+        assert contender.measurement.split == ([0] if transfer == "paths" else [])
+        files[0].write_bytes(b"")  # each file is looked into once in a run
+        passes.run_pass(contender, record.images, tmp_path / "out", "measured", 1)
+        assert contender.measurement.split == ([0] if transfer == "paths" else [])
+
+
 @pytest.mark.parametrize("split", ["auto", "always"])
 def test_with_an_operation_that_has_no_strips_images_stay_whole(split, monkeypatch):
     whole = replace(OPERATIONS["gaussian"], name="median", strips=None)
@@ -76,17 +119,18 @@ def test_with_an_operation_that_has_no_strips_images_stay_whole(split, monkeypat
     assert split_of(asked) == "never"
 
 
-@given(st.lists(st.floats(0.1, 60), min_size=1, max_size=40), st.integers(2, 16))
-def test_splitting_is_expected_to_gain_or_not_done(sizes, workers):
-    batch = [image(k, size) for k, size in enumerate(sizes)]
-    split = images_to_split(batch, workers, "auto")
+@given(st.lists(st.tuples(st.floats(0.1, 60), st.booleans()), min_size=1, max_size=40), st.integers(2, 16))
+def test_splitting_is_expected_to_gain_or_not_done(files, workers):
+    batch = [image(k, size) for k, (size, _) in enumerate(files)]
+    split = images_to_split(batch, workers, "auto", lambda i: files[i.index][1])
     if not split:
         return
     costs = {i.index: i.megapixels for i in batch}
     cut = [costs[i.index] for i in split]
     rest = sorted((costs[i.index] for i in batch if i not in split), reverse=True)
-    expected = makespan([c * SERIAL for c in cut] + rest, workers)
-    expected += sum(cut) * (1 - SERIAL) * (1 + OVERHEAD) / workers
+    serial = [costs[i.index] * (SERIAL_IN_PIECES if files[i.index][1] else SERIAL) for i in split]
+    expected = makespan(serial + rest, workers)
+    expected += (sum(cut) - sum(serial)) * (1 + OVERHEAD) / workers
     assert expected < (1 - GAIN) * makespan(sorted(costs.values(), reverse=True), workers) + 1e-9
     assert min(cut) >= max(rest, default=0)  # the largest ones
 

@@ -19,8 +19,8 @@ from imgproc.measure.protocol import Contender
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode
-from imgproc.pixels.formats.depth import HIGH_BYTE
-from imgproc.pixels.formats.tiff_file import pieces
+from imgproc.pixels.formats import pieces
+from imgproc.pixels.formats.contract import Wanted
 from imgproc.pixels.job import ImageJob
 from imgproc.report import sentences
 from imgproc.runs.record import ImageRecord, Record, RunSettings
@@ -49,7 +49,7 @@ def write(path, kind="L", compression="tiff_lzw", **options):
 
 
 def put_together(path, count, color):
-    parts = pieces(str(path), count, HIGH_BYTE)
+    parts = pieces(str(path), count, Wanted())
     rows = [row for part in parts for row in range(*part.rows)]
     assert rows == list(range(HEIGHT))
     return np.concatenate([decode(part.read(str(path)), color=color) for part in parts])
@@ -83,7 +83,7 @@ def test_any_number_of_parts(tmp_path_factory, count, width, strip_size, big_end
     path = tmp_path_factory.mktemp("tiff") / "a.tif"
     pixels = np.random.default_rng(width).integers(0, 256, (HEIGHT, width), np.uint8)
     Pillow.fromarray(pixels).save(path, "TIFF", compression="tiff_lzw", strip_size=strip_size)
-    parts = pieces(str(path), count, HIGH_BYTE)
+    parts = pieces(str(path), count, Wanted())
     assert len(parts) <= count
     if parts:
         assert np.array_equal(put_together(path, count, False), pixels)
@@ -93,11 +93,11 @@ def test_what_is_stored_otherwise_is_left_whole(tmp_path):
     path = tmp_path / "a.tif"
     for options in ({"strip_size": 10**9}, {"tiffinfo": {274: 6}}):  # one compressed strip; turned
         write(path, **options)
-        assert pieces(str(path), 4, HIGH_BYTE) == []
+        assert pieces(str(path), 4, Wanted()) == []
     for data in (b"II*\0\x08\0\0\0\xff\xff", b"\x89PNG\r\n\x1a\n"):
         path.write_bytes(data)
-        assert pieces(str(path), 4, HIGH_BYTE) == []
-    assert pieces(str(tmp_path / "none.tif"), 4, HIGH_BYTE) == []
+        assert pieces(str(path), 4, Wanted()) == []
+    assert pieces(str(tmp_path / "none.tif"), 4, Wanted()) == []
 
 
 def carried_out(technique, source, folder, color=False):

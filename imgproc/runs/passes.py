@@ -23,6 +23,8 @@ from imgproc.intake.naming import OutputNames
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
 from imgproc.pixels.codecs import FORMATS
+from imgproc.pixels.formats import pieces
+from imgproc.pixels.formats.contract import Wanted
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.png import PNG_ENCODER
 from imgproc.pixels.proof import CheckJob, check_outputs
@@ -62,6 +64,7 @@ class Passes:
     def __init__(self, record: Record, folders: RunFolders, tracker: Tracker) -> None:
         self.record, self.folders, self.tracker = record, folders, tracker
         self.files: set[str] = set()  # the names of all outputs, also of those that are not made in the end
+        self._known_pieces: dict[int, bool] = {}  # by image, of those that were asked for
 
     def name_outputs(self) -> None:
         """Give every good image its output files, named after it and unique in the run, and make their folders."""
@@ -214,7 +217,8 @@ class Passes:
         split: list[ImageRecord] = []
         backend = contender.backend
         if backend.capabilities.splits and contender.transfer in (PATHS, BYTES) and contender.copies == 1:
-            split = images_to_split(images, backend.workers, split_of(self.record.settings))
+            in_pieces = self._in_pieces if contender.transfer == PATHS and backend.local else lambda _: False
+            split = images_to_split(images, backend.workers, split_of(self.record.settings), in_pieces)
         cut = {image.index for image in split}
         contender.measurement.split = sorted(cut)
         rest = sorted((image for image in images if image.index not in cut), key=lambda image: -image.megapixels)
@@ -248,6 +252,14 @@ class Passes:
             for image in images
             for copy, one in enumerate(folders)
         ]
+
+    def _in_pieces(self, image: ImageRecord) -> bool:
+        """Whether its file can be decoded by several workers at once."""
+        asked = self.record.settings
+        if image.index not in self._known_pieces:
+            found = pieces(str(self.folders.sources[image.index]), 2, Wanted(asked.color, asked.depth))
+            self._known_pieces[image.index] = bool(found)
+        return self._known_pieces[image.index]
 
     def _job(self, image: ImageRecord, folder: Path) -> ImageJob:
         settings, source = self.record.settings, str(self.folders.sources[image.index])

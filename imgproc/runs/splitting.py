@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from imgproc.operations import not_in_strips
 from imgproc.runs.record import ImageRecord, RunSettings
 
 #: The stages of an image that strips do not shorten.
 SERIAL_STAGES = ("read", "decode")
-#: Share of an image's work that strips do not shorten: reading and decoding it.
-SERIAL = 0.18
+#: Share of an image's work that strips do not shorten: reading and decoding it; of one that is decoded in pieces,
+#: finding these.
+SERIAL, SERIAL_IN_PIECES = 0.18, 0.01
 #: What strips cost beyond that, as a share of the rest: borrowed rows, more tasks, waiting between the phases.
 OVERHEAD = 0.06
 #: Share of the time that must be gained, or whole images are simpler.
@@ -25,11 +26,17 @@ MOST_AT_ONCE = 200.0
 PER_WORKER = 2
 
 
-def images_to_split(images: Sequence[ImageRecord], workers: int, split: str) -> list[ImageRecord]:
+def images_to_split(
+    images: Sequence[ImageRecord],
+    workers: int,
+    split: str,
+    in_pieces: Callable[[ImageRecord], bool] = lambda _: False,
+) -> list[ImageRecord]:
     """The largest images, as many as it pays to split; none with one worker.
 
     Args:
         split: a key of ``options.SPLITS``.
+        in_pieces: whether an image's file can be decoded in pieces; asked of a few of the largest ones.
     """
     if split == "never" or workers < 2:
         return []
@@ -39,9 +46,10 @@ def images_to_split(images: Sequence[ImageRecord], workers: int, split: str) -> 
     costs = [image.megapixels for image in order]
     least, count = makespan(costs, workers), 0
     needed = least * (1 - GAIN)
+    serial: list[float] = []
     for k in range(1, 1 + sum(cost >= LEAST_IMAGE for cost in costs[: 2 * workers])):
-        serial = [cost * SERIAL for cost in costs[:k]]
-        shared = sum(costs[:k]) * (1 - SERIAL) * (1 + OVERHEAD) / workers
+        serial.append(costs[k - 1] * (SERIAL_IN_PIECES if in_pieces(order[k - 1]) else SERIAL))
+        shared = (sum(costs[:k]) - sum(serial)) * (1 + OVERHEAD) / workers
         time = makespan(serial + costs[k:], workers) + shared
         if time < least and time < needed:
             least, count = time, k

@@ -1,8 +1,8 @@
 """The plan of one image in strips: decode it, work on its strips, join them, encode them in pieces, write the files.
 
-DecodeJob is serial, but for files that are stored in strips themselves; so are the joining, and what an operation
-takes from the whole picture before it begins, which take next to no time, and which the caller does itself. A result
-that needs no joining is encoded while it is made, and never whole in memory.
+DecodeJob is serial, but for files that can be decoded in pieces; so are finding these, the joining, and what an
+operation takes from the whole picture before it begins, which take next to no time, and which the caller does itself.
+A result that needs no joining is encoded while it is made, and never whole in memory.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from imgproc.backends.task import Task, TaskResult, Work, in_words
 from imgproc.operations import OPERATIONS
 from imgproc.operations.rows import Rows, cut
 from imgproc.parameters import Parameters
+from imgproc.pixels.formats import pieces
 from imgproc.pixels.formats.depth import Facts
-from imgproc.pixels.formats.tiff_file import pieces
 from imgproc.pixels.job import ImageJob, Processed
 from imgproc.pixels.stopwatch import Stopwatch
 
@@ -85,10 +85,16 @@ def split_image(
             if sent:
                 laid = _here(decode_onto, DecodeJob(job, handle), caller)
             else:
-                first = _decoding(index, job, size, strips, handle)
+                with caller.stage("read"):
+                    parts = _in_pieces(index, job, size, strips, handle)
+                whole = Task(index, decode_onto, DecodeJob(job, handle))
+                first = parts or [whole]
                 if across_processes and not lean:
-                    first.append(Task(index, make_room, ReserveJob(handle, _whole(job, size, slots))))
-                laid = _as_one(_values((yield first)))
+                    first = [*first, Task(index, make_room, ReserveJob(handle, _whole(job, size, slots)))]
+                found = yield first
+                if any(result.error is not None for result in found[: len(parts)]):
+                    found = yield [whole]  # says what is wrong with the file
+                laid = _as_one(_values(found))
             shape = laid.shape
             split = _Split(index, job, own, handle, shape, cut(shape[0], strips), caller, sent)
             run = after_another if lean else together
@@ -101,11 +107,11 @@ def split_image(
         return TaskResult(index, error=str(failure), caller_spans=tuple(caller.spans))
 
 
-def _decoding(index: int, job: ImageJob, size: tuple[int, int], strips: int, handle: Handle) -> list[Task]:
-    """Tasks that decode the image, each a part of it where the file allows that; all return a ``Laid``."""
-    parts = pieces(job.source, strips, job.depth)
+def _in_pieces(index: int, job: ImageJob, size: tuple[int, int], strips: int, handle: Handle) -> list[Task]:
+    """Tasks that decode the image, each a piece of it, and return a ``Laid``; none where it is to be decoded whole."""
+    parts = pieces(job.source, strips, job.wanted)
     if not parts or parts[-1].rows.stop != size[0]:
-        return [Task(index, decode_onto, DecodeJob(job, handle))]
+        return []
     shape = (*size, 3) if job.color else size
     return [Task(index, decode_part, DecodeRowsJob(job, handle, shape, part), part=k) for k, part in enumerate(parts)]
 

@@ -20,8 +20,8 @@ from imgproc.operations.contract import Image, Operation
 from imgproc.operations.rows import Rows
 from imgproc.parameters import Parameters
 from imgproc.pixels import formats, png
+from imgproc.pixels.formats.contract import Piece
 from imgproc.pixels.formats.depth import Facts
-from imgproc.pixels.formats.tiff_file import StoredRows
 from imgproc.pixels.job import ImageJob, WrittenFile, read_image, write_output
 from imgproc.pixels.stopwatch import Stopwatch
 
@@ -59,17 +59,17 @@ class DecodeRowsJob:
     job: ImageJob
     handle: Handle
     shape: tuple[int, ...]
-    stored: StoredRows
+    piece: Piece
 
 
 def decode_part(part: DecodeRowsJob, stopwatch: Stopwatch) -> Laid:
     """Decode some rows of the image into its buffers."""
-    rows = part.stored.rows
+    rows = part.piece.rows
     with stopwatch.stage("read"):
-        data = part.stored.read(part.job.source)
+        data = part.piece.read(part.job.source)
     with open_buffers(part.handle) as buffers, stopwatch.stage("decode"):
-        image, facts = formats.decode(data, part.job.wanted)
-        if image.shape != (rows.stop - rows.start, *part.shape[1:]):
+        image, facts = formats.decode_piece(part.piece, data, part.job.wanted)
+        if image.shape[1:] != part.shape[1:]:
             raise UserError("This image is not of the size that its header says.")
         buffers.write(SOURCE, rows.start * math.prod(part.shape[1:]), image.data.cast("B"))
     return Laid(part.shape, facts)

@@ -6,12 +6,13 @@ This table says what is read and how; docs/formats.md is made from it.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from imgproc.errors import UserError
 from imgproc.pixels.filetypes import accepted_type, refusal
 from imgproc.pixels.formats import bmp, gif, jpeg, png, tiff, webp
-from imgproc.pixels.formats.contract import OF_DAMAGE, Decoded, FileType, Header, Wanted, refused
+from imgproc.pixels.formats.contract import OF_DAMAGE, Decoded, FileType, Header, Piece, Wanted, refused
 
 TYPES: dict[str, FileType] = {module.TYPE.name: module.TYPE for module in (jpeg, png, webp, gif, tiff, bmp)}
 
@@ -57,6 +58,37 @@ def decode(data: bytes, wanted: Wanted) -> Decoded:
     if found is None:
         raise broken(type, data)
     return found
+
+
+def pieces(path: str, count: int, wanted: Wanted) -> Sequence[Piece]:
+    """The picture in a file in pieces to be decoded by themselves, by several workers at once.
+
+    Returns:
+        At least two, at most ``count``, of about equal height, with the pixels of the whole; or none of what must be
+        decoded whole. So it is with all that is wrong with a file, which its decoder is to say.
+    """
+    try:
+        with open(path, "rb") as file:
+            type = accepted_type(file.read(_BEGINNING))
+            if type is None:
+                return []
+            header = read_header(file, type, wanted)
+            return header.kind.pieces(file, header, count, wanted)
+    except (OSError, UserError, *OF_DAMAGE):
+        return []
+
+
+def decode_piece(piece: Piece, data: bytes, wanted: Wanted) -> Decoded:
+    """The rows of a piece, of which ``data`` is what it has read.
+
+    Raises:
+        UserError: as ``decode``; or its size is another than the file's header says.
+    """
+    image, facts = decode(data, wanted)
+    if len(image) != piece.stored.stop - piece.stored.start:
+        raise refused(DAMAGED)
+    first = piece.rows.start - piece.stored.start
+    return Decoded(image[first : first + piece.rows.stop - piece.rows.start], facts)
 
 
 def broken(type: str, data: bytes) -> UserError:

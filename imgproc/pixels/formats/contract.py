@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from imgproc.errors import UserError
 from imgproc.operations.contract import Image
+from imgproc.operations.rows import Rows
 from imgproc.pixels.formats.depth import HIGH_BYTE, Facts
 
 
@@ -27,6 +28,25 @@ class Decoded(NamedTuple):
     facts: Facts = Facts()
 
 
+class Piece(Protocol):
+    """Some ``rows`` of the picture in a file, which can be decoded by themselves, and travel to another process."""
+
+    @property
+    def rows(self) -> Rows: ...
+
+    @property
+    def stored(self) -> Rows:
+        """The rows that ``read`` has: these, and maybe some around them."""
+
+    def read(self, path: str) -> bytes:
+        """A file of the same type of the rows ``stored``, made of the file in this place."""
+
+
+def in_one(file: BinaryIO, header: Header, count: int, wanted: Wanted) -> Sequence[Piece]:
+    """The pieces of files that cannot be taken apart."""
+    return []
+
+
 def any_depth(header: Header, wanted: Wanted) -> None:
     """The check of what can be read with every depth."""
 
@@ -37,7 +57,8 @@ class Kind:
 
     ``what`` they are, the ``rule`` by which their pixels come, and the library that decodes them, ``by``, are words
     for people. ``decode`` takes the whole file and gives None of a damaged one; ``check`` raises a UserError where the
-    depth that is wanted cannot be had.
+    depth that is wanted cannot be had. ``pieces``: the whole picture in at most so many pieces, none or at least two,
+    which become the pixels of the whole; may raise what is in ``OF_DAMAGE``.
     """
 
     what: str
@@ -45,6 +66,7 @@ class Kind:
     rule: str
     decode: Callable[[bytes, Header, Wanted], Decoded | None]
     check: Callable[[Header, Wanted], None] = any_depth
+    pieces: Callable[[BinaryIO, Header, int, Wanted], Sequence[Piece]] = in_one
 
 
 @dataclass(frozen=True, slots=True)

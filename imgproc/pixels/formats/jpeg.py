@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import BinaryIO
 
-from imgproc.pixels.formats import with_opencv
-from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Kind, Wanted, refused
+from imgproc.pixels.formats import jpeg_file, with_opencv
+from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Kind, Piece, Wanted, refused
 from imgproc.pixels.formats.depth import Facts, as_bytes
+from imgproc.pixels.formats.jpeg_file import ADOBE, APP0, APP1, EOI, NO_LENGTH, SOS, segment
 from imgproc.pixels.formats.orientation import exif_orientation
 from imgproc.pixels.formats.with_imagecodecs import codec, decoded_by
 
@@ -17,12 +19,9 @@ from imgproc.pixels.formats.with_imagecodecs import codec, decoded_by
 MAX_SCANS = 500
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # what ends a scan's data
-_NO_LENGTH = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
-_NAMES_COLORS = {0xE0, 0xEE}  # JFIF and Adobe
+_NAMES_COLORS = {APP0, ADOBE}
 _MOST_SAMPLES = 4
 _UNNAMED = Facts(("It does not say whether its colours are RGB or YCbCr; they are taken for RGB.",))
-_BLOCK = 1 << 16
-_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
 _LOSSLESS, _LOSSLESS_ARITHMETIC, _PROGRESSION = 0xC3, 0xCB, 0xDE
 _FRAMES = {*range(0xC0, 0xD0), _PROGRESSION} - {0xC4, 0xC8, 0xCC}  # markers of the frame header, SOF
 _HIERARCHICAL = {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, _PROGRESSION}
@@ -37,11 +36,11 @@ def scans(data: bytes) -> int:
     at, count = 2, 0
     while count <= MAX_SCANS and (found := _MARKER.search(data, at)):
         marker, at = data[found.end() - 1], found.end()
-        if marker == _EOI:
+        if marker == EOI:
             break
-        if marker not in _NO_LENGTH:
+        if marker not in NO_LENGTH:
             at += int.from_bytes(data[at : at + 2], "big")
-        count += marker == _SOS
+        count += marker == SOS
     return count
 
 
@@ -54,11 +53,13 @@ def header(file: BinaryIO) -> Header:
     """By the segments before the first scan, however long they are."""
     orientation, at, named = 0, 2, False
     while True:
-        marker, at, length = _segment(file, at)
+        marker, at, length = segment(file, at)
+        if marker == SOS:
+            raise Damaged
         if marker in _FRAMES:
             break
         named = named or marker in _NAMES_COLORS
-        if marker == _APP1 and not orientation and file.read(6) == b"Exif\0\0":
+        if marker == APP1 and not orientation and file.read(6) == b"Exif\0\0":
             orientation = exif_orientation(file.read(length - 6))
         at += length
     frame = file.read(6 + 3 * _MOST_SAMPLES)
@@ -70,24 +71,6 @@ def header(file: BinaryIO) -> Header:
         raise refused("This JPEG is lossless with colours of fewer pixels, which nothing here reads. Save it as PNG.")
     unnamed = marker == _LOSSLESS and samples == 3 and not named
     return Header(width, height, kind, orientation or 1, bits, samples, own=_UNNAMED if unnamed else Facts())
-
-
-def _segment(file: BinaryIO, at: int) -> tuple[int, int, int]:
-    """Marker of the segment at this place; where its content, at which the file then stands, begins, and its length."""
-    while True:
-        file.seek(at)
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF or head[1] in (_EOI, _SOS):
-            raise Damaged
-        if head[1] == 0xFF:  # fill, of which a file can be full
-            file.seek(at)
-            block = file.read(_BLOCK)
-            at += len(block) - len(block.lstrip(b"\xff")) - 1
-        elif head[1] in _NO_LENGTH:
-            at += 2
-        else:
-            file.seek(at + 4)
-            return head[1], at + 4, max(0, int.from_bytes(head[2:], "big") - 2)
 
 
 def _kind(marker: int, bits: int, samples: int) -> Kind:
@@ -122,7 +105,17 @@ def _decode_deep(data: bytes, header: Header, wanted: Wanted) -> Decoded | None:
     return Decoded(with_opencv.as_wanted(image, wanted, header.orientation), facts.joined(header.own))
 
 
-ORDINARY = Kind("8 bits: baseline, progressive, arithmetic", "OpenCV", "as `cv2.imdecode`", with_opencv.decode)
+def _pieces(file: BinaryIO, header: Header, count: int, wanted: Wanted) -> Sequence[Piece]:
+    return [] if header.orientation != 1 else jpeg_file.pieces(file, count, wanted)
+
+
+ORDINARY = Kind(
+    "8 bits: baseline, progressive, arithmetic",
+    "OpenCV",
+    "as `cv2.imdecode`",
+    with_opencv.decode,
+    pieces=_pieces,
+)
 LOSSLESS = Kind(
     "8 bits, lossless", "OpenCV", "as stored; gray of colours (4899 R + 9617 G + 1868 B + 8192) >> 14", _decode_lossless
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 from imgproc.operations.contract import Image
 from imgproc.operations.rows import Rows
 from imgproc.pixels.formats import with_opencv
-from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Kind, Wanted, refused
+from imgproc.pixels.formats.contract import Damaged, Decoded, FileType, Header, Kind, Piece, Wanted, refused
 from imgproc.pixels.formats.depth import (
     FULL_RANGE,
     HIGH_BYTE,
@@ -45,6 +46,7 @@ from imgproc.pixels.formats.tiff_file import (
     YCBCR,
     Directory,
     Segments,
+    pieces,
     read_directory,
     row_bytes,
     segments,
@@ -308,11 +310,16 @@ def _palette(data: bytes, d: Directory) -> Image:
     return (values >> 8 if values.max() > 255 else values).astype(np.uint8).T[:, ::-1]
 
 
+def _pieces(file: BinaryIO, header: Header, count: int, wanted: Wanted) -> Sequence[Piece]:
+    return pieces(file, header.own, count, wanted.depth)
+
+
 ORDINARY = Kind(
     "1, 8 and 16 bits, compressed by CCITT, LZW, JPEG, deflate, PackBits or not at all",
     "OpenCV",
     "as `cv2.imdecode` of the file without its alpha and orientation; 16 bits: gray v >> 8, colours round(v / 257)",
     _decode,
+    pieces=_pieces,
 )
 OTHERS = Kind(
     "1 to 32 bits; tiles and planes that OpenCV gets wrong; compressed by Zstandard, LZMA, LERC, WebP, JPEG 2000, "
@@ -320,6 +327,7 @@ OTHERS = Kind(
     "tifffile",
     "`depth`; gray v >> (n - 8), colours round(v * 255 / (2^n - 1))",
     _decode_others,
+    pieces=_pieces,
 )
 DEEP = Kind(
     "signed, floating-point and 64-bit samples", "tifffile", "with `depth` “full range” only", _decode_deep, _check_deep

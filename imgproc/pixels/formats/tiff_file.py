@@ -15,7 +15,7 @@ from itertools import accumulate, islice, pairwise
 from typing import Any, BinaryIO
 
 from imgproc.operations.rows import Rows, cut
-from imgproc.pixels.formats.contract import OF_DAMAGE, Damaged
+from imgproc.pixels.formats.contract import Damaged
 from imgproc.pixels.formats.depth import HIGH_BYTE
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
@@ -219,6 +219,11 @@ class StoredRows:
     ranges: tuple[tuple[int, int], ...]  # (offset, bytes)
     head: bytes
 
+    @property
+    def stored(self) -> Rows:
+        """The same."""
+        return self.rows
+
     def read(self, path: str) -> bytes:
         """A TIFF file of these rows only."""
         with open(path, "rb") as file:
@@ -276,27 +281,17 @@ def _head(d: Directory, own: dict[int, tuple[int, bytes, int]], sizes: Sequence[
     return b"".join([mark, magic, struct.pack(d.order + count_of, len(own)), *entries, bytes(room), *values])
 
 
-def pieces(path: str, count: int, depth: str) -> list[StoredRows]:
+def pieces(file: BinaryIO, d: Directory, count: int, depth: str) -> list[StoredRows]:
     """The picture of a TIFF file in at most ``count`` pieces of about equal height, to be decoded by this depth.
 
     Returns:
-        None of other files, and of those that cannot be taken apart: in planes, turned, compressed in one strip, or
-        with a depth that goes by the whole picture.
+        None of files that cannot be taken apart: in planes, turned, compressed in one strip, or with a depth that goes
+        by the whole picture.
     """
-    try:
-        with open(path, "rb") as file:
-            if file.read(4)[:2] not in (b"II", b"MM"):
-                return []
-            file.seek(0)
-            directory = read_directory(file)
-            return _pieces(file, directory, count) if depth == HIGH_BYTE or directory.is_bytes else []
-    except (OSError, *OF_DAMAGE):  # whatever is wrong with it, its decoder is to say
-        return []
-
-
-def _pieces(file: BinaryIO, d: Directory, count: int) -> list[StoredRows]:
     found, height = segments(d), d.number(HEIGHT, 0)
     if found.planes != 1 or d.number(ORIENTATION, 1) != 1 or d.number(COMPRESSION, 1) == OLD_JPEG or found.missing:
+        return []
+    if depth != HIGH_BYTE and not d.is_bytes:
         return []
     if len(found.ranges) == 1:
         return _within_one(file, d, height, found, count)
