@@ -114,7 +114,10 @@ def gallery(record: Record, results: Path, number: int, operation: str) -> Galle
 
 
 def _names(folder: Path) -> set[str]:
-    return set(os.listdir(folder)) if folder.is_dir() else set()
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:  # a Path for each of many thousand takes ten times as long
+        return {entry.name for entry in entries}
 
 
 def _pages(images: Sequence[ImageRecord], start: int) -> list[tuple[str, int | None]]:
