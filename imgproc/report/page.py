@@ -116,7 +116,7 @@ def gallery(record: Record, results: Path, number: int, operation: str) -> Galle
 def _names(folder: Path) -> set[str]:
     if not folder.is_dir():
         return set()
-    with os.scandir(folder) as entries:  # a Path for each of many thousand takes ten times as long
+    with os.scandir(folder) as entries:  # there may be tens of thousands
         return {entry.name for entry in entries}
 
 
