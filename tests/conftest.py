@@ -45,6 +45,12 @@ def pytest_configure() -> None:
     imgproc.settings.user_cache_dir = lambda *_, **__: cache
 
 
+@pytest.fixture(autouse=True)
+def nothing_learned() -> None:
+    """What the test before taught of this machine is forgotten."""
+    shutil.rmtree(os.environ["CACHE_DIR"], ignore_errors=True)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(UPLOADS_DIR=tmp_path / "uploads", RESULTS_DIR=tmp_path / "results", SECRET_KEY="for tests")

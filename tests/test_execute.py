@@ -109,12 +109,6 @@ def test_auto_is_what_is_predicted_to_be_done_first_with_its_reason(run):
     assert record.advice.startswith("auto took Threads, 2 workers: ") and "against" in record.advice
 
 
-def test_auto_starts_nothing_for_one_small_image_that_is_not_measured(run):
-    record, _ = run("auto", sizes=[(60, 80)], budget=0.0)
-    assert record.mode == "sequential" and [m.name for m in record.techniques] == ["sequential"]
-    assert record.advice.startswith("auto took Sequential: ")
-
-
 def test_a_bad_file_is_named_and_the_others_go_on(run):
     record, places = run(spoil=lambda sources: Path(sources[1]).write_bytes(b"no image"))
     assert [image.error is None for image in record.images] == [True, False, True]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique
+from imgproc.backends import AUTO, TECHNIQUES, Technique
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
 from imgproc.intake.samples import draw_many
@@ -137,13 +137,11 @@ def _auto(record: Record, calibration: Calibration) -> Technique:
         return TECHNIQUES[AUTO]
     batch = batch_of(record.good_images, record.settings)
     found = predictions(calibration, batch, most_workers(record))
-    chosen = pick(found, measured=record.settings.budget > 0)
+    chosen = pick(found, measured=True)
     if chosen is None:
         return TECHNIQUES[AUTO]
     if record.mode != "compare":
         record.advice = why(chosen, found, batch)
-    if chosen.technique == BASELINE:
-        record.mode = "sequential"
     return TECHNIQUES[chosen.technique]
 
 

@@ -14,8 +14,6 @@ from imgproc.runs.record import ImageRecord, RunSettings
 
 #: Predictions that differ by less are as good; the simplest technique is taken then.
 ALIKE = 0.03
-#: By so much longer a technique may take than predicted that was never measured on this machine.
-DOUBT = 0.15
 
 
 def batch_of(images: Sequence[ImageRecord], settings: RunSettings) -> Batch:
@@ -47,17 +45,17 @@ def _not_on_gpu(technique: Technique, settings: RunSettings) -> bool:
 def pick(found: Sequence[Prediction], *, measured: bool) -> Prediction | None:
     """The one to take of predictions that begin with the fastest; None where there are none.
 
+    Until ``AUTO`` was measured on this machine nothing is known of what is faster than that.
+
     Args:
-        measured: a speedup will be measured, for which the baseline is there anyway.
+        measured: a speedup is wanted, for which the baseline is no answer.
     """
     able = [one for one in found if not (measured and one.technique == BASELINE)]
-    least = min(map(_doubtful, able), default=0.0)
-    as_good = [one for one in able if _doubtful(one) <= least * (1 + ALIKE)]
+    known = [one for one in able if one.measured]
+    if not any(one.technique == AUTO for one in known):
+        return next((one for one in able if one.technique == AUTO), next(iter(able), None))
+    as_good = [one for one in known if one.job_seconds <= known[0].job_seconds * (1 + ALIKE)]
     return min(as_good, key=lambda one: (one.technique != BASELINE, one.technique != AUTO), default=None)
-
-
-def _doubtful(one: Prediction) -> float:
-    return one.job_seconds * (1 if one.measured else 1 + DOUBT)
 
 
 def why(chosen: Prediction, found: Sequence[Prediction], batch: Batch) -> str:
