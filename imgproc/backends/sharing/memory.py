@@ -137,6 +137,8 @@ def create(image_bytes: int, slots: int) -> SharedBlock:
     _sweep_once()
     slot_bytes = _slot_bytes(image_bytes)
     name = f"{owned(_KIND)}{secrets.token_hex(3)}"
+    if os.name == "posix":  # Python tells its resource tracker afterwards only: killed in between, nobody would know
+        resource_tracker.register(f"/{name}", "shared_memory")
     return SharedBlock(SharedMemory(name, create=True, size=slots * slot_bytes), slot_bytes)
 
 
