@@ -33,6 +33,7 @@ def engine(technique: str, hosts: Hosts, folder: Path) -> Iterator[dict[str, str
     address = f"tcp://{hosts.address('h1')}:{_PORT}"
     here = ("scheduler", "--host", hosts.address("h1"), "--port", str(_PORT), "--no-dashboard")
     running = [_dask(hosts, "h1", folder, *here)]
+    _await_scheduler(folder)
     for name in hosts.names:
         place = ("--host", hosts.address(name), "--local-directory", str(hosts.work))
         how = ("--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--no-nanny")
@@ -49,6 +50,14 @@ def _dask(hosts: Hosts, name: str, folder: Path, *arguments: str) -> subprocess.
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "0"}
     with open(folder / f"dask-{arguments[0]}-{name}.log", "wb") as log:
         return hosts.popen(name, [sys.executable, "-m", "dask", *arguments], env=environment, stdout=log, stderr=log)
+
+
+def _await_scheduler(folder: Path) -> None:
+    """Until it listens: the command takes one that does not for one that is not there."""
+    until = time.monotonic() + 60
+    while b"Scheduler at:" not in (folder / "dask-scheduler-h1.log").read_bytes():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 @contextmanager
@@ -72,10 +81,11 @@ def started(
                 running.kill()
 
 
-def await_results(hosts: Hosts, count: int) -> None:
+def await_results(hosts: Hosts, running: subprocess.Popen[str], count: int) -> None:
     """Until so many files are there."""
     until = time.monotonic() + 60
     while len(listed(hosts, "h1", "out")) < count:
+        assert running.poll() is None, running.communicate()
         assert time.monotonic() < until
         time.sleep(0.02)
 

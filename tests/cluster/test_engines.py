@@ -83,7 +83,7 @@ def test_files_travel_to_three_hosts_and_back(technique, hosts, pictures, expect
 @pytest.mark.parametrize("technique", ENGINES)
 def test_a_cable_that_comes_loose_for_a_while_costs_no_image(technique, hosts, pictures, expected, tmp_path):
     with started(technique, hosts, pictures, tmp_path, "--budget", "0", copies=20) as running:
-        await_results(hosts, 20)
+        await_results(hosts, running, 20)
         hosts.cut("h3")
         time.sleep(3)
         assert technique == "dask" or running.poll() is None  # MPI waits for what h3 has
@@ -97,7 +97,7 @@ def test_a_cable_that_comes_loose_for_a_while_costs_no_image(technique, hosts, p
 @pytest.mark.parametrize("end", ["cut", "off"])
 def test_a_host_that_is_gone_for_good_is_done_without(technique, end, hosts, pictures, expected, tmp_path):
     with started(technique, hosts, pictures, tmp_path, "--budget", "0", copies=20) as running:
-        await_results(hosts, 20)
+        await_results(hosts, running, 20)
         getattr(hosts, end)("h3")
         record = finished(running)
     assert_all_there(record, hosts, expected, 20)
@@ -126,7 +126,7 @@ def test_a_hundred_photographs_through_trouble(technique, tmp_path):
         hosts.delay("h2", 0.05)
         hosts.limit("h2", "100mbit")
         with started(technique, hosts, photographs, tmp_path, "--budget", "0", copies=copies) as running:
-            await_results(hosts, 60)
+            await_results(hosts, running, 60)
             hosts.cut("h3")
             time.sleep(4)
             hosts.mend("h3")
