@@ -22,6 +22,10 @@ from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.learning import learn_and_keep
 from imgproc.runs.advisor.prediction import Batch, predict, predicted_costs
 from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
+=======
+from imgproc.pixels.png_encoders import Choice, choose
+from imgproc.runs.contenders import Contenders, find_contenders
+>>>>>>> 96b9173 (The encoder's compiling is told and done at set-up (under way))
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
@@ -58,7 +62,7 @@ def process(
     contenders = find_contenders(record, settings.TASK_SECONDS, settings, _auto(record, calibration))
     tracker = Tracker(progress, cancelled, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
     passes = Passes(record, folders, tracker)
-    _begin(record, contenders)
+    _begin(record, contenders, tracker)
     passes.name_outputs()
     try:
         first = _make_results(passes, contenders.main)
@@ -120,9 +124,12 @@ def _draw_samples(
     folder.rmdir()
 
 
-def _begin(record: Record, contenders: Contenders) -> None:
+def _begin(record: Record, contenders: Contenders, tracker: Tracker) -> None:
     """Note what is known before any work is done."""
-    record.environment = {**environment(), "png_encoder": _png_encoder(record, contenders)}
+    png = _png_encoder(record, contenders, tracker)
+    record.environment = {**environment(), "png_encoder": png.encoder}
+    if png.note:
+        record.warnings.append(png.note)
     record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
     record.weak = [c.measurement for c in contenders.weak]
     record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
@@ -159,7 +166,7 @@ def _predict(record: Record, calibration: Calibration) -> None:
             m.predicted_startup_seconds = predicted.start_seconds
 
 
-def _png_encoder(record: Record, contenders: Contenders) -> str:
+def _png_encoder(record: Record, contenders: Contenders, tracker: Tracker) -> Choice:
     """The PNG encoder of all contenders: chosen here, for a difference between them would be no speedup."""
     asked = record.settings
     written = sum(asked.format == "png" and not OPERATIONS[name].bilevel for name in asked.operations)
@@ -168,6 +175,7 @@ def _png_encoder(record: Record, contenders: Contenders) -> str:
         record.megapixels * written,
         max(backend.workers for backend in backends),
         elsewhere=any(backend.may_be_elsewhere for backend in backends),
+        loading=tracker.loading_encoder,
     )
 
 
