@@ -305,6 +305,15 @@ def kernels_that(monkeypatch):
     png_encoders._load.cache_clear()
 
 
+def test_what_is_expected_loads_nothing(kernels_that, monkeypatch):
+    kernels_that(failing(AssertionError()))
+    enough = png_encoders.LEAST_MEGAPIXELS
+    assert png_encoders.expected(2 * enough, 2) == png.HUFFMAN
+    assert png_encoders.expected(1.99 * enough, 2) == png.PNG_ENCODER
+    monkeypatch.setattr(png_encoders, "find_spec", lambda _: None)
+    assert png_encoders.expected(2 * enough, 2) == png.PNG_ENCODER
+
+
 def failing(problem):
     def load(name):
         raise problem

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from imgproc.numbers import seconds
@@ -44,16 +45,14 @@ def choose(megapixels: float, workers: int, *, elsewhere: bool, loading: Callabl
         elsewhere: whether any may be on another machine, of which nobody knows whether it has what ``HUFFMAN`` needs.
         loading: called before ``HUFFMAN`` is loaded into this process, which takes long if it must be compiled.
     """
-    if elsewhere or megapixels < LEAST_MEGAPIXELS * max(1, workers):
+    if elsewhere or not _pays(megapixels, workers):
         return Choice(PNG_ENCODER)
     new = not _load.cache_info().currsize
     if new:
         loading()
     found = _load()
     if found.problem:
-        return Choice(
-            PNG_ENCODER, f"PNG was not written by the encoder that is faster on photographs: {found.problem}."
-        )
+        return Choice(PNG_ENCODER, f"PNG was not written by the encoder made for photographs: {found.problem}.")
     if new and found.compiled:
         took = seconds(found.compiled)
         return Choice(
@@ -62,6 +61,15 @@ def choose(megapixels: float, workers: int, *, elsewhere: bool, loading: Callabl
             "includes; its machine code is kept, so that later runs need not.",
         )
     return Choice(HUFFMAN if found.there else PNG_ENCODER)
+
+
+def expected(megapixels: float, workers: int) -> str:
+    """What ``choose`` is likely to answer where no worker is on another machine; found without loading anything."""
+    return HUFFMAN if _pays(megapixels, workers) and find_spec("numba") else PNG_ENCODER
+
+
+def _pays(megapixels: float, workers: int) -> bool:
+    return megapixels >= LEAST_MEGAPIXELS * max(1, workers)
 
 
 @cache

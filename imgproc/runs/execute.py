@@ -16,16 +16,12 @@ from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.measure.results import Progress
 from imgproc.operations import OPERATIONS, parse_operations, remarks
-from imgproc.pixels.png_encoders import choose
+from imgproc.pixels.png_encoders import Choice, choose
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.learning import learn_and_keep
 from imgproc.runs.advisor.prediction import Batch, predict, predicted_costs
 from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
-=======
-from imgproc.pixels.png_encoders import Choice, choose
-from imgproc.runs.contenders import Contenders, find_contenders
->>>>>>> 96b9173 (The encoder's compiling is told and done at set-up (under way))
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker

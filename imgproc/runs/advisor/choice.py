@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique, cannot_run
 from imgproc.numbers import counted, seconds
 from imgproc.operations import OPERATIONS, not_on_gpu
-from imgproc.pixels.png_encoders import choose as choose_png_encoder
+from imgproc.pixels.png_encoders import expected
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.prediction import Batch, Prediction, predict, predicted_costs
 from imgproc.runs.record import ImageRecord, RunSettings
@@ -20,8 +20,7 @@ def batch_of(images: Sequence[ImageRecord], settings: RunSettings) -> Batch:
     """The images with what is to be done, and the PNG encoder that this makes likely."""
     megapixels = sum(image.megapixels for image in images)
     written = sum(settings.format == "png" and not OPERATIONS[name].bilevel for name in settings.operations)
-    encoder = choose_png_encoder(megapixels * written, settings.workers, elsewhere=False)
-    return Batch(images, settings, encoder)
+    return Batch(images, settings, expected(megapixels * written, settings.workers))
 
 
 def predictions(calibration: Calibration, batch: Batch, workers: int) -> list[Prediction]:
