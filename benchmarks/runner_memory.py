@@ -27,10 +27,10 @@ from urllib.request import Request, urlopen
 
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from imgproc.backends import TECHNIQUES
+from imgproc.settings import PROJECT
 
 EVERY = 5
 MOST_GROWTH = 1.3
@@ -45,7 +45,7 @@ def serving(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """The app at an address, and its process."""
     environment = {**os.environ, "UPLOADS_DIR": str(folder / "uploads"), "RESULTS_DIR": str(folder / "results")}
     command = [sys.executable, "-m", "imgproc", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout
             line = server.stdout.readline()
@@ -65,11 +65,11 @@ def runner_of(server: psutil.Process) -> psutil.Process:
 
 def done(address: str, fields: dict[str, str]) -> str:
     """Send a run and wait for its end; returns its state."""
-    with urlopen(Request(f"{address}/process", urlencode(fields).encode(), JSON)) as answer:  # noqa: S310
+    with urlopen(Request(f"{address}/process", urlencode(fields).encode(), JSON)) as answer:
         url = json.load(answer)["url"]
     until = time.monotonic() + LONGEST
     while time.monotonic() < until:
-        with urlopen(Request(f"{address}{url}.json?view=progress", headers=JSON)) as answer:  # noqa: S310
+        with urlopen(Request(f"{address}{url}.json?view=progress", headers=JSON)) as answer:
             now = json.load(answer)
         if now["final"]:
             return str(now["state"])
