@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--megapixels", type=float, default=0.3)
-    parser.add_argument("--budget", type=float, default=2.0)
+    parser.add_argument("--budget", type=float, default=2.0, help="seconds, at least 1, the least of a comparison")
     parser.add_argument("--technique", action="append", default=[], help="one of the parallel runs, repeated for more")
     chosen = parser.parse_args()
     able = [name for name, technique in TECHNIQUES.items() if name != "sequential" and technique.availability().ok]
