@@ -7,7 +7,7 @@ import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,6 @@ import cv2
 from imgproc.backends import BASELINE
 from imgproc.backends.base import BackendError
 from imgproc.files import own_folder
-from imgproc.intake.checks import Limits, check_header
 from imgproc.intake.samples import JPEG_QUALITY, KINDS, draw
 from imgproc.measure.environment import environment
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
@@ -26,9 +25,10 @@ from imgproc.pixels.codecs import FORMATS
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.learning import Kept, learn
 from imgproc.runs.contenders import find_contenders
+from imgproc.runs.headers import look_at
 from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import OnProgress, Tracker
-from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
 #: Batches that every technique does: how many images of how many megapixels each.
@@ -81,25 +81,22 @@ def calibrate(
     Raises:
         OSError: there is no room for the pictures.
     """
-    calibration = Calibration()
+    usual = RunSettings(list(OPERATIONS), parse_parameters({}), workers=workers, budget=1.0)
+    contenders = find_contenders(Record("", "compare", usual), settings.TASK_SECONDS, settings).all
     with own_folder(Path(tempfile.gettempdir()), _WORK) as folder, ExitStack() as stack:
-        pictures = _Pictures(folder)
-        settings_of_run = RunSettings(list(OPERATIONS), parse_parameters({}), workers=workers, budget=1.0)
-        every = Record("", "compare", settings_of_run)
-        contenders = find_contenders(every, settings.TASK_SECONDS, settings).all
         for contender in contenders:
             stack.callback(contender.close)
         load = MachineLoad(own=lambda: tree_cpu_seconds({pid for c in contenders for pid in c.backend.helpers}))
         load.start()
+        rounds, pictures = _Rounds(settings, folder, progress), _Pictures(folder)
         for number, batch in enumerate(BATCHES):
             files = [file for count, megapixels in batch for file in pictures.files(megapixels, count)]
-            _measure(calibration, contenders, files, settings_of_run, folder, settings, progress, first=number == 0)
-        for changed, suffix in _codec_runs(settings_of_run):
+            rounds.measure(contenders, files, usual, first=number == 0)
+        baseline = [c for c in contenders if c.technique.name == BASELINE]
+        for changed, suffix in _codec_runs(usual):
             files = [file for megapixels in CODEC_SIZES for file in pictures.files(megapixels, 2, suffix)]
-            alone = [c for c in contenders if c.technique.name == BASELINE]
-            _measure(calibration, alone, files, changed, folder, settings, progress)
-        busy = load.stop()
-    return calibration, busy
+            rounds.measure(baseline, files, changed)
+        return rounds.calibration, load.stop()
 
 
 def _codec_runs(usual: RunSettings) -> Iterator[tuple[RunSettings, str]]:
@@ -113,44 +110,42 @@ def _codec_runs(usual: RunSettings) -> Iterator[tuple[RunSettings, str]]:
                 yield replace(usual, color=color, format=format), INPUTS["JPEG"]
 
 
-def _measure(
-    calibration: Calibration,
-    contenders: list[Contender],
-    files: Sequence[Path],
-    asked: RunSettings,
-    folder: Path,
-    settings: Settings,
-    progress: OnProgress,
-    *,
-    first: bool = False,
-) -> None:
-    """Rounds of one batch, and what they teach."""
-    record = Record("", "compare", asked, [_image(index, file, settings) for index, file in enumerate(files)])
-    record.environment = environment()
-    folders = RunFolders(dict(enumerate(files)), folder / "out", None, folder / "work")
-    passes = Passes(record, folders, Tracker(progress, rounds=_ROUNDS, budget=1.0, contenders=len(contenders)))
-    passes.name_outputs()
-    for contender in contenders:
-        contender.passes.clear()
-        contender.measurement.first_round_seconds = None
-    for number in range(_ROUNDS + first):
-        for contender in random.Random(number).sample(contenders, len(contenders)):
-            try:
-                with passes.ready(contender):
-                    done = passes.run_pass(contender, record.good_images, folders.work, "rounds", number)
-            except BackendError:  # it cannot work here, of which a run will say why
-                contenders.remove(contender)
-                continue
-            if first and number == 0:
-                contender.measurement.first_round_seconds = done.round.wall_seconds
-                contender.measurement.first_round_images = len(files)
-            else:
-                contender.passes.append(done)
-    conclude(contenders, images=len(files), megapixels=record.megapixels)
-    record.techniques = [contender.measurement for contender in contenders]
-    learn(calibration, record, kept=Kept(1.0, 1.0))
+@dataclass
+class _Rounds:
+    """Rounds in a folder, and what they teach."""
 
+    settings: Settings
+    folder: Path
+    progress: OnProgress
+    calibration: Calibration = field(default_factory=Calibration)
 
-def _image(index: int, file: Path, settings: Settings) -> ImageRecord:
-    look = check_header(file, Limits(settings.max_pixels, settings.MAX_SIDE))
-    return ImageRecord(index, file.name, look.width, look.height, look.format, file.stat().st_size)
+    def measure(
+        self, contenders: list[Contender], files: Sequence[Path], asked: RunSettings, *, first: bool = False
+    ) -> None:
+        """Rounds of one batch; one before them for workers that are new. Who cannot work here is taken out of the
+        contenders."""
+        record = Record("", "compare", asked, look_at(files, self.settings))
+        record.environment = environment()
+        folders = RunFolders(dict(enumerate(files)), self.folder / "out", None, self.folder / "work")
+        tracker = Tracker(self.progress, rounds=_ROUNDS, budget=asked.budget, contenders=len(contenders))
+        passes = Passes(record, folders, tracker)
+        passes.name_outputs()
+        for contender in contenders:
+            contender.passes.clear()
+            contender.measurement.first_round_seconds = None
+        for number in range(_ROUNDS + first):
+            for contender in random.Random(number).sample(contenders, len(contenders)):
+                try:
+                    with passes.ready(contender):
+                        done = passes.run_pass(contender, record.good_images, folders.work, "rounds", number)
+                except BackendError:  # a run will say why
+                    contenders.remove(contender)
+                    continue
+                if first and number == 0:
+                    contender.measurement.first_round_seconds = done.round.wall_seconds
+                    contender.measurement.first_round_images = len(files)
+                else:
+                    contender.passes.append(done)
+        conclude(contenders, images=len(files), megapixels=record.megapixels)
+        record.techniques = [contender.measurement for contender in contenders]
+        learn(self.calibration, record, kept=Kept(1.0, 1.0))

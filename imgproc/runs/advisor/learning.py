@@ -69,7 +69,7 @@ def learn(calibration: Calibration, record: Record, *, kept: Kept = KEPT) -> boo
     baseline = next((m for m in record.techniques if m.name == BASELINE and m.rounds), None)
     if baseline is None:
         return False
-    images = _measured_images(record)
+    images = record.measured_images
     batch = Batch(images, record.settings, record.environment.get("png_encoder") or "")
     by_image = _of_each_image(typical_spans(baseline))
     if any(image.index not in by_image for image in images):
@@ -84,19 +84,15 @@ def learn(calibration: Calibration, record: Record, *, kept: Kept = KEPT) -> boo
             fit.learn(amounts, seconds, noise=_STAGE_NOISE)
     costs = _costs(batch, [by_image[image.index] for image in images])
     for m in record.techniques:
-        usual = m.name in TECHNIQUES and m.rounds and m.identical is not False and m.reason is None and _usual(m)
-        if usual:
+        if _usual(m):
             _learn_pass(calibration, batch, costs, m, kept)
     return True
 
 
-def _measured_images(record: Record) -> list[ImageRecord]:
-    sample = record.sample and set(record.sample)
-    return [image for image in record.good_images if not sample or image.index in sample]
-
-
 def _usual(m: TechniqueMeasurement) -> bool:
-    """Whether it was run as ``pass_amounts`` has it: files by their paths, one at a time."""
+    """Whether it did the same work as ``pass_amounts`` has it: files by their paths, one at a time."""
+    if m.name not in TECHNIQUES or not m.rounds or m.identical is False or m.reason is not None:
+        return False
     inner = m.cv2_threads == 1 or has_one_worker(TECHNIQUES[m.name])
     return inner and m.copies == 1 and m.transfer in (None, PATHS) and m.chunk_size in (None, 1)
 
