@@ -32,9 +32,11 @@ from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
 #: Batches that every technique does: how many images of how many megapixels each.
-BATCHES = (((4, 1.0), (12, 0.1)), ((1, 0.1),), ((120, 0.03),), ((8, 1.5),), ((1, 6.0),))
+BATCHES = (((4, 1.0), (12, 0.1)), ((1, 0.1),), ((120, 0.03),), ((6, 3.0),), ((1, 12.0),))
+#: One of which every image is cut into strips, which are many for so little work.
+STRIPS = ((12, 0.2), (2, 1.5))
 #: Megapixels of the images on which the codecs of other formats are timed.
-CODEC_SIZES = (0.1, 1.0)
+CODEC_SIZES = (0.1, 3.0)
 #: Files that cameras, scanners and other programs write, and what writes them.
 INPUTS = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WebP": ".webp"}
 _ROUNDS = 3
@@ -43,24 +45,26 @@ _WORK = ".imgproc-calibration"
 
 @dataclass(frozen=True)
 class _Pictures:
-    """Drawn pictures as files in a folder, made once for each kind, size and format."""
+    """Drawn pictures as files in a folder, each drawn once and encoded once in a format."""
 
     folder: Path
+    drawn: dict[tuple[int, float], Image] = field(default_factory=dict)
 
     def files(self, megapixels: float, count: int, suffix: str = ".jpg") -> Iterator[Path]:
         """So many files, the kinds of pictures taking turns."""
         for number in range(count):
-            original = self._drawn(number % len(KINDS), megapixels, suffix)
             file = self.folder / f"{megapixels:g}-{number}{suffix}"
             if not file.exists():
-                file.write_bytes(original)
+                first = self.folder / f"{megapixels:g}-{number % len(KINDS)}{suffix}"
+                file.write_bytes(
+                    _encoded(self._drawn(number, megapixels), suffix) if file == first else first.read_bytes()
+                )
             yield file
 
-    def _drawn(self, kind: int, megapixels: float, suffix: str) -> bytes:
-        kept = self.folder / f"kind-{kind}-{megapixels:g}{suffix}"
-        if not kept.exists():
-            kept.write_bytes(_encoded(draw(kind, megapixels), suffix))
-        return kept.read_bytes()
+    def _drawn(self, kind: int, megapixels: float) -> Image:
+        if (kind, megapixels) not in self.drawn:
+            self.drawn[kind, megapixels] = draw(kind, megapixels)
+        return self.drawn[kind, megapixels]
 
 
 def _encoded(image: Image, suffix: str) -> bytes:
@@ -92,6 +96,8 @@ def calibrate(
         for number, batch in enumerate(BATCHES):
             files = [file for count, megapixels in batch for file in pictures.files(megapixels, count)]
             rounds.measure(contenders, files, usual, first=number == 0)
+        files = [file for count, megapixels in STRIPS for file in pictures.files(megapixels, count)]
+        rounds.measure(contenders, files, replace(usual, split="always"))
         baseline = [c for c in contenders if c.technique.name == BASELINE]
         for changed, suffix in _codec_runs(usual):
             files = [file for megapixels in CODEC_SIZES for file in pictures.files(megapixels, 2, suffix)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -74,14 +75,16 @@ def learn(calibration: Calibration, record: Record, *, kept: Kept = KEPT) -> boo
     by_image = _of_each_image(typical_spans(baseline))
     if any(image.index not in by_image for image in images):
         return False
-    aged: set[str] = set()
+    found: dict[str, list[tuple[NDArray[np.float64], float]]] = defaultdict(list)
     for image in images[:: -(-len(images) // _IMAGES)]:
         for key, amounts, seconds in _measured_stages(batch, image, by_image[image.index]):
-            fit = calibration.stages.setdefault(key, Fit())
-            if key not in aged:
-                aged.add(key)
-                fit.age(kept.stages)
-            fit.learn(amounts, seconds, noise=_STAGE_NOISE)
+            found[key].append((amounts, seconds))
+    for key, measured in found.items():
+        fit = calibration.stages.setdefault(key, Fit())
+        fit.age(kept.stages)
+        mean = statistics.mean(seconds for _, seconds in measured)
+        for amounts, seconds in measured:  # the longer one takes, the more depends on it
+            fit.learn(amounts, seconds, noise=_STAGE_NOISE, weight=seconds / mean)
     costs = _costs(batch, [by_image[image.index] for image in images])
     for m in record.techniques:
         if _usual(m):
