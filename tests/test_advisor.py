@@ -303,7 +303,8 @@ def test_advise_runs_nothing_and_says_what_to_take(photographs, tmp_path, monkey
 def test_calibrate_measures_every_technique_and_keeps_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(calibrating, "BATCHES", (((2, 0.05),), ((4, 0.03), (1, 0.1))))
-    monkeypatch.setattr(calibrating, "CODEC_SIZES", (0.05,))
+    monkeypatch.setattr(calibrating, "CODECS", ((1, 0.05),))
+    monkeypatch.setattr(calibrating, "STRIPS", ((1, 0.05),))
     assert main(["calibrate", "--workers", "2", "--no-wait"]) == 0
     out = capsys.readouterr().out
     calibration = Calibration.load(tmp_path / "cache")

@@ -35,8 +35,8 @@ from imgproc.settings import Settings
 BATCHES = (((4, 1.0), (12, 0.1)), ((1, 0.1),), ((120, 0.03),), ((6, 3.0),), ((1, 12.0),))
 #: One of which every image is cut into strips, which are many for so little work.
 STRIPS = ((12, 0.2), (2, 1.5))
-#: Megapixels of the images on which the codecs of other formats are timed.
-CODEC_SIZES = (0.1, 3.0)
+#: The images on which the codecs of other formats are timed, as above.
+CODECS = ((3, 0.1), (2, 2.0))
 #: Files that cameras, scanners and other programs write, and what writes them.
 INPUTS = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WebP": ".webp"}
 _ROUNDS = 3
@@ -100,7 +100,7 @@ def calibrate(
         rounds.measure(contenders, files, replace(usual, split="always"))
         baseline = [c for c in contenders if c.technique.name == BASELINE]
         for changed, suffix in _codec_runs(usual):
-            files = [file for megapixels in CODEC_SIZES for file in pictures.files(megapixels, 2, suffix)]
+            files = [file for count, megapixels in CODECS for file in pictures.files(megapixels, count, suffix)]
             rounds.measure(baseline, files, changed)
         return rounds.calibration, load.stop()
 

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from imgproc import __version__
 from imgproc.files import write_whole
@@ -25,8 +25,10 @@ from imgproc.runs.advisor.fit import Fit, solved
 from imgproc.runs.serialization import from_plain, to_plain
 
 #: The costs of a stage where nothing is known: seconds for an image, a megapixel, and a megabyte of the file that was
-#: read; and the share by which they may well differ, from these at least.
-_STAGE, _STAGE_LEAST, _STAGE_SHARE = (1e-4, 2e-3, 0.0), (1e-4, 1e-4, 1e-3), 0.3
+#: read; and by how much they may well differ.
+_STAGE, _STAGE_SPREAD = (1e-4, 2e-3, 0.0), (3e-4, 5e-2, 1e-2)
+#: The share by which costs on this machine may well differ from those of the reference machine, and the least.
+_STAGE_SHARE, _STAGE_LEAST = 0.3, (5e-5, 1e-4, 3e-4)
 #: Megabytes of a photograph of one megapixel as a JPEG file.
 _TYPICAL = 0.5
 #: The costs of a pass where nothing is known: seconds for the pass, for a task, for a second that its slowest worker is
@@ -81,8 +83,11 @@ class Calibration:
         def costs(*keys: str) -> tuple[NDArray[np.float64], bool]:
             known = next((key for key in keys if key in self.stages), None)
             like = next((key for key in (known, *keys) if key in elsewhere), None)
-            believed = pace * _stage_costs(elsewhere[like] if like else None, _STAGE)
-            return _stage_costs(self.stages[known] if known else None, believed), (known or like) == keys[0]
+            believed, spread = np.array(_STAGE), np.array(_STAGE_SPREAD)
+            if like:
+                believed = pace * _own_costs(elsewhere[like])
+                spread = _STAGE_SHARE * np.maximum(believed, _STAGE_LEAST)
+            return solved(self.stages[known] if known else None, believed, spread), (known or like) == keys[0]
 
         def seconds(amounts: NDArray[np.float64], *keys: str) -> NDArray[np.float64]:
             found, its_own = costs(*keys)
@@ -145,13 +150,14 @@ def reference() -> Calibration:
         return Calibration()
 
 
-def _stage_costs(fit: Fit | None, believed: ArrayLike) -> NDArray[np.float64]:
-    return solved(fit, believed, _STAGE_SHARE * np.maximum(believed, _STAGE_LEAST))
+def _own_costs(fit: Fit) -> NDArray[np.float64]:
+    """The costs of a stage by one machine's measurements alone."""
+    return fit.costs(_STAGE, _STAGE_SPREAD)
 
 
 def _typical(fit: Fit) -> float:
     """Seconds for a photograph of one megapixel."""
-    return float(_stage_costs(fit, _STAGE) @ (1.0, 1.0, _TYPICAL))
+    return float(_own_costs(fit) @ (1.0, 1.0, _TYPICAL))
 
 
 def _nearest(table: dict[str, Known], technique: str, threads: int) -> Known | None:

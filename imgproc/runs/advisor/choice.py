@@ -13,7 +13,7 @@ from imgproc.runs.advisor.prediction import Batch, Prediction, predict, predicte
 from imgproc.runs.record import ImageRecord, RunSettings, png_megapixels
 
 #: Predictions that differ by less are as good; the simplest technique is taken then.
-ALIKE = 0.03
+ALIKE = 0.06
 #: A start-up that is a larger share of the whole is told.
 _NOTICEABLE = 0.05
 
