@@ -208,8 +208,16 @@ def set_up(lock: str, again: bool = False) -> None:
             install(ROOT / lock, held)
             STAMP.write_text(json.dumps({"place": str(VENV), "python": this_python(), "locks": wanted}, indent=1))
             UNFINISHED.unlink()
+            compile_encoder(held)
         if (ROOT / GPU_LOCK).exists() and has_gpu_driver():
             add_gpu_set(held, again)
+
+
+def compile_encoder(held: Sequence[int]) -> None:
+    """Compile what the first large run would wait for. Where that cannot be, such a run does without and says why."""
+    say("Compiling the PNG encoder for photographs …")
+    command = [str(venv_python()), "-P", "-m", "imgproc.pixels.png_encoders"]
+    call_quietly(command, held, {"PYTHONPATH": str(ROOT)})
 
 
 def add_gpu_set(held: Sequence[int], again: bool) -> None:

@@ -30,7 +30,6 @@ import cv2
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from imgproc.intake.checks import Limits, check_header
 from imgproc.intake.samples import KINDS, draw
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.load import MachineLoad
@@ -42,8 +41,9 @@ from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions
 from imgproc.runs.advisor.prediction import Batch, Prediction
 from imgproc.runs.execute import process
+from imgproc.runs.headers import look_at
 from imgproc.runs.passes import RunFolders
-from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
 GOOD_PICK, GOOD_TIME, WANTED = 1.10, 0.20, 0.9
@@ -87,13 +87,10 @@ def draw_batch(rng: random.Random, folder: Path, workers: int, most_megapixels: 
     )
     kinds = [draw(rng.randrange(len(KINDS)), min(25.0, max(0.05, size)), seed=rng.randrange(1000)) for _ in range(2)]
     contents = [cv2.imencode(suffix, _resized(kind, rng.uniform(1, spread)))[1].tobytes() for kind in kinds * 4]
-    sources, images = {}, []
-    for index in range(count):
-        sources[index] = folder / f"{index}{suffix}"
-        sources[index].write_bytes(contents[index % len(contents)])
-        look = check_header(sources[index], Limits(SETTINGS.max_pixels, SETTINGS.MAX_SIDE))
-        length = len(contents[index % len(contents)])
-        images.append(ImageRecord(index, f"{index}{suffix}", look.width, look.height, look.format, length))
+    sources = {index: folder / f"{index}{suffix}" for index in range(count)}
+    for index, file in sources.items():
+        file.write_bytes(contents[index % len(contents)])
+    images = look_at([*sources.values()], SETTINGS)
     megapixels = sum(image.megapixels for image in images)
     how = (
         f"{suffix[1:]} to {settings.format}{' colour' if settings.color else ''}, {'+'.join(n[0] for n in operations)}"
@@ -131,7 +128,7 @@ def measure(drawn: Drawn, techniques: Sequence[str], rounds: int, folder: Path, 
 def try_batch(calibration: Calibration, drawn: Drawn, rounds: int, folder: Path, rng: random.Random) -> Verdict:
     """Predicts, measures, and prints a row."""
     found: list[Prediction] = predictions(calibration, drawn.batch, drawn.batch.settings.workers)
-    chosen = pick(found, measured=False)
+    chosen = pick(found, baseline=True)
     assert chosen is not None
     measured = measure(drawn, [one.technique for one in found], rounds, folder, rng)
     best = min(measured, key=measured.__getitem__)

@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from imgproc.intake.checks import Limits, check_header
 from imgproc.measure.results import Progress
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.runs.execute import process
+from imgproc.runs.headers import look_at
 from imgproc.runs.passes import RunFolders
-from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
 
@@ -40,11 +40,7 @@ def compare(
         budget=budget,
     )
     settings = Settings()
-    limits = Limits(settings.max_pixels, settings.MAX_SIDE)
-    record = Record("0" * 12, "compare", asked)
-    for index, file in enumerate(files):
-        look = check_header(file, limits)
-        record.images.append(ImageRecord(index, file.name, look.width, look.height, look.format, file.stat().st_size))
+    record = Record("0" * 12, "compare", asked, look_at(files, settings))
     with tempfile.TemporaryDirectory(prefix="comparison-") as folder:
         small = Path(folder, "previews") if previews else None
         places = RunFolders(dict(enumerate(files)), Path(folder, "results"), small, Path(folder, "work"))

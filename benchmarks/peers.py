@@ -158,7 +158,7 @@ def entries_of(workload: str, files: Files, chosen: argparse.Namespace, older: P
     """The programs that take part in a workload, those that are missing included."""
     workers: int = chosen.workers
     # One encoder for all of ours, as in a run.
-    encoder = choose(files.total * sum(not o.bilevel for o in OPERATIONS.values()), workers, elsewhere=False)
+    encoder = choose(files.total * sum(not o.bilevel for o in OPERATIONS.values()), workers, elsewhere=False).encoder
     entries = []
     for p in PROGRAMS.values():
         too_slow = "" if chosen.programs or workload == PHOTOGRAPHS or not p.slow else TOO_SLOW

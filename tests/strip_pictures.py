@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import cv2
 import numpy as np
 from hypothesis import strategies as st
 
-from imgproc.backends.phases import Plan, numbered
+from imgproc.backends import TECHNIQUES
+from imgproc.backends.phases import Plan, flat, numbered, together
+from imgproc.backends.strips.plan import split_image
 from imgproc.backends.task import TaskResult, run_task
+from imgproc.measure.protocol import Contender, Pass
 from imgproc.operations import OPERATIONS, PARAMETERS, parse_parameters
 from imgproc.operations.rows import Rows, cut
 from imgproc.pixels.codecs import decode, encode
@@ -260,3 +264,16 @@ def wrong_files(work: ImageJob, pixels: np.ndarray) -> list[str]:
     wholes = {name: OPERATIONS[name].apply(pixels, work.parameters) for name, _ in work.outputs}
     files = {name: encode(one, work.format, bilevel=OPERATIONS[name].bilevel) for name, one in wholes.items()}
     return [name for name, path in work.outputs if Path(path).read_bytes() != files[name]]
+
+
+def carried_out_by_workers(
+    technique: str, source: Path, size: tuple[int, int], folder: Path, color: bool = False, strips: int = 4
+) -> tuple[ImageJob, Pass]:
+    """All operations on a file, cut into strips for two workers of a technique; the size is (height, width)."""
+    outputs = tuple((name, str(folder / f"{name}.png")) for name in IN_STRIPS)
+    work = ImageJob(str(source), outputs, DEFAULTS, "png", color)
+    with closing(Contender(TECHNIQUES[technique], 2, deadline=60)) as contender:
+        contender.start()
+        across = contender.backend.capabilities.memory == "copied"
+        plan = split_image(0, work, size, strips, across_processes=across)
+        return work, contender.run(flat(together([plan])), lambda _: None)

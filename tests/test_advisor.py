@@ -120,15 +120,15 @@ def test_what_was_learned_predicts_images_that_were_not_seen(calibration, sizes)
 def test_start_up_decides_for_small_work_and_the_workers_for_large(calibration):
     def taken(sizes, **changed):
         batch = Batch(images_of(sizes), settings_of(**changed), "isal")
-        return pick(predictions(calibration, batch, 2), measured=False).technique
+        return pick(predictions(calibration, batch, 2), baseline=True).technique
 
     assert taken([0.1]) == "sequential"
     assert taken([2.0] * 40) == "threading"
     slow_threads = learned({**FACTORS, "threading": (0.001, 2.2)})
     batch = Batch(images_of([2.0] * 300), settings_of(), "isal")
-    assert pick(predictions(slow_threads, batch, 2), measured=False).technique == "multiprocessing"
+    assert pick(predictions(slow_threads, batch, 2), baseline=True).technique == "multiprocessing"
     small = Batch(images_of([0.1]), settings_of(), "isal")
-    assert pick(predictions(calibration, small, 2), measured=True).technique != "sequential"
+    assert pick(predictions(calibration, small, 2), baseline=False).technique != "sequential"
 
 
 def test_of_predictions_that_are_alike_the_simplest_technique_is_taken():
@@ -136,24 +136,24 @@ def test_of_predictions_that_are_alike_the_simplest_technique_is_taken():
         return Prediction(technique, 2, 0.0, seconds, 0.0, measured=True)
 
     alike = [one("futures-threads", 1.0), one("threading", 1.01), one("sequential", 1.02), one("joblib", 1.5)]
-    assert pick(alike, measured=False).technique == "sequential"
-    assert pick(alike, measured=True).technique == "threading"
-    assert pick([one("futures-threads", 1.0), one("threading", 1.2)], measured=True).technique == "futures-threads"
-    assert pick([], measured=True) is None
+    assert pick(alike, baseline=True).technique == "sequential"
+    assert pick(alike, baseline=False).technique == "threading"
+    assert pick([one("futures-threads", 1.0), one("threading", 1.2)], baseline=False).technique == "futures-threads"
+    assert pick([], baseline=False) is None
     elsewhere = replace(one("futures-threads", 1.0), measured=False)
-    assert pick([elsewhere, one("threading", 1.1)], measured=True).technique == "threading"
+    assert pick([elsewhere, one("threading", 1.1)], baseline=False).technique == "threading"
     guessed = [replace(each, measured=False) for each in alike]
-    assert pick(guessed, measured=False).technique == pick(guessed, measured=True).technique == "threading"
+    assert pick(guessed, baseline=True).technique == pick(guessed, baseline=False).technique == "threading"
 
 
 def test_the_reason_names_what_is_predicted_and_from_where(calibration):
     batch = Batch(images_of([2.0] * 40), settings_of(), "isal")
     found = predictions(calibration, batch, 2)
-    said = why(pick(found, measured=True), found, batch)
+    said = why(pick(found, baseline=False), found, batch)
     assert "Threads, 2 workers" in said and "40 images of 80 megapixels" in said and "Sequential" in said
     assert "on this machine" in said and "calibrate" not in said
     unknown = predictions(Calibration(), batch, 2)
-    assert "calibrate" in why(pick(unknown, measured=True), unknown, batch)
+    assert "calibrate" in why(pick(unknown, baseline=False), unknown, batch)
 
 
 def test_what_the_package_brings_knows_every_technique_of_a_cpu():
@@ -303,7 +303,8 @@ def test_advise_runs_nothing_and_says_what_to_take(photographs, tmp_path, monkey
 def test_calibrate_measures_every_technique_and_keeps_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(calibrating, "BATCHES", (((2, 0.05),), ((4, 0.03), (1, 0.1))))
-    monkeypatch.setattr(calibrating, "CODEC_SIZES", (0.05,))
+    monkeypatch.setattr(calibrating, "CODECS", ((1, 0.05),))
+    monkeypatch.setattr(calibrating, "STRIPS", ((1, 0.05),))
     assert main(["calibrate", "--workers", "2", "--no-wait"]) == 0
     out = capsys.readouterr().out
     calibration = Calibration.load(tmp_path / "cache")

@@ -317,6 +317,23 @@ def test_a_thousand_images(browse: Open, make_run: MakeRun) -> None:
     assert overflow(page) <= 0
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_viewer_turns_from_page_to_page(browse: Open, make_run: MakeRun, scripts: bool) -> None:
+    page = browse(f"/runs/{make_run(images=102).id}?image=100", viewport=PHONE, java_script_enabled=scripts)
+    page.get_by_role("link", name="Blur", exact=True).click()
+    at, turn = page.locator("[data-at]"), page.locator("[data-turn]")
+    turn.nth(1).click()
+    page.get_by_text("Images 101 to 102 of 102").wait_for()
+    assert at.inner_text() == "101 of 102" and page.locator("[data-result-label]").inner_text() == "Blur"
+    turn.nth(0).click()
+    page.get_by_text("Images 1 to 100 of 102").wait_for()
+    assert at.inner_text() == "100 of 102" and page.locator("[data-result-label]").inner_text() == "Blur"
+    page.get_by_role("link", name="Last page of images").click()
+    page.get_by_text("Images 101 to 102 of 102").wait_for()
+    assert at.inner_text() == "101 of 102" and page.locator("[data-result-label]").inner_text() == "Blur"
+    assert overflow(page) <= 0
+
+
 def test_without_scripts(browse: Open, photos: list[Path], runner: threading.Event, store: Store) -> None:
     runner.clear()
     page = browse(java_script_enabled=False, viewport=PHONE)

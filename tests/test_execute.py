@@ -16,8 +16,11 @@ from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
+from imgproc.pixels.png_encoders import Choice
 from imgproc.pixels.proof import pixels_sha256
+from imgproc.report import sentences
 from imgproc.report.text import summary
+from imgproc.runs import execute
 from imgproc.runs.execute import process
 from imgproc.runs.passes import RunFolders
 from imgproc.runs.progress import Cancelled
@@ -153,6 +156,24 @@ def test_progress_goes_from_start_to_end_and_never_back(run):
     last = seen[-1]
     assert last.passes_done == last.passes_total == 1 + 3 * 2
     assert max(p.round for p in seen) == 3
+
+
+def test_what_there_is_to_know_of_the_encoder_is_told_and_what_is_waited_for_shown(run, monkeypatch):
+    asked = []
+
+    def choose(megapixels, workers, *, elsewhere, loading):
+        asked.append((megapixels, workers, elsewhere))
+        loading()
+        return Choice("isal", "The encoder is new.")
+
+    monkeypatch.setattr(execute, "choose", choose)
+    seen = []
+    record, _ = run(progress=seen.append, budget=0, sizes=((500, 300), (200, 300)))
+    assert asked == [(pytest.approx(2 * 0.21), 2, False)]  # edges are not counted
+    assert (seen[0].phase, seen[0].share) == ("loading", 0.0) and seen[1].phase == "starting"
+    assert sentences.step(seen[0])[0].startswith("Loading the PNG encoder")
+    assert record.warnings == ["The encoder is new."] and record.environment["png_encoder"] == "isal"
+    assert "The encoder is new." in summary(record)
 
 
 def test_the_seed_is_recorded(run):

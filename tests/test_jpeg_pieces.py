@@ -3,7 +3,6 @@
 import io
 import struct
 import tempfile
-from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -12,20 +11,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
-from strip_pictures import IN_STRIPS, wrong_pixels
+from strip_pictures import carried_out_by_workers, wrong_pixels
 from valid_files.exif import exif
 from valid_files.jpegs import segment, with_segments
 
 from imgproc.backends import TECHNIQUES
-from imgproc.backends.phases import flat, together
-from imgproc.backends.strips.plan import split_image
 from imgproc.errors import UserError
-from imgproc.measure.protocol import Contender
-from imgproc.operations import parse_parameters
 from imgproc.pixels import formats
 from imgproc.pixels.codecs import decode
 from imgproc.pixels.formats.contract import Wanted
-from imgproc.pixels.job import ImageJob
 
 SAMPLINGS = {
     "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
@@ -269,16 +263,10 @@ def test_of_a_damaged_file_come_the_pixels_of_the_whole(changes, header_too, col
 # ---------------------------------------------------------------- by workers
 
 
-def carried_out(technique, data, size, folder, color=False, strips=4):
+def carried_out(technique, data, size, folder, color=False):
     source = folder / "a.jpg"
     source.write_bytes(data)
-    outputs = tuple((name, str(folder / f"{name}.png")) for name in IN_STRIPS)
-    work = ImageJob(str(source), outputs, parse_parameters({}), "png", color)
-    with closing(Contender(TECHNIQUES[technique], 2, deadline=60)) as contender:
-        contender.start()
-        across = contender.backend.capabilities.memory == "copied"
-        plan = split_image(0, work, size, strips, across_processes=across)
-        return work, contender.run(flat(together([plan])), lambda _: None)
+    return carried_out_by_workers(technique, source, size, folder, color)
 
 
 @pytest.mark.parametrize("color", [False, True])

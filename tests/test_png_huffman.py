@@ -1,13 +1,13 @@
 """Rows packed with a Huffman code of their own: never a wrong stream, whatever is in them."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
 import zlib
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -247,11 +247,17 @@ def test_two_levels_take_one_bit_and_need_no_numba():
 
 
 def test_only_work_that_pays_for_loading_it_has_it():
-    enough = png_encoders.LEAST_MEGAPIXELS
-    assert png_encoders.choose(enough, 1, elsewhere=False) == png.HUFFMAN
-    assert png_encoders.choose(2 * enough, 2, elsewhere=False) == png.HUFFMAN
-    assert png_encoders.choose(0.99 * enough, 1, elsewhere=False) == png.PNG_ENCODER
-    assert png_encoders.choose(1.99 * enough, 2, elsewhere=False) == png.PNG_ENCODER
+    enough, loaded = png_encoders.LEAST_MEGAPIXELS, []
+
+    def chosen(megapixels: float, workers: int) -> str:
+        choice = png_encoders.choose(megapixels, workers, elsewhere=False, loading=lambda: loaded.append(megapixels))
+        return choice.encoder
+
+    png_encoders._load.cache_clear()
+    assert chosen(0.99 * enough, 1) == chosen(1.99 * enough, 2) == png.PNG_ENCODER
+    assert not loaded
+    assert chosen(enough, 1) == chosen(2 * enough, 2) == png.HUFFMAN
+    assert loaded == [enough]  # said once, for then it is there
 
 
 def test_workers_that_may_be_elsewhere_are_not_asked_for_what_they_may_lack(monkeypatch):
@@ -262,7 +268,7 @@ def test_workers_that_may_be_elsewhere_are_not_asked_for_what_they_may_lack(monk
     ):
         assert kind(2, Options(settings=told)).may_be_elsewhere
         assert not kind(2, Options()).may_be_elsewhere
-    assert png_encoders.choose(1e9, 1, elsewhere=True) == png.PNG_ENCODER
+    assert png_encoders.choose(1e9, 1, elsewhere=True) == (png.PNG_ENCODER, "")
 
 
 @pytest.mark.parametrize("split", ["never", "always"])
@@ -287,29 +293,93 @@ def test_a_run_that_writes_much_has_it_for_every_technique_and_says_so(tmp_path,
     assert 4 in ways((tmp_path / "out" / outputs["gaussian"]).read_bytes())
 
 
-def chosen(code: str) -> subprocess.CompletedProcess[str]:
-    code += "\nfrom imgproc.pixels.png_encoders import choose"
-    code += "\nprint([choose(1e6, 1, elsewhere=False), choose(1e6, 1, elsewhere=False)])"
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+@pytest.fixture
+def kernels_that(monkeypatch):
+    """Has the import of the kernels do something, and whatever was loaded forgotten before and after."""
+
+    def become(load):
+        monkeypatch.setattr(png_encoders, "import_module", load)
+        png_encoders._load.cache_clear()
+
+    yield become
+    png_encoders._load.cache_clear()
+
+
+def test_what_is_expected_loads_nothing(kernels_that, monkeypatch):
+    kernels_that(failing(AssertionError()))
+    enough = png_encoders.LEAST_MEGAPIXELS
+    assert png_encoders.expected(2 * enough, 2) == png.HUFFMAN
+    assert png_encoders.expected(1.99 * enough, 2) == png.PNG_ENCODER
+    monkeypatch.setattr(png_encoders, "find_spec", lambda _: None)
+    assert png_encoders.expected(2 * enough, 2) == png.PNG_ENCODER
+
+
+def failing(problem):
+    def load(name):
+        raise problem
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("problem", "why"),
+    [
+        (RuntimeError("cannot cache function 'pack': no locator available"), "no folder can be written to"),
+        (OSError(28, "No space left on device"), "could not be kept or read (No space left on device)"),
+        (EOFError(), "could not compile or load it (EOFError)"),
+    ],
+)
+def test_what_cannot_be_compiled_is_done_without_and_that_is_told(problem, why, kernels_that):
+    kernels_that(failing(problem))
+    for _ in range(2):  # in each run
+        encoder, note = png_encoders.choose(1e6, 1, elsewhere=False)
+        assert encoder == png.PNG_ENCODER
+        assert note.startswith("PNG was not written by the encoder made for photographs: ") and why in note
+
+
+def test_that_it_was_compiled_is_told_by_the_run_that_waited_for_it(kernels_that):
+    kernels_that(lambda name: SimpleNamespace(newly_compiled=lambda: True))
+    encoder, note = png_encoders.choose(1e6, 1, elsewhere=False)
+    assert encoder == png.HUFFMAN and "was compiled before the first image, in " in note
+    assert png_encoders.choose(1e6, 1, elsewhere=False) == (png.HUFFMAN, "")
+
+
+def test_machine_code_that_was_there_is_not_worth_a_word(kernels_that):
+    kernels_that(lambda name: SimpleNamespace(newly_compiled=lambda: False))
+    assert png_encoders.choose(1e6, 1, elsewhere=False) == (png.HUFFMAN, "")
+
+
+def chosen(code: str, **environment: str) -> list[list[str]]:
+    """What is chosen twice by a process that begins with this code."""
+    code += "\nimport json; from imgproc.pixels.png_encoders import choose"
+    code += "\nprint(json.dumps([choose(1e6, 1, elsewhere=False), choose(1e6, 1, elsewhere=False)]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=170, check=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), **environment},
     )  # fmt: skip
+    return json.loads(done.stdout)
 
 
 def test_without_numba_nothing_is_lost_but_speed():
-    done = chosen("import sys; sys.modules['numba'] = None")
-    assert json.loads(done.stdout.replace("'", '"')) == [png.PNG_ENCODER] * 2
-    assert not done.stderr
+    assert chosen("import sys; sys.modules['numba'] = None") == [[png.PNG_ENCODER, ""]] * 2
 
 
-def test_without_a_folder_for_machine_code_that_is_said_once():
-    done = chosen(
-        "import logging; logging.basicConfig()\n"
-        "from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []"  # as if none could be written to
-    )
-    assert json.loads(done.stdout.replace("'", '"')) == [png.PNG_ENCODER] * 2
-    assert done.stderr.count("PNG is written without Huffman") == 1
-    assert logging.getLevelName(logging.WARNING) in done.stderr
+def test_without_a_folder_for_machine_code_that_is_told():
+    found = chosen("from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []")  # as if none could be
+    assert [encoder for encoder, _ in found] == [png.PNG_ENCODER] * 2
+    assert all("NUMBA_CACHE_DIR" in note for _, note in found)
+
+
+def test_a_folder_that_cannot_be_is_passed_over(tmp_path):
+    (tmp_path / "file").touch()
+    assert chosen("", NUMBA_CACHE_DIR=str(tmp_path / "file"))[0][0] == png.HUFFMAN
+
+
+@pytest.mark.slow
+def test_it_is_compiled_once_on_a_machine(tmp_path):
+    notes = [chosen("", NUMBA_CACHE_DIR=str(tmp_path))[0] for _ in range(2)]
+    assert [encoder for encoder, _ in notes] == [png.HUFFMAN] * 2
+    assert "was compiled" in notes[0][1] and notes[1][1] == ""
 
 
 def test_the_bytes_are_the_same_in_every_process():

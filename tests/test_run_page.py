@@ -257,3 +257,51 @@ def test_the_live_page_and_its_answer_have_the_grid(client: FlaskClient, make_ru
     assert said.count("is-done") == 3 and "3.00×" in said
     page = client.get(url, headers=HTML).text
     assert said.strip() in page and not re.search(r'id="rounds"[^>]* hidden', page)
+
+
+# ---------------------------------------------------------------- runs of many images
+
+
+def test_the_images_are_shown_a_hundred_at_a_time(client: FlaskClient, make_run: MakeRun) -> None:
+    run = make_run(images=250)
+    url = f"/runs/{run.id}"
+
+    def links(page: str) -> dict[str, str]:
+        found = re.findall(r'<a href="([^"]*)" aria-label="(\w+) page of images"', page)
+        return {text: href.replace("&amp;", "&") for href, text in found}
+
+    first = client.get(url, headers=HTML).text
+    assert first.count("data-pick") == 100 and len(first) < 500_000
+    assert "Images 1 to 100 of 250" in first and "1 of 250" in first
+    assert {text: href.partition("?")[2] for text, href in links(first).items()} == {
+        "Next": "image=101&operation=canny#images",
+        "Last": "image=201&operation=canny#images",
+    }
+    middle = client.get(f"{url}?image=142&operation=gaussian", headers=HTML).text
+    assert "Images 101 to 200 of 250" in middle and "142 of 250" in middle and 'data-start="100"' in middle
+    assert {text: href.partition("?")[2] for text, href in links(middle).items()} == {
+        "First": "image=1&operation=gaussian#images",
+        "Previous": "image=1&operation=gaussian#images",
+        "Next": "image=201&operation=gaussian#images",
+        "Last": "image=201&operation=gaussian#images",
+    }
+    last = client.get(links(middle)["Last"].partition("#")[0], headers=HTML).text
+    assert last.count("data-pick") == 50 and "Images 201 to 250 of 250" in last
+    assert list(links(last)) == ["First", "Previous"]
+
+
+def test_images_without_results_are_on_no_page(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:
+    run = make_run(images=102)
+    for image in run.images[:2]:
+        for output in image.outputs:
+            (settings.RESULTS_DIR / run.id / "images" / output.file).unlink()
+    page = client.get(f"/runs/{run.id}?image=102", headers=HTML).text
+    assert "100 of 100" in page and "page of images" not in page
+
+
+def test_of_many_failed_images_the_page_names_some_and_the_text_all(client: FlaskClient, make_run: MakeRun) -> None:
+    run = make_run(images=1, bad=60)
+    page = client.get(f"/runs/{run.id}", headers=HTML).text
+    assert page.count("<h3>broken") == 50 and f'And 10 more; <a href="/runs/{run.id}.txt">' in page
+    assert page.count("Failed: broken") == 10 and "Failed: 50 more images" in page
+    assert client.get(f"/runs/{run.id}.txt").text.count("Failed: broken") == 60

@@ -199,6 +199,20 @@ def test_a_changed_lock_is_installed_and_the_test_set_includes_the_apps(tiny: Ti
     assert tiny.installed == {"tiny-1.0", "checker-2.0"}
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_encoder_is_compiled_after_an_installation_and_not_again(tmp_path: Path, status: int) -> None:
+    """Whatever comes of it; a large run would do it, or say why it cannot."""
+    project = Tiny(tmp_path / "lab")
+    (project.root / "imgproc" / "pixels").mkdir()
+    (project.root / "imgproc" / "pixels" / "png_encoders.py").write_text(
+        f"import sys, tiny; open('compiled.txt', 'a').write(tiny.VERSION); sys.exit({status})"
+    )
+    for _ in range(2):
+        code, _, err = project.run("setup")
+        assert code == 0, err
+    assert (project.root / "compiled.txt").read_text() == "1.0"
+
+
 def test_missing_ensurepip_gets_the_command_that_mends_it(tmp_path: Path) -> None:
     project = Tiny(tmp_path / "lab")
     bare = tmp_path / "bare"

@@ -1,7 +1,6 @@
 """TIFF files by strips: decoded in parts, they are the pixels of the whole."""
 
 import io
-from contextlib import closing
 
 import cv2
 import numpy as np
@@ -9,19 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
-from strip_pictures import IN_STRIPS
+from strip_pictures import IN_STRIPS, carried_out_by_workers
 
-from imgproc.backends import TECHNIQUES
-from imgproc.backends.phases import flat, together
-from imgproc.backends.strips.plan import split_image
 from imgproc.errors import UserError
-from imgproc.measure.protocol import Contender
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
 from imgproc.operations import OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode
 from imgproc.pixels.formats import pieces
 from imgproc.pixels.formats.contract import Wanted
-from imgproc.pixels.job import ImageJob
 from imgproc.report import sentences
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 
@@ -100,22 +94,12 @@ def test_what_is_stored_otherwise_is_left_whole(tmp_path):
     assert pieces(str(tmp_path / "none.tif"), 4, Wanted()) == []
 
 
-def carried_out(technique, source, folder, color=False):
-    outputs = tuple((name, str(folder / f"{name}.png")) for name in IN_STRIPS)
-    work = ImageJob(str(source), outputs, parse_parameters({}), "png", color)
-    with closing(Contender(TECHNIQUES[technique], 2, deadline=60)) as contender:
-        contender.start()
-        across = contender.backend.capabilities.memory == "copied"
-        plan = split_image(0, work, (HEIGHT, WIDTH), 4, across_processes=across)
-        return contender.run(flat(together([plan])), lambda _: None)
-
-
 @pytest.mark.parametrize("color", [False, True])
 @pytest.mark.parametrize("technique", ["threading", "multiprocessing"])
 def test_workers_decode_it_together(technique, color, tmp_path):
     source = tmp_path / "a.tif"
     write(source, "RGB")
-    found = carried_out(technique, source, tmp_path, color)
+    _, found = carried_out_by_workers(technique, source, (HEIGHT, WIDTH), tmp_path, color)
     decoded = [p.part for p in found.parts if any(s.stage == "decode" for s in p.result.spans)]
     assert decoded == [0, 1, 2, 3]
     image = decode(source.read_bytes(), color=color)
@@ -136,7 +120,7 @@ def test_of_a_damaged_file_comes_what_comes_of_the_whole(compression, cut, tmp_p
         first = image.tag_v2[273][int(cut * len(image.tag_v2[273]))]
     data[first : first + 400] = bytes(400)
     source.write_bytes(data)
-    found = carried_out("threading", source, tmp_path).results[0]
+    [found] = carried_out_by_workers("threading", source, (HEIGHT, WIDTH), tmp_path)[1].results
     try:
         image = decode(bytes(data))
     except UserError as problem:

@@ -163,7 +163,7 @@ def run_batch(batch: Batch) -> Batch:
     return worker_loop().run(batch)
 
 
-def run_envelope(envelope: Envelope, since: float, begin: Callable[[int], object] = int) -> Envelope:
+def run_envelope(envelope: Envelope, since: float, begin: Callable[[int], object] = lambda _: None) -> Envelope:
     """``run_task`` for what is pickled in it, on its way ``since`` then; ``begin`` is called with its index in between.
     Never raises."""
     spans = []

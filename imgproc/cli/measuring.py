@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from imgproc.cli.streams import as_json
 from imgproc.cli.terminal import ProgressBar, quiet_libraries
 from imgproc.errors import UserError
 from imgproc.files import own_folder, write_whole
-from imgproc.intake.checks import Limits, check_header
 from imgproc.intake.paths import find_images
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.parameters import Parameter
@@ -30,10 +28,11 @@ from imgproc.report.text import summary
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.execute import process
+from imgproc.runs.headers import look_at
 from imgproc.runs.options import Mode, flag_of, options
 from imgproc.runs.parsing import parse_settings
 from imgproc.runs.passes import RunFolders
-from imgproc.runs.record import ImageRecord, Record
+from imgproc.runs.record import Record
 from imgproc.settings import Settings
 
 #: A folder in which measured rounds write.
@@ -112,7 +111,7 @@ def predict_all(arguments: argparse.Namespace) -> int:
     counts = sorted({*range(1, min(record.settings.workers, _EVERY) + 1), record.settings.workers})
     every = dict.fromkeys(one for count in counts for one in predictions(calibration, batch, count))
     found = sorted(every, key=lambda one: one.job_seconds)
-    taken = pick(found, measured=False)
+    taken = pick(found, baseline=True)
     assert taken is not None  # of the baseline something is always known
     data = as_json([asdict(one) | {"job_seconds": one.job_seconds} for one in found])
     if arguments.json == STDOUT:
@@ -133,20 +132,10 @@ def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings)
     found = find_images(paths, out)
     if found.left_out:
         record.warnings.append(found.left_out)
-    limits = Limits(settings.max_pixels, settings.MAX_SIDE)
-    record.images = [_look_at(index, path, limits, record.settings.depth) for index, path in enumerate(found.files)]
+    record.images = look_at(found.files, settings, record.settings.depth)
     if not record.good_images:
         raise _none_good(record)
     return dict(enumerate(found.files))
-
-
-def _look_at(index: int, path: Path, limits: Limits, depth: str) -> ImageRecord:
-    """An image as far as its header tells; it is decoded only once, by the worker that processes it."""
-    look = check_header(path, limits, depth)
-    size = path.stat().st_size
-    # A name need not be text on every system; what is shown must be.
-    name = os.fsencode(path).decode(errors="replace")
-    return ImageRecord(index, name, look.width, look.height, look.format, size, look.error, look.code)
 
 
 def _none_good(record: Record) -> UserError:

@@ -314,3 +314,9 @@ def pack(data: Bytes, table: Table, out: Bytes) -> int:
     at, held, bits = _put(out, at, held, bits, 0, -bits & 7)
     at, held, bits = _put(out, at, held, bits, 0xFFFF0000, 32)  # of no bytes
     return int(at)
+
+
+def newly_compiled() -> bool:
+    """Whether this process compiled any of it, as there was no machine code of it that could be loaded."""
+    each: tuple[Any, ...] = filter_rows, find_code, pack
+    return any(function.stats.cache_misses for function in each)

@@ -273,6 +273,7 @@ PHASES = {
     "": "Preparing",
     "drawing": "Drawing sample images",
     "waiting": "Waiting",
+    "loading": "Loading the PNG encoder, which is compiled first if it is new to this machine",
     "starting": "Starting the workers",
     "results": "Making the results",
     "warm-up": "Warming up",

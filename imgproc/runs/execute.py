@@ -15,8 +15,8 @@ from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.measure.results import Progress
-from imgproc.operations import OPERATIONS, parse_operations, remarks
-from imgproc.pixels.png_encoders import choose
+from imgproc.operations import parse_operations, remarks
+from imgproc.pixels.png_encoders import Choice, choose
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.learning import learn_and_keep
@@ -25,7 +25,7 @@ from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, 
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
-from imgproc.runs.record import Record
+from imgproc.runs.record import Record, png_megapixels
 from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
 
@@ -58,7 +58,7 @@ def process(
     contenders = find_contenders(record, settings.TASK_SECONDS, settings, _auto(record, calibration))
     tracker = Tracker(progress, cancelled, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
     passes = Passes(record, folders, tracker)
-    _begin(record, contenders)
+    _begin(record, contenders, tracker)
     passes.name_outputs()
     try:
         first = _make_results(passes, contenders.main)
@@ -120,9 +120,12 @@ def _draw_samples(
     folder.rmdir()
 
 
-def _begin(record: Record, contenders: Contenders) -> None:
+def _begin(record: Record, contenders: Contenders, tracker: Tracker) -> None:
     """Note what is known before any work is done."""
-    record.environment = {**environment(), "png_encoder": _png_encoder(record, contenders)}
+    png = _png_encoder(record, contenders, tracker)
+    record.environment = {**environment(), "png_encoder": png.encoder}
+    if png.note:
+        record.warnings.append(png.note)
     record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
     record.weak = [c.measurement for c in contenders.weak]
     record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
@@ -137,19 +140,17 @@ def _auto(record: Record, calibration: Calibration) -> Technique:
         return TECHNIQUES[AUTO]
     batch = batch_of(record.good_images, record.settings)
     found = predictions(calibration, batch, most_workers(record))
-    chosen = pick(found, measured=True)
+    chosen = pick(found, baseline=False)
     if chosen is None:
         return TECHNIQUES[AUTO]
     if record.mode != "compare":
-        record.advice = why(chosen, found, batch)
+        record.advice = f"auto took {why(chosen, found, batch)}"
     return TECHNIQUES[chosen.technique]
 
 
 def _predict(record: Record, calibration: Calibration) -> None:
     """Put beside what was measured what was to be expected before."""
-    sample = record.sample and set(record.sample)
-    images = [image for image in record.good_images if not sample or image.index in sample]
-    batch = Batch(images, record.settings, record.environment.get("png_encoder") or "")
+    batch = Batch(record.measured_images, record.settings, record.environment.get("png_encoder") or "")
     costs = predicted_costs(calibration, batch)
     for m in record.techniques:
         if m.median_seconds is None:
@@ -159,15 +160,14 @@ def _predict(record: Record, calibration: Calibration) -> None:
             m.predicted_startup_seconds = predicted.start_seconds
 
 
-def _png_encoder(record: Record, contenders: Contenders) -> str:
+def _png_encoder(record: Record, contenders: Contenders, tracker: Tracker) -> Choice:
     """The PNG encoder of all contenders: chosen here, for a difference between them would be no speedup."""
-    asked = record.settings
-    written = sum(asked.format == "png" and not OPERATIONS[name].bilevel for name in asked.operations)
     backends = [contender.backend for contender in contenders.all]
     return choose(
-        record.megapixels * written,
+        png_megapixels(record.good_images, record.settings),
         max(backend.workers for backend in backends),
         elsewhere=any(backend.may_be_elsewhere for backend in backends),
+        loading=tracker.loading_encoder,
     )
 
 

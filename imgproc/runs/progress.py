@@ -51,6 +51,11 @@ class Tracker:
         self._now.round, self._now.images_done, self._now.images_total = round, 0, images
         self._send()
 
+    def loading_encoder(self) -> None:
+        """Before anything else, what encodes is loaded."""
+        self._now.phase = "loading"
+        self._send()
+
     def image_done(self, _: object = None) -> None:
         """Raises: Cancelled: somebody asked to end the run."""
         if self._cancelled():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from imgproc.measure.alarms import Alarm, alarms_of_run
 from imgproc.measure.curves import Scaling
 from imgproc.measure.findings import Findings, findings
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.operations import PARAMETERS
+from imgproc.operations import OPERATIONS, PARAMETERS
 from imgproc.parameters import Value
 from imgproc.runs.options import Mode as Mode
 from imgproc.runs.options import RunSettings as RunSettings
@@ -73,6 +74,12 @@ class ImageRecord:
         return self.width * self.height / 1e6
 
 
+def png_megapixels(images: Sequence[ImageRecord], settings: RunSettings) -> float:
+    """Megapixels of results of more than one bit per pixel that a pass over the images writes as PNG."""
+    written = sum(settings.format == "png" and not OPERATIONS[name].bilevel for name in settings.operations)
+    return sum(image.megapixels for image in images) * written
+
+
 @dataclass
 class Record:
     """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
@@ -106,6 +113,12 @@ class Record:
     @property
     def good_images(self) -> list[ImageRecord]:
         return [image for image in self.images if image.error is None]
+
+    @property
+    def measured_images(self) -> list[ImageRecord]:
+        """Those that the rounds go over: all, or the sample."""
+        sample = set(self.sample or ())
+        return [image for image in self.good_images if not sample or image.index in sample]
 
     @property
     def megapixels(self) -> float:

@@ -7,7 +7,7 @@ import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,6 @@ import cv2
 from imgproc.backends import BASELINE
 from imgproc.backends.base import BackendError
 from imgproc.files import own_folder
-from imgproc.intake.checks import Limits, check_header
 from imgproc.intake.samples import JPEG_QUALITY, KINDS, draw
 from imgproc.measure.environment import environment
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
@@ -26,15 +25,18 @@ from imgproc.pixels.codecs import FORMATS
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.learning import Kept, learn
 from imgproc.runs.contenders import find_contenders
+from imgproc.runs.headers import look_at
 from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import OnProgress, Tracker
-from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
 #: Batches that every technique does: how many images of how many megapixels each.
-BATCHES = (((4, 1.0), (12, 0.1)), ((1, 0.1),), ((120, 0.03),), ((8, 1.5),), ((1, 6.0),))
-#: Megapixels of the images on which the codecs of other formats are timed.
-CODEC_SIZES = (0.1, 1.0)
+BATCHES = (((4, 1.0), (12, 0.1)), ((1, 0.1),), ((120, 0.03),), ((6, 3.0),), ((1, 12.0),))
+#: One of which every image is cut into strips, which are many for so little work.
+STRIPS = ((12, 0.2), (2, 1.5))
+#: The images on which the codecs of other formats are timed, as above.
+CODECS = ((3, 0.1), (2, 2.0))
 #: Files that cameras, scanners and other programs write, and what writes them.
 INPUTS = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WebP": ".webp"}
 _ROUNDS = 3
@@ -43,24 +45,26 @@ _WORK = ".imgproc-calibration"
 
 @dataclass(frozen=True)
 class _Pictures:
-    """Drawn pictures as files in a folder, made once for each kind, size and format."""
+    """Drawn pictures as files in a folder, each drawn once and encoded once in a format."""
 
     folder: Path
+    drawn: dict[tuple[int, float], Image] = field(default_factory=dict)
 
     def files(self, megapixels: float, count: int, suffix: str = ".jpg") -> Iterator[Path]:
         """So many files, the kinds of pictures taking turns."""
         for number in range(count):
-            original = self._drawn(number % len(KINDS), megapixels, suffix)
             file = self.folder / f"{megapixels:g}-{number}{suffix}"
             if not file.exists():
-                file.write_bytes(original)
+                first = self.folder / f"{megapixels:g}-{number % len(KINDS)}{suffix}"
+                file.write_bytes(
+                    _encoded(self._drawn(number, megapixels), suffix) if file == first else first.read_bytes()
+                )
             yield file
 
-    def _drawn(self, kind: int, megapixels: float, suffix: str) -> bytes:
-        kept = self.folder / f"kind-{kind}-{megapixels:g}{suffix}"
-        if not kept.exists():
-            kept.write_bytes(_encoded(draw(kind, megapixels), suffix))
-        return kept.read_bytes()
+    def _drawn(self, kind: int, megapixels: float) -> Image:
+        if (kind, megapixels) not in self.drawn:
+            self.drawn[kind, megapixels] = draw(kind, megapixels)
+        return self.drawn[kind, megapixels]
 
 
 def _encoded(image: Image, suffix: str) -> bytes:
@@ -81,25 +85,24 @@ def calibrate(
     Raises:
         OSError: there is no room for the pictures.
     """
-    calibration = Calibration()
+    usual = RunSettings(list(OPERATIONS), parse_parameters({}), workers=workers, budget=1.0)
+    contenders = find_contenders(Record("", "compare", usual), settings.TASK_SECONDS, settings).all
     with own_folder(Path(tempfile.gettempdir()), _WORK) as folder, ExitStack() as stack:
-        pictures = _Pictures(folder)
-        settings_of_run = RunSettings(list(OPERATIONS), parse_parameters({}), workers=workers, budget=1.0)
-        every = Record("", "compare", settings_of_run)
-        contenders = find_contenders(every, settings.TASK_SECONDS, settings).all
         for contender in contenders:
             stack.callback(contender.close)
         load = MachineLoad(own=lambda: tree_cpu_seconds({pid for c in contenders for pid in c.backend.helpers}))
         load.start()
+        rounds, pictures = _Rounds(settings, folder, progress), _Pictures(folder)
         for number, batch in enumerate(BATCHES):
             files = [file for count, megapixels in batch for file in pictures.files(megapixels, count)]
-            _measure(calibration, contenders, files, settings_of_run, folder, settings, progress, first=number == 0)
-        for changed, suffix in _codec_runs(settings_of_run):
-            files = [file for megapixels in CODEC_SIZES for file in pictures.files(megapixels, 2, suffix)]
-            alone = [c for c in contenders if c.technique.name == BASELINE]
-            _measure(calibration, alone, files, changed, folder, settings, progress)
-        busy = load.stop()
-    return calibration, busy
+            rounds.measure(contenders, files, usual, first=number == 0)
+        files = [file for count, megapixels in STRIPS for file in pictures.files(megapixels, count)]
+        rounds.measure(contenders, files, replace(usual, split="always"))
+        baseline = [c for c in contenders if c.technique.name == BASELINE]
+        for changed, suffix in _codec_runs(usual):
+            files = [file for count, megapixels in CODECS for file in pictures.files(megapixels, count, suffix)]
+            rounds.measure(baseline, files, changed)
+        return rounds.calibration, load.stop()
 
 
 def _codec_runs(usual: RunSettings) -> Iterator[tuple[RunSettings, str]]:
@@ -113,44 +116,42 @@ def _codec_runs(usual: RunSettings) -> Iterator[tuple[RunSettings, str]]:
                 yield replace(usual, color=color, format=format), INPUTS["JPEG"]
 
 
-def _measure(
-    calibration: Calibration,
-    contenders: list[Contender],
-    files: Sequence[Path],
-    asked: RunSettings,
-    folder: Path,
-    settings: Settings,
-    progress: OnProgress,
-    *,
-    first: bool = False,
-) -> None:
-    """Rounds of one batch, and what they teach."""
-    record = Record("", "compare", asked, [_image(index, file, settings) for index, file in enumerate(files)])
-    record.environment = environment()
-    folders = RunFolders(dict(enumerate(files)), folder / "out", None, folder / "work")
-    passes = Passes(record, folders, Tracker(progress, rounds=_ROUNDS, budget=1.0, contenders=len(contenders)))
-    passes.name_outputs()
-    for contender in contenders:
-        contender.passes.clear()
-        contender.measurement.first_round_seconds = None
-    for number in range(_ROUNDS + first):
-        for contender in random.Random(number).sample(contenders, len(contenders)):
-            try:
-                with passes.ready(contender):
-                    done = passes.run_pass(contender, record.good_images, folders.work, "rounds", number)
-            except BackendError:  # it cannot work here, of which a run will say why
-                contenders.remove(contender)
-                continue
-            if first and number == 0:
-                contender.measurement.first_round_seconds = done.round.wall_seconds
-                contender.measurement.first_round_images = len(files)
-            else:
-                contender.passes.append(done)
-    conclude(contenders, images=len(files), megapixels=record.megapixels)
-    record.techniques = [contender.measurement for contender in contenders]
-    learn(calibration, record, kept=Kept(1.0, 1.0))
+@dataclass
+class _Rounds:
+    """Rounds in a folder, and what they teach."""
 
+    settings: Settings
+    folder: Path
+    progress: OnProgress
+    calibration: Calibration = field(default_factory=Calibration)
 
-def _image(index: int, file: Path, settings: Settings) -> ImageRecord:
-    look = check_header(file, Limits(settings.max_pixels, settings.MAX_SIDE))
-    return ImageRecord(index, file.name, look.width, look.height, look.format, file.stat().st_size)
+    def measure(
+        self, contenders: list[Contender], files: Sequence[Path], asked: RunSettings, *, first: bool = False
+    ) -> None:
+        """Rounds of one batch; one before them for workers that are new. Who cannot work here is taken out of the
+        contenders."""
+        record = Record("", "compare", asked, look_at(files, self.settings))
+        record.environment = environment()
+        folders = RunFolders(dict(enumerate(files)), self.folder / "out", None, self.folder / "work")
+        tracker = Tracker(self.progress, rounds=_ROUNDS, budget=asked.budget, contenders=len(contenders))
+        passes = Passes(record, folders, tracker)
+        passes.name_outputs()
+        for contender in contenders:
+            contender.passes.clear()
+            contender.measurement.first_round_seconds = None
+        for number in range(_ROUNDS + first):
+            for contender in random.Random(number).sample(contenders, len(contenders)):
+                try:
+                    with passes.ready(contender):
+                        done = passes.run_pass(contender, record.good_images, folders.work, "rounds", number)
+                except BackendError:  # a run will say why
+                    contenders.remove(contender)
+                    continue
+                if first and number == 0:
+                    contender.measurement.first_round_seconds = done.round.wall_seconds
+                    contender.measurement.first_round_images = len(files)
+                else:
+                    contender.passes.append(done)
+        conclude(contenders, images=len(files), megapixels=record.megapixels)
+        record.techniques = [contender.measurement for contender in contenders]
+        learn(self.calibration, record, kept=Kept(1.0, 1.0))

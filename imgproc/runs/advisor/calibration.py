@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +24,17 @@ from imgproc.measure.environment import environment
 from imgproc.runs.advisor.fit import Fit, solved
 from imgproc.runs.serialization import from_plain, to_plain
 
-#: Amounts of a stage: images, megapixels, and megabytes of the file that was read.
-STAGE_LEAST = (1e-4, 1e-4, 1e-3)
-_STAGE_UNKNOWN = (1e-4, 2e-3, 0.0)
-#: Amounts of a pass: passes, tasks, seconds that its slowest worker is at codecs, and at operations (by the costs of
-#: the stages), megapixels in strips.
-PASS_LEAST = (1e-3, 1e-4, 0.1, 0.1, 1e-3)
-_PASS_UNKNOWN = (1e-3, 1e-4, 1.0, 1.0, 0.0)
+#: The costs of a stage where nothing is known: seconds for an image, a megapixel, and a megabyte of the file that was
+#: read; and by how much they may well differ.
+_STAGE, _STAGE_SPREAD = (1e-4, 2e-3, 0.0), (3e-4, 5e-2, 1e-2)
+#: The share by which costs on this machine may well differ from those of the reference machine, and the least.
+_STAGE_SHARE, _STAGE_LEAST = 0.3, (5e-5, 1e-4, 3e-4)
+#: Megabytes of a photograph of one megapixel as a JPEG file.
+_TYPICAL = 0.5
+#: The costs of a pass where nothing is known: seconds for the pass, for a task, for a second that its slowest worker is
+#: at codecs, for one that it is at operations (by the costs of the stages), and for a task of strips beyond those; and
+#: by how much they may well differ.
+_PASS, _PASS_SPREAD = (5e-4, 1e-4, 1.05, 1.05, 2e-4), (1e-3, 2e-4, 0.1, 0.1, 5e-4)
 #: The share of a new measurement in what comes once in a run.
 _NEW = 0.4
 REFERENCE = Path(__file__).with_name("reference.json")
@@ -39,6 +42,12 @@ REFERENCE = Path(__file__).with_name("reference.json")
 Known = TypeVar("Known")
 
 log = logging.getLogger(__name__)
+
+
+class StageSeconds(Protocol):
+    """Seconds for each row of amounts (images, megapixels, megabytes of the file) by what is known of a key."""
+
+    def __call__(self, amounts: NDArray[np.float64], *keys: str) -> NDArray[np.float64]: ...
 
 
 @dataclass
@@ -65,36 +74,44 @@ class Calibration:
 
     # What is known
 
-    def stage_costs(self) -> Callable[..., NDArray[np.float64]]:
-        """What gives the seconds for each amount of a stage, by the first of the keys it is given of which anything is
-        known here; else what the reference machine would take, at this machine's pace."""
+    def stage_seconds(self) -> StageSeconds:
+        """What gives the seconds of a stage for rows of amounts, by the first of some keys of which anything is known
+        here; else what the reference machine would take, at this machine's pace."""
         pace, elsewhere = self.pace(), reference().stages
 
         @cache
-        def costs(*keys: str) -> NDArray[np.float64]:
+        def costs(*keys: str) -> tuple[NDArray[np.float64], bool]:
             known = next((key for key in keys if key in self.stages), None)
-            like = next((elsewhere[key] for key in (known, *keys) if key in elsewhere), None)
-            believed = pace * solved(like, _STAGE_UNKNOWN, STAGE_LEAST)
-            return solved(self.stages[known] if known else None, believed, STAGE_LEAST)
+            like = next((key for key in (known, *keys) if key in elsewhere), None)
+            believed, spread = np.array(_STAGE), np.array(_STAGE_SPREAD)
+            if like:
+                believed = pace * _own_costs(elsewhere[like])
+                spread = _STAGE_SHARE * np.maximum(believed, _STAGE_LEAST)
+            return solved(self.stages[known] if known else None, believed, spread), (known or like) == keys[0]
 
-        return costs
+        def seconds(amounts: NDArray[np.float64], *keys: str) -> NDArray[np.float64]:
+            found, its_own = costs(*keys)
+            if not its_own:  # files of another format say nothing by their length
+                amounts = amounts * (1.0, 1.0, 0.0) + amounts[:, 1:2] * (0.0, 0.0, _TYPICAL)
+            return np.asarray(amounts @ found)
+
+        return seconds
 
     def pace(self) -> float:
         """How many times as long as the reference machine this one takes for the stages that both know."""
         known = [
-            _typical(fit.costs(_STAGE_UNKNOWN, STAGE_LEAST))
-            / _typical(reference().stages[key].costs(_STAGE_UNKNOWN, STAGE_LEAST))
+            _typical(fit) / _typical(reference().stages[key])
             for key, fit in self.stages.items()
             if key in reference().stages and fit.weight >= 1
         ]
         return median(known) if known else 1.0
 
     def way(self, technique: str, threads: int) -> NDArray[np.float64] | None:
-        """Seconds for each amount of a pass; None where nothing is known of the technique."""
+        """The costs of a pass; None where nothing is known of the technique."""
         elsewhere, own = (_nearest(known.passes, technique, threads) for known in (reference(), self))
         if elsewhere is None and own is None:
             return None
-        return solved(own, solved(elsewhere, _PASS_UNKNOWN, PASS_LEAST), PASS_LEAST)
+        return solved(own, solved(elsewhere, _PASS, _PASS_SPREAD), _PASS_SPREAD)
 
     def overhead(self, technique: str, threads: int) -> Overhead:
         """What comes once in a run."""
@@ -133,9 +150,14 @@ def reference() -> Calibration:
         return Calibration()
 
 
-def _typical(costs: NDArray[np.float64]) -> float:
-    """Seconds for a megapixel in a file of half a megabyte."""
-    return float(costs @ (1.0, 1.0, 0.5))
+def _own_costs(fit: Fit) -> NDArray[np.float64]:
+    """The costs of a stage by one machine's measurements alone."""
+    return fit.costs(_STAGE, _STAGE_SPREAD)
+
+
+def _typical(fit: Fit) -> float:
+    """Seconds for a photograph of one megapixel."""
+    return float(_own_costs(fit) @ (1.0, 1.0, _TYPICAL))
 
 
 def _nearest(table: dict[str, Known], technique: str, threads: int) -> Known | None:

@@ -6,22 +6,21 @@ from collections.abc import Iterator, Sequence
 
 from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique, cannot_run
 from imgproc.numbers import counted, seconds
-from imgproc.operations import OPERATIONS, not_on_gpu
-from imgproc.pixels.png_encoders import choose as choose_png_encoder
+from imgproc.operations import not_on_gpu
+from imgproc.pixels.png_encoders import expected
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.prediction import Batch, Prediction, predict, predicted_costs
-from imgproc.runs.record import ImageRecord, RunSettings
+from imgproc.runs.record import ImageRecord, RunSettings, png_megapixels
 
 #: Predictions that differ by less are as good; the simplest technique is taken then.
-ALIKE = 0.03
+ALIKE = 0.06
+#: A start-up that is a larger share of the whole is told.
+_NOTICEABLE = 0.05
 
 
 def batch_of(images: Sequence[ImageRecord], settings: RunSettings) -> Batch:
     """The images with what is to be done, and the PNG encoder that this makes likely."""
-    megapixels = sum(image.megapixels for image in images)
-    written = sum(settings.format == "png" and not OPERATIONS[name].bilevel for name in settings.operations)
-    encoder = choose_png_encoder(megapixels * written, settings.workers, elsewhere=False)
-    return Batch(images, settings, encoder)
+    return Batch(images, settings, expected(png_megapixels(images, settings), settings.workers))
 
 
 def predictions(calibration: Calibration, batch: Batch, workers: int) -> list[Prediction]:
@@ -42,15 +41,15 @@ def _not_on_gpu(technique: Technique, settings: RunSettings) -> bool:
     return technique.load().capabilities.memory == "device" and bool(not_on_gpu(settings.operations))
 
 
-def pick(found: Sequence[Prediction], *, measured: bool) -> Prediction | None:
+def pick(found: Sequence[Prediction], *, baseline: bool) -> Prediction | None:
     """The one to take of predictions that begin with the fastest; None where there are none.
 
     Until ``AUTO`` was measured on this machine nothing is known of what is faster than that.
 
     Args:
-        measured: a speedup is wanted, for which the baseline is no answer.
+        baseline: it may be taken as well; else a speedup is wanted, for which it is no answer.
     """
-    able = [one for one in found if not (measured and one.technique == BASELINE)]
+    able = [one for one in found if baseline or one.technique != BASELINE]
     known = [one for one in able if one.measured]
     if not any(one.technique == AUTO for one in known):
         return next((one for one in able if one.technique == AUTO), next(iter(able), None))
@@ -59,26 +58,19 @@ def pick(found: Sequence[Prediction], *, measured: bool) -> Prediction | None:
 
 
 def why(chosen: Prediction, found: Sequence[Prediction], batch: Batch) -> str:
-    """What was taken and why, in one or two sentences."""
+    """What a technique and others are predicted to take, and from which measurements, in two sentences."""
     megapixels = sum(image.megapixels for image in batch.images)
     others = [one for one in found if one.technique != chosen.technique]
     shown = [one for one in others if one.technique == BASELINE] + [o for o in others if o.technique != BASELINE][:2]
-    against = " and ".join(f"{seconds(one.job_seconds)} with {_label(one)}" for one in shown)
-    start = (
-        f", of which starting takes {seconds(chosen.start_seconds)}"
-        if chosen.start_seconds > 0.05 * chosen.job_seconds
-        else ""
-    )
-    whence = (
-        "The prediction is from measurements on this machine."
-        if chosen.measured
-        else "The prediction is from another machine’s figures until this one is measured: “calibrate” does it."
-    )
-    return (
-        f"auto took {_label(chosen)}: {seconds(chosen.job_seconds)} predicted for "
-        f"{counted(len(batch.images), 'image')} of {megapixels:.3g} megapixels in all{start}"
-        f"{f', against {against}' if against else ''}. {whence}"
-    )
+    said = f"{_label(chosen)}: {seconds(chosen.job_seconds)} predicted for {counted(len(batch.images), 'image')} of "
+    said += f"{megapixels:.3g} megapixels in all"
+    if chosen.start_seconds > _NOTICEABLE * chosen.job_seconds:
+        said += f", of which starting takes {seconds(chosen.start_seconds)}"
+    if shown:
+        said += f", against {' and '.join(f'{seconds(one.job_seconds)} with {_label(one)}' for one in shown)}"
+    if chosen.measured:
+        return f"{said}. The prediction is from measurements on this machine."
+    return f"{said}. The prediction is from another machine’s figures; “calibrate” measures this one."
 
 
 def _label(one: Prediction) -> str:

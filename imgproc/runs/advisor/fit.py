@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: The weight of what was believed before, beside that of one measurement: one is true to some 6 %, a belief to 30 %.
-BELIEF = 0.04
+#: A measurement is true to about this share.
+NOISE = 0.06
 _STEPS = 300
 
 
@@ -24,15 +24,16 @@ class Fit:
     moment: list[float] = field(default_factory=list)
     weight: float = 0.0
 
-    def learn(self, amounts: ArrayLike, seconds: float, *, noise: float = 0.0) -> None:
+    def learn(self, amounts: ArrayLike, seconds: float, *, noise: float = 0.0, weight: float = 1.0) -> None:
         """One measurement.
 
         Args:
             noise: seconds by which it may be wrong beyond its share; one of a shorter time counts less.
+            weight: as how many it counts.
         """
         if seconds <= 0:
             return
-        weight = (seconds / (seconds + noise)) ** 2
+        weight *= (seconds / (seconds + noise)) ** 2
         x = np.asarray(amounts, float) / seconds
         size = len(x)
         gram = np.array(self.gram, float) if self.gram else np.zeros((size, size))
@@ -47,17 +48,17 @@ class Fit:
         self.moment = [kept * value for value in self.moment]
         self.weight *= kept
 
-    def costs(self, believed: ArrayLike, least: ArrayLike) -> NDArray[np.float64]:
+    def costs(self, believed: ArrayLike, spread: ArrayLike) -> NDArray[np.float64]:
         """Seconds for each amount; what was never measured stays as believed.
 
         Args:
             believed: the costs without any measurement.
-            least: how much each may differ from that at least before it counts as unlikely.
+            spread: by how much each may well differ from that, as a standard deviation.
         """
         prior = np.asarray(believed, float)
         if not self.gram:
             return prior
-        stiffness = BELIEF / np.maximum(prior, least) ** 2
+        stiffness = (NOISE / np.asarray(spread, float)) ** 2
         gram = np.array(self.gram, float) + np.diag(stiffness)
         moment = np.array(self.moment, float) + stiffness * prior
         costs: NDArray[np.float64] = np.linalg.solve(gram, moment)
@@ -75,6 +76,6 @@ class Fit:
         return costs
 
 
-def solved(fit: Fit | None, believed: ArrayLike, least: ArrayLike) -> NDArray[np.float64]:
+def solved(fit: Fit | None, believed: ArrayLike, spread: ArrayLike) -> NDArray[np.float64]:
     """The costs of a fit that may not be there."""
-    return (fit or Fit()).costs(believed, least)
+    return (fit or Fit()).costs(believed, spread)

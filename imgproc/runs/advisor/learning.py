@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -69,34 +70,32 @@ def learn(calibration: Calibration, record: Record, *, kept: Kept = KEPT) -> boo
     baseline = next((m for m in record.techniques if m.name == BASELINE and m.rounds), None)
     if baseline is None:
         return False
-    images = _measured_images(record)
+    images = record.measured_images
     batch = Batch(images, record.settings, record.environment.get("png_encoder") or "")
     by_image = _of_each_image(typical_spans(baseline))
     if any(image.index not in by_image for image in images):
         return False
-    aged: set[str] = set()
+    found: dict[str, list[tuple[NDArray[np.float64], float]]] = defaultdict(list)
     for image in images[:: -(-len(images) // _IMAGES)]:
         for key, amounts, seconds in _measured_stages(batch, image, by_image[image.index]):
-            fit = calibration.stages.setdefault(key, Fit())
-            if key not in aged:
-                aged.add(key)
-                fit.age(kept.stages)
-            fit.learn(amounts, seconds, noise=_STAGE_NOISE)
+            found[key].append((amounts, seconds))
+    for key, measured in found.items():
+        fit = calibration.stages.setdefault(key, Fit())
+        fit.age(kept.stages)
+        mean = statistics.mean(seconds for _, seconds in measured)
+        for amounts, seconds in measured:  # the longer one takes, the more depends on it
+            fit.learn(amounts, seconds, noise=_STAGE_NOISE, weight=seconds / mean)
     costs = _costs(batch, [by_image[image.index] for image in images])
     for m in record.techniques:
-        usual = m.name in TECHNIQUES and m.rounds and m.identical is not False and m.reason is None and _usual(m)
-        if usual:
+        if _usual(m):
             _learn_pass(calibration, batch, costs, m, kept)
     return True
 
 
-def _measured_images(record: Record) -> list[ImageRecord]:
-    sample = record.sample and set(record.sample)
-    return [image for image in record.good_images if not sample or image.index in sample]
-
-
 def _usual(m: TechniqueMeasurement) -> bool:
-    """Whether it was run as ``pass_amounts`` has it: files by their paths, one at a time."""
+    """Whether it did the same work as ``pass_amounts`` has it: files by their paths, one at a time."""
+    if m.name not in TECHNIQUES or not m.rounds or m.identical is False or m.reason is not None:
+        return False
     inner = m.cv2_threads == 1 or has_one_worker(TECHNIQUES[m.name])
     return inner and m.copies == 1 and m.transfer in (None, PATHS) and m.chunk_size in (None, 1)
 

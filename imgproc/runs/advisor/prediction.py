@@ -87,19 +87,19 @@ def predict(
 
 def predicted_costs(calibration: Calibration, batch: Batch) -> Costs:
     """What each image of a batch takes on one thread."""
-    settings, stage = batch.settings, calibration.stage_costs()
+    settings, stage = batch.settings, calibration.stage_seconds()
     amounts = stage_amounts(batch.images)
     decode, operations, encode = (np.zeros(len(batch.images)) for _ in range(3))
     formats = np.array([image.format for image in batch.images])
-    decode += amounts @ stage("read")
-    encode += amounts @ stage(f"write {settings.format}") * len(settings.operations)
+    decode += stage(amounts, "read")
+    encode += stage(amounts, f"write {settings.format}") * len(settings.operations)
     for format in np.unique(formats):
         of_it = formats == format
-        decode[of_it] += amounts[of_it] @ stage(*decode_keys(str(format), settings))
+        decode[of_it] += stage(amounts[of_it], *decode_keys(str(format), settings))
         for name in settings.operations:
-            encode[of_it] += amounts[of_it] @ stage(*encode_keys(name, str(format), batch))
+            encode[of_it] += stage(amounts[of_it], *encode_keys(name, str(format), batch))
     for name in settings.operations:
-        operations += amounts @ stage(*operation_keys(name, settings))
+        operations += stage(amounts, *operation_keys(name, settings))
     return Costs(decode, operations, encode)
 
 
@@ -136,7 +136,7 @@ def encode_keys(name: str, format: str, batch: Batch) -> list[str]:
 
 
 def pass_amounts(batch: Batch, costs: Costs, technique: Technique, workers: int) -> NDArray[np.float64]:
-    """The amounts of a pass, see ``PASS_LEAST`` in ``calibration``."""
+    """The amounts of a pass, see ``Calibration.way``."""
     images, settings = batch.images, batch.settings
     able = technique.load().capabilities
     workers = 1 if has_one_worker(technique) else min(workers, able.max_workers or workers)
@@ -144,12 +144,13 @@ def pass_amounts(batch: Batch, costs: Costs, technique: Technique, workers: int)
     split = images_to_split(images, workers, split_of(settings)) if able.splits else []
     cut = {image.index for image in split}
     whole = np.array([image.index not in cut for image in images], bool)
-    serial = [*costs.total[whole], *costs.decode[~whole]]
-    shared = float((costs.operations + costs.encode)[~whole].sum())
+    in_strips = costs.operations + costs.encode * (settings.format == "png")  # which alone is encoded in pieces
+    serial = [*costs.total[whole], *(costs.total - in_strips)[~whole]]
+    shared = float(in_strips[~whole].sum())
     span = makespan(sorted(serial, reverse=True), lanes) + shared / lanes
     share = float(costs.operations.sum() / max(costs.total.sum(), 1e-12))
-    tasks = int(whole.sum()) + sum(_PHASES * strips_of(image, workers) for image in split)
-    return np.array([1.0, tasks, span * (1 - share), span * share, sum(image.megapixels for image in split)])
+    strips = sum(_PHASES * strips_of(image, workers) for image in split)
+    return np.array([1.0, whole.sum() + strips, span * (1 - share), span * share, strips])
 
 
 def has_one_worker(technique: Technique) -> bool:
