@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import cv2
 
 from imgproc.runs.record import Record
 from tests.cluster.hosts import Hosts
@@ -110,15 +112,19 @@ def listed(hosts: Hosts, name: str, folder: str = "") -> list[str]:
     return hosts.run(name, ["ls", hosts.work / folder]).stdout.split()
 
 
-def hashes(hosts: Hosts, names: Sequence[str]) -> dict[str, str]:
-    """SHA-256 of these results on h1."""
-    command = ["sh", "-c", 'cd "$0" && exec xargs -0 sha256sum', str(hosts.work / "out")]
-    pipe = subprocess.PIPE
-    with hosts.popen("h1", command, stdin=pipe, stdout=pipe, text=True) as running:
-        out, _ = running.communicate("\0".join(names), timeout=60)
-    return {name: digest for digest, name in (line.split("  ", 1) for line in out.splitlines())}
+def pixels(hosts: Hosts) -> dict[str, str]:
+    """``pixels_of`` the results on h1."""
+    asked = "import json; from tests.cluster import engines; print(json.dumps(engines.pixels_of(engines.Path(%r))))"
+    command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-c", asked % str(hosts.work / "out")]
+    answer = hosts.run("h1", command)
+    found: dict[str, str] = json.loads(answer.stdout)
+    return found
 
 
-def hashes_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of the files in a folder."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+def pixels_of(folder: Path) -> dict[str, str]:
+    """SHA-256 of the pixels of each picture in a folder."""
+    return {path.name: _pixels(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) for path in folder.iterdir()}
+
+
+def _pixels(image: Any) -> str:
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()

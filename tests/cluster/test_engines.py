@@ -14,10 +14,10 @@ from imgproc.pixels.stopwatch import Stopwatch
 from tests.cluster.engines import (
     await_results,
     finished,
-    hashes,
-    hashes_of,
     left_behind,
     listed,
+    pixels,
+    pixels_of,
     started,
 )
 from tests.cluster.hosts import Hosts, why_not
@@ -42,11 +42,11 @@ def pictures(tmp_path_factory):
 
 
 def right(pictures, folder):
-    """SHA-256 of the results' files by name, made without a network."""
+    """``pixels_of`` the results, made without a network."""
     for picture in pictures.iterdir():
         outputs = tuple((name, str(folder / f"{picture.stem}_{name}.png")) for name in OPERATIONS)
         process_image(ImageJob(str(picture), outputs, parse_parameters({})), Stopwatch())
-    return hashes_of(folder)
+    return pixels_of(folder)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def assert_all_there(record, hosts, expected, copies):
     names = [output.file for image in record.images for output in image.outputs]
     assert len(set(names)) == len(names) == copies * len(expected)
     assert sorted(names) == sorted(listed(hosts, "h1", "out"))
-    assert Counter(hashes(hosts, names).values()) == {
+    assert Counter(pixels(hosts).values()) == {
         digest: copies * count for digest, count in Counter(expected.values()).items()
     }
 

@@ -1,4 +1,4 @@
-"""Measures what a machine is like, in less than a minute, on pictures drawn for it: what every stage costs on one
+"""Measures what a machine is like, in about a minute, on pictures drawn for it: what every stage costs on one
 thread, and how every technique does with few and many, small and large images, compared with the baseline beside it."""
 
 from __future__ import annotations
