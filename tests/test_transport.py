@@ -442,6 +442,19 @@ def test_who_attaches_does_not_own(monkeypatch):
 
 
 @linux
+def test_who_removes_what_a_killed_caller_left_is_told_before_there_is_anything(monkeypatch):
+    there = []
+
+    def register(name, kind):
+        there.append(Path(f"{shared.FOLDER}{name}").exists())
+
+    monkeypatch.setattr(resource_tracker, "register", register)
+    monkeypatch.setattr(resource_tracker, "unregister", lambda name, kind: None)
+    shared.create(1, 1).remove()
+    assert not there[0]
+
+
+@linux
 def test_memory_of_a_removed_block_is_free_though_others_have_it_still():
     block = shared.create(1 << 20, 1)
     block.put(0, np.ones(1 << 20, np.uint8))

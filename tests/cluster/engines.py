@@ -3,7 +3,6 @@ pictures."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -14,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
-
+from imgproc.pixels.codecs import decode
+from imgproc.pixels.proof import pixels_sha256
 from imgproc.runs.record import Record
 from tests.cluster.hosts import Hosts
 
@@ -114,17 +113,18 @@ def listed(hosts: Hosts, name: str, folder: str = "") -> list[str]:
 
 def pixels(hosts: Hosts) -> dict[str, str]:
     """``pixels_of`` the results on h1."""
-    asked = "import json; from tests.cluster import engines; print(json.dumps(engines.pixels_of(engines.Path(%r))))"
-    command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-c", asked % str(hosts.work / "out")]
-    answer = hosts.run("h1", command)
+    answer = hosts.run(
+        "h1", ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.cluster.engines", hosts.work / "out"]
+    )
+    assert answer.returncode == 0, answer.stderr
     found: dict[str, str] = json.loads(answer.stdout)
     return found
 
 
 def pixels_of(folder: Path) -> dict[str, str]:
     """SHA-256 of the pixels of each picture in a folder."""
-    return {path.name: _pixels(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) for path in folder.iterdir()}
+    return {path.name: pixels_sha256(decode(path.read_bytes(), color=True)) for path in folder.iterdir()}
 
 
-def _pixels(image: Any) -> str:
-    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
+if __name__ == "__main__":  # on a host, of a folder that only it has
+    print(json.dumps(pixels_of(Path(sys.argv[1]))))
