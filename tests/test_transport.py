@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 import shutil
 import signal
 import subprocess
@@ -332,11 +333,14 @@ def test_what_a_caller_left_that_was_killed_with_its_helpers_is_removed(source, 
     with subprocess.Popen(program, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True) as running:
         assert running.stdout.readline() == b"None\n"
         shared.remove_abandoned()  # not while it lives
-        while not blocks(running.pid):
-            pass
         family = psutil.Process(running.pid).children(recursive=True)
-        os.killpg(running.pid, signal.SIGSTOP)
-        left = blocks(running.pid)
+        until, left = time.monotonic() + 60, []
+        while not left and time.monotonic() < until:  # it removes a block as soon as it is done with it
+            os.killpg(running.pid, signal.SIGCONT)
+            time.sleep(random.uniform(0.01, 0.1))
+            os.killpg(running.pid, signal.SIGSTOP)
+            time.sleep(0.02)  # until it has stopped
+            left = blocks(running.pid)
         os.killpg(running.pid, signal.SIGKILL)
         psutil.wait_procs(family, timeout=10)
     assert left and blocks(running.pid) == left
