@@ -1,8 +1,9 @@
 """Speedup Lab from one command. The first time sets up .venv beside this file.
 
 python3 run.py [--host HOST] [--port PORT]   start the app
-python3 run.py COMMAND ...                   process, compare, scale, advise, calibrate, verify, sample, techniques
-                                             or serve; “run.py COMMAND --help” says more
+python3 run.py COMMAND ...                   process, compare, scale, advise, calibrate, repeat, verify, diff,
+                                             report, sample, techniques, operations or serve; “run.py COMMAND --help”
+                                             says more
 python3 run.py test [ARGUMENTS]              all checks; arguments go to pytest, which then runs alone
 python3 run.py setup                         only set up, or once more the GPU packages that failed
 """
@@ -21,6 +22,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -99,7 +101,8 @@ def become_app(arguments: Sequence[str]) -> int:
     """Become ``python -m imgproc`` in the person's folder; so signals and the exit status are its own."""
     # The package lies here, not where the person is; and nothing there is taken for a module of ours (-P).
     found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    command, environment = [str(venv_python()), "-P", "-m", "imgproc", *arguments], {"PYTHONPATH": found}
+    command = [str(venv_python()), "-P", "-m", "imgproc", *arguments]
+    environment = {"PYTHONPATH": found, "SPEEDUP_LAB_CALLED": command_line()}
     if not WINDOWS:
         sys.stdout.flush()
         os.execve(command[0], command, {**os.environ, **environment})  # noqa: S606
@@ -215,9 +218,9 @@ def set_up(lock: str, again: bool = False) -> None:
 
 def compile_encoder(held: Sequence[int]) -> None:
     """Compile what the first large run would wait for. Where that cannot be, such a run does without and says why."""
-    say("Compiling the PNG encoder for photographs …")
-    command = [str(venv_python()), "-P", "-m", "imgproc.pixels.png_encoders"]
-    call_quietly(command, held, {"PYTHONPATH": str(ROOT)})
+    say("Compiling the PNG encoder for photographs, and the operations for Numba …")
+    for module in ("imgproc.pixels.png_encoders", "imgproc.backends.pools.numba_parallel"):
+        call_quietly([str(venv_python()), "-P", "-m", module], held, {"PYTHONPATH": str(ROOT)})
 
 
 def add_gpu_set(held: Sequence[int], again: bool) -> None:
@@ -343,10 +346,33 @@ def remove_venv() -> None:
         ) from None
 
 
+NETWORK = "Check the network (and pip’s settings, if you use an index or proxy of your own) and the free disk space."
+
+
+def without_wheels() -> str:
+    """Which packages are not ready-made for this Python, and the way out; empty where all are."""
+    if "musl" in (sysconfig.get_config_var("SOABI") or ""):
+        return (
+            "OpenCV and Numba are not ready-made for musl, which this Linux (Alpine, for one) is built on. Use a Linux "
+            "with glibc, such as the container image python:3.11-slim."
+        )
+    if sysconfig.get_platform() == "win-arm64":
+        return (
+            "OpenCV, Numba and ISA-L are not ready-made for Windows on ARM. Use Python for x64 (“Windows installer "
+            "(64-bit)”), which Windows runs there as well."
+        )
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "OpenCV is not ready-made for a free-threaded Python. Use the usual Python."
+    return ""
+
+
 def install(lock: Path, held: Sequence[int]) -> None:
     packages = len(re.findall(r"^[\w.-]+==", lock.read_text(encoding="utf-8"), flags=re.MULTILINE))
     counted = "1 package" if packages == 1 else f"{packages} packages"
     say(f"Installing {counted} of {lock.name}; the first time takes a few minutes …")
+    lack = without_wheels()
+    if lack:
+        say(lack)
     # pip reads the person's own settings (index, proxy, certificates); only its own questions are switched off.
     pip = [str(venv_python()), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     status, output = call_quietly([*pip, "--require-hashes", "-r", str(lock)], held, {"PIP_USER": "0"})
@@ -356,8 +382,7 @@ def install(lock: Path, held: Sequence[int]) -> None:
     if status:
         raise Problem(
             f"The packages could not be installed. The end of what pip said:\n{end}\n"
-            "Check the network (and pip’s settings, if you use an index or proxy of your own) and the free disk "
-            f"space, then run the same again. All that pip said is in {INSTALL_LOG.relative_to(ROOT)}."
+            f"{lack or NETWORK} Then run the same again. All that pip said is in {INSTALL_LOG.relative_to(ROOT)}."
         )
 
 

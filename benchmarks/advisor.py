@@ -35,10 +35,11 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.load import MachineLoad
 from imgproc.measure.lock import machine_lock
 from imgproc.numbers import seconds
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.runs.advisor.calibrate import calibrate
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions
+from imgproc.runs.advisor.pace import pace_seconds
 from imgproc.runs.advisor.prediction import Batch, Prediction
 from imgproc.runs.execute import process
 from imgproc.runs.headers import look_at
@@ -75,9 +76,9 @@ def draw_batch(rng: random.Random, folder: Path, workers: int, most_megapixels: 
     count = max(1, min(round(2000 ** rng.random()), int(most_megapixels / size)))
     suffix = rng.choices([".jpg", ".png", ".tif"], [3, 1, 1])[0]
     spread = rng.choice([1.0, 4.0])
-    operations = rng.sample(list(OPERATIONS), rng.randint(1, len(OPERATIONS)))
+    operations = rng.sample(list(DEFAULT_OPERATIONS), rng.randint(1, len(DEFAULT_OPERATIONS)))
     settings = RunSettings(
-        [name for name in OPERATIONS if name in operations],
+        [name for name in DEFAULT_OPERATIONS if name in operations],
         parse_parameters({}),
         workers=workers,
         budget=0.0,
@@ -127,7 +128,7 @@ def measure(drawn: Drawn, techniques: Sequence[str], rounds: int, folder: Path, 
 
 def try_batch(calibration: Calibration, drawn: Drawn, rounds: int, folder: Path, rng: random.Random) -> Verdict:
     """Predicts, measures, and prints a row."""
-    found: list[Prediction] = predictions(calibration, drawn.batch, drawn.batch.settings.workers)
+    found: list[Prediction] = predictions(calibration, drawn.batch, drawn.batch.settings.workers, pace_seconds())
     chosen = pick(found, baseline=True)
     assert chosen is not None
     measured = measure(drawn, [one.technique for one in found], rounds, folder, rng)

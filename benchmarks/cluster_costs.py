@@ -20,7 +20,7 @@ from imgproc.backends.base import Backend, Options
 from imgproc.backends.sharing.transport import image_task
 from imgproc.backends.task import Task, TaskResult
 from imgproc.measure.process_tree import cpu_seconds, own_tree
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.stopwatch import Stopwatch
 from imgproc.settings import Settings
@@ -125,7 +125,9 @@ def _tasks(what: str, pictures: Pictures, out: Path) -> list[Task]:
     if what == "empty":
         return [Task(index, nothing, None) for index in range(EMPTY)]
     parameters = parse_parameters({})
-    outputs = [tuple((name, str(out / f"{n}_{name}.png")) for name in OPERATIONS) for n in range(len(pictures.files))]
+    outputs = [
+        tuple((name, str(out / f"{n}_{name}.png")) for name in DEFAULT_OPERATIONS) for n in range(len(pictures.files))
+    ]
     return [
         image_task(index, ImageJob(str(file), files, parameters), what)
         for index, (file, files) in enumerate(zip(pictures.files, outputs, strict=True))

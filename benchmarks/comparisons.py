@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from imgproc.measure.results import Progress
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.runs.execute import process
 from imgproc.runs.headers import look_at
 from imgproc.runs.passes import RunFolders
@@ -32,7 +32,7 @@ def compare(
         previews: make the small pictures for the pages as well, as a run of the web app does.
     """
     asked = RunSettings(
-        list(OPERATIONS),
+        list(DEFAULT_OPERATIONS),
         parse_parameters({}),
         techniques=list(techniques),
         workers=workers,

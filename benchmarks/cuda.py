@@ -44,6 +44,7 @@ from imgproc.pixels.stopwatch import Stopwatch
 from imgproc.report.text import comparison
 
 DEFAULTS = parse_parameters({})
+ON_GPU = [name for name, operation in OPERATIONS.items() if operation.cuda]
 #: Megapixels, and how many such pictures take turns, so that no cache holds them.
 SIZES = ((0.3, 1), (2.0, 1), (12.0, 1), (50.0, 1), (0.3, 64), (2.0, 32), (12.0, 16))
 PEER_MEGAPIXELS = 12.0
@@ -111,14 +112,14 @@ def random_case(rng: np.random.Generator, largest: int) -> tuple[Image, Paramete
 
 def show_exactness(gpus: Mapping[str, Accelerator], images: int, largest: int) -> int:
     """Returns how many pixels differ."""
-    wrong, pixels = {(gpu, name): 0 for gpu in gpus for name in OPERATIONS}, 0
+    wrong, pixels = {(gpu, name): 0 for gpu in gpus for name in ON_GPU}, 0
     for number in range(images):
         rng = np.random.default_rng([7, number])
         image, p = random_case(rng, largest if number % 10 == 0 else largest // 4)
         pixels += image.size
-        right = {name: reference(name, image, p) for name in OPERATIONS}
+        right = {name: reference(name, image, p) for name in ON_GPU}
         for library, gpu in gpus.items():
-            for name, found in zip(OPERATIONS, gpu.run(image, list(OPERATIONS), p, Stopwatch()), strict=True):
+            for name, found in zip(ON_GPU, gpu.run(image, ON_GPU, p, Stopwatch()), strict=True):
                 wrong[library, name] += int(np.count_nonzero(found != right[name]))
     print(f"\n{'exact pixels':<28}{'pictures':>10}{'values':>14}  that differ from OpenCV's")
     for (library, name), count in wrong.items():
@@ -200,7 +201,7 @@ def speeds(lane: Device, megapixels: float, count: int) -> Iterator[tuple[str, f
     lane.wait()
     size = 4 * words
     copy = 2 * size / by_gpu(lane, [partial(lane.copy, *pair, words) for pair in pairs]) / 1e9
-    for operation, program in ((name, one.on_gpu.launch) for name, one in OPERATIONS.items()):
+    for operation, program in ((name, one.on_gpu.launch) for name, one in OPERATIONS.items() if one.cuda):
         calls = [partial(program, lane, source, shape, DEFAULTS, target) for source, target in pairs]
         yield operation, by_gpu(lane, calls), copy, MOVED[operation] * size
 

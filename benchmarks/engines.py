@@ -38,7 +38,7 @@ from imgproc.intake.paths import find_images
 from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.lock import machine_lock
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.stopwatch import Stopwatch
 from imgproc.settings import Settings
@@ -57,7 +57,7 @@ def photographs(files: Sequence[Path], out: Path, transfer: str = PATHS) -> list
     """A task for each file."""
     tasks = []
     for number, file in enumerate(files):
-        outputs = tuple((name, str(out / f"{number:04d}_{name}.png")) for name in OPERATIONS)
+        outputs = tuple((name, str(out / f"{number:04d}_{name}.png")) for name in DEFAULT_OPERATIONS)
         tasks.append(image_task(number, ImageJob(str(file), outputs, parse_parameters({})), transfer))
     return tasks
 

@@ -50,7 +50,7 @@ from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.load import MachineLoad
 from imgproc.measure.lock import machine_lock
 from imgproc.measure.protocol import Contender
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, parse_parameters
 from imgproc.operations.canny.cpu import without_ipp
 from imgproc.operations.contract import Image, Operation, StripWork
 from imgproc.operations.rows import Rows, cut
@@ -110,7 +110,7 @@ def apply_in_strips(
     operation: Operation, source: Image, parameters: Parameters, strips: Sequence[Rows], run: Callable[..., Any] = map
 ) -> Image:
     """What ``operation.apply`` gives, made on strips; ``run`` does those of a phase, at once or one by one."""
-    out, given = np.empty(operation.result_shape(source.shape), np.uint8), None
+    out, given = np.empty(operation.result_shape(source.shape, parameters), np.uint8), None
     parameters = operation.adapted(source, parameters)
     for phase in operation.on_strips.phases:
         partials = run(partial(_on_rows, phase.work, source, out, parameters, given), strips)
@@ -143,7 +143,7 @@ def operation_rows(photo: Image, workers: int, stack: ExitStack) -> Iterator[Row
     stack.callback(processes.close, kill=True)
     processes.start()
     strips = cut(len(photo), PER_WORKER * workers)
-    for picture, groups in ((photo, tuple(OPERATIONS)), (snake(photo.shape), (SNAKE,))):
+    for picture, groups in ((photo, tuple(DEFAULT_OPERATIONS)), (snake(photo.shape), (SNAKE,))):
         shared = stack.enter_context(buffers.image_buffers(picture.size, 2, across_processes=True))
         shared[0].hold(0, picture)
         for group in groups:
@@ -189,7 +189,7 @@ def by_processes(
     """An operation on strips of what is in the first slot of buffers; the result is in the second, and stays."""
     own, handle = shared
     operation, given = OPERATIONS[name], None
-    out = own.get(1, operation.result_shape(shape))
+    out = own.get(1, operation.result_shape(shape, PARAMETERS))
     for number, phase in enumerate(operation.on_strips.phases):
         jobs = [StripJob(handle, shape, 1, name, rows, PARAMETERS, given, number) for rows in strips]
         tasks = [Task(k, work_on_strip, job) for k, job in enumerate(jobs)]
@@ -215,7 +215,7 @@ def file_rows(
     group: str, file: Path, shape: tuple[int, ...], workers: int, out: Path, stack: ExitStack
 ) -> Iterator[Row]:
     """Programs from the file to three files in the folder ``out``, which is not there yet."""
-    names = [f"0000_{name}.png" for name in OPERATIONS]  # as the textbook program names them
+    names = [f"0000_{name}.png" for name in DEFAULT_OPERATIONS]  # as the textbook program names them
 
     def read_back(_: Any) -> list[Image]:
         images = [decode((out / name).read_bytes()) for name in names]
@@ -231,8 +231,10 @@ def file_rows(
         return Row(group, name, timed(program), read_back, threads=threads, base="textbook" if threads == 1 else "")
 
     def ours(contender: Contender, split: str) -> Row:
-        record = Record("0" * 12, "compare", RunSettings(list(OPERATIONS), PARAMETERS, workers=workers, split=split))
-        outputs = [OutputRecord(*pair) for pair in zip(OPERATIONS, names, strict=True)]
+        record = Record(
+            "0" * 12, "compare", RunSettings(list(DEFAULT_OPERATIONS), PARAMETERS, workers=workers, split=split)
+        )
+        outputs = [OutputRecord(*pair) for pair in zip(DEFAULT_OPERATIONS, names, strict=True)]
         record.images = [ImageRecord(0, file.name, shape[1], shape[0], "JPEG", file.stat().st_size, outputs=outputs)]
         tracker = Tracker(lambda _: None, rounds=1, budget=0, contenders=1)
         passes = Passes(record, RunFolders({0: file}, out, None, out), tracker)

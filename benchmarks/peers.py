@@ -1,7 +1,7 @@
 """Whole jobs, from image files to three PNG files of each, by other programs and by ours, in one run.
 
     python benchmarks/peers.py [PATH ...] [--workloads NAME ...] [--programs NAME ...] [--rounds 5] [--workers N]
-                               [--older COMMIT] [--markdown FILE]
+                               [--older COMMIT] [--job IMAGES] [--markdown FILE]
 
 ``photographs`` are the files of PATH, or drawn; the other workloads are always drawn. Every program runs in a process
 of its own, is started and warmed up, and then takes turns with the others in shuffled rounds. Their results are
@@ -11,7 +11,9 @@ fails.
 
 Programs are those of ``whole_jobs/programs.py``; ``ours:TECHNIQUE``; ``older:TECHNIQUE``, the same of an earlier
 commit of this repository (``--older``), which is unpacked into a temporary folder; and ``bound``. ``ours`` and
-``older`` stand for all of their techniques. Without ``--programs`` all take part, but slow ones, and ``older`` with
+``older`` stand for all of their techniques. Ours write PNG by the encoder of a job of ``--job`` images like these, as
+programs are measured warm, in the midst of a long job; ``short`` by that of a job of these files and no more, if that
+is another. Without ``--programs`` all take part, but slow ones, and ``older`` with
 all its techniques, in ``photographs`` only. That takes about a quarter of an hour on two cores; for figures to rely
 on give it more: ``--seconds 300 --pass-seconds 5``.
 
@@ -38,23 +40,23 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.whole_jobs.children import PROJECT, Child, Team
-from benchmarks.whole_jobs.measure import BOUND, OLDER, OURS, Entry, Limits, Measured, measure
+from benchmarks.whole_jobs.measure import BOUND, OLDER, OURS, SHORT, Entry, Limits, Measured, measure
 from benchmarks.whole_jobs.programs import PROGRAMS
 from benchmarks.whole_jobs.tables import document, of_workload
 from benchmarks.whole_jobs.workloads import PHOTOGRAPHS, WORKLOADS, Files
-from imgproc.backends import AUTO, BASELINE, TECHNIQUES
+from imgproc.backends import AUTO, BASELINE, TECHNIQUES, default_techniques
 from imgproc.errors import UserError
 from imgproc.intake.paths import find_images
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.lock import machine_lock
-from imgproc.operations import OPERATIONS
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS
 from imgproc.pixels.png_encoders import choose
 
 #: The build that this one is compared with.
 OLDER_COMMIT = "5cdea43"
 MAKE_OURS = "benchmarks.whole_jobs.ours:technique"
-#: Those of the CPU: the others need a GPU, and are measured by cuda.py.
-ON_CPU = tuple(name for name, t in TECHNIQUES.items() if ".gpu." not in t.path)
+#: Those of the CPU: the others need a GPU, and are measured by cuda.py. The antipatterns are programs of their own.
+ON_CPU = tuple(t.name for t in default_techniques() if ".gpu." not in t.path)
 TOO_SLOW = f"not measured here, as it is slow; see {PHOTOGRAPHS}, or name it with --programs"
 #: Quick runs have this share of the files.
 QUICK = 0.1
@@ -158,7 +160,8 @@ def entries_of(workload: str, files: Files, chosen: argparse.Namespace, older: P
     """The programs that take part in a workload, those that are missing included."""
     workers: int = chosen.workers
     # One encoder for all of ours, as in a run.
-    encoder = choose(files.total * sum(not o.bilevel for o in OPERATIONS.values()), workers, elsewhere=False).encoder
+    encoder = encoder_of(files, max(chosen.job, len(files.paths)), workers)
+    of_few = encoder_of(files, len(files.paths), workers)
     entries = []
     for p in PROGRAMS.values():
         too_slow = "" if chosen.programs or workload == PHOTOGRAPHS or not p.slow else TOO_SLOW
@@ -171,11 +174,21 @@ def entries_of(workload: str, files: Files, chosen: argparse.Namespace, older: P
             if place:
                 start = partial(one_child, [name, workers_of(name, workers), encoder], place)
                 entries.append(Entry(f"{kind}:{name}", label, start, missing))
+    if of_few != encoder:
+        start = partial(one_child, [AUTO, workers, of_few], PROJECT)
+        entries.append(Entry(f"{SHORT}:{AUTO}", f"ours: {AUTO}, a job of no more files", start))
     independent = partial(several_children, [BASELINE, 1, encoder], workers)
     entries.append(Entry(BOUND, f"bound: {workers} x sequential", independent))
-    order = ["peer", OLDER, OURS, BOUND]
+    order = ["peer", OLDER, OURS, SHORT, BOUND]
     taken = [entry for entry in entries if takes_part(entry, workload, chosen.programs)]
     return sorted(taken, key=lambda entry: order.index(entry.kind))
+
+
+def encoder_of(files: Files, count: int, workers: int) -> str:
+    """That of a run over so many files like these."""
+    written = sum(not OPERATIONS[name].bilevel for name in DEFAULT_OPERATIONS)
+    megapixels = files.total / len(files.paths) * count * written
+    return choose(megapixels, workers, elsewhere=False).encoder
 
 
 def workers_of(technique: str, workers: int) -> int:
@@ -206,7 +219,7 @@ def wants_older(programs: Sequence[str]) -> bool:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = [*PROGRAMS, *(f"{kind}:{name}" for kind in (OURS, OLDER) for name in ON_CPU), OURS, OLDER, BOUND]
+    known = [*PROGRAMS, *(f"{kind}:{name}" for kind in (OURS, OLDER) for name in ON_CPU), OURS, OLDER, SHORT, BOUND]
     parser.add_argument("paths", nargs="*", metavar="PATH")
     parser.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS), metavar="NAME")
     parser.add_argument("--programs", nargs="+", choices=known, default=[], metavar="NAME")
@@ -217,6 +230,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pass-seconds", type=positive(float), default=1.0, help="longest pass (1)")
     parser.add_argument("--workers", type=positive(int), default=usable_cores())
     parser.add_argument("--older", default=OLDER_COMMIT, metavar="COMMIT", help=f"the older build ({OLDER_COMMIT})")
+    parser.add_argument(
+        "--job", type=positive(int), default=10_000, metavar="IMAGES", help="that the files are examples of (10000)"
+    )
     parser.add_argument("--quick", action="store_true", help="a tenth of the drawn files, to try the program")
     parser.add_argument("--no-wait", action="store_true", help="do not wait for other measured runs of this machine")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write all tables with what made them")

@@ -22,7 +22,7 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from imgproc.operations import OPERATIONS, parse_parameters  # noqa: E402
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, parse_parameters  # noqa: E402
 from imgproc.operations.contract import Image  # noqa: E402
 from imgproc.pixels import png  # noqa: E402
 
@@ -52,7 +52,8 @@ def results(path: Path) -> Iterator[tuple[str, Image]]:
     if photograph is None:
         sys.exit(f"{path} cannot be read as an image. Name photographs, such as JPEG files.")
     gray, parameters = cv2.cvtColor(photograph, cv2.COLOR_BGR2GRAY), parse_parameters({})
-    for name, operation in OPERATIONS.items():
+    for name in DEFAULT_OPERATIONS:
+        operation = OPERATIONS[name]
         if not operation.bilevel:
             yield name, operation.apply(gray, parameters)
             yield f"{name}, colour", operation.apply(photograph, parameters)

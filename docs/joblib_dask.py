@@ -15,7 +15,7 @@ from joblib import Parallel, delayed, parallel_config
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.pixels.inner_threads import pin_threads
 from imgproc.pixels.job import ImageJob, process_image
 from imgproc.pixels.stopwatch import Stopwatch
@@ -23,7 +23,7 @@ from imgproc.pixels.stopwatch import Stopwatch
 
 def make(source: Path, results: Path) -> int:
     """The files of one image; returns how many bytes they have."""
-    outputs = tuple((name, str(results / f"{source.stem}_{name}.png")) for name in OPERATIONS)
+    outputs = tuple((name, str(results / f"{source.stem}_{name}.png")) for name in DEFAULT_OPERATIONS)
     done = process_image(ImageJob(str(source), outputs, parse_parameters({})), Stopwatch())
     return sum(output.bytes for output in done.outputs)
 

@@ -16,14 +16,14 @@ from mpi4py import MPI
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, parse_parameters
 from imgproc.operations.contract import Image
 from imgproc.operations.rows import Rows, cut
 from imgproc.pixels.codecs import decode, encode
 from imgproc.pixels.inner_threads import pin_threads
 
 PARAMETERS = parse_parameters({})
-BORDER = max(operation.on_strips.border(PARAMETERS) for operation in OPERATIONS.values())
+BORDER = max(OPERATIONS[name].on_strips.border(PARAMETERS) for name in DEFAULT_OPERATIONS)
 
 
 def main(source: Path, results: Path) -> None:
@@ -39,7 +39,7 @@ def main(source: Path, results: Path) -> None:
         return
     mine = scatter(busy, image, shape, strips)
     exchange_borders(busy, mine, strips[busy.rank])
-    for name in OPERATIONS:
+    for name in DEFAULT_OPERATIONS:
         made = work(busy, name, mine, strips)
         if made is not None:
             seconds = time.perf_counter() - start
@@ -71,7 +71,7 @@ def exchange_borders(comm: MPI.Intracomm, mine: Image, rows: Rows) -> None:
 def work(comm: MPI.Intracomm, name: str, mine: Image, strips: tuple[Rows, ...]) -> Image | None:
     """The operation on this rank's strip; returns the whole result on rank 0."""
     operation, rows = OPERATIONS[name], strips[comm.rank]
-    out = np.empty(operation.result_shape(mine.shape), np.uint8)
+    out = np.empty(operation.result_shape(mine.shape, PARAMETERS), np.uint8)
     given, undecided = None, None
     for phase in operation.on_strips.phases:
         found = phase.work(mine, rows.of(out), rows, PARAMETERS, given)

@@ -16,8 +16,11 @@ from imgproc.operations.contract import Image  # noqa: E402
 OUT = PROJECT / "static" / "img"
 THUMB, BANNER = (288, 192), (480, 176)
 THUMBS = ("ridge", "julia", "night-city", "fern")
-#: Thresholds and a kernel that show on a small picture.
-SHOWN = parse_parameters({"canny_low": 60, "canny_high": 140, "kernel": 15})
+#: Parameters that show on a small picture.
+SHOWN = parse_parameters({
+    "canny_low": 60, "canny_high": 140, "kernel": 15, "median_size": 11, "diameter": 15, "sigma_color": 20,
+    "clip_limit": 4, "tiles": 4, "unsharp_sigma": 3, "unsharp_amount": 2.5, "block_size": 25, "resize_factor": 0.25,
+})  # fmt: skip
 
 
 def cover(image: Image, size: tuple[int, int], down: float = 0.5) -> Image:
@@ -33,6 +36,7 @@ def banner(image: Image, name: str) -> Image:
     """Left the picture, right the operation's result, a white line between."""
     half = image.shape[1] // 2
     made = OPERATIONS[name].apply(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8), SHOWN)
+    made = cv2.resize(made, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)  # one of another size shows its pixels
     both = image.copy()
     both[:, half:] = made[:, half:, None]
     both[:, half - 1 : half + 1] = 255

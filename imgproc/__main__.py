@@ -1,6 +1,11 @@
-"""python -m imgproc"""
+"""python -m imgproc, and the command ``speedup-lab``"""
 
 import sys
+
+from imgproc.installation import say_missing
+
+#: The extra that a command needs. What techniques need they say themselves.
+EXTRAS = {"serve": "web", "report": "web"}
 
 
 def run() -> int:
@@ -10,16 +15,8 @@ def run() -> int:
 
         return main()
     except ModuleNotFoundError as missing:
-        package = (missing.name or "").partition(".")[0]
-        if package == "imgproc":
-            raise
-        words = " ".join(["python3 run.py", *sys.argv[1:2], "…"])
-        print(
-            f"imgproc: this Python has no package {package}: start it with “{words}”, which brings its own, or install "
-            "them with “pip install -r requirements.txt”.",
-            file=sys.stderr,
-        )
-        return 2
+        command = "".join(sys.argv[1:2])
+        return say_missing(missing, command, EXTRAS.get(command, ""))
 
 
 if __name__ == "__main__":

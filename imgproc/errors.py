@@ -9,8 +9,8 @@ class UserError(Exception):
     """Something the user can mend: what was wrong, where, and what to do about it.
 
     ``code`` is stable and made for programs: ``bad_parameter``, ``too_large``, ``unsupported_type``,
-    ``refused_image``, ``queue_full``, ``busy``, ``disk_full``, ``not_found``, ``not_owner``, ``conflict``,
-    ``unavailable``. The message is a whole sentence for people and never holds a server path or
+    ``refused_image``, ``queue_full``, ``busy``, ``disk_full``, ``not_found``, ``no_access``, ``not_owner``,
+    ``conflict``, ``unavailable``. The message is a whole sentence for people and never holds a server path or
     the text of a library's exception.
     """
 

@@ -3,18 +3,32 @@ name says whose it was, so that a later process can remove it."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
 import tempfile
 import threading
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
-import psutil
+try:
+    import fcntl
+except ModuleNotFoundError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+def sha256_of(file: Path) -> str | None:
+    """Of what a file holds; None where it cannot be read."""
+    try:
+        with open(file, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def owned(kind: str, pid: int | str | None = None) -> str:
@@ -25,6 +39,8 @@ def owned(kind: str, pid: int | str | None = None) -> str:
 
 def sweep(folder: Path, kind: str) -> None:
     """Remove the things of that kind in a folder whose process is gone."""
+    import psutil  # does not load in every interpreter that imports this file
+
     for path in list(folder.glob(f"{owned(kind, '*')}*")):
         pid = path.name.rsplit("-", 2)[1]
         if not pid.isdigit() or psutil.pid_exists(int(pid)):
@@ -55,17 +71,84 @@ def _here() -> str:
     return f"{zlib.crc32(f'{socket.gethostname()} {namespace}'.encode()):08x}"
 
 
-def write_whole(path: str | Path, *data: bytes | memoryview) -> None:
-    """Write a file that is either there whole or not at all, whatever dies; several pieces one after the other."""
+def write_whole(path: str | Path, *data: bytes | memoryview, durable: bool = False) -> None:
+    """Write a file that is either there whole or not at all, whatever dies; several pieces one after the other.
+
+    The file is handed to the system, which writes it to the disk later. With ``durable`` it is on the disk when this
+    returns, and so is its name in its folder: it outlasts a loss of power.
+    """
+    _write(path, data, durable)
+    if durable:
+        _sync_folder(os.path.dirname(path) or ".")  # noqa: PTH120
+
+
+def _write(path: str | Path, data: Sequence[bytes | memoryview], durable: bool) -> None:
+    if not os.path.lexists(path) and _write_unnamed(path, data, durable):
+        return
     # A worker that was given up may wake and write the same file as the one that took its place.
     part = f"{path}.{os.getpid()}-{threading.get_ident()}.part"
     try:
         with open(part, "wb") as file:
             file.writelines(data)
+            if durable:
+                _sync(file)
         Path(part).replace(path)
     except OSError:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def _sync(file: BinaryIO) -> None:
+    """Wait until the disk has what was written. On macOS fsync alone leaves it in the disk's own cache."""
+    file.flush()
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    try:
+        if full is not None:
+            fcntl.fcntl(file.fileno(), full)
+            return
+    except OSError:  # a file system that knows no such thing, as of another machine
+        pass
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: str) -> None:
+    """Wait until the disk has the names in it. Windows cannot open a folder, and keeps names with their files."""
+    if os.name == "nt":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _write_unnamed(path: str | Path, data: Sequence[bytes | memoryview], durable: bool) -> bool:
+    """Write a new file that gets its name when it is whole; False where the system or the file system cannot.
+
+    Nothing is left of it when its writer dies. And its folder is locked once, for the name, where a file under another
+    name locks it twice: of many small files two threads write 1.4 times as many in a second.
+    """
+    if _TMPFILE is None:
+        return False
+    try:
+        file = os.open(os.path.dirname(path) or ".", _TMPFILE | os.O_WRONLY, 0o666)  # noqa: PTH120
+    except OSError:
+        return False
+    try:
+        with open(file, "wb", closefd=False) as stream:
+            stream.writelines(data)
+            if durable:
+                _sync(stream)
+        # Without a folder's descriptor Python would give the link that names the file another name, not the file.
+        os.link(f"/proc/self/fd/{file}", path, src_dir_fd=file, follow_symlinks=True)
+    except OSError:  # the disk is full, another one was quicker, there is no /proc
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
+_TMPFILE: int | None = getattr(os, "O_TMPFILE", None)
 
 
 def remove_parts(folder: Path, names: Collection[str]) -> None:

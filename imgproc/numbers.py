@@ -107,6 +107,11 @@ def percent(value: float | None) -> str:
     return f"{shown.replace('-', '−')}{NBSP}%"
 
 
+def exact_percent(value: float) -> str:
+    """A share that somebody chose, as they wrote it: 1 %, 2.5 %."""
+    return f"{100 * value:.6g}{NBSP}%"
+
+
 def rate(value: float | None) -> str:
     """A number of things per second with three digits: 18.2."""
     return NOTHING if value is None else f"{value:.{_three_digits(value)}f}"

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_dir
+from platformdirs import user_cache_dir, user_data_dir
 
 from imgproc.errors import UserError
+from imgproc.installation import CHECKOUT
 
-PROJECT = Path(__file__).resolve().parent.parent
+#: Where an app keeps its runs unless told otherwise.
+DATA = CHECKOUT or Path(user_data_dir("imgproc", appauthor=False))
+
+_OPENCV_THREADS = "OPENCV_FOR_THREADS_NUM"
 
 
-def _setting(default: Any, help: str, minimum: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "minimum": minimum})
+def _setting(default: Any, help: str, minimum: float | None = None, choices: Sequence[str] = ()) -> Any:
+    return field(default=default, metadata={"help": help, "minimum": minimum, "choices": choices})
+
+
+def _check_opencv(environ: Mapping[str, str]) -> None:
+    """OpenCV reads it when it is first asked for threads, in every process, and gives up where it is no number."""
+    text = environ.get(_OPENCV_THREADS, "0")
+    if not (text.isascii() and text.isdigit()):
+        raise UserError(
+            f"{_OPENCV_THREADS} must be a number, not “{text}”. Unset it: the threads are set here by technique and "
+            "workers.",
+            field=_OPENCV_THREADS,
+        )
 
 
 @dataclass(frozen=True)
 class Settings:
     """All limits and places. ``Settings.from_environment()`` reads them; README lists them."""
 
-    UPLOADS_DIR: Path = _setting(PROJECT / "uploads", "Where uploaded files are kept")
-    RESULTS_DIR: Path = _setting(PROJECT / "results", "Where results, records and the index are kept")
-    DATABASE_URL: str = _setting("", "SQLAlchemy URL of the run index; empty: SQLite in RESULTS_DIR")
+    UPLOADS_DIR: Path = _setting(DATA / "uploads", "Where uploaded files are kept")
+    RESULTS_DIR: Path = _setting(DATA / "results", "Where results, records and the index are kept")
+    DATABASE_URL: str = _setting(
+        "",
+        "SQLAlchemy URL of the run index, as postgresql+psycopg://user:password@host/database with psycopg installed; "
+        "empty: SQLite in RESULTS_DIR",
+    )
     MAX_MEGAPIXELS: float = _setting(50.0, "Largest image, in megapixels", 0.001)
     MAX_SIDE: int = _setting(65_500, "Longest side of an image, in pixels", 1)
     MAX_FILES: int = _setting(1_000, "Most files in one run", 1)
@@ -33,13 +53,42 @@ class Settings:
     MAX_QUEUED: int = _setting(20, "Most runs waiting at once", 1)
     MAX_WORKERS: int = _setting(64, "Most workers of one technique", 1)
     INSPECT_SECONDS: float = _setting(20.0, "Longest that vetting one file, or a preview, may take", 0.1)
+    VET_SECONDS: float = _setting(600.0, "Longest that vetting the files of one run may take, on one core", 0.1)
     TASK_SECONDS: float = _setting(120.0, "Longest that one image may take before its worker is replaced", 0.1)
     DISK_RESERVE_MB: int = _setting(200, "Free disk space below which no new run is taken", 0)
     TRUSTED_HOSTS: str = _setting("", "Extra host names the app answers to, separated by commas")
     MPI_HOSTFILE: str = _setting("", "File with the hosts for MPI, as mpiexec -f takes it; empty: this machine")
     MPI_ARGUMENTS: str = _setting("", "More arguments for mpiexec, as in a shell")
+    OWN_OPERATIONS: str = _setting(
+        "",
+        "Operations beyond those of this package that the web app offers: FILE.py:FUNCTION, MODULE:FUNCTION or names, "
+        "separated by commas",
+    )
     CACHE_DIR: str = _setting("", "Where the calibration of this machine is kept; empty: the user’s folder for caches")
-    SECRET_KEY: str = _setting("", "Signs the cookie that says who owns a run; empty: made once and kept")
+    LOG_FORMAT: str = _setting(
+        "text",
+        "What serve writes to standard error: text, what is wrong in words; or json, an object a line, requests too",
+        choices=("text", "json"),
+    )
+    # Both are off at first: nothing of a person's goes that whoever runs the app has not said is to go.
+    KEEP_DAYS: float = _setting(0.0, "Days after which a run that has ended is removed; 0: never", 0)
+    KEEP_MB: int = _setting(
+        0, "Room for all runs together, in megabytes, above which the oldest are removed; 0: no limit", 0
+    )
+    HISTORY: str = _setting(
+        "own",
+        "Which runs a browser’s history lists: own, its own and those made public; or shared, everybody’s but private "
+        "ones, for a class",
+        choices=("own", "shared"),
+    )
+    ACCESS_TOKEN: str = _setting(
+        "",
+        "Token that every request needs, at least 32 characters; empty: none on this machine itself, and one made of "
+        "the secret key where serve or flask run listens beyond it",
+    )
+    SECRET_KEY: str = _setting(
+        "", "Signs the cookie that says who owns a run; at least 32 characters; empty: made once and kept"
+    )
 
     DASK_SCHEDULER: str = _setting(
         "", "Address of a Dask scheduler, as tcp://host:8786 or tls://host:8786; empty: a cluster on this machine"
@@ -54,14 +103,18 @@ class Settings:
         """Read the settings strictly.
 
         Raises:
-            UserError: a value cannot be read or is below its minimum; ``field`` is the variable's name.
+            UserError: a value cannot be read, is below its minimum or none of the choices; ``field`` is the variable's
+                name.
         """
         environ = os.environ if environ is None else environ
+        _check_opencv(environ)
         values: dict[str, Any] = {}
         for item in fields(cls):
             text = environ.get(item.name)
             if text is None:
                 continue
+            if not text and isinstance(item.default, Path):
+                raise UserError(f"{item.name} is empty. Name a folder; “.” is the current one.", field=item.name)
             kind: type = type(item.default)
             try:
                 value = Path(text).absolute() if isinstance(item.default, Path) else kind(text)
@@ -72,8 +125,21 @@ class Settings:
                 raise UserError(
                     f"{item.name} must be at least {minimum:g}, not {text}.", field=item.name, limit=minimum
                 )
+            choices = item.metadata["choices"]
+            if choices and value not in choices:
+                raise UserError(f"{item.name} is one of {', '.join(choices)}, not “{text}”.", field=item.name)
             values[item.name] = value
         return cls(**values)
+
+    def make_folders(self) -> None:
+        """Make the folders for uploads and results, for this user alone where the system can do that. One that somebody
+        else made elsewhere stays as open as it is."""
+        for folder in (self.UPLOADS_DIR, self.RESULTS_DIR):
+            ours = not folder.exists() or folder.parent == DATA
+            folder.mkdir(parents=True, exist_ok=True)
+            if ours:
+                with suppress(OSError):
+                    folder.chmod(0o700)
 
     @property
     def database_url(self) -> str:
@@ -86,3 +152,7 @@ class Settings:
     @property
     def max_pixels(self) -> int:
         return int(self.MAX_MEGAPIXELS * 1_000_000)
+
+
+#: The settings that only the web process is to know.
+SECRETS = frozenset({"SECRET_KEY", "ACCESS_TOKEN"})

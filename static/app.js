@@ -160,6 +160,17 @@ function viewer() {
   $("[data-zoom-close]").addEventListener("click", () => dialog.close());
 }
 
+/* ---------- the history ---------- */
+function pickAll() {
+  const button = $("[data-pick-all]");
+  if (!button) return;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const boxes = $$("input.pick"), all = boxes.every((box) => box.checked);
+    for (const box of boxes) box.checked = !all;
+  });
+}
+
 /* ---------- a run that is still going ---------- */
 function livePage() {
   const box = $("[data-live]");
@@ -167,9 +178,11 @@ function livePage() {
   const put = (name, text) => { const spot = $(`[data-${name}]`, box); if (spot.textContent !== text) spot.textContent = text; };
   const trouble = $("[data-trouble]", box), chip = $("[data-state]");
   const rounds = $("#rounds"), place = $("[data-grid]");
+  const title = document.title;
   let misses = 0, grid = "";
   async function look() {
     let wait = 700;
+    const since = performance.now();
     try {
       const answer = await fetch(box.dataset.live, { headers: { Accept: "application/json" } });
       if (answer.status === 404) { location.reload(); return; }
@@ -177,7 +190,8 @@ function livePage() {
       const run = await answer.json();
       misses = 0;
       trouble.hidden = true;
-      if (run.final) { location.reload(); return; }
+      // Once its files are checked, the page has pictures to show, and perhaps refused files.
+      if (run.final || (chip.textContent === "checking" && run.state !== "checking")) { location.reload(); return; }
       if (chip.textContent !== run.state) { chip.textContent = run.state; chip.className = `state is-${run.state}`; }
       put("now", run.now);
       put("detail", run.detail ? `, ${run.detail}` : "");
@@ -185,9 +199,12 @@ function livePage() {
       put("gone", run.gone ? `${run.left ? ", " : ""}${run.gone}` : "");
       put("passes", run.passes || "");
       if (run.grid !== grid) { grid = run.grid; place.innerHTML = grid; rounds.hidden = !grid.trim(); }
+      document.title = run.state === "running" ? `${Math.round(run.share * 100)}${NBSP}% – ${title}` : title;
       const bar = $("[data-share]", box);
       bar.value = run.share * 100;
       bar.textContent = `${Math.round(run.share * 100)}${NBSP}%`;
+      wait = Math.max(wait, 10 * (performance.now() - since));  // a busy server is asked less often,
+      wait *= 0.8 + 0.4 * Math.random();  // and not by all at once
     } catch {
       misses += 1;
       if (misses > 2) {
@@ -266,6 +283,7 @@ function runForm() {
   const list = $("[data-files]"), box = $("[data-chosen]"), drop = $("[data-drop]"), input = $("#images"), folder = $("#folder");
   const types = input.accept.split(","), most = Number(form.dataset.maxFiles), mostBytes = Number(form.dataset.maxBytes);
   const run = $("[data-run]"), problem = $("[data-problem]");
+  const kept = Number(($("[data-kept]", form) || { dataset: {} }).dataset.kept || 0);  // images of a run before
   form.noValidate = true;
   let files = [], refusals = new Map(), sending = null;
 
@@ -280,7 +298,7 @@ function runForm() {
   function tell() {
     const some = good(), start = document.createElement("b"), out = files.length - some.length, much = tooMuch();
     start.textContent = MODES[new FormData(form).get("mode")];
-    $("[data-say]").replaceChildren(...(much ? [much] : [start, some.length ? ` on ${counted(some.length, "image")}, ${size(bytesOf(some))}.` : ". No images chosen yet.", out ? ` ${counted(out, "file")} left out.` : ""]));
+    $("[data-say]").replaceChildren(...(much ? [much] : [start, some.length ? ` on ${counted(some.length, "image")}, ${size(bytesOf(some))}.` : kept ? ` on the ${counted(kept, "image")} of that run.` : ". No images chosen yet.", out ? ` ${counted(out, "file")} left out.` : ""]));
     $("[data-chosen-title]").textContent = `${counted(files.length, "file")} chosen, ${size(bytesOf(files))}`;
     run.disabled = Boolean(much);
     form.dispatchEvent(new CustomEvent("images", { detail: some[0] || null }));  // for preview.js
@@ -361,7 +379,7 @@ function runForm() {
     for (const button of $$("button:not([data-upload-cancel])", form)) button.disabled = on;
     if (!on) tell();
   }
-  const unused = (field) => Boolean(field.closest(".f-technique, .f-workers")) && !field.offsetParent;
+  const unused = (field) => Boolean(field.closest(".f-technique, .f-techniques, .f-workers")) && !field.offsetParent;
   function body(submitter) {
     const data = new FormData(form);
     data.delete("images");
@@ -413,7 +431,7 @@ function runForm() {
       return;
     }
     if (!submitter && tooMuch()) { showProblem({ message: tooMuch(), field: "images" }); return; }
-    if (!submitter && !good().length) { showProblem({ message: "Choose at least one image, or run with sample images.", field: "images" }); return; }
+    if (!submitter && !good().length && !kept) { showProblem({ message: "Choose at least one image, or run with sample images.", field: "images" }); return; }
     send(submitter);
   });
   // Back from the run's page the browser may show this one as it was left: in the middle of sending.
@@ -423,4 +441,4 @@ function runForm() {
   tell();
 }
 
-addEventListener("DOMContentLoaded", () => { themeButton(); copyButtons(); timelines(); viewer(); livePage(); runForm(); });
+addEventListener("DOMContentLoaded", () => { themeButton(); copyButtons(); timelines(); viewer(); pickAll(); livePage(); runForm(); });

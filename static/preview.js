@@ -35,7 +35,9 @@ function livePreview() {
   const slots = $$("[data-preview-of]", part), fields = part.dataset.previewFields.split(" ");
   let file = null, token = "", timer = 0, asking = false, late = false;
   const due = new Set();  // operations whose pictures are not what the fields say
-  const isTicked = (name) => $(`[name=operations][value="${name}"]`, part).checked;
+  const chain = $("[data-preview-chain]", part), typed = $("#operations", part);
+  const boxOf = (name) => $(`[type=checkbox][name=operations][value="${name}"]`, part);
+  const isTicked = (name) => name === chain.dataset.previewOf ? Boolean(name) : boxOf(name).checked;
   const named = (some) => some.map((slot) => slot.dataset.previewOf);
 
   // What the pictures say already is for those who do not see them.
@@ -50,14 +52,24 @@ function livePreview() {
   function show(on) {
     part.classList.toggle("is-previewed", on);
     for (const slot of slots) {
-      slot.hidden = !on;
+      slot.hidden = !on || !slot.dataset.previewOf;
       $("img", slot).removeAttribute("src");
       $("figcaption", slot).textContent = "";
     }
   }
+  // The first chain that is typed, as soon as there is one.
+  function rename() {
+    const names = typed.value.split(",")[0].toLowerCase().split("+").map((name) => name.trim());
+    const name = names.length > 1 && names.every((one) => one && boxOf(CSS.escape(one))) ? names.join("+") : "";
+    if (name === chain.dataset.previewOf) return;
+    chain.dataset.previewOf = name;
+    chain.hidden = !name || !part.classList.contains("is-previewed");
+    $("img", chain).removeAttribute("src");
+    $("figcaption", chain).textContent = "";
+  }
   function moved(target) {
-    const card = target.closest(".op");
-    for (const name of named(card ? $$("[data-preview-of]", card) : slots)) due.add(name);
+    const card = target.closest(".op, .chain"), names = named(card ? $$("[data-preview-of]", card) : slots);
+    for (const name of named(slots)) if ([name, ...name.split("+")].some((one) => names.includes(one))) due.add(name);
   }
   function body(asked, names) {
     const data = new FormData(form);
@@ -68,6 +80,7 @@ function livePreview() {
   }
   async function put(picture, name) {
     const slot = slots.find((one) => one.dataset.previewOf === picture.operation), next = new Image();
+    if (!slot) return;  // another chain is typed by now
     next.src = picture.source;
     await next.decode();  // so that the old picture stays until the new one can be seen
     $("img", slot).src = next.src;
@@ -95,7 +108,7 @@ function livePreview() {
   async function ask() {
     clearTimeout(timer);
     late = asking || document.hidden;
-    const names = [...due].filter(isTicked);
+    const names = named(slots).filter((name) => due.has(name) && isTicked(name));
     if (late || !file || !names.length) return;
     const wrong = $$("input, select", part).find((field) => !field.checkValidity() || even(field));
     if (wrong) { refused(400, { message: whyWrong(wrong), field: wrong.id }, null); return; }
@@ -136,11 +149,13 @@ function livePreview() {
   });
   form.addEventListener("input", (event) => {
     if (!fields.includes(event.target.name)) return;
+    if (event.target === typed) rename();
     moved(event.target);
     soon();
   });
   form.addEventListener("slide", (event) => { moved(event.target); ask(); });  // one request follows the other while it moves
   $$(".param input[type=number]", part).forEach(slider);
+  rename();
   form.addEventListener("change", () => { if (part.classList.contains("is-stale")) soon(); });  // app.js cleared the field
   document.addEventListener("visibilitychange", () => { if (late && !document.hidden) soon(); });
 }

@@ -11,9 +11,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from imgproc.backends import worker_loop as loop_module
 from imgproc.backends.task import Task
 from imgproc.backends.worker_loop import begin_work
@@ -24,6 +21,11 @@ from imgproc.pixels.inner_threads import inner_threads, pin_threads
 def double(number, stopwatch):
     with stopwatch.stage("canny"):
         return 2 * number
+
+
+def scheduling_group(_, stopwatch):
+    """The group with which this process shares its part of the processor's time, by Linux."""
+    return Path("/proc/self/autogroup").read_text(encoding="ascii")
 
 
 def nap(seconds, stopwatch):
@@ -38,6 +40,20 @@ def nap_and_tell(seconds_and_word, stopwatch):
     seconds, word = seconds_and_word
     time.sleep(seconds)
     return word
+
+
+def tell(word, stopwatch):
+    return word
+
+
+def hang_at_first(folder_and_times, stopwatch):
+    """Does not come back in each of the first so many calls, wherever they are made; the others say their number."""
+    folder, times = folder_and_times
+    call = len(list(Path(folder).iterdir())) + 1
+    Path(folder, str(call)).touch()
+    while call <= times:
+        time.sleep(0.01)
+    return call
 
 
 def touch(path, stopwatch):
@@ -64,6 +80,9 @@ def meet(folder_and_count, stopwatch):
 
 def blur(number, stopwatch):
     """Large enough for OpenCV to use all threads it may."""
+    import cv2
+    import numpy as np
+
     cv2.GaussianBlur(np.zeros((1500, 1500), np.uint8), (5, 5), 0)
     return number
 
@@ -224,12 +243,14 @@ def exit_with_hung_thread(name):
 def carry(name, transfer, source, folder, *, again):
     """A program that processes an image many times, with ``again`` until it is killed; says each result's error."""
     from imgproc.backends.sharing.transport import image_task
-    from imgproc.operations import OPERATIONS, parse_parameters
+    from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
     from imgproc.pixels.job import ImageJob
     from tests.backend_kinds import kind
 
     jobs = [
-        ImageJob(source, tuple((op, str(Path(folder, f"{n}_{op}.png"))) for op in OPERATIONS), parse_parameters({}))
+        ImageJob(
+            source, tuple((op, str(Path(folder, f"{n}_{op}.png"))) for op in DEFAULT_OPERATIONS), parse_parameters({})
+        )
         for n in range(6)
     ]
     backend = kind(name)(2)

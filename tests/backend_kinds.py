@@ -48,26 +48,33 @@ def kind(name: str) -> type[Backend]:
 
 
 NAMES = [*TECHNIQUES, SHIM]
-#: On the caller's own threads; on processes, each of which does one task at a time; on a GPU.
+#: On the caller's own threads; on a GPU; on processes, each of which does one task at a time; on interpreters.
 INLINE = [name for name in NAMES if kind(name).capabilities.inline]
 ON_GPU = [name for name in NAMES if kind(name).capabilities.memory == "device"]
-PROCESSES = [name for name in NAMES if kind(name).capabilities.memory == "copied"]
-THREADED = [name for name in NAMES if name not in (*INLINE, *ON_GPU, *PROCESSES)]
+COPIED = [name for name in NAMES if kind(name).capabilities.memory == "copied"]
+PROCESSES = [name for name in COPIED if kind(name).capabilities.killable]
+INTERPRETERS = [name for name in COPIED if name not in PROCESSES]
+THREADED = [name for name in NAMES if name not in (*INLINE, *ON_GPU, *COPIED)]
 KILLABLE = [*PROCESSES, *ON_GPU]
+#: Whose workers have the inner threads that are asked for.
+PINNED = [name for name in (*THREADED, *PROCESSES) if kind(name).capabilities.inner_threads]
 
 
-def each(names: list[str]) -> list[object]:
-    """As parameters of a test; those with a GPU are marked so, and are skipped with the reason where there is none."""
-    return [_parameter(name) for name in names]
+def each(names: list[str], *, images: bool = False) -> list[object]:
+    """As parameters of a test, with ``images`` of one that works on them; those that cannot run here are skipped with
+    the reason, those with a GPU marked so."""
+    return [_parameter(name, images) for name in names]
 
 
-def _parameter(name: str) -> object:
+def _parameter(name: str, images: bool) -> object:
     available = kind(name).availability()
-    marks = [pytest.mark.skipif(not available.ok, reason=f"{name}: {available.reason}")]
+    able = available.ok if images else available.calls
+    marks = [pytest.mark.skipif(not able, reason=f"{name}: {available.reason}")]
     if name in ON_GPU and name != SHIM:
         marks.append(pytest.mark.gpu)
     return pytest.param(name, marks=marks)
 
 
-#: Those of the table that can run here.
+#: Those of the table that can run here, and those of them that take part where none is named.
 AVAILABLE = [name for name, technique in TECHNIQUES.items() if technique.availability().ok]
+DEFAULT = [name for name in AVAILABLE if not TECHNIQUES[name].antipattern]

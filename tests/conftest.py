@@ -23,11 +23,16 @@ import imgproc.settings
 from app import create_app
 from imgproc.measure.environment import environment
 from imgproc.measure.results import Progress, Round, SpanRecord, TechniqueMeasurement
-from imgproc.operations import OPERATIONS, PARAMETERS
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, PARAMETERS
+from imgproc.runs.access import Access, Visible, owner_of
 from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
+from imgproc.web.front import Limits
 from imgproc.web.serving import listen, wsgi_server
+
+#: The property of a test that is printed at the end.
+SUMMARY = "summary"
 
 
 def pytest_configure() -> None:
@@ -45,15 +50,44 @@ def pytest_configure() -> None:
     imgproc.settings.user_cache_dir = lambda *_, **__: cache
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have to say although they pass."""
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == SUMMARY:
+                terminalreporter.write_line(str(value))
+
+
 @pytest.fixture(autouse=True)
 def nothing_learned() -> None:
     """What the test before taught of this machine is forgotten."""
     shutil.rmtree(os.environ["CACHE_DIR"], ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def no_operation_stays() -> Iterator[None]:
+    """What a test added to the table of operations is taken out again."""
+    tables: tuple[dict[str, Any], ...] = (OPERATIONS, PARAMETERS)
+    before = [set(table) for table in tables]
+    yield
+    for table, known in zip(tables, before, strict=True):
+        for name in set(table) - known:
+            del table[name]
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(UPLOADS_DIR=tmp_path / "uploads", RESULTS_DIR=tmp_path / "results", SECRET_KEY="for tests")
+    return Settings(
+        UPLOADS_DIR=tmp_path / "uploads",
+        RESULTS_DIR=tmp_path / "results",
+        SECRET_KEY="for tests: abcdefghijklmnopqrstuvwxyz",
+    )
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A post waits until its files are checked, however busy the machine is."""
+    monkeypatch.setattr("imgproc.web.waiting.CHECK_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -61,6 +95,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     yield app
     app.config["PREVIEWS"].close()
+    app.config["VETTING"].close()
     app.config["STORE"].close()
 
 
@@ -122,12 +157,15 @@ def make_run(settings: Settings, store: Store) -> MakeRun:
         mode: str = "parallel",
         images: int = 3,
         owner: str = "",
+        visible: Visible = "link",
         bad: int = 0,
         **changes: object,
     ) -> Record:
         run_id = f"{next(numbers):012x}"
-        asked = RunSettings(list(OPERATIONS), {name: p.default for name, p in PARAMETERS.items()}, workers=2, seed=7)
-        record = Record(run_id, mode, asked, owner=owner)  # type: ignore[arg-type]
+        asked = RunSettings(
+            list(DEFAULT_OPERATIONS), {name: p.default for name, p in PARAMETERS.items()}, workers=2, seed=7
+        )
+        record = Record(run_id, mode, asked)  # type: ignore[arg-type]
         results, uploads = settings.RESULTS_DIR / run_id, settings.UPLOADS_DIR / run_id
         for index in range(images):
             record.images.append(_image(index, results, uploads, with_results=state == "done"))
@@ -142,6 +180,7 @@ def make_run(settings: Settings, store: Store) -> MakeRun:
             record.best = record.techniques[0].name
         for name, value in changes.items():
             setattr(record, name, value)
+        Access(owner, visible).save(results)
         record.save(results)
         store.create(record)
         if store_state == "running":
@@ -149,6 +188,12 @@ def make_run(settings: Settings, store: Store) -> MakeRun:
         return record
 
     return make
+
+
+def owner_in(client: FlaskClient) -> str:
+    """The client as the owner of runs, with a cookie that says so."""
+    with client.session_transaction() as session:
+        return owner_of(session.setdefault("owner", "a token for tests"))
 
 
 def _image(index: int, results: Path, uploads: Path, *, with_results: bool) -> ImageRecord:
@@ -162,7 +207,8 @@ def _image(index: int, results: Path, uploads: Path, *, with_results: bool) -> I
     (results / "previews" / f"{index:04d}.jpg").write_bytes(data)
     image.bytes = len(data)
     defaults = {name: p.default for name, p in PARAMETERS.items()}
-    for operation in OPERATIONS.values() if with_results else ():
+    for name in DEFAULT_OPERATIONS if with_results else ():
+        operation = OPERATIONS[name]
         made = operation.apply(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), defaults)
         output = OutputRecord(operation.name, f"photo {index + 1}_{operation.name}.png")
         output.preview = f"{index:04d}_{operation.name}.jpg"
@@ -259,11 +305,11 @@ def _results(record: Record, results: Path, uploads: Path) -> None:
     record.best = record.techniques[0].name
 
 
-@pytest.fixture
-def server(app: Flask) -> Iterator[str]:
-    """The app over HTTP, as it is served; without a runner."""
+@contextmanager
+def served(app: Flask, limits: Limits | None = None) -> Iterator[int]:
+    """The app over HTTP, as it is served; without a runner. Yields the port."""
     listening = listen("127.0.0.1", 0)
-    serving = wsgi_server(app, listening)
+    serving = wsgi_server(app, listening, limits)
 
     def serve() -> None:
         with suppress(OSError):  # it is closed while it waits
@@ -271,9 +317,15 @@ def server(app: Flask) -> Iterator[str]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    yield listening.getsockname()[1]
     serving.close()
     thread.join(5)
+
+
+@pytest.fixture
+def server(app: Flask) -> Iterator[str]:
+    with served(app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -328,3 +380,12 @@ def browsing(browser: Any, server: str) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A photograph whose path has letters that few encodings have."""
+    folder = tmp_path / "Łódź’s"
+    folder.mkdir()
+    (folder / "café.jpg").write_bytes(jpeg())
+    return folder / "café.jpg"

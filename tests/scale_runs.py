@@ -11,6 +11,7 @@ from imgproc.measure.curves import Scaling, scaling
 from imgproc.measure.derive import derive, derive_weak
 from imgproc.measure.laws import amdahl, gustafson
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
+from imgproc.measure.statistics import Rules
 from imgproc.numbers import counted
 from imgproc.operations import parse_parameters
 from imgproc.runs.record import ImageRecord, Record, RunSettings
@@ -22,10 +23,12 @@ ROUNDS, IMAGES, MEGAPIXELS, SEQUENTIAL = 7, 12, 36.0, 1.2
 def measured(
     name: str, label: str, seconds: float, workers: int = 1, cv2_threads: int = 1, *, copies=1, noise=0.0, rounds=ROUNDS
 ) -> TechniqueMeasurement:
-    """Rounds around ``seconds``, which is exactly their median; disturbances alternate, so that no two look alike."""
+    """Rounds around ``seconds``, which is their median and their geometric mean; the disturbances cancel in pairs."""
     rng = random.Random(f"{label} {seconds}")
-    factors = sorted(1 + noise * rng.uniform(0.2, 1) * (-1) ** k for k in range(rounds - 1))
-    factors.append(1.0)
+    factors = [1.0] * (rounds % 2 or min(rounds, 2))
+    while len(factors) < rounds:
+        factor = 1 + noise * rng.uniform(0.2, 1)
+        factors += [factor, 1 / factor]
     rng.shuffle(factors)
     m = TechniqueMeasurement(name, label, workers, cv2_threads, copies=copies, identical=True, startup_seconds=0.002)
     m.rounds = [Round(seconds * factor) for factor in factors]
@@ -77,14 +80,15 @@ def scale_run(
     return record
 
 
-def conclude(record: Record) -> Scaling:
-    """Derive everything again, after a change to what was measured."""
-    derive(record.techniques, images=IMAGES, megapixels=MEGAPIXELS)
+def conclude(record: Record, rules: Rules | None = None) -> Scaling:
+    """Derive everything again, after a change to what was measured, or by the rules of an earlier version."""
+    rules = rules or record.settings.rules
+    derive(record.techniques, images=IMAGES, megapixels=MEGAPIXELS, rules=rules)
     baseline = next((m for m in record.techniques if m.name == "sequential" and m.rounds), None)
-    derive_weak(record.weak, baseline, images=IMAGES, megapixels=MEGAPIXELS)
+    derive_weak(record.weak, baseline, images=IMAGES, megapixels=MEGAPIXELS, rules=rules)
     cores = record.environment.get("cores_usable")
     record.scaling = scaling(record.settings.technique, record.techniques, record.weak, cores=cores)
-    record.conclude()
+    record.conclude(rules)
     return record.scaling
 
 

@@ -267,11 +267,18 @@ def wrong_files(work: ImageJob, pixels: np.ndarray) -> list[str]:
 
 
 def carried_out_by_workers(
-    technique: str, source: Path, size: tuple[int, int], folder: Path, color: bool = False, strips: int = 4
+    technique: str,
+    source: Path,
+    size: tuple[int, int],
+    folder: Path,
+    color: bool = False,
+    strips: int = 4,
+    operations: Sequence[str] = tuple(IN_STRIPS),
+    chosen: dict[str, Any] = DEFAULTS,
 ) -> tuple[ImageJob, Pass]:
-    """All operations on a file, cut into strips for two workers of a technique; the size is (height, width)."""
-    outputs = tuple((name, str(folder / f"{name}.png")) for name in IN_STRIPS)
-    work = ImageJob(str(source), outputs, DEFAULTS, "png", color)
+    """Operations on a file, cut into strips for two workers of a technique; the size is (height, width)."""
+    outputs = tuple((name, str(folder / f"{name}.png")) for name in operations)
+    work = ImageJob(str(source), outputs, chosen, "png", color)
     with closing(Contender(TECHNIQUES[technique], 2, deadline=60)) as contender:
         contender.start()
         across = contender.backend.capabilities.memory == "copied"

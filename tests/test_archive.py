@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from imgproc.errors import UserError
 from imgproc.measure.results import Round, TechniqueMeasurement
-from imgproc.runs.archive import rounds_csv, stream_zip, zip_size
+from imgproc.runs.archive import rounds_csv, stream_zip
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 
 Files = list[tuple[str, Path]]
@@ -34,8 +34,9 @@ def made(folder: Path, sizes: dict[str, int]) -> Files:
 
 
 def read(files: Files) -> zipfile.ZipFile:
-    data = b"".join(stream_zip(files))
-    assert zip_size(files) == len(data)
+    pieces, size = stream_zip(files)
+    data = b"".join(pieces)
+    assert size == len(data)
     return zipfile.ZipFile(io.BytesIO(data))
 
 
@@ -52,7 +53,8 @@ def test_every_file_comes_back_whole(files: Files) -> None:
 
 
 def test_the_size_of_nothing_is_known_before() -> None:
-    assert zip_size([]) == sum(map(len, stream_zip([]))) == 22
+    pieces, size = stream_zip([])
+    assert size == sum(map(len, pieces)) == 22
 
 
 @pytest.mark.parametrize("limit", [1, 100, 150_000, 900_000])
@@ -68,12 +70,13 @@ def test_sizes_beyond_four_bytes(files: Files, monkeypatch: pytest.MonkeyPatch, 
 def test_more_files_than_two_bytes_can_count(files: Files, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     monkeypatch.setattr("zipstream.ng.ZIP_FILECOUNT_LIMIT", limit)
     monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", limit)
-    assert zip_size(files) == sum(map(len, stream_zip(files)))
+    pieces, size = stream_zip(files)
+    assert size == sum(map(len, pieces))
 
 
 @pytest.mark.skipif(not shutil.which("unzip"), reason="unzip is not installed")
 def test_another_program_reads_it(files: Files, tmp_path: Path) -> None:
-    (tmp_path / "a.zip").write_bytes(b"".join(stream_zip(files)))
+    (tmp_path / "a.zip").write_bytes(b"".join(stream_zip(files)[0]))
     subprocess.run(["unzip", "-t", "a.zip"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -83,7 +86,7 @@ def test_memory_stays_small_and_pieces_come_early(tmp_path: Path) -> None:
     os.truncate(path, 100_000_000)
     tracemalloc.start()
     try:
-        longest = max(map(len, stream_zip([("large.png", path)] * 2)))
+        longest = max(map(len, stream_zip([("large.png", path)] * 2)[0]))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -93,7 +96,7 @@ def test_memory_stays_small_and_pieces_come_early(tmp_path: Path) -> None:
 
 def test_many_small_files_make_few_pieces(tmp_path: Path) -> None:
     files = made(tmp_path, {f"{n}.png": 1_000 for n in range(300)})
-    assert len(list(stream_zip(files))) <= 3
+    assert len(list(stream_zip(files)[0])) <= 3
 
 
 def test_names_are_relative_safe_and_unique(tmp_path: Path) -> None:
@@ -130,7 +133,7 @@ def test_a_reader_that_goes_away_leaves_nothing_open(files: Files) -> None:
         return {(file.path, file.fd) for file in psutil.Process().open_files()}
 
     before = open_files()
-    pieces = stream_zip([("big", files[1][1])] * 3)
+    pieces, _ = stream_zip([("big", files[1][1])] * 3)
     next(pieces)
     assert open_files() != before
     pieces.close()  # type: ignore[attr-defined]

@@ -52,7 +52,7 @@ def test_every_page_is_clean(browse: Open, make_run: MakeRun, scheme: str, size:
         make_run(state="running"), make_run(state="queued"),
     ]  # fmt: skip
     page = browse(color_scheme=scheme, viewport=size)
-    for path in ("/", "/runs", "/techniques", "/nothing", *(f"/runs/{run.id}" for run in runs)):
+    for path in ("/", "/runs", "/techniques", "/exhibits/gil", "/nothing", *(f"/runs/{run.id}" for run in runs)):
         page.goto(path)
         page.wait_for_timeout(120)
         assert overflow(page) <= 0, path

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import MakeRun, browsing, jpeg
 
-from imgproc.operations import OPERATIONS
+from imgproc.operations import DEFAULT_OPERATIONS
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
 
@@ -72,7 +72,7 @@ def test_pictures_follow_the_parameters(browse: Open, photos: list[Path], size: 
     said(page, "photo 1.jpg")
     tops = places(page)  # the space is there before the pictures are
     said(page, "Shown small: photo 1.jpg, 240\u00a0×\u00a0160")
-    for operation in OPERATIONS:
+    for operation in DEFAULT_OPERATIONS:
         assert picture(page, operation).evaluate("image => image.naturalWidth") == 240
     before = picture(page).get_attribute("src")
     page.get_by_label("Low threshold").fill("20")
@@ -86,7 +86,7 @@ def test_pictures_follow_the_parameters(browse: Open, photos: list[Path], size: 
     page.wait_for_timeout(400)
     assert places(page) == tops
     first, *later = sent()
-    assert first == [True, ",".join(OPERATIONS)]  # and then only what is not shown yet
+    assert first == [True, ",".join(DEFAULT_OPERATIONS)]  # and then only what is not shown yet
     assert [False, "canny"] in later and later[-1] == [False, "gaussian"] and not any(image for image, _ in later)
     assert picture(page).get_attribute("alt") == "photo 1.jpg, Canny edges"
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
@@ -94,7 +94,7 @@ def test_pictures_follow_the_parameters(browse: Open, photos: list[Path], size: 
         "e => { e.value = 'on'; e.dispatchEvent(new Event('input', {bubbles: true})) }"
     )
     changed(page, third)
-    assert sent()[-1] == [False, ",".join(OPERATIONS)]
+    assert sent()[-1] == [False, ",".join(DEFAULT_OPERATIONS)]
     page.get_by_label("Gaussian blur").uncheck()
     page.wait_for_timeout(400)
     assert len(sent()) == len(later) + 2
@@ -126,6 +126,31 @@ def test_a_wrong_value_is_told_at_its_field_and_takes_no_focus(browse: Open, pho
     assert page.locator(".is-invalid").count() == 0 and page.locator("#canny_low-h").inner_text() == "0 to 240000"
 
 
+def test_a_chain_is_shown_once_its_name_is_whole_and_follows_the_parameters_of_its_parts(
+    browse: Open, photos: list[Path]
+) -> None:
+    page = browse()
+    chain = page.locator("[data-preview-chain]")
+    page.set_input_files("#images", photos[:1])
+    said(page, "Shown small")
+    assert not chain.is_visible()
+    sent = watch(page)
+    page.get_by_label("One after another").press_sequentially("gaussian + canny")
+    page.wait_for_function("() => document.querySelector('[data-preview-chain] img').src")
+    assert chain.locator("figcaption").inner_text().startswith("blur, then edges: ")
+    before = chain.locator("img").get_attribute("src")
+    assert sent() == [[False, "gaussian+canny"]] and page.locator(".is-invalid").count() == 0
+    page.get_by_label("Kernel").fill("9")
+    page.wait_for_function("old => document.querySelector('[data-preview-chain] img').src !== old", arg=before)
+    assert sent()[-1] == [False, "gaussian,gaussian+canny"]
+    page.get_by_label("One after another").fill("gaussian+cann")
+    chain.wait_for(state="hidden")
+    page.get_by_label("Low threshold").fill("50")
+    said(page, "Shown small")
+    page.wait_for_function("() => sent.length === 3")
+    assert sent()[-1] == [False, "canny"]
+
+
 def test_a_refused_file_says_why(browse: Open, tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(jpeg()[:900])
     page = browse()
@@ -144,7 +169,7 @@ def test_an_image_that_is_no_longer_kept_is_sent_again(browse: Open, photos: lis
         shutil.rmtree(folder)
     page.get_by_label("Low threshold").fill("0")
     changed(page, before)
-    assert sent() == [[True, ",".join(OPERATIONS)], [False, "canny"], [True, "canny"]]
+    assert sent() == [[True, ",".join(DEFAULT_OPERATIONS)], [False, "canny"], [True, "canny"]]
 
 
 def test_it_waits_while_a_run_is_measured(browse: Open, photos: list[Path], make_run: MakeRun, store: Store) -> None:
@@ -168,7 +193,7 @@ def test_without_scripts_a_button_opens_it_beside_the_form(browse: Open, photos:
         page.get_by_role("button", name="Try on the first picture").click()
     preview = opened.value
     preview.get_by_role("heading", name="photo 1.jpg").wait_for()
-    assert preview.locator("img").count() == 1 + len(OPERATIONS)
+    assert preview.locator("img").count() == 1 + len(DEFAULT_OPERATIONS)
     assert "Kernel" in preview.locator(".preview-set").last.inner_text() and preview.get_by_text("% of the").count()
     assert page.url.endswith("/") and page.get_by_label("Kernel").input_value() == "9"
     assert page.locator("#images").evaluate("input => input.files.length") == 3

@@ -22,7 +22,7 @@ from imgproc.cli.parser import Parser
 from imgproc.errors import UserError
 from imgproc.intake.paths import find_images
 from imgproc.measure.lock import NOT_ALONE, Holder, holder, machine_lock
-from imgproc.operations import OPERATIONS, PARAMETERS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, PARAMETERS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
 from tests.backend_kinds import AVAILABLE, each
 
@@ -85,10 +85,10 @@ def test_a_folder_becomes_results_and_a_summary(photos, tmp_path):
     assert "x over Sequential (95% CI " in lines[3]
     assert done.stderr == ""
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names == sorted(f"{s}_{o}.png" for s in ("a", "a-2", "b", "c", "d") for o in OPERATIONS)
+    assert names == sorted(f"{s}_{o}.png" for s in ("a", "a-2", "b", "c", "d") for o in DEFAULT_OPERATIONS)
 
 
-@pytest.mark.parametrize("technique", each(TECHNIQUES))
+@pytest.mark.parametrize("technique", each(TECHNIQUES, images=True))
 def test_every_technique_gives_plain_opencvs_pixels(technique, photos, tmp_path):
     done = imgproc("process", photos / "b.PNG", "--out", tmp_path, "--technique", technique, "--json", "--budget", 0)
     assert done.returncode == 0, done.stderr
@@ -364,10 +364,10 @@ def test_what_cannot_be_written_is_said_before_anything_is_done(words, named, ph
 
 
 def test_a_record_that_cannot_be_written_in_the_end_costs_no_table(photos, tmp_path, monkeypatch, capsys):
-    def full(path, data):
+    def full(path, *data):
         raise OSError(errno.ENOSPC, "No space left on device", f"{path}.123.part")
 
-    monkeypatch.setattr(measuring, "write_whole", full)
+    monkeypatch.setattr("imgproc.runs.record.write_whole", full)
     words = ["--technique", "threading", "--budget", "1", "--json", str(tmp_path / "x.json")]
     assert main(["compare", str(photos / "a.jpg"), *words]) == 1
     said = capsys.readouterr()

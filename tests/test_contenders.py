@@ -4,15 +4,15 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.runs import contenders as module
 from imgproc.runs.contenders import find_contenders
 from imgproc.runs.record import Record, RunSettings
-from tests.backend_kinds import AVAILABLE
+from tests.backend_kinds import AVAILABLE, DEFAULT
 
 
 def of(mode, **asked):
-    settings = RunSettings(list(OPERATIONS), parse_parameters({}), **{"workers": 2, **asked})
+    settings = RunSettings(list(DEFAULT_OPERATIONS), parse_parameters({}), **{"workers": 2, **asked})
     return find_contenders(Record("0" * 12, mode, settings), deadline=5)
 
 
@@ -30,7 +30,7 @@ def test_sequential_alone_and_one_technique_with_its_baseline():
 def test_a_comparison_has_everybody_the_likely_fastest_first():
     found = of("compare")
     assert labels(found.same_work)[0] == "Threads"
-    assert {c.technique.name for c in found.same_work} == set(AVAILABLE) and not found.weak
+    assert {c.technique.name for c in found.same_work} == set(DEFAULT) and not found.weak
     assert labels(of("compare", techniques=["joblib", "opencv"]).same_work) == [
         "joblib", "OpenCV’s own threads", "Sequential"
     ]  # fmt: skip
@@ -39,7 +39,7 @@ def test_a_comparison_has_everybody_the_likely_fastest_first():
 def test_who_cannot_run_is_listed_with_the_reason():
     found = of("compare", workers=1)
     missing = {m.name: m.reason for m in found.missing}
-    assert set(missing) == {"joblib", *TECHNIQUES} - set(AVAILABLE) | {"joblib"}
+    assert set(missing) == set(TECHNIQUES) - set(AVAILABLE) | {"joblib"}
     assert "at least 2 workers" in missing["joblib"]
     with pytest.raises(UserError, match=r"joblib cannot run here.*at least 2 workers"):
         of("parallel", technique="joblib", workers=1)

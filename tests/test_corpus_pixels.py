@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imgproc.backends import TECHNIQUES
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode
 from imgproc.runs.execute import process
 from imgproc.runs.passes import RunFolders
@@ -47,16 +47,16 @@ def inspected(tmp_path_factory):
         copy.write_bytes(data)
         files.append((Path(entry["file"]).name, copy))
         gray = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-        references[index] = {operation: plain(gray, operation) for operation in OPERATIONS}
+        references[index] = {operation: plain(gray, operation) for operation in DEFAULT_OPERATIONS}
     images = inspect_files(files, folder / "uploads", folder / "previews", Settings(), processes=2)
     assert [image.error for image in images] == [None] * 31
     return folder / "uploads", images, references
 
 
-@pytest.mark.parametrize("technique", each(TECHNIQUES))
+@pytest.mark.parametrize("technique", each(TECHNIQUES, images=True))
 def test_every_technique_on_every_valid_file(technique, inspected, tmp_path):
     uploads, images, references = inspected
-    settings = RunSettings(list(OPERATIONS), parse_parameters({}), technique, workers=2, budget=0.0)
+    settings = RunSettings(list(DEFAULT_OPERATIONS), parse_parameters({}), technique, workers=2, budget=0.0)
     record = Record("0" * 12, "parallel", settings, images)
     places = RunFolders({i.index: uploads / i.stored for i in images}, tmp_path / "out", None, tmp_path / "work")
     process(record, places, Settings())

@@ -22,13 +22,14 @@ from imgproc.backends.base import BackendError, Options
 from imgproc.backends.dask import workers as dask_workers
 from imgproc.backends.dask.cluster import DaskCluster
 from imgproc.backends.task import Task
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import encode
 from imgproc.pixels.job import ImageJob, process_image
 from imgproc.pixels.stopwatch import Stopwatch
 from imgproc.settings import Settings
 from tests import backend_faults as faults
 from tests import dask_faults
+from tests.file_contents import contents
 from tests.many_images import assert_done, many_images
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -473,8 +474,8 @@ def test_the_documented_program_with_joblib_makes_the_same_files(tmp_path):
     expected = tmp_path / "expected"
     expected.mkdir()
     for photo in photos.iterdir():
-        outputs = tuple((name, str(expected / f"{photo.stem}_{name}.png")) for name in OPERATIONS)
+        outputs = tuple((name, str(expected / f"{photo.stem}_{name}.png")) for name in DEFAULT_OPERATIONS)
         process_image(ImageJob(str(photo), outputs, parse_parameters({})), Stopwatch())
-    assert len(list(results.iterdir())) == 4 * len(OPERATIONS)
+    assert len(list(results.iterdir())) == 4 * len(DEFAULT_OPERATIONS)
     for made in results.iterdir():
-        assert made.read_bytes() == (expected / made.name).read_bytes()
+        assert contents(made) == contents(expected / made.name)

@@ -24,7 +24,7 @@ def test_every_setting_is_in_the_readme_with_its_default(item):
     if isinstance(default, Path):
         assert f"`{default.name}/`" in row
     elif default != "":
-        assert f"| {default:g} |" in row or f"| {default} |" in row
+        assert f"| {default if isinstance(default, str) else f'{default:g}'} |" in row or f"| {default} |" in row
 
 
 def test_every_technique_is_in_the_readme():
@@ -40,7 +40,7 @@ def test_what_is_read_is_documented_from_the_table():
 
 
 def test_the_commands_of_the_readme_exist(capsys):
-    typed = r"(?:python -m imgproc|python3 run\.py)"
+    typed = r"(?:python -m imgproc|python3 run\.py|speedup-lab)"
     commands = set(re.findall(rf"{typed} (\w+)", README)) - {"test"}
     assert {"process", "sample", "techniques", "serve"} <= commands
     for command in commands:
@@ -53,6 +53,21 @@ def test_the_commands_of_the_readme_exist(capsys):
 
 
 def test_files_that_documents_link_to_are_there():
-    for document in (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").glob("*.md")):
+    for document in (
+        PROJECT / "README.md",
+        PROJECT / "CONTRIBUTING.md",
+        PROJECT / "SECURITY.md",
+        *(PROJECT / "docs").glob("*.md"),
+    ):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_tests_that_promises_of_security_name_are_there():
+    promises = re.findall(r"^\| \*\*.*\|(.*)\|$", (PROJECT / "SECURITY.md").read_text(), re.M)
+    assert len(promises) > 10
+    for tests in promises:
+        files = [(PROJECT / "tests" / name).read_text() for name in re.findall(r"`(test_\w+\.py)`", tests)]
+        assert files, tests
+        for name in re.findall(r"`(test_\w+)`", tests):
+            assert any(f"def {name}(" in text for text in files), name

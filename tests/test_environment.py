@@ -160,6 +160,17 @@ def test_the_facts_about_this_machine(fresh):
     assert facts["cpu_quota"] is None or facts["cores_usable"] <= math.ceil(facts["cpu_quota"])
 
 
+@pytest.mark.parametrize("built", [None, 0, 1])
+def test_the_interpreters_lock_is_looked_at_each_time(built, monkeypatch):
+    # An import may switch it on again: what was found out before does not count.
+    monkeypatch.setattr(module.sysconfig, "get_config_var", {"Py_GIL_DISABLED": built}.get)
+    for enabled in (False, True):
+        monkeypatch.setattr(module.sys, "_is_gil_enabled", lambda enabled=enabled: enabled, raising=False)
+        assert environment()["gil"] == {"optional": built == 1, "enabled": enabled}
+    monkeypatch.delattr(module.sys, "_is_gil_enabled")  # as before Python 3.13
+    assert environment()["gil"]["enabled"] is True
+
+
 def test_it_is_cheap_but_for_the_first_time():
     environment()
     start = time.perf_counter()

@@ -16,13 +16,13 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
-from conftest import browsing
+from conftest import browsing, owner_in
 from figure_records import BARS, CASES, GONE, SEVEN, SHARES, TWO, drawn, fabricated, marks, of, scaled, texts, words_of
 from matplotlib.colors import to_rgb
 
 from imgproc.errors import UserError
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.operations import OPERATIONS
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS
 from imgproc.report.charts import figure, figures, kept, rounds, style
 from imgproc.report.charts.chart import measured as shown_of
 from imgproc.runs.record import Record
@@ -156,7 +156,7 @@ def test_stages_that_look_alike_share_an_entry_of_the_legend(narrow):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_stage_colours_differ_in_lightness_from_their_neighbours_and_an_operations_is_its_own(theme):
-    stack = ["read", "decode", *list(OPERATIONS)[:3], "encode", "write"]
+    stack = ["read", "decode", *DEFAULT_OPERATIONS, "encode", "write"]
     colours = np.array([[to_rgb(style.Style(theme).stage(name)[0]) for name in stack]], np.float32)
     levels = cv2.cvtColor(colours, cv2.COLOR_RGB2LAB)[0, :, 0]
     assert all(abs(a - b) >= 8 for a, b in pairwise(levels)), levels
@@ -424,10 +424,7 @@ def test_the_page_shows_them_in_both_themes_and_widths(client, run):
 
 
 def test_a_deleted_run_takes_its_figures_along(client, make_run, settings):
-    client.get("/")
-    with client.session_transaction() as session:
-        session["owner"] = "me"
-    run = make_run(mode="compare", techniques=CASES["two"].techniques, owner="me")
+    run = make_run(mode="compare", techniques=CASES["two"].techniques, owner=owner_in(client))
     assert client.get(f"/runs/{run.id}/figures/speedup.svg").status_code == 200
     assert (settings.RESULTS_DIR / run.id / "figures").is_dir()
     assert client.post(f"/runs/{run.id}/delete").status_code in (200, 303)

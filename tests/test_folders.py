@@ -112,6 +112,22 @@ def test_two_names_of_one_file_are_two_images(place: Path) -> None:
 
 
 @links
+def test_two_names_of_a_folder_are_two_of_each_image_in_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "other").symlink_to(place / "in" / "more")
+    two = ["more/c.png", "other/c.png"]
+    assert look(place / "in" / "more" / "c.png", place / "other" / "c.png") == (two, "")
+    assert look(place / "in" / "more", place / "other") == (two, "")
+    monkeypatch.chdir(place)
+    same = ["other", "./other", place / "other", "other/c.png", "other/*.png", place / "other" / "c.png"]
+    assert look(*same) == (["other/c.png"], "")
+    # “..” of a folder with two names leads out of the one it is.
+    put(place / "in", "z.jpg")
+    put(place, "z.jpg")
+    assert len(look("z.jpg", "other/../z.jpg")[0]) == 2
+    assert len(look("in/z.jpg", "in/more/../z.jpg")[0]) == 1
+
+
+@links
 def test_links_to_folders_are_followed(place: Path) -> None:
     put(place / "elsewhere", "x.jpg", "deep/y.jpg")
     (place / "in" / "link").symlink_to(place / "elsewhere")

@@ -1,18 +1,22 @@
 """Files of other programs that read otherwise than one would think, and damage that is only called so."""
 
+import io
 import struct
+import tracemalloc
 from dataclasses import replace
 
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from valid_files.tiff_compressions import compressed
 from valid_files.tiff_kinds import BLACK_IS_0
-from valid_files.tiff_writer import SHORT, Layout, page, tiff
+from valid_files.tiff_writer import ASCII, SHORT, Layout, page, tiff
 
 from imgproc.errors import UserError
 from imgproc.pixels import formats
 from imgproc.pixels.formats.contract import Wanted
+from imgproc.pixels.formats.depth import FULL_RANGE, HIGH_BYTE, USED_BITS
 
 PIXELS = np.arange(64 * 48, dtype=np.uint8).reshape(64, 48)
 STRIPS = Layout(rows=16)
@@ -25,6 +29,70 @@ def test_what_is_missing_is_told():
     found = formats.decode(tiff(one), Wanted())
     assert found.facts.sentences == ("1 of its 4 strips is not in the file; its samples are 0.",)
     assert not found.image[:16].any() and (found.image[16:] == PIXELS[16:]).all()
+
+
+def test_the_value_of_what_is_missing_is_told():
+    one = page(PIXELS, 8, BLACK_IS_0, compressed(STRIPS, "deflate"), {42113: (ASCII, b"255\0")})
+    one.blocks[1] = one.blocks[3] = None
+    found = formats.decode(tiff(one), Wanted())
+    assert found.facts.sentences == (
+        "2 of its 4 strips are not in the file; their samples are 255, as the file says (GDAL_NODATA).",
+    )
+    assert (found.image[16:32] == 255).all() and (found.image[32:48] == PIXELS[32:48]).all()
+
+
+@pytest.mark.parametrize("name", ["lzw", "deflate", "packbits"])
+@pytest.mark.parametrize("rows", [16, 64])
+def test_byte_counts_beyond_the_end_hide_no_end_that_is_too_early(name, rows):
+    """Each strip is said to be as long as a whole stack, and the file ends with the last one, or before."""
+    pixels = np.dstack([PIXELS, PIXELS[::-1], PIXELS])
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, compression=name, rowsperstrip=rows, photometric="rgb", metadata=None)
+    file.seek(0)
+    with tifffile.TiffFile(file, mode="r+b") as written:
+        sizes = written.pages[0].tags[279]
+        assert sum(written.pages[0].dataoffsets[-1:] + written.pages[0].databytecounts[-1:]) == len(file.getvalue())
+        sizes.overwrite([65_535] * (64 // rows))
+    data = file.getvalue()
+    assert (formats.decode(data, Wanted(color=True)).image == pixels[:, :, ::-1]).all()
+    with pytest.raises(UserError, match="ends in the middle"):
+        formats.decode(data[:-12], Wanted())
+
+
+def test_jpeg_colours_of_fewer_pixels_by_a_fraction_are_refused_by_name():
+    data = bytearray(imagecodecs.jpeg8_encode(np.dstack([PIXELS] * 3)))
+    at = data.index(b"\xff\xc0") + 11
+    data[at], data[at + 3] = 0x31, 0x21
+    with pytest.raises(UserError, match="by a fraction"):
+        formats.decode(bytes(data), Wanted())
+
+
+@pytest.mark.parametrize(("depth", "kind", "how"), [
+    (FULL_RANGE, "f8", {}),
+    (FULL_RANGE, "f8", {"compression": "zstd", "rowsperstrip": 1_000}),
+    (FULL_RANGE, "f8", {"compression": "lerc", "tile": (512, 512)}),
+    (FULL_RANGE, "f8", {"compression": "deflate", "predictor": 3, "tile": (512, 512)}),
+    (HIGH_BYTE, "u4", {"compression": "zstd", "tile": (512, 512), "photometric": "rgb", "extrasamples": [2]}),
+    (USED_BITS, "u4", {"compression": "zstd", "tile": (512, 512), "photometric": "rgb", "extrasamples": [2]}),
+    (FULL_RANGE, "u4", {"compression": "zstd", "rowsperstrip": 1_000, "photometric": "rgb", "extrasamples": [2]}),
+])  # fmt: skip
+def test_the_widest_samples_fit_into_the_memory_of_vetting(depth, kind, how):
+    """That of ``inspector_child``, without what it adds for libraries, is 32 bytes for each pixel of the largest."""
+    pixels = (np.arange(2_000)[:, None] + np.arange(3_000) / 2).astype(kind)
+    if kind == "u4":
+        pixels = np.dstack([pixels * 1_000] * 4)  # with few of the bits used, whose levels are then counted
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, metadata=None, **how)
+    data = file.getvalue()
+    formats.decode(data, Wanted(color=True, depth=depth))  # modules are loaded
+    tracemalloc.start()
+    try:
+        formats.decode(data, Wanted(color=True, depth=depth))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    blocks = 40 << 20  # of a million samples at a time, in wide numbers, whatever the size
+    assert most + len(data) <= 32 * 6_000_000 + blocks
 
 
 def test_turned_bits_of_compressed_images_are_refused_by_name():

@@ -16,7 +16,7 @@ from imgproc.backends.base import BackendError
 from imgproc.backends.gpu import nvidia
 from imgproc.backends.gpu.pipeline import GpuPipeline
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.report import costs
 from imgproc.report.text import comparison
 from imgproc.runs.execute import process
@@ -29,7 +29,7 @@ from tests.conftest import jpeg
 
 compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
 ROOT = Path(__file__).resolve().parent.parent
-INSTALL = "pip install -r requirements-cuda.txt"
+INSTALL = 'pip install "numba-cuda[cu12]" cupy-cuda12x'
 
 
 @pytest.fixture
@@ -247,13 +247,13 @@ def test_short_memory_is_said_in_the_record(run, monkeypatch):
 def measured(name, speedup, seconds, alone, **stages):
     found = TechniqueMeasurement(name, TECHNIQUES[name].label if name in TECHNIQUES else name)
     found.speedup, found.median_seconds, found.stages = speedup, seconds, stages
-    found.operations_seconds = dict.fromkeys(OPERATIONS, alone / 3)
+    found.operations_seconds = dict.fromkeys(DEFAULT_OPERATIONS, alone / 3)
     found.operations_images = [0, 2]
     return found
 
 
 def test_the_two_scopes_are_put_into_words():
-    record = Record("0" * 12, "compare", RunSettings(list(OPERATIONS), parse_parameters({})))
+    record = Record("0" * 12, "compare", RunSettings(list(DEFAULT_OPERATIONS), parse_parameters({})))
     base = measured("sequential", 1.0, 4.0, 0.9, canny=0.5, gaussian=0.2, equalize=0.1, encode=3.2)
     gpu = measured("cupy", 2.1, 1.9, 0.009)
     record.techniques = [gpu, base]

@@ -30,6 +30,7 @@ from imgproc.pixels.filetypes import ACCEPTED, accepted_type, refusal
 from imgproc.pixels.formats import read_header
 from imgproc.pixels.formats.contract import Wanted
 from imgproc.pixels.formats.jpeg import MAX_SCANS, scans
+from imgproc.settings import SECRETS
 
 Children = Callable[[], list[psutil.Process]]
 
@@ -203,6 +204,9 @@ PHONES = "Save it as JPEG first; an iPhone takes JPEG with “Most Compatible”
 @pytest.mark.parametrize(("head", "what", "way_out"), [
     (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo", PHONES),
     (b"\0\0\0\x18ftypavif\0\0\0\0", "an AVIF image", "Save it as JPEG or PNG first."),
+    (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf\0\0\0\x30meta", "an AVIF image", "Save it as JPEG or PNG first."),
+    (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf\0\0\0\x30meta", "a HEIC photo", PHONES),
+    (b"\0\0\0\x18ftypmif1\0\0\0\0mif1miaf\0\0\0\x30metaavif", "a HEIF image", "Save it as JPEG or PNG first."),
     (b"\0\0\0\x18ftypcrx isom", "a camera raw file", "Export it as JPEG or PNG first."),
     (b"\0\0\0\x18ftypisom\0\0\0\0", "a video or sound file", "Save a frame of it as JPEG or PNG first."),
     (b"\0\0\0\x0cJXL \r\n", "a JPEG XL image", "Save it as JPEG or PNG first."),
@@ -274,7 +278,7 @@ def test_files_too_long_for_any_image_are_not_read(inspector: Inspector, tmp_pat
     path.write_bytes(encoded("JPEG"))
     with open(path, "r+b") as file:
         file.truncate(2_000_000_000)
-    assert str(inspector.inspect(path).error).startswith("The file has 2,000 MB; an image within the limits here has")
+    assert str(inspector.inspect(path).error).startswith("The file has 2,000 MB; the limit for files here is ")
 
 
 def test_empty_missing_and_odd_files(inspector: Inspector, tmp_path: Path) -> None:
@@ -435,13 +439,14 @@ def test_children_are_limited_and_polite(good: Path, children: Children) -> None
 def test_children_know_the_limit_but_not_our_secrets(
     good: Path, monkeypatch: pytest.MonkeyPatch, children: Children
 ) -> None:
-    monkeypatch.setenv("SECRET_KEY", "s3cret")
+    for name in SECRETS:
+        monkeypatch.setenv(name, "s3cret")
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:pass@host/db")
     with Inspector(LIMIT, SIDE, 20) as inspector:
         assert inspector.inspect(good).error is None
         (child,) = children()
         assert child.environ()["OPENCV_IO_MAX_IMAGE_PIXELS"] == str(LIMIT)
-        assert not {"SECRET_KEY", "DATABASE_URL"} & child.environ().keys()
+        assert not {*SECRETS, "DATABASE_URL"} & child.environ().keys()
 
 
 def test_threads_share_no_more_children_than_allowed(tmp_path: Path, children: Children) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-HEAVY = ("flask", "matplotlib", "distributed", "dask", "numba", "cupy", "mpi4py", "sqlalchemy", "waitress")
+HEAVY = ("flask", "matplotlib", "distributed", "dask", "numba", "cupy", "mpi4py", "sqlalchemy", "waitress", "zipstream")
 #: Only commands that show progress, or compute, need these.
 LESS = (*HEAVY, "cv2", "numpy", "scipy", "PIL", "tqdm", "joblib", "psutil", "multiprocessing")
 PROGRAM = """
@@ -73,6 +73,8 @@ USUAL = [
 def test_what_does_nothing_loads_next_to_nothing(program, folder):
     _, modules, seconds = loaded(program, folder)
     assert not set(modules) & set(LESS)
+    if program == "import imgproc":
+        assert seconds < 0.2
     if "help" in program or "fly" in program:
         assert seconds < 0.25
 

@@ -1,6 +1,7 @@
 """Peak memory: real processes against what they are known to hold, and what sampling costs."""
 
 import gc
+import itertools
 import mmap
 import multiprocessing
 import os
@@ -21,6 +22,9 @@ from imgproc.measure.process_tree import own_tree, started_since
 
 MB = 1_000_000
 SIZE = 60 * MB
+#: Libraries are shared with the processes of other tests: as those come and go, what counts as this one's part changes
+#: by 11 MB.
+NOISE = 15 * MB
 linux = pytest.mark.skipif(not memory.Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells PSS")
 
 
@@ -102,7 +106,7 @@ def test_what_this_process_takes_and_gives_back_is_seen():
     with PeakMemory(lambda: [os.getpid()]) as peak:
         take_for_a_while(peak)
         let_it_sample(peak)
-    assert peak.bytes - before == pytest.approx(SIZE, rel=0.1)
+    assert peak.bytes - before == pytest.approx(SIZE, abs=NOISE)
 
 
 def test_processes_are_known_by_when_they_began():
@@ -126,8 +130,8 @@ def test_workers_are_summed_and_only_the_processes_asked_for_count():
             workers.take()
             let_it_sample(peak)
             let_it_sample(peak_of_watched)
-        assert peak.bytes - before == pytest.approx(2 * SIZE, rel=0.1)
-        assert peak_of_watched.bytes - before_of_watched == pytest.approx(SIZE, rel=0.1)
+        assert peak.bytes - before == pytest.approx(2 * SIZE, abs=NOISE)
+        assert peak_of_watched.bytes - before_of_watched == pytest.approx(SIZE, abs=NOISE)
         assert set(workers.pids) < set(own_tree())
 
 
@@ -180,7 +184,7 @@ def test_shared_memory_counts_once():
                 workers.take()
                 let_it_sample(peak)
             assert peak.kind == "pss"
-            assert peak.bytes - before < 0.2 * SIZE
+            assert peak.bytes - before < NOISE
             # The way that counts it for everyone.
             everyone = sum(psutil.Process(pid).memory_info().rss for pid in (os.getpid(), *workers.pids))
             assert everyone > peak.bytes + 1.8 * SIZE
@@ -211,7 +215,7 @@ def test_blocks_of_images_count_once_whoever_maps_them_and_when():
         block.remove()
         let_it_sample(peak)
     assert peak.kind == "pss"
-    assert peak.bytes - before == pytest.approx(1.5 * SIZE, rel=0.1)
+    assert peak.bytes - before == pytest.approx(1.5 * SIZE, abs=NOISE)
 
 
 def test_sampling_is_cheap_and_goes_on_to_the_end():
@@ -238,10 +242,20 @@ def test_every_block_has_its_own_peak():
     with first as second:
         let_it_sample(second)
     assert first is second
-    assert second.bytes < before + 0.2 * SIZE
+    assert second.bytes < before + NOISE
     with second:
         take_for_a_while(second)
-    assert second.bytes - before == pytest.approx(SIZE, rel=0.1)
+    assert second.bytes - before == pytest.approx(SIZE, abs=NOISE)
+
+
+def test_a_block_that_is_freed_while_a_process_is_read_is_no_shared_memory(tmp_path, monkeypatch):
+    process(tmp_path, 10, 8192 * 1024, 3000 * 1024)
+    seen = iter([8192 * 1024, 4096 * 1024])
+    monkeypatch.setattr(memory, "resident", lambda *_: next(seen, 4096 * 1024))
+    reads = []
+    plain = memory.Path.read_bytes
+    monkeypatch.setattr(memory.Path, "read_bytes", lambda path: reads.append(path) or plain(path))
+    assert memory.full(10, tmp_path).resident == 4096 * 1024 and len(reads) == 2
 
 
 def test_short_blocks_are_read_in_full_once_in_a_while(tmp_path, monkeypatch):
@@ -275,6 +289,22 @@ def test_dear_readings_are_made_seldom(monkeypatch):
     with PeakMemory(lambda: [os.getpid()]) as peak:
         time.sleep(0.9)
     assert peak.samples == 2  # one as it began, one after a while; then 10 ms may be spent every 4 seconds
+
+
+def test_one_dear_reading_among_cheap_ones_is_not_followed_by_a_long_rest(monkeypatch):
+    """The machine stood still meanwhile, say: the peak may come in that rest."""
+    readings = itertools.count()
+
+    def held_up_once(pid, proc):
+        end = time.thread_time() + (0.05 if next(readings) == 3 else 0.0)  # for which 20 seconds would be rested
+        while time.thread_time() < end:
+            pass
+        return 7
+
+    monkeypatch.setattr(memory, "resident", held_up_once)
+    with PeakMemory(lambda: [os.getpid()]) as peak:
+        time.sleep(1.5)
+    assert peak.samples > 5
 
 
 def test_a_short_pass_and_one_that_fails_leave_no_thread():

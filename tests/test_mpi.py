@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ import pytest
 
 from imgproc.backends.base import BackendError, Options
 from imgproc.backends.mpi import backend as backend_module
-from imgproc.backends.mpi import launch
+from imgproc.backends.mpi import hosts, launch
 from imgproc.backends.mpi.backend import Mpi
 from imgproc.backends.mpi.protocol import Exchange, ahead
 from imgproc.backends.task import Task
@@ -42,9 +43,9 @@ def mpi():
 @pytest.fixture
 def hydra(tmp_path):
     """Started by the launcher for many hosts, with this one in its file."""
-    hosts = tmp_path / "hosts"
-    hosts.write_text(f"{socket.gethostname()}:4\n")
-    backend = Mpi(2, having(MPI_HOSTFILE=str(hosts)))
+    listed = tmp_path / "hosts"
+    listed.write_text(f"{socket.gethostname()}:4\n")
+    backend = Mpi(2, having(MPI_HOSTFILE=str(listed)))
     backend.start()
     yield backend
     backend.close()
@@ -62,7 +63,12 @@ def doubles(backend, count=20, deadline=LONG):
 
 def ranks():
     """``mpiexec`` and its ranks, below this process."""
-    return [p for p in psutil.Process().children(recursive=True) if "imgproc.backends.mpi.rank" in p.cmdline()]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if "imgproc.backends.mpi.rank" in process.cmdline():
+                found.append(process)
+    return found
 
 
 def shared_memory():
@@ -123,8 +129,10 @@ def test_it_listens_nowhere(mpi):
     assert [connection for process in processes for connection in process.net_connections(kind="inet")] == []
 
 
-def test_the_ranks_have_a_session_of_its_own(mpi):
-    assert {os.getsid(process.pid) for process in ranks()} != {os.getsid(0)}
+def test_ctrl_c_in_the_terminal_is_for_the_caller_alone(mpi):
+    """In a process group of their own, but not in another session, which would have its own part of the processor."""
+    assert os.getpgid(0) not in {os.getpgid(process.pid) for process in ranks()}
+    assert {os.getsid(process.pid) for process in ranks()} == {os.getsid(0)}
 
 
 def test_idle_ranks_take_less_than_3_percent_of_a_core(mpi):
@@ -322,9 +330,9 @@ def test_under_hydra_the_one_to_blame_is_found_out(hydra, tmp_path):
 
 
 def test_a_killed_caller_leaves_nothing_of_hydra(monkeypatch, tmp_path):
-    hosts = tmp_path / "hosts"
-    hosts.write_text(f"{socket.gethostname()}\n")
-    monkeypatch.setenv("MPI_HOSTFILE", str(hosts))
+    listed = tmp_path / "hosts"
+    listed.write_text(f"{socket.gethostname()}\n")
+    monkeypatch.setenv("MPI_HOSTFILE", str(listed))
     kill_caller(5)
 
 
@@ -343,6 +351,16 @@ def test_in_an_allocation_mpiexec_finds_the_hosts(monkeypatch, tmp_path):
     assert Path(command[0]).name == "mpiexec" and command[1:3] == ["-n", "4"]
     monkeypatch.delenv("SLURM_JOB_ID")
     assert "gforker" in launch.prepare(3, tmp_path, [], Settings()).command[0]
+
+
+def test_a_host_is_gone_when_it_answers_in_none_of_the_tries(tmp_path):
+    """Asked by a launcher that starts nothing on a host the first time, and never anything on one of them."""
+    launcher = tmp_path / "launcher"
+    launcher.write_text(f'#!/bin/sh\n[ "$2" != gone ] && ! mkdir {tmp_path}/"$2" 2>/dev/null\n')
+    launcher.chmod(0o755)
+    lines = ["one:2", "two", "gone:1", "one"]
+    assert hosts.silent(lines, [str(launcher)], tries=2) == ["gone"]
+    assert hosts.silent([*lines, "three"], [str(launcher)]) == ["gone", "three"]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +392,8 @@ def test_an_mpiexec_that_fails_is_said_at_once():
         ("UCX ERROR Not enough memory. Please check that /dev/shm has it", 10**9, True),
         ("[0]1:Return code = 0, signaled with Segmentation fault", 10**7, True),
         ("[0]1:Return code = 0, signaled with Segmentation fault", 10**9, False),
-        ("[0]1:Return code = 1", 10**7, False),
+        ("[0]1:Return code = 1", 10**9, False),
+        ("it is not asked", 10**7, True),
     ],
 )
 def test_too_little_shared_memory_for_so_many_ranks_is_said(said, free, memory, monkeypatch, tmp_path):
@@ -386,6 +405,19 @@ def test_too_little_shared_memory_for_so_many_ranks_is_said(said, free, memory, 
     with pytest.raises(BackendError, match=r"could not be started\.") as caught:
         Mpi(2).start()
     assert ("There is not enough shared memory for so many: use fewer workers" in str(caught.value)) is memory
+
+
+def test_ranks_that_end_while_they_start_are_started_once_more(monkeypatch, tmp_path):
+    real, program = launch.mpiexec("mpiexec.gforker") or launch.mpiexec(), tmp_path / "mpiexec"
+    program.write_text(f'#!/bin/sh\nmkdir {tmp_path}/first 2>/dev/null && exit 139\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(launch, "mpiexec", lambda name="mpiexec": str(program))
+    mpi = Mpi(2)
+    mpi.start()
+    try:
+        assert (tmp_path / "first").is_dir() and doubles(mpi) == [(2 * n, 1) for n in range(20)]
+    finally:
+        mpi.close()
 
 
 def test_an_mpiexec_of_another_mpi_is_found_out(monkeypatch, tmp_path):

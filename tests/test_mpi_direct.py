@@ -15,12 +15,13 @@ import pytest
 from imgproc.backends.mpi.backend import Mpi
 from imgproc.backends.mpi.launch import mpiexec
 from imgproc.intake.samples import draw_many
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import encode
 from imgproc.pixels.job import ImageJob, process_image
 from imgproc.pixels.stopwatch import Stopwatch
 from imgproc.runs.record import Record
 from imgproc.runs.verify import verify
+from tests.file_contents import contents
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.skipif(not Mpi.availability().ok, reason=Mpi.availability().reason)
@@ -42,7 +43,7 @@ def direct(*arguments):
 
 
 def files(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    return {path.name: hashlib.sha256(contents(path)).hexdigest() for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("options", [[], ["--split", "always", "--color"], ["--kernel", "9", "--format", "jpeg"]])
@@ -119,9 +120,9 @@ def test_the_documented_program_for_one_image_makes_the_same_files(ranks, height
     done = run(mpiexec(), "-n", ranks, sys.executable, "docs/mpi_strips.py", photo, tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     busy = min(ranks, max(1, height // 2))  # a border of Canny and of the blur is two rows
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == list(OPERATIONS)
-    assert done.stdout.count(f"on {busy} ranks") == len(OPERATIONS)
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == list(DEFAULT_OPERATIONS)
+    assert done.stdout.count(f"on {busy} ranks") == len(DEFAULT_OPERATIONS)
     (tmp_path / "expected").mkdir()
-    outputs = tuple((name, str(tmp_path / f"expected/photo_{name}.png")) for name in OPERATIONS)
+    outputs = tuple((name, str(tmp_path / f"expected/photo_{name}.png")) for name in DEFAULT_OPERATIONS)
     process_image(ImageJob(str(photo), outputs, parse_parameters({})), Stopwatch())
     assert files(tmp_path / "out") == files(tmp_path / "expected")

@@ -15,31 +15,34 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
-MEDIAN = """
+ERODE = """
 import cv2
+import numpy as np
 
 from imgproc.operations.contract import Operation, Phase, Strips
 from imgproc.parameters import Parameter
 
 
-def median(image, p):
-    return cv2.medianBlur(image, int(p["median_size"]))
+def erode(image, p):
+    return cv2.erode(image, np.ones((int(p["erode_size"]),) * 2, np.uint8))
 
 
 def border(p):
-    return int(p["median_size"]) // 2
+    return int(p["erode_size"]) // 2
 
 
-def median_rows(source, out, rows, p, given):
+def erode_rows(source, out, rows, p, given):
     window = rows.around(border(p), len(source))
     first = rows.start - window.start
-    out[:] = median(window.of(source), p)[first : first + len(out)]
+    out[:] = erode(window.of(source), p)[first : first + len(out)]
 
 
-SIZE = Parameter("median_size", "Size", "integer", 5, minimum=1, maximum=31, step=2, odd=True, help="Of the window.")
-OPERATION = Operation("median", "Median filter", "filtered", "Takes specks away.", (SIZE,), median, strips=STRIPS)
+SIZE = Parameter("erode_size", "Size", "integer", 5, minimum=1, maximum=31, step=2, odd=True, help="Of the window.")
+OPERATION = Operation(
+    "erode", "Erosion", "eroded", "Makes bright parts smaller.", (SIZE,), erode, strips=STRIPS, default=True
+)
 """
-STRIPS = {"whole": "None", "strips": "Strips((Phase(median_rows),), border)"}
+STRIPS = {"whole": "None", "strips": "Strips((Phase(erode_rows),), border)"}
 
 
 @pytest.fixture(scope="module", params=STRIPS)
@@ -55,8 +58,8 @@ def project(kind, tmp_path_factory):
     for name in ("imgproc", "templates", "static"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "app.py", copy)
-    (copy / "imgproc/operations/median").mkdir()
-    (copy / "imgproc/operations/median/__init__.py").write_text(MEDIAN.replace("STRIPS", STRIPS[kind]))
+    (copy / "imgproc/operations/erode").mkdir()
+    (copy / "imgproc/operations/erode/__init__.py").write_text(ERODE.replace("STRIPS", STRIPS[kind]))
     return copy
 
 
@@ -70,8 +73,8 @@ def program(project: Path, *arguments: object) -> str:
 
 
 def check(project: Path, name: str, folder: Path) -> dict[str, object]:
-    """What one of ``median_checks`` found."""
-    out = program(project, TESTS / "median_checks.py", folder, name)
+    """What one of ``erode_checks`` found."""
+    out = program(project, TESTS / "erode_checks.py", folder, name)
     found: dict[str, object] = json.loads(out.rpartition("= ")[2])
     return found
 
@@ -81,15 +84,15 @@ def test_one_large_picture_alone_with_default_options(project, kind, tmp_path):
     cv2.imwrite(str(tmp_path / "large.png"), image)
     arguments = ["-m", "imgproc", "process", tmp_path / "large.png", "--out", tmp_path / "out", "--workers", 2]
     said = program(project, *arguments)
-    found = cv2.imread(str(tmp_path / "out/large_median.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(found, cv2.medianBlur(image, 5))
+    found = cv2.imread(str(tmp_path / "out/large_erode.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(found, cv2.erode(image, np.ones((5, 5), np.uint8)))
     assert len(list((tmp_path / "out").glob("large_*.png"))) == 4
-    whole = "Every image stays whole: Median filter is not cut into strips."
+    whole = "Every image stays whole: Erosion is not cut into strips."
     assert (whole in said) == (kind == "whole") and ("was cut into strips" in said) == (kind == "strips")
 
 
 def test_the_command_line_has_its_parameter(project):
-    assert "--median-size N" in program(project, "-m", "imgproc", "process", "--help")
+    assert "--erode-size N" in program(project, "-m", "imgproc", "process", "--help")
 
 
 def test_every_technique_makes_its_pixels(project, kind, tmp_path):
@@ -102,7 +105,7 @@ def test_every_technique_makes_its_pixels(project, kind, tmp_path):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
 def test_a_gpu_does_the_others_and_refuses_it_in_words(project, tmp_path):
     found = check(project, "gpu", tmp_path)
-    why = "Median filter is not on the GPU."
+    why = "Erosion is not on the GPU."
     assert found == {
         "others": 0,
         "refused": f"Shim cannot run here. {why}",

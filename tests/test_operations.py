@@ -148,7 +148,7 @@ def test_an_operation_leaves_its_input_alone(name):
     assert np.array_equal(image, before)
 
 
-def test_only_canny_is_bilevel_and_its_pixels_are():
+def test_those_that_say_so_are_bilevel_and_no_others():
     image = np.random.default_rng(1).integers(0, 256, (60, 60), np.uint8)
     for operation in OPERATIONS.values():
         levels = set(np.unique(operation.apply(image, DEFAULTS)))
@@ -163,6 +163,22 @@ BAD = {
     "thresholds": ["median", "1", ""],
     "kernel": ["4", "302", "303", "-1", "2.5"],
     "sigma": ["inf", "1000", "wide", None],
+    "median_size": ["1", "4", "257", "0"],
+    "diameter": ["8", "27", "0"],
+    "sigma_color": ["0", "256", "nan"],
+    "sigma_space": ["0", "101"],
+    "clip_limit": ["-1", "101", "inf"],
+    "tiles": ["0", "65", "2.5"],
+    "sobel_norm": ["l3", ""],
+    "sobel_scale": ["0", "21", "-1"],
+    "unsharp_sigma": ["0", "21"],
+    "unsharp_amount": ["-0.5", "11"],
+    "adaptive_method": ["median", ""],
+    "block_size": ["1", "30", "303"],
+    "threshold_offset": ["256", "-256", "nan"],
+    "resize_factor": ["0", "2.01", "nan"],
+    "longest_side": ["-1", "65501", "1.5"],
+    "interpolation": ["bicubic", ""],
 }
 
 

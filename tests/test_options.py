@@ -14,7 +14,7 @@ from imgproc.backends.sharing.transport import TRANSFERS
 from imgproc.cli import compare, measuring, process, scale
 from imgproc.cli.parser import Parser
 from imgproc.errors import UserError
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.runs import options
 from imgproc.runs.options import MODES, RunSettings, parse_counts, scale_counts, scale_threads
 from imgproc.runs.parsing import check_options, parse_settings
@@ -29,7 +29,7 @@ by_name = {"ids": lambda row: row.name}
 
 
 def chosen(**more):
-    return RunSettings(list(OPERATIONS), parse_parameters({}), **more)
+    return RunSettings(list(DEFAULT_OPERATIONS), parse_parameters({}), **more)
 
 
 def parser_of(mode):
@@ -105,7 +105,7 @@ def test_the_command_line_shows_name_range_help_and_default(row):
 def test_the_form_shows_name_range_help_and_default(row, client):
     page = client.get("/").text
     if row.name == "operations":
-        assert re.findall(r'name="operations" value="(\w+)" id="[\w-]+" checked', page) == list(OPERATIONS)
+        assert re.findall(r'name="operations" value="(\w+)" id="[\w-]+" checked', page) == list(DEFAULT_OPERATIONS)
         return
     field = re.search(rf'<(?:input|select)[^>]* id="{row.name}"[^>]*>(?:<option.*?</select>)?', page)[0]
     start = row.suggested or row.start(Settings())

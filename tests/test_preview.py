@@ -26,9 +26,10 @@ from test_web import post as send
 from werkzeug.test import TestResponse
 
 from app import create_app
+from imgproc.functions.operations import operation_of, registered
 from imgproc.intake.inspector import Trial
 from imgproc.measure.lock import NAME, machine_lock
-from imgproc.operations import OPERATIONS, PARAMETERS
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, PARAMETERS
 from imgproc.runs import kept
 from imgproc.runs.runner import remove_abandoned
 from imgproc.settings import Settings
@@ -69,7 +70,7 @@ def test_the_pictures_are_those_of_the_first_image(client: FlaskClient) -> None:
     answer = post(client, form("first.jpg", "second.jpg"))
     said = answer.get_json()
     assert (answer.status_code, said["name"]) == (200, "first.jpg")
-    assert [picture["operation"] for picture in said["pictures"]] == list(OPERATIONS)
+    assert [picture["operation"] for picture in said["pictures"]] == list(DEFAULT_OPERATIONS)
     gray = cv2.imdecode(np.frombuffer(jpeg(seed=0), np.uint8), cv2.IMREAD_GRAYSCALE)
     defaults = {name: p.default for name, p in PARAMETERS.items()}
     for picture in said["pictures"]:
@@ -82,6 +83,39 @@ def test_the_pictures_are_those_of_the_first_image(client: FlaskClient) -> None:
     assert decoded(said["original"]).shape == gray.shape
 
 
+def fades(image: np.ndarray, strength: int = 2) -> np.ndarray:
+    """A function that only the app knows, which travels to the child."""
+    if strength == 9:
+        raise ValueError("too strong")
+    return image // strength
+
+
+def test_functions_that_the_app_lists_are_shown_too_with_their_parameters(client: FlaskClient) -> None:
+    def post_fades(**more: str) -> TestResponse:
+        return post(client, form("a.jpg", operations="fades,fades+canny,canny", **more))
+
+    gray = cv2.imdecode(np.frombuffer(jpeg(seed=0), np.uint8), cv2.IMREAD_GRAYSCALE)
+    with registered(operation_of(fades)):
+        for strength in (2, 5):
+            pictures = {one["operation"]: one for one in post_fades(strength=str(strength)).get_json()["pictures"]}
+            assert set(pictures) == {"canny", "fades", "fades+canny"}
+            assert pictures["fades"]["parameters"] == [["Strength", str(strength)]]
+            assert np.abs(decoded(pictures["fades"]["source"]).astype(int) - gray // strength).mean() < 4
+        answer = post_fades(strength="9")
+        assert answer.status_code == 422 and error(answer)["field"] == "operations"
+        assert "“fades” raised ValueError" in error(answer)["message"] and "Traceback" not in answer.text
+        assert post(client, form("a.jpg", operations="canny")).status_code == 200
+
+
+def test_a_function_that_ends_or_hangs_its_process_costs_only_the_preview(client: FlaskClient) -> None:
+    def ends(image: np.ndarray) -> np.ndarray:
+        os._exit(3)
+
+    with registered(operation_of(ends)):
+        assert post(client, form("a.jpg", operations="ends")).status_code == 422
+        assert post(client, form("a.jpg", operations="canny")).status_code == 200
+
+
 def test_parameters_move_the_result_and_the_image_is_sent_once(client: FlaskClient, settings: Settings) -> None:
     first = post(client, form("a.jpg", operations="canny")).get_json()
     strict = {"token": first["token"], "operations": "canny", "canny_low": "3000", "canny_high": "3000"}
@@ -89,6 +123,12 @@ def test_parameters_move_the_result_and_the_image_is_sent_once(client: FlaskClie
     assert second["token"] == first["token"] and second["name"] == "a.jpg" and len(folders(settings)) == 1
     assert decoded(first["pictures"][0]["source"]).any() and not decoded(second["pictures"][0]["source"]).any()
     assert second["pictures"][0]["said"] == "edges: 0\u00a0% of the pixels, so all is black"
+    offset = {"token": first["token"], "operations": "adaptive_threshold,resize", "threshold_offset": "255"}
+    white, small = post(client, offset).get_json()["pictures"]
+    assert (
+        white["said"] == "brighter parts: 100\u00a0% of the pixels, so all is white" and decoded(white["source"]).all()
+    )
+    assert small["said"] == "resized: 48\u00a0×\u00a032, 0.0015\u00a0MP" and decoded(small["source"]).shape == (32, 48)
     colour = post(client, {"token": first["token"], "operations": "gaussian", "color": "on"}).get_json()
     assert [len(decoded(picture["source"]).shape) for picture in colour["pictures"]] == [3]
 
@@ -107,7 +147,7 @@ def test_a_page_for_browsers_without_scripts(client: FlaskClient, settings: Sett
     assert answer.status_code == 200 and answer.mimetype == "text/html"
     page = answer.text
     assert "&lt;b&gt;.jpg" in page and "<b>.jpg" not in page
-    assert page.count("data:image/") == 1 + len(OPERATIONS)
+    assert page.count("data:image/") == 1 + len(DEFAULT_OPERATIONS)
     assert "<dt>Kernel</dt><dd>9</dd>" in page and "% of the pixels" in page
     assert folders(settings) == []  # it keeps its files itself
 
@@ -279,7 +319,7 @@ def test_a_server_looks_for_the_lock_where_other_programs_do(
         raise SystemExit(7)
 
     monkeypatch.setattr(serving, "wsgi_server", run)
-    monkeypatch.setattr(serving, "create_app", lambda settings, supervise: create_app(settings))
+    monkeypatch.setattr(serving, "create_app", lambda settings, supervise, **_: create_app(settings))
     for name in ("UPLOADS_DIR", "RESULTS_DIR"):
         monkeypatch.setenv(name, str(getattr(settings, name)))
     with pytest.raises(SystemExit) as ended:

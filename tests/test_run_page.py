@@ -59,6 +59,16 @@ def test_the_headline_names_the_run_s_technique_and_who_lost_most(make_run: Make
     assert text.count(PARTS["waiting"]) == 1  # said once
 
 
+def test_beside_other_programs_contention_is_not_said_to_be_the_workers(make_run: MakeRun) -> None:
+    record = make_run(mode="compare")
+    split(record.techniques[0], ideal=0.264, contention=0.5)
+    assert PARTS["contention"] in costs.costs(record)["lost"][1]
+    record.alarms = [Alarm("busy-machine", "Other programs used 1.63 cores.", "Close them.")]
+    found = costs.costs(record)
+    assert "because workers share" not in found["lost"][1] + found["parts"]["contention"]
+    assert "probably because other programs were at work" in found["lost"][1]
+
+
 def with_transfers(record: Record, **seconds: float) -> None:
     """A process pool that moved its pixels in each of these ways, in rounds that took so long."""
     baseline = record.techniques[-1]
@@ -78,7 +88,7 @@ def with_transfers(record: Record, **seconds: float) -> None:
     [
         (0.9, True, f"costs more than two workers save: a round takes 3.00{NBSP}times as long"),
         (0.45, True, f"has its price: a round takes 1.50{NBSP}times as long"),
-        (0.3, False, "makes no measurable difference here"),
+        (0.3, False, "makes no difference that matters here"),
         (0.2, False, f"does no harm here: a round takes 0.67{NBSP}times as long"),
     ],
 )
@@ -196,6 +206,21 @@ def test_conditions_say_all_that_is_known(make_run: MakeRun) -> None:
     assert dict(facts["Versions"]) == {"Python": "3.11.7", "opencv-python-headless": "5.0.0.93", "numpy": "2.4.6"}
 
 
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (None, "3.14.1"),
+        ({"optional": False, "enabled": True}, "3.14.1"),
+        ({"optional": True, "enabled": False}, "3.14.1, free-threaded, without the GIL"),
+        ({"optional": True, "enabled": True}, "3.14.1, free-threaded, but the GIL is on"),
+    ],
+)
+def test_conditions_tell_of_the_gil_where_it_may_be_off(make_run: MakeRun, state: object, shown: str) -> None:
+    record = make_run()
+    record.environment = {"python": "3.14.1", "gil": state}
+    assert dict(conditions.facts(record)["Machine"])["Python"] == shown
+
+
 def test_conditions_leave_out_what_is_not_known(make_run: MakeRun) -> None:
     record = make_run()
     record.environment = {"cpu": None, "cpu_quota": None, "cpu_frequency": None, "opencv": None, "versions": None}
@@ -234,7 +259,7 @@ def test_the_grid_of_rounds() -> None:
     assert [(cell.kind, cell.text) for cell in threads.cells] == [("done", "0.30"), ("now", ""), ("todo", "")]
     assert threads.cells[1].share == 0.25
     assert (threads.so_far, joblib.so_far, sequential.so_far) == ("3.00×", "", "baseline")
-    assert threads.micro and threads.micro.kind == "is-faster is-provisional" and joblib.micro is None
+    assert threads.micro and threads.micro.kind == "is-none is-provisional" and joblib.micro is None
 
 
 def test_no_grid_before_the_first_round() -> None:

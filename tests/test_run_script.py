@@ -23,6 +23,8 @@ from typing import Any
 
 import pytest
 
+from imgproc import installation
+
 PROJECT = Path(__file__).resolve().parent.parent
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and exec of POSIX")
 
@@ -163,6 +165,15 @@ def test_commands_are_the_apps_and_touch_neither_network_nor_venv(
 
 
 @posix
+def test_the_app_is_told_what_the_person_typed(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, str] = {}
+    monkeypatch.setattr(os, "execve", lambda program, command, environment: told.update(environment))
+    monkeypatch.setattr(script, "call", lambda *_, **__: 0)
+    script.become_app(["techniques"])
+    assert told[installation.CALLED] == "python3 run.py"
+
+
+@posix
 def test_run_py_becomes_the_app_so_that_signals_reach_it(tiny: Tiny) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         with tiny.popen("process", SERVE_SECONDS="60") as process:
@@ -280,6 +291,24 @@ def test_a_moved_or_foreign_venv_is_made_anew(tmp_path: Path, tiny: Tiny) -> Non
 
 
 @posix
+@pytest.mark.parametrize(
+    ("variables", "place", "said"),
+    [
+        ({"SOABI": "cpython-311-x86_64-linux-musl"}, "linux-x86_64", "not ready-made for musl"),
+        ({}, "win-arm64", "not ready-made for Windows on ARM"),
+        ({"Py_GIL_DISABLED": 1}, "linux-x86_64", "not ready-made for a free-threaded Python"),
+        ({"SOABI": "cpython-311-x86_64-linux-gnu", "Py_GIL_DISABLED": 0}, "linux-x86_64", ""),
+    ],
+)
+def test_a_python_that_lacks_wheels_is_named(
+    variables: dict[str, object], place: str, said: str, script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script.sysconfig, "get_config_var", variables.get)
+    monkeypatch.setattr(script.sysconfig, "get_platform", lambda: place)
+    found = script.without_wheels()
+    assert said in found and bool(found) is bool(said)
+
+
 def test_what_makes_a_venv_unusable(tmp_path: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     venv = tmp_path / ".venv"
     places = {"ROOT": tmp_path, "VENV": venv}
@@ -436,3 +465,33 @@ def test_the_locks_fit_each_other_and_what_they_are_made_from() -> None:
         lines = (PROJECT / source).read_text(encoding="utf-8").splitlines()
         wanted = [found.group() for line in lines if (found := re.match(r"[\w.-]+", line)) and line[0].isalnum()]
         assert wanted and set(wanted) <= set(lock)
+
+
+# ---------------------------------------------------------------- .ci/newest-python
+
+
+@posix
+def test_the_newest_python_that_works_is_found(tmp_path: Path) -> None:
+    tools = ("bash", "sh", "env", "sort", "grep", "tail", "cut")
+    for tool in tools:
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+    (tmp_path / "python3").symlink_to(sys.executable)
+
+    def newest() -> str:
+        command = ["bash", str(PROJECT / ".ci/newest-python")]
+        done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def python(name: str, does: str) -> None:
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+
+    assert newest() == ""
+    (tmp_path / "python3.7").symlink_to(sys.executable)  # no newer than python3
+    python("python3.99", "echo it was not chosen >&2; exit 127")  # as pyenv's
+    assert newest() == ""
+    python("python3.97", "echo 97002")
+    python("python3.98", "echo 98001")
+    python("python3-config", "echo 99001")
+    assert newest() == str(tmp_path / "python3.98")

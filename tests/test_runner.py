@@ -25,9 +25,10 @@ from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
 from imgproc.runs.runner import DISK_FULL, NO_RECORD, STUCK, UNEXPECTED, Runner
 from imgproc.runs.store import Store
 from imgproc.runs.supervisor import PINNED, Supervisor, runner_environment
-from imgproc.settings import PROJECT, Settings
+from imgproc.settings import Settings
 
 TESTS = Path(__file__).resolve().parent
+PROJECT = TESTS.parent
 unix = pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 
 
@@ -441,7 +442,9 @@ def test_an_idle_runner_leaves_the_machine_alone(lab, supervisor):
 
 def test_the_runner_gets_the_settings_and_pinned_threads(lab, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    own = Settings(RESULTS_DIR=Path("relative"), MAX_MEGAPIXELS=12.5, DATABASE_URL="", SECRET_KEY="hush")
+    own = Settings(
+        RESULTS_DIR=Path("relative"), MAX_MEGAPIXELS=12.5, DATABASE_URL="", SECRET_KEY="hush", ACCESS_TOKEN="hush"
+    )
     values = runner_environment(own)
     assert {values[name] for name in PINNED} == {"1"}
     assert "hush" not in values.values()

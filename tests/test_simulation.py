@@ -16,7 +16,11 @@ from functools import cache
 import numpy as np
 import pytest
 
+from imgproc.measure.alarms import alarms_of_run
+from imgproc.measure.derive import derive
+from imgproc.measure.findings import findings
 from imgproc.measure.laws import amdahl, fit_amdahl, fit_gustafson, gustafson
+from imgproc.measure.results import Round, TechniqueMeasurement
 from imgproc.measure.statistics import LOOKS, enough, median_interval, paired_speedup, verdict
 
 COMPARISONS = 2000
@@ -103,6 +107,76 @@ def test_a_slowdown_of_a_tenth_is_seen():
     for one, slowed in zip(*(rng.lognormal(0, 0.03, (2, COMPARISONS, 6))), strict=True):
         found += verdict(paired_speedup(one.tolist(), (1.1 * slowed).tolist())[1]) == "slower"
     assert found / COMPARISONS >= 0.95
+
+
+def told(techniques, rng, rounds, noise, seconds=1.0):
+    """The verdicts of a comparison of techniques of which the first, the baseline, takes so many times the time of
+    the others, which are equal."""
+    measurements = []
+    for number in range(techniques):
+        m = TechniqueMeasurement("sequential" if number == 0 else str(number), str(number), identical=True)
+        m.rounds = [Round(float(s)) for s in (1.0 if number else seconds) * rng.lognormal(0, noise, rounds)]
+        measurements.append(m)
+    derive(measurements, images=1, megapixels=1.0)
+    return findings("compare", measurements, [], None)
+
+
+@pytest.mark.parametrize("rounds", [6, 11, 30])
+@pytest.mark.parametrize("techniques", [2, 3, 6, 12])
+def test_equal_techniques_are_told_apart_in_at_most_5_percent_of_runs(techniques, rounds):
+    """Of all verdicts of a run not one, with the fastest chosen by the same rounds."""
+    rng = np.random.default_rng([techniques, rounds])
+    runs = [told(techniques, rng, rounds, 0.03) for _ in range(600)]
+    wrong = sum(any(p.verdict in ("faster", "slower") for p in run.pairs) for run in runs)
+    assert wrong / len(runs) <= 0.05
+
+
+@pytest.mark.parametrize("rounds", [6, 30])
+@pytest.mark.parametrize("truth", [1.0, 1.005, 1.0099])
+def test_a_difference_too_small_to_matter_is_seldom_called_faster(truth, rounds):
+    rng = np.random.default_rng([rounds, round(1e4 * truth)])
+    runs = [told(2, rng, rounds, 0.002, seconds=truth) for _ in range(COMPARISONS // 5)]
+    assert np.mean([run.outcome in ("faster", "slower") for run in runs]) <= 0.05
+    if truth == 1.0:  # and where rounds are as steady as these, it is known not to matter
+        assert np.mean([p.verdict == "no difference that matters" for run in runs for p in run.pairs]) >= 0.95
+
+
+@pytest.mark.parametrize("truth", [1.0, 1.02, 1.1, 2.0])
+@pytest.mark.parametrize("rounds", [6, 11, 30])
+def test_the_cross_check_is_seldom_raised_by_rounds_that_scatter_evenly(rounds, truth):
+    rng = np.random.default_rng([rounds, round(100 * truth)])
+    raised = []
+    for _ in range(COMPARISONS // 10):
+        walls = [(truth if base else 1.0) * rng.lognormal(0, 0.01, rounds) for base in (True, False)]
+        m = checked(*walls)
+        raised.append("cross-check" in {alarm.name for alarm in alarms_of_run([m], environment={}, images=1)})
+    # Where the truth is at the edge of being seen, the two intervals end at either side of 1 more often.
+    assert np.mean(raised) <= (0.15 if truth == 1.02 else 0.06)
+
+
+def test_the_cross_check_is_raised_by_rounds_that_scatter_to_one_side():
+    rng = np.random.default_rng(5)
+    slow = 1 + (rng.random(30) < 0.15) * 2.0 * rng.random(30)
+    m = checked(np.ones(30) * slow, rng.lognormal(0, 0.001, 30))
+    [alarm] = [a for a in alarms_of_run([m], environment={}, images=1) if a.name == "cross-check"]
+    assert "is not in there: some rounds are far off to one side" in alarm.message and m.speedup > 1.1
+
+
+def checked(base, walls):
+    """A technique with these rounds, compared with a baseline."""
+    both = [TechniqueMeasurement("sequential", "Sequential"), TechniqueMeasurement("mpi", "MPI", identical=True)]
+    for m, seconds in zip(both, (base, walls), strict=True):
+        m.rounds = [Round(float(s)) for s in seconds]
+    derive(both, images=1, megapixels=1.0)
+    return both[1]
+
+
+@pytest.mark.parametrize(("rounds", "noise"), [(6, 0.01), (11, 0.03)])
+@pytest.mark.parametrize("techniques", [2, 6, 12])
+def test_a_tenth_is_seen_beside_many_others(techniques, rounds, noise):
+    rng = np.random.default_rng([techniques, rounds])
+    runs = [told(techniques, rng, rounds, noise, seconds=1.1) for _ in range(200)]
+    assert np.mean([run.outcome == "faster" for run in runs]) >= 0.9
 
 
 @pytest.mark.parametrize(

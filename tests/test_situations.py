@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,40 +10,18 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import jpeg
+from file_contents import contents
+from shells import PROCESS, PROJECT, results, shell, with_shared_memory
 
 from imgproc.backends import TECHNIQUES
 
-PROJECT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="by a POSIX shell")
 
 
-@pytest.fixture
-def photo(tmp_path):
-    folder = tmp_path / "Łódź’s"
-    folder.mkdir()
-    (folder / "café.jpg").write_bytes(jpeg())
-    return folder / "café.jpg"
-
-
-def shell(command, photo, *first, **environment):
-    """A shell's command, with ``$imgproc``, a photo ``$photo`` and a folder ``$out``."""
-    place = photo.parent.parent
-    own = {
-        "imgproc": f"{sys.executable} -m imgproc", "photo": str(photo), "out": str(place / "out"),
-        "PYTHONPATH": str(PROJECT), "TMPDIR": str(place),
-    }  # fmt: skip
-    return subprocess.run(
-        [*first, "sh", "-c", command], capture_output=True, text=True, check=False, timeout=120, cwd=place,
-        env={**os.environ, **own, **environment},
-    )  # fmt: skip
-
-
-def results(photo):
-    return len(list((photo.parent.parent / "out").glob("*.png")))
-
-
-PROCESS = '$imgproc process "$photo" --out "$out" --budget 0'
-
+PROCESSES = [
+    name for name in ("multiprocessing", "futures-processes", "joblib", "mpi", "dask")
+    if TECHNIQUES[name].availability().ok
+]  # fmt: skip
 
 # ---------------------------------------------------------------- closed
 
@@ -67,9 +44,9 @@ def test_with_standard_error_closed_workers_start_and_nothing_is_said_elsewhere(
 
 def test_with_all_streams_closed_the_results_are_whole(photo):
     assert shell(f"{PROCESS} <&- >&- 2>&-", photo).returncode == 1
-    whole = {path.name: path.read_bytes() for path in (photo.parent.parent / "out").iterdir()}
+    whole = {path.name: contents(path) for path in (photo.parent.parent / "out").iterdir()}
     shell(PROCESS, photo)
-    assert whole == {path.name: path.read_bytes() for path in (photo.parent.parent / "out").iterdir()}
+    assert whole == {path.name: contents(path) for path in (photo.parent.parent / "out").iterdir()}
 
 
 def test_the_web_app_with_standard_error_closed_takes_images(photo, tmp_path):
@@ -122,15 +99,7 @@ def test_text_in_an_encoding_that_lacks_letters_is_readable(encoding, shown, pho
 # ---------------------------------------------------------------- too little shared memory
 
 
-def with_shared_memory(command, photo, options, **environment):
-    """In a mount namespace of its own, whose /dev/shm is as the options of its mount say."""
-    first = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o {options} none /dev/shm && exec "$@"', "sh"]
-    if not shutil.which("unshare") or subprocess.run([*first, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount a file system of its own")
-    return shell(command, photo, *first, **environment)
-
-
-@pytest.mark.parametrize("technique", [n for n in ("multiprocessing", "joblib") if TECHNIQUES[n].availability().ok])
+@pytest.mark.parametrize("technique", PROCESSES)
 def test_without_shared_memory_processes_say_why_they_cannot_be_started(technique, photo):
     done = with_shared_memory(f"{PROCESS} --technique {technique} --workers 2", photo, "ro,size=1k")
     assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1
@@ -142,10 +111,21 @@ def test_without_shared_memory_processes_say_why_they_cannot_be_started(techniqu
 def test_an_image_too_large_for_the_shared_memory_can_stay_whole(photo):
     photo.write_bytes(jpeg(3000, 2000))
     process = f"{PROCESS} --technique multiprocessing --workers 2"
-    done = with_shared_memory(process, photo, "size=4m")
+    done = with_shared_memory(f"{process} --split always", photo, "size=4m")
     assert done.returncode == 1 and "Leave images whole (--split never)" in done.stderr and results(photo) == 0
-    assert with_shared_memory(f"{process} --split never", photo, "size=4m").returncode == 0
-    assert results(photo) == 3
+    done = with_shared_memory(f"{process} --split never", photo, "size=4m")
+    assert done.returncode == 0 and results(photo) == 3 and "Warning" not in done.stdout
+
+
+@pytest.mark.parametrize("technique", PROCESSES)
+def test_too_little_shared_memory_for_strips_loses_no_image(technique, photo):
+    """As a container has it: 64 MB unless told otherwise."""
+    photo.write_bytes(jpeg(3000, 2000))
+    process = f"{PROCESS} --technique {technique} --workers 2"
+    for size, whole in (("24m", True), ("64m", False)):
+        done = with_shared_memory(process, photo, f"size={size}")
+        assert done.returncode == 0 and results(photo) == 3, done.stdout + done.stderr
+        assert ("were left whole" in done.stdout and "--split never" in done.stdout) == whole
 
 
 @pytest.mark.skipif(not TECHNIQUES["joblib"].availability().ok, reason="joblib is not installed")

@@ -41,7 +41,7 @@ from imgproc.runs.splitting import (
     strips_of,
 )
 
-CARRY = [name for name, t in TECHNIQUES.items() if t.load().capabilities.carries]
+CARRY = [name for name, t in TECHNIQUES.items() if t.load().capabilities.carries and t.load().capabilities.splits]
 CAN = [name for name, t in TECHNIQUES.items() if t.load().capabilities.splits]
 SHM = Path("/dev/shm")
 PROJECT = Path(__file__).resolve().parent.parent
@@ -112,9 +112,9 @@ def test_a_pass_looks_into_its_files_for_pieces_where_workers_decode(transfer, t
 
 @pytest.mark.parametrize("split", ["auto", "always"])
 def test_with_an_operation_that_has_no_strips_images_stay_whole(split, monkeypatch):
-    whole = replace(OPERATIONS["gaussian"], name="median", strips=None)
-    monkeypatch.setitem(OPERATIONS, "median", whole)
-    asked = RunSettings(["gaussian", "median"], {}, split=split)
+    whole = replace(OPERATIONS["gaussian"], name="emboss", strips=None)
+    monkeypatch.setitem(OPERATIONS, "emboss", whole)
+    asked = RunSettings(["gaussian", "emboss"], {}, split=split)
     assert split_of(replace(asked, operations=["gaussian"])) == split
     assert split_of(asked) == "never"
 
@@ -150,6 +150,8 @@ def test_strips_are_two_per_worker_but_not_tiny():
 def test_groups_keep_within_memory():
     groups = groups_of([image(k, size) for k, size in enumerate([500, 90, 90, 90, 5])])
     assert [[round(i.megapixels) for i in group] for group in groups] == [[500], [90, 90], [90, 5]]
+    narrow = groups_of([image(k, 20) for k in range(5)], lambda i: 4 * i.megapixels, 170)
+    assert [len(group) for group in narrow] == [2, 2, 1]
 
 
 # ---------------------------------------------------------------- plans

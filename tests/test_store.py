@@ -8,7 +8,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,8 +20,10 @@ from hypothesis import strategies as st
 
 from imgproc.errors import UserError
 from imgproc.measure.results import Progress, Round, TechniqueMeasurement
+from imgproc.runs.access import Access
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.store import RunRow, Store
+from tests import postgresql
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -47,9 +51,32 @@ def url(folder: Path) -> str:
     return f"sqlite:///{folder / 'index.sqlite'}"
 
 
+@pytest.fixture(scope="module")
+def new_database() -> Iterator[Callable[[], str]]:
+    with postgresql.databases() as new:
+        yield new
+
+
+DATABASES = [
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.skipif(bool(postgresql.WHY_NOT), reason=postgresql.WHY_NOT)),
+]
+
+
+@pytest.fixture(params=DATABASES)
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind."""
+    if request.param == "sqlite":
+        return url(tmp_path)
+    new: Callable[[], str] = request.getfixturevalue("new_database")
+    return new()
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(url(tmp_path), tmp_path)
+def store(index: str, tmp_path: Path) -> Iterator[Store]:
+    store = Store(index, tmp_path)
+    yield store
+    store.close()
 
 
 def row_of(store: Store, number: int) -> RunRow:
@@ -104,11 +131,11 @@ print(*mine)
 """
 
 
-def test_two_processes_never_claim_the_same_run(store: Store, tmp_path: Path) -> None:
+def test_two_processes_never_claim_the_same_run(store: Store, index: str) -> None:
     everything = [key(n) for n in range(200)]
     for number in range(200):
         store.create(record(number))
-    one, two = together(CLAIMER, url(tmp_path), count=2)
+    one, two = together(CLAIMER, index, count=2)
     assert one and two
     assert sorted(one + two) == everything
     assert one == sorted(one) and two == sorted(two)
@@ -116,18 +143,26 @@ def test_two_processes_never_claim_the_same_run(store: Store, tmp_path: Path) ->
 
 BEGINNER = """
 BEGIN
-for folder in Path(sys.argv[1]).iterdir():
-    print(Store(f"sqlite:///{folder / 'index.sqlite'}", folder).queued())
+for index, folder in zip(sys.argv[1::2], sys.argv[2::2]):
+    print(Store(index, Path(folder)).queued())
 """
 
 
-def test_web_and_runner_may_begin_at_once_on_no_database(tmp_path: Path) -> None:
-    for folder in range(12):
+@pytest.mark.parametrize("kind", DATABASES)
+def test_web_and_runner_may_begin_at_once_on_no_database(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    places = []
+    for folder in (tmp_path / str(number) for number in range(8)):
         for number in range(4):
-            record(number).save(tmp_path / str(folder) / key(number))
-    assert len(together(BEGINNER, str(tmp_path), count=4)) == 4
-    for folder in tmp_path.iterdir():
-        assert Store(url(folder), folder).history()[1] == 4
+            record(number).save(folder / key(number))
+        new = request.getfixturevalue("new_database") if kind == "postgresql" else lambda of=folder: url(of)
+        places.append((new(), folder))
+    assert len(together(BEGINNER, *(str(part) for place in places for part in place), count=4)) == 4
+    for index, folder in places:
+        store = Store(index, folder)
+        assert store.history()[1] == 4
+        store.close()
 
 
 def test_threads_share_one_store(store: Store) -> None:
@@ -137,10 +172,12 @@ def test_threads_share_one_store(store: Store) -> None:
     assert sorted(filter(None, claimed)) == [key(n) for n in range(40)]
 
 
-def test_what_a_row_says_of_a_run(store: Store) -> None:
-    store.create(record(1, "a.jpg", "b.jpg", owner="me"))
+def test_what_a_row_says_of_a_run(store: Store, tmp_path: Path) -> None:
+    Access("me", "public").save(tmp_path / key(1))
+    store.create(record(1, "a.jpg", "b.jpg"))
     row = row_of(store, 1)
-    assert (row.state, row.mode, row.owner, row.technique, row.images) == ("queued", "parallel", "me", "auto", 2)
+    assert (row.state, row.mode, row.technique, row.images) == ("queued", "parallel", "auto", 2)
+    assert (row.owner, row.visible) == ("me", "public")
     assert row.created == datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
     assert (row.megapixels, row.seconds, row.progress, row.attempts) == (2.0, None, None, 0)
     assert store.claim(7) == row.id
@@ -183,7 +220,7 @@ def test_history_filters_and_pages(store: Store) -> None:
     assert ids(q="img_3") == [3]
     assert ids(q="GRÖSSE") == [4, 3, 1, 0]
     assert ids(q="00%.p") == [4, 3, 1, 0]
-    assert ids(q="I_G") == ids(q="i%g") == ids(q="'; drop table runs_1; --") == []
+    assert ids(q="I_G") == ids(q="i%g") == ids(q="'; drop table runs_3; --") == []
     assert ids(q=key(4)) == [4]
     assert ids(mode="sequential") == ids(state="failed") == [9]
     assert ids(technique="threading", state="done") == [2]
@@ -268,20 +305,23 @@ GARBAGE = {
 }
 
 
-def test_a_deleted_database_is_made_anew_past_garbage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_empty_database_is_made_from_the_records_past_garbage(
+    index: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for name, data in GARBAGE.items():
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "run.json").write_bytes(data)
     record(1, state="done", techniques=[measured()]).save(tmp_path / key(1))
     for number in (2, 3):
         record(number).save(tmp_path / key(number))
-    store = Store(url(tmp_path), tmp_path)
+    store = Store(index, tmp_path)
     rows, total = store.history()
     assert total == 3
     assert [int(row.id, 16) for row in rows] == [3, 2, 1]
     assert caplog.text.count("cannot be read") == len(GARBAGE)
     assert store.by_technique()[0].technique == "threading"
     assert store.claim(1) == key(2)
+    store.close()
 
 
 def test_a_database_deleted_under_a_living_store(tmp_path: Path) -> None:
@@ -316,13 +356,17 @@ def test_any_name_and_any_number_can_be_kept(lasting: Store, name: str, number: 
     assert store.history(q=word)[1] == 1
 
 
-@pytest.fixture(scope="module")
-def lasting(tmp_path_factory: pytest.TempPathFactory) -> Store:
+@pytest.fixture(scope="module", params=DATABASES)
+def lasting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One for all examples of a test."""
-    return Store(url(tmp_path_factory.mktemp("shared")))
+    postgres = request.param == "postgresql"
+    store = Store(request.getfixturevalue("new_database")() if postgres else url(tmp_path_factory.mktemp("shared")))
+    yield store
+    store.close()
 
 
-def test_a_busy_writer_is_waited_for(store: Store, tmp_path: Path) -> None:
+def test_a_busy_writer_is_waited_for(tmp_path: Path) -> None:
+    store = Store(url(tmp_path))
     store.create(record(1))
     other = sqlite3.connect(tmp_path / "index.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
@@ -333,6 +377,77 @@ def test_a_busy_writer_is_waited_for(store: Store, tmp_path: Path) -> None:
     other.close()
 
 
+def damage_nothing_of_it(file: Path) -> None:
+    file.write_bytes(b"this is no database" * 100)
+
+
+def damage_the_middle(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[4096 : len(data) - 4096] = b"\xa5" * (len(data) - 8192)
+    file.write_bytes(data)
+
+
+def damage_the_columns(file: Path) -> None:
+    connection = sqlite3.connect(file)
+    connection.execute(f"ALTER TABLE {RunRow.__tablename__} DROP COLUMN megapixels")
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", [damage_nothing_of_it, damage_the_middle, damage_the_columns])
+def test_a_damaged_index_is_set_aside_and_made_anew(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    file = tmp_path / "index.sqlite"
+    before = Store(url(tmp_path), tmp_path)
+    for number in range(40):
+        record(number).save(tmp_path / key(number))
+        before.create(record(number))
+    before.close()
+    damage(file)
+    damaged = file.read_bytes()
+    assert len(together(BEGINNER, url(tmp_path), str(tmp_path), count=3)) == 3
+    assert Store(url(tmp_path), tmp_path).history()[1] == 40
+    [aside] = tmp_path.glob("index.sqlite.damaged-*")
+    assert aside.read_bytes() == damaged
+
+
+def test_an_index_that_is_damaged_while_it_is_used_is_made_anew_at_the_next_use(tmp_path: Path) -> None:
+    store = Store(url(tmp_path), tmp_path)
+    for number in range(40):
+        record(number).save(tmp_path / key(number))
+        store.create(record(number))
+    checkpoint = sqlite3.connect(tmp_path / "index.sqlite")
+    checkpoint.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    checkpoint.close()
+    damage_the_middle(tmp_path / "index.sqlite")
+    store.close()  # what this process has read is not looked at again otherwise
+    with suppress(UserError):
+        store.history()
+    assert store.history()[1] == 40
+    assert store.claim(1) == key(0)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("index.sqlite", "no SQLAlchemy URL"),
+        ("sqlite+nothing://", "no SQLAlchemy URL"),
+        ("postgresql+psycopg://host:port/index", "no SQLAlchemy URL"),
+        ("oracle://host/index", "needs the Python package"),
+    ],
+)
+def test_an_address_of_no_database_is_said_in_plain_words(address: str, says: str) -> None:
+    with pytest.raises(UserError, match=says) as caught:
+        Store(address)
+    assert caught.value.field == "DATABASE_URL"
+
+
+@pytest.mark.skipif(bool(postgresql.WHY_NOT), reason=postgresql.WHY_NOT)
+def test_a_database_that_does_not_answer_is_not_told_to_be_a_file() -> None:
+    with pytest.raises(UserError, match="see that the database of DATABASE_URL is running") as caught:
+        Store("postgresql+psycopg://127.0.0.1:1/index?connect_timeout=5").queued()
+    assert caught.value.code == "unavailable"
+
+
 def test_a_file_that_is_no_database_is_said_in_plain_words(tmp_path: Path) -> None:
     (tmp_path / "index.sqlite").write_bytes(b"this is no database" * 100)
     with pytest.raises(UserError, match="cannot be read or written") as caught:
@@ -341,6 +456,6 @@ def test_a_file_that_is_no_database_is_said_in_plain_words(tmp_path: Path) -> No
     assert str(tmp_path) not in caught.value.message
 
 
-def test_sqlite_keeps_a_write_ahead_log(store: Store, tmp_path: Path) -> None:
-    store.create(record(1))
+def test_sqlite_keeps_a_write_ahead_log(tmp_path: Path) -> None:
+    Store(url(tmp_path)).create(record(1))
     assert (tmp_path / "index.sqlite").read_bytes()[18:20] == b"\x02\x02"

@@ -215,7 +215,7 @@ def test_a_strip_writes_its_own_rows_and_only_these(name, color, small_steps):
     values, parts = OPERATIONS[name].adapted(image, parameters(rng)), (Rows(0, 11), Rows(11, 12), Rows(12, 40))
     given = None
     for phase in OPERATIONS[name].strips.phases:
-        out, partials = np.full(OPERATIONS[name].result_shape(image.shape), 77, np.uint8), []
+        out, partials = np.full(OPERATIONS[name].result_shape(image.shape, values), 77, np.uint8), []
         for rows in parts:
             outside = np.delete(out, range(*rows), axis=0)
             partials.append(phase.work(image, rows.of(out), rows, values, given))
@@ -231,7 +231,7 @@ def test_a_strip_done_again_changes_nothing(name):
     rng = np.random.default_rng(5)
     image = snake(rng, 50, 60)
     values, parts, given = OPERATIONS[name].adapted(image, parameters(rng)), cut(50, 4), None
-    out = rng.integers(0, 256, OPERATIONS[name].result_shape(image.shape), np.uint8)
+    out = rng.integers(0, 256, OPERATIONS[name].result_shape(image.shape, values), np.uint8)
     for phase in OPERATIONS[name].strips.phases:
         phase.work(image, parts[1].of(out), parts[1], values, given)
         out[parts[1].start : parts[1].stop - 3] = 9

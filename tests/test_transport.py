@@ -25,11 +25,12 @@ from imgproc.backends.sharing import buffers
 from imgproc.backends.sharing import memory as shared
 from imgproc.backends.sharing.transport import TRANSFERS, EncodedResults, image_task
 from imgproc.backends.task import Task, run_task
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import FORMATS, encode
 from imgproc.pixels.job import ImageJob, process_image
 from imgproc.pixels.stopwatch import Stopwatch
 from tests.backend_kinds import INLINE, THREADED, kind
+from tests.file_contents import contents
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = 60.0
@@ -82,12 +83,12 @@ def source(tmp_path_factory):
 
 def job(source, folder, name="a", format="png", color=False):
     extension = FORMATS[format].extension
-    outputs = tuple((op, str(folder / f"{name}_{op}.{extension}")) for op in OPERATIONS)
+    outputs = tuple((op, str(folder / f"{name}_{op}.{extension}")) for op in DEFAULT_OPERATIONS)
     return ImageJob(str(source), outputs, parse_parameters({}), format, color)
 
 
-def contents(job):
-    return [Path(path).read_bytes() for _, path in job.outputs]
+def files(job):
+    return [contents(path) for _, path in job.outputs]
 
 
 def run(backend, *tasks, deadline=LONG):
@@ -122,14 +123,14 @@ def test_every_transfer_on_every_technique_makes_the_same_files(backend, source,
             for transfer in TRANSFERS:
                 jobs.append(job(source, tmp_path, f"{transfer}-{format}-{color}", format, color))
                 tasks.append(image_task(len(tasks), jobs[-1], transfer))
-                expected[len(jobs) - 1] = contents(done)
+                expected[len(jobs) - 1] = files(done)
     results = run(backend, *tasks)
     assert [r.error for r in results] == [None] * len(tasks)
     for index, result in enumerate(results):
-        assert contents(jobs[index]) == expected[index]
+        assert files(jobs[index]) == expected[index]
         assert (result.value.width, result.value.height) == (WIDTH, HEIGHT)
         assert [(o.operation, o.path) for o in result.value.outputs] == list(jobs[index].outputs)
-        assert [o.bytes for o in result.value.outputs] == [len(data) for data in expected[index]]
+        assert all(o.bytes == Path(o.path).stat().st_size for o in result.value.outputs)
 
 
 @pytest.mark.parametrize("transfer", TRANSFERS)
@@ -140,7 +141,7 @@ def test_techniques_that_share_memory_move_nothing(name, transfer, source, tmp_p
     result = run(backend, image_task(0, done, transfer))[0]
     backend.close()
     process_image(plain, Stopwatch())
-    assert contents(done) == contents(plain)
+    assert files(done) == files(plain)
     assert (result.bytes_moved, result.caller_spans) == (None, ())
     assert "transfer" not in {span.stage for span in result.spans}
 
@@ -194,14 +195,14 @@ def assert_stages(result, transfer):
     """The caller does what the worker does not, and both move data."""
     worker = [span.stage for span in result.spans if span.stage != "transfer"]
     caller = [span.stage for span in result.caller_spans if span.stage != "transfer"]
-    files = ["encode", "write"] * len(OPERATIONS)
+    files = ["encode", "write"] * len(DEFAULT_OPERATIONS)
     if transfer == "paths":
-        assert caller == [] and sorted(worker) == sorted(["read", "decode", *OPERATIONS, *files])
+        assert caller == [] and sorted(worker) == sorted(["read", "decode", *DEFAULT_OPERATIONS, *files])
     elif transfer == "bytes":
-        assert caller == ["read", *["write"] * len(OPERATIONS)]
-        assert worker == ["decode", *(stage for name in OPERATIONS for stage in (name, "encode"))]
+        assert caller == ["read", *["write"] * len(DEFAULT_OPERATIONS)]
+        assert worker == ["decode", *(stage for name in DEFAULT_OPERATIONS for stage in (name, "encode"))]
     else:
-        assert caller == ["read", "decode", *files] and worker == list(OPERATIONS)
+        assert caller == ["read", "decode", *files] and worker == list(DEFAULT_OPERATIONS)
     for spans in (result.spans, result.caller_spans):
         assert "transfer" in {span.stage for span in spans}
     assert result.spans[0].stage == "transfer"  # until the payload is there
@@ -283,7 +284,7 @@ def test_a_killed_worker_costs_no_image(backend, transfer, tmp_path):
                 os.kill(result.worker.pid, signal.SIGKILL)
     assert sorted(r.index for r in results) == list(range(8))
     assert [r.error for r in results] == [None] * 8
-    assert len({tuple(contents(job)) for job in jobs}) == 1
+    assert len({tuple(files(job)) for job in jobs}) == 1
     assert blocks() == []
 
 
@@ -359,7 +360,7 @@ def test_a_carrier_without_workers(transfer, color, source, tmp_path):
     result, caller, _ = through(image_task(7, done, transfer))
     assert (result.index, result.error) == (7, None)
     process_image(plain, Stopwatch())
-    assert contents(done) == contents(plain)
+    assert files(done) == files(plain)
     own = ["read", *["write"] * 3] if transfer == "bytes" else ["read", "decode", *["encode", "write"] * 3]
     assert [s.stage for s in caller.spans if s.stage != "transfer"] == own
     assert blocks() == []

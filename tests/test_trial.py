@@ -81,6 +81,7 @@ def test_thin_lines_stay_visible_and_textures_can_be_told_apart() -> None:
     assert small.shape == (SIDE, SIDE) and reduced(image, bilevel=False)[:, 80].max() < 25
     assert small[:, 80].min() > 100 and not small[:, 10:70].any()
     assert 20 < small[:155, 245:].mean() < 0.6 * small[165:, 245:].mean() < 0.6 * 200
+    assert np.array_equal(reduced(255 - image, bilevel=True), 255 - small)
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(4, 9000, (1, 320)), (200, 100, (200, 100)), (321, 1, (320, 1))])

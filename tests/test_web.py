@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import secrets
 import stat
 import subprocess
 import sys
@@ -12,13 +13,15 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import MakeRun, jpeg
+from conftest import MakeRun, jpeg, owner_in
+from filelock import FileLock
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, TestResponse
@@ -27,7 +30,7 @@ import imgproc.operations as operations
 from app import create_app
 from imgproc.backends import TECHNIQUES, Technique
 from imgproc.errors import UserError
-from imgproc.operations import OPERATIONS, PARAMETERS
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, PARAMETERS
 from imgproc.operations.contract import Operation
 from imgproc.parameters import Parameter
 from imgproc.runs.execute import execute
@@ -83,7 +86,7 @@ def test_json_post_queues_the_run(client: FlaskClient, settings: Settings, store
     assert [i.name for i in record.images] == ["a.jpg", "b.jpg"]
     assert (record.mode, record.settings.technique, record.settings.workers) == ("parallel", "futures-threads", 1)
     assert record.settings.parameters == {**{n: p.default for n, p in PARAMETERS.items()}, "kernel": 7}
-    assert record.settings.operations == list(OPERATIONS)
+    assert record.settings.operations == list(DEFAULT_OPERATIONS)
     stored = [settings.UPLOADS_DIR / said["id"] / i.stored for i in record.images]
     assert [p.read_bytes() for p in stored] == [jpeg(seed=0), jpeg(seed=1)]
     assert store.queued() == 1
@@ -92,7 +95,7 @@ def test_json_post_queues_the_run(client: FlaskClient, settings: Settings, store
 def test_browser_post_goes_to_the_run(client: FlaskClient) -> None:
     answer = post(client, form("a.jpg"), {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert answer.status_code == 303
-    assert re.fullmatch(r"/runs/[0-9a-f]{12}", answer.headers["Location"])
+    assert re.fullmatch(r"/runs/[0-9a-f]{32}", answer.headers["Location"])
     page = client.get(answer.headers["Location"], headers=HTML).text
     assert "Measuring threads against sequential on 1 image" in page
 
@@ -271,21 +274,15 @@ def test_limits(client_with: ClientWith, settings: Settings) -> None:
     assert len(left_behind(settings)) == 1  # the run that was taken
 
 
-def test_many_small_files_in_one_post(client: FlaskClient, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[str, Path]] = []
-
-    def inspect(files: list[tuple[str, Path]], *_: Any, **__: Any) -> list[Any]:
-        seen.extend(files)
-        raise UserError("Enough seen.", code="refused_image")
-
-    monkeypatch.setattr("imgproc.web.submit.inspect_files", inspect)
+def test_many_small_files_in_one_post(client: FlaskClient) -> None:
     parts = b"".join(
         b'--xx\r\nContent-Disposition: form-data; name="images"; filename="%d.jpg"\r\n\r\n%d\r\n' % (n, n)
         for n in range(1000)
     )
     answer = client.post("/process", data=parts + b"--xx--\r\n", headers=PARTS)
-    assert answer.status_code == 422
-    assert len(seen) == 1000 and seen[999][0] == "999.jpg"
+    assert answer.status_code == 415
+    files = error(answer)["files"]
+    assert [file["name"] for file in files] == [f"{n}.jpg" for n in range(1000)] and all(f["error"] for f in files)
 
 
 @pytest.mark.parametrize(("disposition", "name"), [
@@ -394,8 +391,9 @@ def test_zip_holds_the_results(client: FlaskClient, make_run: MakeRun, settings:
     assert int(answer.headers["Content-Length"]) == len(answer.data)
     archive = zipfile.ZipFile(io.BytesIO(answer.data))
     folder = settings.RESULTS_DIR / record.id / "images"
-    assert {n: archive.read(n) for n in archive.namelist()} == {p.name: p.read_bytes() for p in folder.iterdir()}
-    assert len(archive.namelist()) == 3 * len(OPERATIONS)
+    results = [name for name in archive.namelist() if "/" not in name]  # what they are of is in folders beside them
+    assert {name: archive.read(name) for name in results} == {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert len(results) == 3 * len(DEFAULT_OPERATIONS)
     assert client.get(f"/runs/{make_run(state='queued').id}/results.zip").status_code == 404
 
 
@@ -427,9 +425,7 @@ def test_rounds_csv(client: FlaskClient, make_run: MakeRun) -> None:
 @pytest.fixture
 def mine(client: FlaskClient) -> str:
     """The owner's name of this client."""
-    client.post("/process", data={"samples": "1"}, headers=JSON)
-    with client.session_transaction() as session:
-        return str(session["owner"])
+    return owner_in(client)
 
 
 def test_only_the_owner_may_change_a_run(client: FlaskClient, make_run: MakeRun, mine: str, app: Flask) -> None:
@@ -456,13 +452,14 @@ def test_cancel(client: FlaskClient, make_run: MakeRun, mine: str, store: Store)
 
 
 def test_again_has_the_same_inputs_and_settings(
-    client: FlaskClient, make_run: MakeRun, mine: str, settings: Settings
+    client: FlaskClient, make_run: MakeRun, mine: str, settings: Settings, store: Store
 ) -> None:
     old = make_run(owner=mine, bad=1)
     answer = client.post(f"/runs/{old.id}/again", headers=JSON)
     assert answer.status_code == 202
     new = record_of(settings, answer.get_json()["id"])
-    assert new.id != old.id and new.owner == mine and new.state == "queued" and not new.techniques
+    row = store.get(new.id)
+    assert row and new.id != old.id and row.owner == mine and new.state == "queued" and not new.techniques
     assert new.settings == old.settings
     assert [i.name for i in new.images] == [i.name for i in old.good_images]
     for image in new.images:
@@ -501,11 +498,11 @@ def test_delete_leaves_nothing(
 # ---------------------------------------------------------------- other pages
 
 
-def test_history_filters_and_pages(client: FlaskClient, make_run: MakeRun) -> None:
+def test_history_filters_and_pages(client: FlaskClient, make_run: MakeRun, mine: str) -> None:
     assert "No run yet" in client.get("/runs").text
     for _ in range(21):
-        make_run(mode="sequential", images=1)
-    parallel = make_run(bad=1)
+        make_run(mode="sequential", images=1, owner=mine)
+    parallel = make_run(bad=1, owner=mine)
     page = client.get("/runs").text
     assert "22 runs" in page and "1 to 20 of 22" in page and "page=2" in page
     assert "21 to 22 of 22" in client.get("/runs?page=2").text
@@ -549,7 +546,19 @@ def test_the_form_offers_only_what_works(client: FlaskClient) -> None:
 
 
 def test_healthz(client: FlaskClient) -> None:
-    assert client.get("/healthz").get_json() == {"status": "ok", "queued": 0}
+    assert client.get("/healthz").get_json() == {"status": "ok", "queued": 0, "runner": False}
+
+
+def test_healthz_is_not_well_where_runs_wait_and_nobody_takes_them(
+    settings: Settings, client: FlaskClient, make_run: MakeRun
+) -> None:
+    make_run(state="queued")
+    answer = client.get("/healthz")
+    assert answer.status_code == 503
+    assert answer.get_json() == {"status": "no runner", "queued": 1, "runner": False}
+    with FileLock(settings.RESULTS_DIR / "runner.lock"):
+        answer = client.get("/healthz")
+    assert answer.status_code == 200 and answer.get_json() == {"status": "ok", "queued": 1, "runner": True}
 
 
 # ---------------------------------------------------------------- errors and guards
@@ -583,9 +592,18 @@ def test_an_unexpected_error_tells_nothing(client: FlaskClient, store: Store, mo
     ({}, True), ({"Sec-Fetch-Site": "same-origin"}, True), ({"Sec-Fetch-Site": "none"}, True),
     ({"Sec-Fetch-Site": "same-site"}, False), ({"Sec-Fetch-Site": "cross-site"}, False),
     ({"Origin": "http://localhost"}, True), ({"Origin": "http://localhost:8000"}, False),
-    ({"Origin": "https://evil.example"}, False), ({"Origin": "null"}, False),
+    ({"Origin": "https://evil.example"}, False), ({"Origin": "null"}, False), ({"Origin": "http://["}, False),
+    ({"Origin": ""}, False), ({"Origin": "localhost"}, False), ({"Origin": "http://localhost@evil.example"}, False),
+    # One header does not make up for the other; a proxy may pass on another Host than the browser's.
+    ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"}, False),
+    ({"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, True),
+    ({"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"}, False),
+    ({"Origin": "https://lab.example", "Sec-Fetch-Site": "same-origin"}, True),
+    ({"Origin": "https://lab.example", "Sec-Fetch-Site": "same-site"}, False),
+    ({"Origin": "https://lab.example"}, False),
 ])  # fmt: skip
-def test_cross_site_posts_are_refused(client: FlaskClient, headers: dict[str, str], good: bool) -> None:
+def test_cross_site_posts_are_refused(client_with: ClientWith, headers: dict[str, str], good: bool) -> None:
+    client = client_with(TRUSTED_HOSTS="lab.example")
     answer = client.post("/process", data={"samples": "1"}, headers={**JSON, **headers})
     assert answer.status_code == (202 if good else 403)
 
@@ -611,7 +629,7 @@ def test_headers_on_every_answer(client: FlaskClient, path: str) -> None:
 def test_pages_have_nothing_inline(client: FlaskClient, make_run: MakeRun) -> None:
     runs = [make_run(bad=1), make_run(state="queued"), make_run(state="failed", error="No.")]
     for path in (*PAGES, *(f"/runs/{r.id}" for r in runs), "/nothing"):
-        page = client.get(path, headers=HTML).text
+        page = client.get(path, headers=HTML).text.replace("http://localhost/", "/")  # its own, as text to copy
         assert not re.search(
             r"\sstyle=|\son\w+=|<style|<script(?! src=)|javascript:|https?://(?!www\.w3\.org)", page
         ), path
@@ -626,6 +644,58 @@ def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
 
 
+def test_two_that_start_at_once_have_one_key(settings: Settings) -> None:
+    settings = replace(settings, SECRET_KEY="")
+    with ThreadPoolExecutor(8) as threads:
+        keys = list(threads.map(lambda _: security.secret_key(settings), range(8)))
+    assert len(set(keys)) == 1 and [path.name for path in settings.RESULTS_DIR.iterdir()] == ["secret_key"]
+
+
+@pytest.mark.parametrize("key", ["secret", "x" * 64, "12345678" * 3, "ab" * 20, " " * 40, "dev"])
+def test_a_key_that_can_be_guessed_is_refused(settings: Settings, key: str) -> None:
+    with pytest.raises(UserError, match=r"SECRET_KEY has \d+ characters.*Leave it empty") as caught:
+        create_app(replace(settings, SECRET_KEY=key))
+    assert (caught.value.field, caught.value.limit) == ("SECRET_KEY", 32)
+    assert len(key) < 10 or key not in caught.value.message
+
+
+@pytest.mark.parametrize("content", ["", "\n", "short", "0" * 64])
+def test_a_kept_key_that_can_be_guessed_is_refused(settings: Settings, content: str) -> None:
+    settings.RESULTS_DIR.mkdir(parents=True)
+    (settings.RESULTS_DIR / "secret_key").write_text(content)
+    with pytest.raises(UserError, match=r"The file secret_key in RESULTS_DIR .*Remove the file"):
+        create_app(replace(settings, SECRET_KEY=""))
+    assert (settings.RESULTS_DIR / "secret_key").read_text() == content
+
+
+def test_what_is_made_at_random_is_never_refused() -> None:
+    for _ in range(300):
+        for made in (secrets.token_hex(32), secrets.token_urlsafe(32), secrets.token_urlsafe(24)):
+            security.check_secret("It", made, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "change"),
+    [
+        (("-m", "flask", "--app", "app", "run", "--port", "0"), {"SECRET_KEY": "weak"}),
+        (("app.py", "--port", "0"), {"secret_key": ""}),
+    ],
+)
+def test_a_bad_secret_stops_the_start_with_words(
+    tmp_path: Path, command: tuple[str, ...], change: dict[str, str]
+) -> None:
+    env = {"UPLOADS_DIR": str(tmp_path / "u"), "RESULTS_DIR": str(tmp_path / "r"), "PATH": "/usr/bin:/bin", **change}
+    if "secret_key" in change:
+        (tmp_path / "r").mkdir()
+        (tmp_path / "r" / "secret_key").write_text(env.pop("secret_key"))
+    done = subprocess.run(
+        [sys.executable, *command], cwd=Path(__file__).parents[1], env=env, text=True, capture_output=True, timeout=60
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert re.search(r"SECRET_KEY has 4|secret_key in RESULTS_DIR is empty", done.stderr)
+    assert "Traceback" not in done.stderr and str(tmp_path) not in done.stderr
+
+
 # ---------------------------------------------------------------- the real server
 
 
@@ -635,9 +705,10 @@ def test_over_http(server: str, runner: Any) -> None:
         answer = client.post("/process", files=files, data={"mode": "parallel"})
         assert answer.status_code == 200 and answer.text.startswith("Processing Mode: Parallel"), answer.text
         run = client.get("/runs", headers=HTML).text
-        run_id = re.findall(r'href="/runs/([0-9a-f]{12})"', run)[0]
+        run_id = re.findall(r'href="/runs/([0-9a-f]{32})"', run)[0]
         zipped = client.get(f"/runs/{run_id}/results.zip")
-        assert len(zipfile.ZipFile(io.BytesIO(zipped.content)).namelist()) == 2 * len(OPERATIONS)
+        names = zipfile.ZipFile(io.BytesIO(zipped.content)).namelist()
+        assert len([name for name in names if "/" not in name]) == 2 * len(DEFAULT_OPERATIONS)
 
 
 def test_a_client_that_goes_away_frees_its_place(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

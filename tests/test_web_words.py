@@ -54,6 +54,8 @@ def test_every_time_has_a_unit(value: float) -> None:
         (TECHNIQUES["threading"].label, "threads"),
         (TECHNIQUES["multiprocessing"].label, "a process pool"),
         (TECHNIQUES["futures-processes"].label, "processes through futures"),
+        (TECHNIQUES["asyncio"].label, "threads through asyncio"),
+        (TECHNIQUES["textbook"].label, "a textbook pool (antipattern)"),
         (TECHNIQUES["joblib"].label, "joblib"),
         (TECHNIQUES["dask"].label, "Dask"),
         (TECHNIQUES["mpi"].label, "MPI"),

@@ -29,7 +29,8 @@ FEWEST = 4
 LEAST_ROUNDS = 2
 #: A program that takes so many times the time that a pass should take, even for a few files, takes part once.
 FAR_TOO_LONG = 2.0
-OURS, OLDER, BOUND = "ours", "older", "bound"
+#: Kinds of entries; ``SHORT``: ours with the PNG encoder of a job of these files and no more.
+OURS, OLDER, SHORT, BOUND = "ours", "older", "short", "bound"
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """``OURS``, ``OLDER``, ``BOUND``, or ``peer``."""
+        """``OURS``, ``OLDER``, ``SHORT``, ``BOUND``, or ``peer``."""
         return "peer" if self.name in PROGRAMS else self.name.partition(":")[0]
 
 

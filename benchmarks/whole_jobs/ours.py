@@ -58,7 +58,7 @@ def _names_of_this_commit() -> tuple[list[str], dict[str, Any], Callable[[Path],
     settings = Settings()
     try:
         from imgproc.intake.checks import Limits, check_header
-        from imgproc.operations import OPERATIONS, parse_parameters
+        from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
         from imgproc.runs.passes import RunFolders
     except ImportError:
         return _names_of_5cdea43(settings)
@@ -69,7 +69,7 @@ def _names_of_this_commit() -> tuple[list[str], dict[str, Any], Callable[[Path],
         passes = Passes(record, RunFolders(sources, out, None, out), tracker)
         return passes.run_pass(contender, record.images, out, "measured")
 
-    return list(OPERATIONS), parse_parameters({}), lambda path: check_header(path, limits), carry_out
+    return list(DEFAULT_OPERATIONS), parse_parameters({}), lambda path: check_header(path, limits), carry_out
 
 
 def _names_of_5cdea43(settings: Any) -> tuple[list[str], dict[str, Any], Callable[[Path], Any], CarryOut]:

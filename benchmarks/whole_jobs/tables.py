@@ -153,7 +153,9 @@ def document(
 
 EXPLANATION = """Every program runs in a process of its own, warm, and reads each file and writes three PNG files of
 it: Canny 100/200, a Gaussian of 5 and the equalized picture, of the gray picture. Programs take turns in shuffled
-rounds; those that wait are suspended. *seconds*: the median of the rounds. *times as fast*: as the first row, the
+rounds; those that wait are suspended. The files stand for a job of many like them: ours write PNG by the encoder that
+they would have there, which takes longer to load than a few files are worth; *a job of no more files*: by that of a
+job of just these. *seconds*: the median of the rounds. *times as fast*: as the first row, the
 median of the ratios within the rounds. *peak MB*: of the process and all that it started. *wrong pixels*: of all three
 results, against OpenCV on one thread reading the same file. *part*: a program that would take too long works on as
 many files as this, spread over those with little and with much work; its time and output are then in proportion to

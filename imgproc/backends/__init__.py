@@ -6,7 +6,8 @@ from imgproc.backends.table import (
     TECHNIQUES,
     Technique,
     cannot_run,
+    default_techniques,
     technique,
 )
 
-__all__ = ["AUTO", "BASELINE", "TECHNIQUES", "Technique", "cannot_run", "technique"]
+__all__ = ["AUTO", "BASELINE", "TECHNIQUES", "Technique", "cannot_run", "default_techniques", "technique"]

@@ -22,8 +22,9 @@ class Capabilities:
     asked for, None for any number. ``inner_threads``: whether each worker can use several of OpenCV's threads.
     ``start_methods``: how its worker processes can be started, the default first. ``chunks``: whether it can hand out
     several tasks at once. ``splits``: whether its workers can share one image, strip by strip. ``carries``: whether it
-    can move pixels to its workers and back (``Task.carrier``). ``alone``: whether only one of it can be started in a
-    process at a time.
+    can move pixels to its workers and back (``Task.carrier``). ``transfer``: the one way in which it does, by a key of
+    ``TRANSFERS``, where that is not to be chosen. ``alone``: whether only one of it can be started in a
+    process at a time. ``prange``: whether operations are done by their programs for Numba (``Operation.prange``).
     """
 
     memory: Literal["shared", "copied", "device"]
@@ -35,8 +36,10 @@ class Capabilities:
     chunks: bool = False
     splits: bool = False
     carries: bool = False
+    transfer: str = ""
     alone: bool = False
     inline: bool = False
+    prange: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,18 @@ DEFAULTS = Options()
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a technique can run here, and if not, why and the command that mends it."""
+    """Whether a technique can run here, and if not, why and the command that mends it. ``items``: whether it can, where
+    it cannot work on images, at least call functions of a user's own over items."""
 
     ok: bool
     reason: str = ""
     command: str = ""
+    items: bool = False
+
+    @property
+    def calls(self) -> bool:
+        """Whether it can call functions of a user's own."""
+        return self.ok or self.items
 
 
 class BackendError(Exception):
@@ -79,7 +89,8 @@ class Backend(ABC):
 
     Whoever uses a backend reads these, all of which have defaults. ``workers`` is the number obtained, which a
     technique may make smaller than what was requested; ``cv2_threads`` is how many of OpenCV's own threads each worker
-    uses, from ``start`` on those that it took (``pin_threads``); ``start_method`` is None where no process is started.
+    uses, from ``start`` on those that it took (``pin_threads``), and ``numba_threads`` how many of Numba's, 0 where
+    operations are not done by these; ``start_method`` is None where no process is started.
     ``local``: whether all workers are on this machine, and can share its memory; ``dashboard``: the address of a page
     on which the technique shows itself, if it has one. ``notes``: sentences about how it went that belong into the
     record; whoever puts them there takes them away.
@@ -91,6 +102,7 @@ class Backend(ABC):
     helpers: tuple[int, ...] = ()
     #: How often all its workers were replaced in the middle of a run.
     replacements = 0
+    numba_threads = 0
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         able, limit = self.capabilities, self.capabilities.max_workers

@@ -15,7 +15,10 @@ from imgproc.settings import Settings
 @dataclass(frozen=True)
 class Technique:
     """A row of the table: what people see of a technique, and where its code is. ``unit``: what its number of
-    workers counts. ``packages``: those it imports at its first use, which ``install`` installs."""
+    workers counts. ``packages``: those it imports at its first use, which ``install`` installs. ``antipattern``:
+    whether it is shown for what it does wrong: it takes part only where it is named, and is never chosen or advised;
+    its label says so, wherever it stands. ``like``: one that takes as long, by which it is predicted until it was
+    measured."""
 
     name: str
     label: str
@@ -26,6 +29,8 @@ class Technique:
     loses: str
     unit: str = "worker"
     packages: tuple[str, ...] = ()
+    antipattern: bool = False
+    like: str = ""
 
     def load(self) -> type[Backend]:
         """The backend's class; imported at first use.
@@ -78,6 +83,17 @@ TECHNIQUES: dict[str, Technique] = {
             "thread",
         ),
         Technique(
+            "numba-parallel",
+            "Numba’s own threads",
+            "imgproc.backends.pools.numba_parallel:NumbaParallel",
+            "pip install numba",
+            "One Python thread; the operations are compiled by Numba, which shares their rows among threads by prange.",
+            "For operations that no library has, on large images: a loop in Python as fast as C, on all cores.",
+            "Wherever OpenCV has the operation, with vector instructions; decoding and encoding stay on one thread.",
+            "thread",
+            packages=("numba",),
+        ),
+        Technique(
             "multiprocessing",
             "Process pool",
             "imgproc.backends.pools.multiprocessing_pool:MultiprocessingPool",
@@ -103,6 +119,17 @@ TECHNIQUES: dict[str, Technique] = {
             "concurrent.futures.ThreadPoolExecutor, Python’s modern interface to threads.",
             "The same cases as threads; the shortest code to write yourself.",
             "The same cases as threads.",
+        ),
+        Technique(
+            "asyncio",
+            "asyncio, threads",
+            "imgproc.backends.pools.asyncio_threads:AsyncioThreads",
+            "",
+            "asyncio.to_thread, as in web servers: an event loop hands each image to a thread and awaits it.",
+            "When your program is asynchronous already: its loop stays free for other requests.",
+            "The same cases as threads, and each image passes through the loop. Left to itself, it has a thread for "
+            "each core and 4 more, at most 32, which is too many here.",
+            like="futures-threads",
         ),
         Technique(
             "futures-processes",
@@ -144,6 +171,27 @@ TECHNIQUES: dict[str, Technique] = {
             packages=("distributed",),
         ),
         Technique(
+            "interpreters",
+            "Futures, interpreters",
+            "imgproc.backends.pools.interpreters:Interpreters",
+            "",
+            "concurrent.futures.InterpreterPoolExecutor of Python 3.14: threads with an interpreter and a GIL each.",
+            "With functions of your own in pure Python: they run side by side, and start sooner than processes.",
+            "With all that needs NumPy or OpenCV, which do not load there so far; a crash ends the whole program.",
+            "interpreter",
+        ),
+        Technique(
+            "textbook",
+            "Textbook pool (antipattern)",
+            "imgproc.backends.pools.textbook_pool:TextbookPool",
+            "",
+            "A Pool as tutorials write it: pixels are pickled to workers and back, OpenCV’s threads are not pinned.",
+            "Nowhere. It is here to be measured, when you name it, and never chosen or advised.",
+            "One process decodes and encodes for all workers, every pixel goes through pipes twice or more, and each "
+            "worker has as many threads as there are cores.",
+            antipattern=True,
+        ),
+        Technique(
             "numba",
             "CUDA with Numba",
             "imgproc.backends.gpu.numba_cuda:NumbaCuda",
@@ -177,13 +225,27 @@ TECHNIQUES: dict[str, Technique] = {
 }
 
 
-def cannot_run(technique: Technique, workers: int) -> str | None:
-    """Why a technique cannot run here with so many workers, and what mends it; None if it can."""
+def default_techniques() -> list[Technique]:
+    """Those that take part where none is named: all but antipatterns."""
+    return [technique for technique in TECHNIQUES.values() if not technique.antipattern]
+
+
+def cannot_run(technique: Technique, workers: int, *, items: bool = False) -> str | None:
+    """Why a technique cannot run here with so many workers, and what mends it; None if it can.
+
+    Args:
+        items: whether it is to call functions over items, and not to work on images.
+    """
     available = technique.availability()
-    if not available.ok:
+    if not (available.calls if items else available.ok):
         return f"{available.reason} What mends it: {available.command}" if available.command else available.reason
-    least = technique.load().capabilities.min_workers
+    least = least_workers(technique)
     return None if workers >= least else f"It needs at least {least} workers."
+
+
+def least_workers(technique: Technique) -> int:
+    """The fewest workers that can be asked for; 1 where it cannot run here."""
+    return technique.load().capabilities.min_workers if technique.availability().ok else 1
 
 
 def technique(name: str) -> Technique:

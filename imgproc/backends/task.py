@@ -14,10 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import cv2
-
 from imgproc.errors import UserError
-from imgproc.pixels.inner_threads import other_threads
+from imgproc.pixels.inner_threads import opencv_threads, other_threads
 from imgproc.pixels.stopwatch import Span, Stopwatch
 
 #: The stage in which data moves between processes.
@@ -71,13 +69,15 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who did a task, and with how many inner threads: OpenCV's, and the most of any BLAS or OpenMP library."""
+    """Who did a task, and with how many inner threads: OpenCV's, the most of any BLAS or OpenMP library, and Numba's, 0
+    where operations are not done by these."""
 
     pid: int
     thread: int
     host: str
     cv2_threads: int
     other_threads: int = 1
+    numba_threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +125,4 @@ def in_words(problem: BaseException) -> str:
 
 
 def current_worker() -> Worker:
-    return Worker(os.getpid(), threading.get_ident(), HOST, cv2.getNumThreads(), other_threads())
+    return Worker(os.getpid(), threading.get_ident(), HOST, opencv_threads(), other_threads())

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from imgproc import __version__
-from imgproc.cli import streams
+from imgproc.cli import own, streams
 from imgproc.cli.parser import Parser
 from imgproc.errors import UserError, did_you_mean
+from imgproc.installation import called
 
 #: The commands, each ``imgproc/cli/<name>.py`` with ``add_arguments(parser)`` and ``run(arguments) -> status``.
 COMMANDS = {
@@ -19,11 +20,17 @@ COMMANDS = {
     "scale": "measure one technique with more and more workers; keeps no images",
     "advise": "predict how long every technique would take, without running any",
     "calibrate": "measure what this machine is like, for advise and for the technique “auto”",
+    "repeat": "run a run.json again, and say whether it reproduces",
     "verify": "compute every statistic of a run.json again from its raw samples",
+    "diff": "set two records or more side by side",
+    "report": "write what a run.json says as one HTML file, to print and to hand in",
     "sample": "draw sample pictures into a folder",
     "techniques": "what can run here, and what is missing",
+    "operations": "what can be done to images, and where it comes from",
     "serve": "start the web app",
 }
+#: Those that take a user's own operation.
+_WITH_OWN = ("process", "compare", "scale", "advise", "repeat")
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 #: Codes of errors that are not the fault of how a command was typed.
 _NOT_USE = ("refused_image", "disk_full")
@@ -69,9 +76,12 @@ def _run(arguments: list[str]) -> int:
     name = arguments[0] if arguments else ""
     if name in COMMANDS:
         command = import_module(f"imgproc.cli.{name}")
-        parser = Parser(prog=f"python -m imgproc {name}", description=f"{COMMANDS[name].capitalize()}.")
+        parser = Parser(prog=f"{called()} {name}", description=f"{COMMANDS[name].capitalize()}.")
+        words = arguments[1:]
+        if name in _WITH_OWN:
+            words = own.taken_in(words)  # before the flags are made, which those of a user's function are among
         command.add_arguments(parser)
-        status: int = command.run(parser.parse_args(arguments[1:]))
+        status: int = command.run(parser.parse_args(words))
         return status
     _all_commands().parse_args(arguments[:1])  # --help and --version end here
     hint = did_you_mean(name, COMMANDS) or f" Choose from {', '.join(COMMANDS)}."
@@ -81,7 +91,7 @@ def _run(arguments: list[str]) -> int:
 def _all_commands() -> Parser:
     width = max(map(len, COMMANDS))
     parser = Parser(
-        prog="python -m imgproc",
+        prog=called(),
         usage="%(prog)s [-h] [--version] COMMAND ...",
         description="Many images through the same operations, in parallel: which way is fastest, and how sure that is.",
         epilog="commands:\n" + "".join(f"  {name:<{width}}  {what}\n" for name, what in COMMANDS.items()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from imgproc.cli.output import add_formats
 from imgproc.cli.parser import Parser
 from imgproc.runs.options import Mode, Option, options
 from imgproc.settings import Settings
@@ -15,6 +16,13 @@ def add_run_arguments(parser: Parser, command: str, *modes: Mode) -> None:
     for option in options().values():
         if option.flag and set(option.modes) & set(modes):
             _add(parser, option, option.commands.get(command) or option.start(settings), settings)
+    parser.add_argument(
+        "--operation",
+        action="append",
+        metavar="FILE.py:FUNCTION",
+        help="a function of your own, of an image, which returns one; or MODULE:FUNCTION, or the NAME of one that an "
+        "installed package adds. Its parameters become options, as its types and defaults say",
+    )
     parser.add_argument("--max-megapixels", metavar="X", help="Largest image (default: MAX_MEGAPIXELS, up to 1070)")
     parser.add_argument(
         "--no-wait",
@@ -22,12 +30,10 @@ def add_run_arguments(parser: Parser, command: str, *modes: Mode) -> None:
         action="store_false",
         help="measure at once where another measurement goes on; the record then warns of it",
     )
-    parser.add_argument(
-        "--json",
-        metavar="FILE",
-        help="write the record of the run into FILE; without FILE print it, and nothing else. What follows is taken "
-        "for an image, not for FILE, if it is a folder, a glob, an image or named like one; --json=FILE is always FILE",
-    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors, and no progress")
+    if command != "advise":  # which does nothing else
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done and how long it would take")
+    add_formats(parser, "the record of the run")
 
 
 def _add(parser: Parser, option: Option, default: str, settings: Settings) -> None:

@@ -12,12 +12,16 @@ from imgproc.cli.arguments import add_run_arguments
 from imgproc.cli.parser import Parser
 from imgproc.cli.places import check_folder, path_named
 from imgproc.errors import UserError
+from imgproc.parameters import Parameter
 
 if TYPE_CHECKING:
     from imgproc.runs.record import Record
 
+#: The exit status where the speedup is below what ``--fail-below`` asks for.
+TOO_SLOW = 3
 # More images than this are not all named in the command that the comparison ends with.
 _FEW_PATHS = 3
+_LEAST = Parameter("--fail-below", "The least speedup", "number", 1.0, "", 0.001, 100_000)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -28,11 +32,17 @@ def add_arguments(parser: Parser) -> None:
         metavar="FILE",
         help="write a short Python program into FILE that does what is advised, by public libraries",
     )
+    parser.add_argument(
+        "--fail-below",
+        metavar="X",
+        help=f"exit with status {TOO_SLOW} unless the fastest technique is at least X times as fast as sequential; "
+        "also where too few rounds tell who that is",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     from imgproc.cli.measuring import measure  # all that measures, which --help and typos do without
-    from imgproc.report.advice import ANY_PATHS
+    from imgproc.report.commands import ANY_PATHS
     from imgproc.report.text import comparison
 
     file: Path | None = arguments.program
@@ -40,12 +50,25 @@ def run(arguments: argparse.Namespace) -> int:
         if file.is_dir():
             raise UserError(f"{file} is a folder; --program takes a file.", field="program")
         check_folder(file.parent, str(file))
+    least = None if arguments.fail_below is None else float(_LEAST.parse(arguments.fail_below))
     paths = arguments.paths if len(arguments.paths) <= _FEW_PATHS else ANY_PATHS
 
     def keep(record: Record) -> int:
-        return DONE if file is None else _write_program(record, file)
+        kept = DONE if file is None else _write_program(record, file)
+        return max(kept, DONE if least is None else _judge(record, least))
 
     return measure("compare", arguments, lambda record: comparison(record, paths), keep)
+
+
+def _judge(record: Record, least: float) -> int:
+    """Whether the speedup found is at least so much; where not, standard error says so, and the exit status it."""
+    main = record.technique
+    speedup = main.speedup if main and record.found.outcome != "undecided" else None
+    if speedup is not None and speedup >= least:
+        return DONE
+    found = "no speedup was found" if speedup is None or main is None else f"{main.label}: {speedup:.3g}x"
+    print(f"imgproc: {found}, which is not at least {least:g}x (--fail-below).", file=sys.stderr)
+    return TOO_SLOW
 
 
 def _write_program(record: Record, file: Path) -> int:

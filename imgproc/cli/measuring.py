@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import argparse
-import json
-import secrets
-import tempfile
+import shlex
+import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from imgproc.backends import BASELINE
+from imgproc.backends import AUTO, BASELINE, technique
 from imgproc.backends.base import BackendError
 from imgproc.cli import DONE, SOME_FAILED, TechniqueFailed
+from imgproc.cli.output import check_outputs, is_printed, printed_table, write_tables
 from imgproc.cli.parser import STDOUT
-from imgproc.cli.places import check_record_file, make_folder
+from imgproc.cli.places import make_folder, read_record
 from imgproc.cli.streams import as_json
 from imgproc.cli.terminal import ProgressBar, quiet_libraries
 from imgproc.errors import UserError
 from imgproc.files import own_folder, write_whole
+from imgproc.installation import called
+from imgproc.intake.checks import HIGHER_LIMIT
 from imgproc.intake.paths import find_images
+from imgproc.intake.samples import draw_many
+from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.parameters import Parameter
-from imgproc.report.predictions import advice_table
+from imgproc.report.predictions import advice_table, plan
+from imgproc.report.repetition import told
+from imgproc.report.tables import Table, of_dicts, techniques
 from imgproc.report.text import summary
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
+from imgproc.runs.advisor.pace import pace_seconds
+from imgproc.runs.contenders import find_contenders
 from imgproc.runs.execute import process
 from imgproc.runs.headers import look_at
 from imgproc.runs.options import Mode, flag_of, options
 from imgproc.runs.parsing import parse_settings
 from imgproc.runs.passes import RunFolders
-from imgproc.runs.record import Record
+from imgproc.runs.record import Record, new_id
+from imgproc.runs.repetition import check_repeatable, compare, find_inputs, settings_again
 from imgproc.settings import Settings
+from imgproc.temporary import temporary_folder
 
 #: A folder in which measured rounds write.
 WORK = ".imgproc"
@@ -56,7 +66,12 @@ def new_record(mode: Mode, arguments: argparse.Namespace, settings: Settings) ->
             value = option.commands.get(arguments.command)
         if value is not None:
             given[option.names[-1]] = value if isinstance(value, list) else [value]
-    return Record(secrets.token_hex(6), mode, parse_settings(mode, given, settings, flag_of))
+    return Record(new_id(), mode, parse_settings(mode, given, settings, flag_of), command=typed())
+
+
+def typed() -> str:
+    """The command, as it can be typed again."""
+    return f"{called()} {shlex.join(sys.argv[1:])}"
 
 
 def app_settings(arguments: argparse.Namespace) -> Settings:
@@ -76,12 +91,14 @@ def measure(
     """A run of which only the record is kept, and what ``keep`` makes of it, which returns an exit status too."""
     settings = app_settings(arguments)
     record = new_record(mode, arguments, settings)
-    check_record_file(arguments.json)
-    with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
+    check_outputs(arguments)
+    with own_folder(temporary_folder(), WORK) as folder:
         files = look_at_all(record, arguments.paths, folder, settings)
+        if arguments.dry_run:
+            return say_plan(record, settings)
         execute(record, RunFolders(files, folder / "results", None, folder / "work"), settings, arguments)
     try:
-        status = tell(record, arguments.json, table)
+        status = tell(record, arguments, table)
     finally:  # also where nobody reads what is told
         kept = keep(record) if keep else DONE
     return max(status, kept)
@@ -91,35 +108,79 @@ def process_into(out: Path, arguments: argparse.Namespace) -> int:
     """A run whose results are kept in a folder."""
     settings = app_settings(arguments)
     record = new_record("sequential" if arguments.technique == BASELINE else "parallel", arguments, settings)
-    check_record_file(arguments.json)
+    check_outputs(arguments)
     files = look_at_all(record, arguments.paths, out, settings)
+    if arguments.dry_run:
+        return say_plan(record, settings, out)
     make_folder(out)
     with own_folder(out, WORK) as work:
         execute(record, RunFolders(files, out, None, work), settings, arguments)
-    return tell(record, arguments.json, summary)
+    return tell(record, arguments, summary)
+
+
+def say_plan(record: Record, settings: Settings, out: Path | None = None) -> int:
+    """Print what a command would do, without doing it; the status is that of the images that could not take part."""
+    batch = batch_of(record.good_images, record.settings)
+    known = predictions(Calibration.load(settings.cache_dir), batch, record.settings.workers, pace_seconds())
+    auto = pick(known, baseline=record.mode == "parallel")
+    found = find_contenders(record, settings.TASK_SECONDS, settings, technique(auto.technique if auto else AUTO))
+    print(plan(record, [one.measurement for one in found.all], found.missing, known, out), end="")
+    return SOME_FAILED if any(image.error for image in record.images) else DONE
+
+
+def repeat(file: Path, arguments: argparse.Namespace) -> int:
+    """The run of a record again, of which only the record is kept; tells what is the same."""
+    before = read_record(file)
+    check_repeatable(before)
+    check_outputs(arguments)
+    settings = app_settings(arguments)
+    record = settings_again(before)
+    record.command = typed()
+    with own_folder(temporary_folder(), WORK) as folder:
+        given = find_images(arguments.images, folder).files if arguments.images else drawn_again(before, folder)
+        files = find_inputs(before, file.parent, Path(settings.UPLOADS_DIR), given)
+        record.images = look_at(files, settings, record.settings.depth)
+        if refused := [image for image in record.images if image.error]:
+            raise UserError(f"{refused[0].name}: {refused[0].error}", code="refused_image")
+        sources = RunFolders(dict(enumerate(files)), folder / "results", None, folder / "work")
+        execute(record, sources, settings, arguments)
+    record.repetition = found = compare(before, record)
+    tell(record, arguments, lambda _: told(found, before, record))
+    return DONE if found.reproduced else SOME_FAILED
+
+
+def drawn_again(before: Record, folder: Path) -> list[Path]:
+    """The sample pictures of a run, drawn anew; none of a run of other images."""
+    asked = before.settings
+    if not asked.samples:
+        return []
+    with closing(draw_many(folder / "samples", asked.samples, asked.sample_megapixels, 0, usable_cores())) as drawn:
+        return sorted(drawn)
 
 
 def predict_all(arguments: argparse.Namespace) -> int:
     """Print how long every technique would take with one worker and more, and which to take; or the same as data."""
     settings = app_settings(arguments)
     record = new_record("parallel", arguments, settings)
-    check_record_file(arguments.json)
-    with own_folder(Path(tempfile.gettempdir()), WORK) as folder:
+    check_outputs(arguments)
+    with own_folder(temporary_folder(), WORK) as folder:
         look_at_all(record, arguments.paths, folder, settings)
     batch = batch_of(record.good_images, record.settings)
     calibration = Calibration.load(settings.cache_dir)
+    pace = pace_seconds()
     counts = sorted({*range(1, min(record.settings.workers, _EVERY) + 1), record.settings.workers})
-    every = dict.fromkeys(one for count in counts for one in predictions(calibration, batch, count))
+    every = dict.fromkeys(one for count in counts for one in predictions(calibration, batch, count, pace))
     found = sorted(every, key=lambda one: one.job_seconds)
     taken = pick(found, baseline=True)
     assert taken is not None  # of the baseline something is always known
-    data = as_json([asdict(one) | {"job_seconds": one.job_seconds} for one in found])
-    if arguments.json == STDOUT:
-        print(data)
-        return DONE
-    print(advice_table(found, taken, batch, why(taken, found, batch)))
-    if arguments.json is not None:
-        write_whole(arguments.json, f"{data}\n".encode())
+    data = [asdict(one) | {"job_seconds": one.job_seconds} for one in found]
+    if is_printed(arguments):
+        print(printed_table(arguments, lambda: of_dicts(data)) or f"{as_json(data)}\n", end="")
+    elif not arguments.quiet:
+        print(advice_table(found, taken, batch, why(taken, found, batch)))
+    if arguments.json not in (None, STDOUT):
+        write_whole(arguments.json, f"{as_json(data)}\n".encode())
+    write_tables(arguments, lambda: of_dicts(data))
     return DONE
 
 
@@ -133,6 +194,9 @@ def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings)
     if found.left_out:
         record.warnings.append(found.left_out)
     record.images = look_at(found.files, settings, record.settings.depth)
+    for image in record.images:
+        if image.error:
+            image.error = image.error.replace(HIGHER_LIMIT, f"let it in with {_SIZE.name}")
     if not record.good_images:
         raise _none_good(record)
     return dict(enumerate(found.files))
@@ -150,7 +214,7 @@ def execute(record: Record, folders: RunFolders, settings: Settings, arguments: 
         UserError: no image could be processed, or a technique failed as a whole.
     """
     with (
-        ProgressBar(arguments.json == STDOUT) as bar,
+        ProgressBar(arguments.quiet or is_printed(arguments), arguments.quiet) as bar,
         _turn(bar, record.settings.budget, arguments.wait) as alone,
         quiet_libraries(),
     ):
@@ -172,19 +236,28 @@ def _turn(bar: ProgressBar, budget: float, wait: bool) -> AbstractContextManager
     return machine_lock(bar.waiting, wait=wait, budget=budget) if budget else nullcontext(True)
 
 
-def tell(record: Record, json_file: str | None, table: Callable[[Record], str]) -> int:
-    """Print what was found, or the record, and write the record where it is to go; returns the exit status."""
+def tell(record: Record, arguments: argparse.Namespace, text: Callable[[Record], str]) -> int:
+    """Print what was found, as text or as asked for, and write the files that it is to go into; returns the exit
+    status."""
+
+    def table() -> Table:
+        return techniques(record)
+
     try:
-        print(as_json(record.to_dict()) + "\n" if json_file == STDOUT else table(record), end="")
+        said = printed_table(arguments, table)
+        if arguments.json == STDOUT:
+            said = as_json(record.to_dict()) + "\n"
+        print(said or ("" if arguments.quiet else text(record)), end="")
     finally:
-        if json_file not in (None, STDOUT):
-            _write_record(record, Path(json_file))
+        if arguments.json not in (None, STDOUT):
+            _write_record(record, Path(arguments.json))
+        write_tables(arguments, table)
     return SOME_FAILED if any(image.error for image in record.images) else DONE
 
 
 def _write_record(record: Record, file: Path) -> None:
     """Raises: OSError: it cannot be written; names the file that the person named."""
     try:
-        write_whole(file, f"{json.dumps(record.to_dict(), ensure_ascii=False, indent=1)}\n".encode())
+        record.write(file)
     except OSError as problem:
         raise OSError(problem.errno, problem.strerror, str(file)) from None

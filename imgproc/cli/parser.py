@@ -1,4 +1,4 @@
-"""A command's arguments: mistakes are one sentence, and ``--json`` may be followed by a file."""
+"""A command's arguments: mistakes are one sentence, and some flags may be followed by a file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any, NoReturn
 
 from imgproc.errors import UserError, did_you_mean
 
-#: What ``--json`` without a file holds: the record goes to standard output.
+#: What the flags of ``FILE_FLAGS`` hold without a file: it goes to standard output.
 STDOUT = "-"
+#: Flags that a file may follow.
+FILE_FLAGS = ("--json", "--csv", "--markdown")
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,9 +29,9 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
         """Raises: UserError: something is unknown, missing or not allowed."""
         arguments = [_with_dashes(word) for word in args]
-        json = self._option_string_actions.get("--json")
-        if json and json.nargs != 0:
-            arguments = _json_joined(arguments)
+        actions = [self._option_string_actions.get(flag) for flag in FILE_FLAGS]
+        flags = [flag for flag, action in zip(FILE_FLAGS, actions, strict=True) if action and action.nargs != 0]
+        arguments = _joined(arguments, flags)
         found, unknown = self.parse_known_args(arguments, namespace)
         if unknown:
             word = unknown[0].partition("=")[0]
@@ -43,21 +45,21 @@ def _with_dashes(word: str) -> str:
     return name.replace("_", "-") + equals + value if name.startswith("--") else word
 
 
-def _json_joined(arguments: Sequence[str]) -> list[str]:
-    """Every ``--json`` with its value in one word, so that an image after it is not taken for its file."""
+def _joined(arguments: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """Every one of these flags with its value in one word, so that an image after it is not taken for its file."""
     joined: list[str] = []
     for word in arguments:
-        if joined and joined[-1] == "--json":
-            if _is_record_file(word):
-                joined[-1] = f"--json={word}"
+        if joined and joined[-1] in flags:
+            if _is_output_file(word):
+                joined[-1] = f"{joined[-1]}={word}"
                 continue
-            joined[-1] = f"--json={STDOUT}"
+            joined[-1] = f"{joined[-1]}={STDOUT}"
         joined.append(word)
-    return [f"--json={STDOUT}" if word == "--json" else word for word in joined]
+    return [f"{word}={STDOUT}" if word in flags else word for word in joined]
 
 
-def _is_record_file(word: str) -> bool:
-    """Whether what follows ``--json`` is where the record goes, not something to be processed."""
+def _is_output_file(word: str) -> bool:
+    """Whether what follows such a flag is where it goes, not something to be processed."""
     from imgproc.intake.folders import EXTENSIONS
     from imgproc.pixels.filetypes import accepted_type
 

@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgproc.cli.parser import STDOUT
 from imgproc.errors import UserError
 
+if TYPE_CHECKING:
+    from imgproc.runs.record import Record
 
-def check_record_file(json_file: str | None) -> None:
-    """Before anything is measured: raises UserError, OSError where the record could not be written."""
-    if json_file == "":
-        raise UserError("The name of the file after --json= is empty. --json alone prints the record.", field="json")
-    if json_file not in (None, STDOUT):
-        if Path(json_file).is_dir():
-            raise UserError(f"{json_file} is a folder; --json takes a file.", field="json")
-        check_folder(Path(json_file).parent, json_file)
+
+def check_output_file(name: str, file: str | None) -> None:
+    """Before anything is measured: raises UserError, OSError where the file of the flag ``--name`` could not be
+    written."""
+    if file == "":
+        what = "record" if name == "json" else "table"
+        raise UserError(f"The name of the file after --{name}= is empty. --{name} alone prints the {what}.", field=name)
+    if file not in (None, STDOUT):
+        if Path(file).is_dir():
+            raise UserError(f"{file} is a folder; --{name} takes a file.", field=name)
+        check_folder(Path(file).parent, file)
+
+
+def read_record(file: Path) -> Record:
+    """The record in a file that was named.
+
+    Raises:
+        UserError: it cannot be read, or is no record.
+    """
+    from imgproc.runs.record import Record  # what most commands do without until they know their arguments
+
+    try:
+        data = json.loads(file.read_bytes())
+    except OSError as problem:
+        raise UserError(f"{file} cannot be read: {problem.strerror}.", file=str(file)) from None
+    except ValueError:
+        raise UserError(f"{file} is not JSON.", file=str(file)) from None
+    return Record.from_dict(data)
 
 
 def path_named(text: str) -> Path:

@@ -6,28 +6,38 @@ import argparse
 
 from imgproc.backends import TECHNIQUES
 from imgproc.cli import DONE
+from imgproc.cli.output import add_printed_formats, printed_data
 from imgproc.cli.parser import Parser
-from imgproc.cli.streams import as_json
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_printed_formats(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from imgproc.runs.plugins import BUILT_IN, add_techniques
+
+    origins = {origin.name: origin for origin in add_techniques()}
     rows = [(technique, technique.availability()) for technique in TECHNIQUES.values()]
-    if arguments.json:
-        listed = [
-            {
-                "name": t.name, "label": t.label, "available": a.ok, "reason": a.reason, "command": a.command,
-                "what": t.what, "wins": t.wins, "loses": t.loses,
-            }
-            for t, a in rows
-        ]  # fmt: skip
-        print(as_json(listed))
+    listed = [
+        {
+            "name": t.name, "label": t.label, "available": a.ok, "items": a.calls, "reason": a.reason,
+            "command": a.command, "what": t.what, "wins": t.wins, "loses": t.loses, "antipattern": t.antipattern,
+            "origin": origins[t.name].package if t.name in origins else BUILT_IN,
+        }
+        for t, a in rows
+    ]  # fmt: skip
+    if said := printed_data(arguments, listed):
+        print(said, end="")
         return DONE
     width = max(map(len, TECHNIQUES))
     for technique, available in rows:
         text = technique.what if available.ok else f"{available.reason} {available.command}".strip()
-        print(f"{'yes' if available.ok else 'no '}  {technique.name:<{width}}  {text}")
+        marks = ["antipattern"] if technique.antipattern else []
+        marks += [origins[technique.name].package] if technique.name in origins else []
+        mark = f" ({', '.join(marks)})" if marks else ""
+        print(f"{'yes' if available.ok else 'no '}  {technique.name:<{width}}  {text}{mark}")
+    for origin in origins.values():
+        if origin.problem:
+            print(f"no   {origin.name:<{width}}  {origin.problem}")
     return DONE

@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 from imgproc.measure.lock import holder
 from imgproc.measure.results import Progress
+from imgproc.numbers import NBSP, about
+from imgproc.report.sentences import step
 
 
 @contextmanager
@@ -37,13 +39,18 @@ def quiet_libraries() -> Iterator[None]:
             os.close(nowhere)
 
 
+_BAR = "{desc} |{bar}| {n:.0f} % [{elapsed}{postfix}]"
+
+
 class ProgressBar:
     """A progress bar on a terminal, nothing elsewhere."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, silent: bool = False) -> None:
+        """Args: quiet: without a bar; silent: without a word on who is waited for either."""
         self._bar: tqdm[None] | None = None
         self._off = quiet or sys.stderr is None or not sys.stderr.isatty()
-        self._waited = False
+        self._waited = silent
+        self._now = ""
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -52,11 +59,17 @@ class ProgressBar:
         if self._off:
             return
         if self._bar is None:
-            self._bar = tqdm(total=100, file=sys.stderr, bar_format="{desc} |{bar}| {n:.0f} % [{elapsed}]", leave=False)
-        where = {"results": "images", "rounds": f"round {progress.round} of {progress.rounds}"}
-        self._bar.set_description(f"{where.get(progress.phase, progress.phase)} {progress.label}", refresh=False)
+            self._bar = tqdm(total=100, file=sys.stderr, bar_format=_BAR, leave=False)
+        now, done = step(progress)
+        left = f", {about(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+        self._bar.set_description_str(f"{now}, {done}" if done else now, refresh=False)
+        self._bar.set_postfix_str(left.replace(NBSP, " "), refresh=False)
         self._bar.n = round(100 * progress.share)
-        self._bar.update(0)
+        if now != self._now:  # a new phase is named at once, numbers ten times a second at most
+            self._now = now
+            self._bar.refresh()
+        else:
+            self._bar.update(0)
 
     def waiting(self, seconds: float) -> None:
         """Somebody else is measuring; said once."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from imgproc.cli import DONE, SOME_FAILED
 from imgproc.cli.parser import Parser
-from imgproc.cli.places import path_named
-from imgproc.errors import UserError
-from imgproc.runs.record import Record
+from imgproc.cli.places import path_named, read_record
 from imgproc.runs.verify import verify
 
 
@@ -18,14 +15,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    file = arguments.record
-    try:
-        data = json.loads(file.read_bytes())
-    except OSError as problem:
-        raise UserError(f"{file} cannot be read: {problem.strerror}.", file=str(file)) from None
-    except ValueError:
-        raise UserError(f"{file} is not JSON.", file=str(file)) from None
-    record = Record.from_dict(data)
+    record = read_record(arguments.record)
     wrong = verify(record)
     for sentence in wrong:
         print(sentence)

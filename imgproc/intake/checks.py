@@ -24,6 +24,8 @@ from imgproc.pixels.previews import write_preview
 _BEGINNING = 4096  # bytes that tell what a file is
 _UNREADABLE = Inspection(error="The file could not be read. Send it again.", code="refused_image")
 _BYTES_PER_PIXEL = 16  # that samples may take while a picture of the largest size is decoded
+#: The way out for whoever cannot set the limit; where a flag does, it is named instead.
+HIGHER_LIMIT = "ask for a higher limit"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Limits:
                 megapixels = width * height / 1e6
             raise refused(
                 f"The image has {megapixels:,.10g} megapixels; the limit is {limit:,.10g}. "
-                "Make it smaller, or ask for a higher limit."
+                f"Make it smaller, or {HIGHER_LIMIT}."
             )
         if max(width, height) > self.max_side:
             raise refused(
@@ -112,8 +114,8 @@ def _opened(path: Path, limits: Limits) -> BinaryIO:
     if size > limits.max_bytes:
         file.close()
         raise refused(
-            f"The file has {size / 1e6:,.0f} MB; an image within the limits here has at most "
-            f"{limits.max_bytes / 1e6:,.0f}. Make it smaller, or save it as JPEG or PNG."
+            f"The file has {size / 1e6:,.0f} MB; the limit for files here is {limits.max_bytes / 1e6:,.0f}. "
+            "Save its first picture by itself, make it smaller, or save it as JPEG or PNG."
         )
     return file
 

@@ -19,8 +19,9 @@ from queue import LifoQueue
 from typing import Any
 
 from imgproc.errors import UserError
+from imgproc.installation import python_path
 from imgproc.pixels.formats.depth import HIGH_BYTE
-from imgproc.settings import PROJECT
+from imgproc.settings import SECRETS
 
 #: How long a child may take to import its libraries, on a busy machine.
 _READY_SECONDS = 60.0
@@ -138,7 +139,7 @@ class Inspector:
         """Try operations on an accepted file; the small pictures that ``trial.py`` names are written into the folder.
 
         Args:
-            wanted: ``operations``, ``parameters``, ``color`` and ``depth``, as in the settings of a run.
+            wanted: as for ``trial.try_operations``.
 
         Raises: as ``inspect``.
         """
@@ -259,11 +260,10 @@ class _Child:
 
 def _environment(max_pixels: int) -> dict[str, str]:
     """The environment of a child: without our secrets, and with what libraries read before they start."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("SECRET_KEY", "DATABASE_URL")}
-    path = [str(PROJECT), *filter(None, [environment.get("PYTHONPATH")])]
+    environment = {name: value for name, value in os.environ.items() if name not in {*SECRETS, "DATABASE_URL"}}
     return {
         **environment,
-        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONPATH": python_path(),
         "OPENCV_IO_MAX_IMAGE_PIXELS": str(max_pixels),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",

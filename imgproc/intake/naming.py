@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 #: The longest stem, in characters and in UTF-8 bytes; file systems end at 255 bytes for the whole name.
 MAX_STEM = 80
 MAX_STEM_BYTES = 200
+#: The longest name of an output, in UTF-8 bytes; while it is written its name is a little longer.
+MAX_NAME_BYTES = 225
 MAX_SHOWN = 200
 
 _NAMELESS = "image"
@@ -68,11 +70,16 @@ class OutputNames:
 
     def of(self, name: str, operations: Sequence[str]) -> dict[str, str]:
         """The output files of an input of this name, by operation; all have the same stem."""
+        longest = max((len(f"_{operation}.{self._extension}".encode()) for operation in operations), default=0)
+        room = min(MAX_STEM_BYTES, MAX_NAME_BYTES - longest)
         stem = output_stem(name)
+        stem = _fit(stem, len(stem), room) or _NAMELESS
         key = _same(stem)
         number = self._numbers.get(key, 1)
         while True:
-            files = {operation: f"{_numbered(stem, number)}_{operation}.{self._extension}" for operation in operations}
+            files = {
+                operation: f"{_numbered(stem, number, room)}_{operation}.{self._extension}" for operation in operations
+            }
             keys = {_same(file) for file in files.values()}
             number += 1
             if self._taken.isdisjoint(keys):
@@ -101,11 +108,11 @@ def _fit(text: str, characters: int, size: int) -> str:
     return text.rstrip(" _-+,.")
 
 
-def _numbered(stem: str, number: int) -> str:
+def _numbered(stem: str, number: int, room: int) -> str:
     if number == 1:
         return stem
     end = f"-{number}"
-    return _fit(stem, MAX_STEM - len(end), MAX_STEM_BYTES - len(end)) + end
+    return _fit(stem, MAX_STEM - len(end), room - len(end)) + end
 
 
 def _same(name: str) -> str:

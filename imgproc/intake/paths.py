@@ -22,12 +22,13 @@ class Found:
 
 def find_images(patterns: Sequence[str], out: Path) -> Found:
     """The files that paths, folders and globs stand for, each name once; of folders all image files below them,
-    except what lies in the folder for the results. Links and other names of one file are images of their own.
+    except what lies in the folder for the results. Links and other names of one file are images of their own, also
+    where it is a folder that has two names.
 
     Raises:
         UserError: a path is empty or does not exist, or a folder or glob holds no image.
     """
-    real_folder = cache(Path.resolve)
+    folder_of = cache(_without_dots)
     found: dict[tuple[Path, str], Path] = {}
     left_out = LeftOut()
     for pattern in dict.fromkeys(patterns):
@@ -38,9 +39,14 @@ def find_images(patterns: Sequence[str], out: Path) -> Found:
             said = f"There is no image in {pattern}{inside}. {left.sentence}".rstrip()
             raise UserError(said, field="paths", file=pattern)
         for file in files:
-            found.setdefault((real_folder(file.parent), file.name), file)
+            found.setdefault((folder_of(file.parent), file.name), file)
         left_out.add(left)
     return Found(list(found.values()), left_out.sentence)
+
+
+def _without_dots(folder: Path) -> Path:
+    """The folder by its whole name, links in it kept. Where “..” leads is known only once they are followed."""
+    return folder.resolve() if ".." in folder.parts else folder.absolute()
 
 
 def _expand(pattern: str, out: Path, left_out: LeftOut) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import typical_spans
 from imgproc.measure.load import LEAST_SECONDS
 from imgproc.measure.results import TechniqueMeasurement
-from imgproc.measure.statistics import LEAST_FOR_INTERVAL
+from imgproc.measure.statistics import LEAST_FOR_INTERVAL, LEAST_STARTS, verdict
 from imgproc.numbers import NBSP, counted, percent, spelled_seconds
 
 #: Standard deviation of the rounds over their mean, above which they scatter too much.
@@ -23,6 +23,8 @@ SPREAD = 0.10
 SLOW_FIRST, SLOW_FIRST_DEVIATIONS = 0.10, 3.0
 #: How much the times must change from first to last round, and how significantly (1 % of steady runs do).
 DRIFT, DRIFT_Z = 0.05, 2.5
+#: The alarm that other programs were at work.
+BUSY_MACHINE = "busy-machine"
 #: Cores that others may use. What runs on any idle machine stays below; one busy program does not.
 BUSY_CORES = 0.25
 EFFICIENCY = 1.05
@@ -51,12 +53,20 @@ class Alarm:
         return f"{self.who}{': ' if self.who else ''}{self.message} {self.advice}"
 
 
+def of_items(alarm: Alarm) -> Alarm:
+    """The same of a run over items that are no images."""
+    advice = alarm.advice.replace("larger ones or ones more equal in size", "or ones whose calls take longer")
+    advice = advice.replace(" split large ones into strips,", "")
+    return replace(alarm, message=alarm.message.replace("image", "item"), advice=advice.replace("image", "item"))
+
+
 def alarms_of_run(
     measurements: Sequence[TechniqueMeasurement],
     *,
     environment: Mapping[str, Any],
     images: int,
     ignored: Sequence[str] = (),
+    smallest: float = 0.0,
 ) -> list[Alarm]:
     """Every doubt about the rounds of a run: what is the same for all techniques first and once, then by technique.
 
@@ -64,12 +74,13 @@ def alarms_of_run(
         environment: of the record, with ``cores_used_by_others`` during the rounds.
         images: how many a round had for each of a measurement's ``copies``.
         ignored: names of alarms that are no news, because what raises them was asked for.
+        smallest: the share up to which a difference does not matter.
     """
     found = []
     for m in measurements:
         # What failed and was given up has no figures that could be doubted.
         if m.reason is None or m.identical is False:
-            own = alarms(m, environment, images * m.copies)
+            own = [*alarms(m, environment, images * m.copies), *_cross_check(m, smallest)]
             found += [a if a.name in OF_THE_RUN else replace(a, who=m.label) for a in own if a.name not in ignored]
     return sorted(dict.fromkeys(found), key=lambda alarm: bool(alarm.who))
 
@@ -81,7 +92,7 @@ def alarms(measurement: TechniqueMeasurement, environment: Mapping[str, Any], ta
         return []
     walls = [r.wall_seconds for r in measurement.rounds]
     found = [
-        *_few_rounds(walls),
+        *_few_rounds(walls, len({*measurement.starts})),
         *_spread(walls),
         *_slow_first_round(walls),
         *_drift(walls),
@@ -117,8 +128,17 @@ def drift(walls: Sequence[float]) -> tuple[float, float]:
     return slope * (n - 1) / statistics.median(walls), z
 
 
-def _few_rounds(walls: Sequence[float]) -> Iterator[Alarm]:
-    if len(walls) < LEAST_FOR_INTERVAL:
+def _few_rounds(walls: Sequence[float], starts: int) -> Iterator[Alarm]:
+    if 1 < starts < LEAST_STARTS:
+        yield Alarm(
+            "few-rounds",
+            f"The workers were started only {starts} times, too few for a 95 % interval over starts, so nothing says "
+            "how sure the result is.",
+            f"Ask for at least {LEAST_STARTS} starts, and allow a longer time or use fewer images so that they fit in.",
+        )
+    elif starts > 1:
+        return
+    elif len(walls) < LEAST_FOR_INTERVAL:
         timed = "1 round was" if len(walls) == 1 else f"{len(walls)} rounds were"
         yield Alarm(
             "few-rounds",
@@ -174,7 +194,7 @@ def _busy_machine(environment: Mapping[str, Any]) -> Iterator[Alarm]:
     cores = environment.get("cores_logical")
     of_these = f"{busy:.2f} of this machine’s {counted(cores, 'core')}" if cores else f"{busy:.2f} cores"
     yield Alarm(
-        "busy-machine",
+        BUSY_MACHINE,
         f"Other programs used {of_these} during the rounds.",
         "Close them or wait until they are done, then run it again.",
     )
@@ -198,16 +218,17 @@ def _oversubscribed(m: TechniqueMeasurement, environment: Mapping[str, Any]) -> 
     cores = environment.get("cores_usable")
     if not cores or m.threads <= cores:
         return
-    if m.cv2_threads == 1:
+    kind = "Numba" if m.numba_threads else "OpenCV"
+    if m.threads == m.workers:
         makes = f"{m.workers} workers share"
     elif m.workers == 1:
-        makes = f"{m.cv2_threads} OpenCV threads share"
+        makes = f"{m.threads} {kind} threads share"
     else:
         makes = f"{m.workers} workers with {m.cv2_threads} OpenCV threads each are {m.threads} threads that share"
     yield Alarm(
         "oversubscribed",
         f"{makes} {counted(cores, 'usable core')}, so they take turns and get in each other’s way.",
-        f"Ask for {counted(cores, 'thread')} or fewer in all: workers times OpenCV threads.",
+        f"Ask for {counted(cores, 'thread')} or fewer in all: workers times {kind} threads.",
     )
 
 
@@ -260,10 +281,25 @@ def _idle_workers(m: TechniqueMeasurement, tasks: int) -> Iterator[Alarm]:
 
 def _superlinear(m: TechniqueMeasurement) -> Iterator[Alarm]:
     if m.efficiency is not None and m.speedup is not None and m.efficiency > EFFICIENCY:
-        what = "worker" if m.cv2_threads == 1 else "thread"
+        what = "worker" if m.threads == m.workers else "thread"
         yield Alarm(
             "superlinear",
             f"A speedup of {m.speedup:.2f}x with {counted(m.threads, what)} is an efficiency of "
             f"{percent(m.efficiency)}, more than these alone can explain.",
             "Run it again: the baseline may have been disturbed; if it stays, look for threads that are not counted.",
         )
+
+
+def _cross_check(m: TechniqueMeasurement, smallest: float) -> Iterator[Alarm]:
+    """Whether the interval that assumes nothing of how the rounds scatter disagrees with the speedup or its verdict."""
+    if m.speedup is None or m.speedup_ci95 is None or m.speedup_check_ci95 is None:
+        return
+    low, high = m.speedup_check_ci95
+    known = f"Order statistics, which assume nothing of how the rounds scatter, give it {low:.3g} to {high:.3g}"
+    if not low <= m.speedup <= high:
+        doubt = f"{known}, and the speedup of {m.speedup:.3g} is not in there: some rounds are far off to one side."
+    elif m.verdict in ("faster", "slower") and verdict(m.speedup_check_ci95, smallest) != m.verdict:
+        doubt = f"{known}, by which it is not surely {m.verdict}."
+    else:
+        return
+    yield Alarm("cross-check", doubt, "Look at the rounds for disturbed ones, and run it again with more of them.")

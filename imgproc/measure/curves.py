@@ -113,7 +113,7 @@ def scaling(
     found.amdahl, found.gustafson = _fit(found.strong, fit_amdahl), _fit(found.weak, fit_gustafson)
     known = [p for p in found.strong if p.speedup is not None]
     found.usl = fit_usl([p.workers for p in known], [p.speedup or 0.0 for p in known])
-    found.best = min(right, key=lambda m: m.median_seconds or 0.0).label if right else None
+    found.best = min(right, key=lambda m: m.cost).label if right else None
     return found
 
 

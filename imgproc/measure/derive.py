@@ -11,28 +11,45 @@ from imgproc.backends import BASELINE
 from imgproc.measure.breakdown import CALLER, breakdown
 from imgproc.measure.laws import karp_flatt
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
-from imgproc.measure.statistics import median_interval, paired_speedup, verdict
+from imgproc.measure.statistics import (
+    Rules,
+    between_starts,
+    median_interval,
+    paired_speedup,
+    pairs,
+    ratio_interval,
+    start_means,
+    verdict,
+)
+from imgproc.measure.tails import tails
 
 #: What ``derive`` sets; everything else in a measurement was measured.
 DERIVED = (
-    "median_seconds", "ci95", "images_per_second", "megapixels_per_second", "typical_round", "stages", "speedup",
-    "speedup_ci95", "efficiency", "karp_flatt", "verdict", "break_even_images", "breakdown", "operations_speedup",
+    "median_seconds", "geometric_mean_seconds", "ci95", "images_per_second", "megapixels_per_second", "typical_round",
+    "stages", "speedup", "speedup_ci95", "speedup_check_ci95", "between_starts", "efficiency", "karp_flatt", "verdict",
+    "break_even_images", "breakdown", "tails", "operations_speedup", "pays_from_task_seconds",
 )  # fmt: skip
+#: Those of this version, for a run that was not told otherwise.
+USUAL = Rules()
 
 
-def derive(measurements: Sequence[TechniqueMeasurement], *, images: int, megapixels: float) -> None:
+def derive(
+    measurements: Sequence[TechniqueMeasurement], *, images: int, megapixels: float, rules: Rules = USUAL
+) -> None:
     """Fill what follows from rounds and spans: medians, intervals, speedups over the baseline, and their reasons.
 
     Args:
         images: how many each round went over, with so many ``megapixels``.
+        rules: how speedups and verdicts come about.
     """
     timed = [m for m in measurements if m.rounds]
     for m in timed:
-        _describe(m, images, megapixels)
+        _describe(m, images, megapixels, rules)
     baseline = next((m for m in timed if m.name == BASELINE), None)
     if baseline is None:
         return
     baseline.speedup = baseline.efficiency = 1.0
+    comparisons = comparisons_of(timed) if rules.simultaneous else 1
     for m in timed:
         typical = m.rounds[m.typical_round - 1]
         m.breakdown = breakdown(
@@ -45,11 +62,16 @@ def derive(measurements: Sequence[TechniqueMeasurement], *, images: int, megapix
             barriers=typical.phase_ends[:-1],
         )
         if m is not baseline and m.identical is not False:  # no speedup for other pixels
-            _compare(m, baseline, images)
+            _compare(m, baseline, images, comparisons, rules)
 
 
 def derive_weak(
-    weak: Sequence[TechniqueMeasurement], baseline: TechniqueMeasurement | None, *, images: int, megapixels: float
+    weak: Sequence[TechniqueMeasurement],
+    baseline: TechniqueMeasurement | None,
+    *,
+    images: int,
+    megapixels: float,
+    rules: Rules = USUAL,
 ) -> None:
     """Fill what follows from rounds whose work grew with the workers, each image being in them ``copies`` times.
 
@@ -59,41 +81,84 @@ def derive_weak(
     Args:
         baseline: it went over each image once, in the same rounds; None: it was not measured.
         images: how many it went over, with so many ``megapixels``.
+        rules: how speedups come about.
     """
+    comparisons = max(1, sum(bool(m.rounds) for m in weak)) if rules.simultaneous else 1
     for m in (m for m in weak if m.rounds):
-        _describe(m, images * m.copies, megapixels * m.copies)
+        _describe(m, images * m.copies, megapixels * m.copies, rules)
         if baseline is not None and baseline.rounds and m.identical is not False:
-            _speedup(m, baseline)
+            _speedup(m, baseline, comparisons, rules)
 
 
-def _describe(m: TechniqueMeasurement, images: int, megapixels: float) -> None:
+def _describe(m: TechniqueMeasurement, images: int, megapixels: float, rules: Rules) -> None:
     walls = [r.wall_seconds for r in m.rounds]
     m.median_seconds = median = statistics.median(walls)
-    interval = median_interval(walls)
+    of_starts = [math.exp(mean) for mean in start_means([*map(math.log, walls)], m.starts)]
+    m.geometric_mean_seconds = None if rules.of_medians else statistics.geometric_mean(of_starts)
+    interval = median_interval(of_starts if len(of_starts) > 1 else walls)  # rounds of one start are alike
     m.ci95 = list(interval) if interval else None
     m.images_per_second = images / median
     m.megapixels_per_second = megapixels / median
     distance = [abs(wall - median) for wall in walls]
     m.typical_round = distance.index(min(distance)) + 1
     m.stages = stages(typical_spans(m), m.workers * walls[m.typical_round - 1])
+    # Of weak scaling one image is there several times under one number; an earlier version's record has none.
+    m.tails = tails(typical_spans(m), m.workers) if m.copies == 1 and not rules.of_medians else None
 
 
-def _speedup(m: TechniqueMeasurement, baseline: TechniqueMeasurement) -> float:
+def comparisons_of(measurements: Sequence[TechniqueMeasurement]) -> int:
+    """How many comparisons there are of those that were timed."""
+    return pairs(sum(bool(m.rounds) for m in measurements))
+
+
+def _speedup(m: TechniqueMeasurement, baseline: TechniqueMeasurement, comparisons: int, rules: Rules) -> float:
     base, walls = ([r.wall_seconds for r in t.rounds] for t in (baseline, m))
-    alike, interval = paired_speedup(base, walls)
+    alike, interval = paired_speedup(base, walls, comparisons, of_medians=rules.of_medians, starts=m.starts)
+    check = None if rules.of_medians else ratio_interval(base, walls, m.starts)
+    m.between_starts = between_starts([math.log(b / w) for b, w in zip(base, walls, strict=True)], m.starts)
     m.speedup = m.copies * alike
     m.speedup_ci95 = [m.copies * end for end in interval] if interval else None
+    m.speedup_check_ci95 = [m.copies * end for end in check] if check else None
     m.efficiency = m.speedup / m.threads
     return m.speedup
 
 
-def _compare(m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: int) -> None:
-    m.karp_flatt = karp_flatt(_speedup(m, baseline), m.threads)
-    m.verdict = verdict(m.speedup_ci95)
+def _compare(
+    m: TechniqueMeasurement, baseline: TechniqueMeasurement, images: int, comparisons: int, rules: Rules
+) -> None:
+    m.karp_flatt = karp_flatt(_speedup(m, baseline, comparisons, rules), m.threads)
+    m.verdict = verdict(m.speedup_ci95, rules.smallest)
     if m.operations_seconds and m.operations_images == baseline.operations_images:
         m.operations_speedup = sum(baseline.operations_seconds.values()) / sum(m.operations_seconds.values())
     if m.verdict in ("faster", None):  # else there is no telling whether it ever pays
         m.break_even_images = break_even(m, baseline, images)
+
+
+def derive_tasks(measurements: Sequence[TechniqueMeasurement], count: int, cores: int) -> None:
+    """Fill from calls of which length on each technique pays, for tasks without images.
+
+    A task takes the technique at least its idle time, and ``1/p`` of the baseline's beyond that; p are its workers that
+    have a core each, as far as its calls run at the same time.
+
+    Args:
+        count: of tasks in a round.
+    """
+    baseline = next((m for m in measurements if m.name == BASELINE and m.median_seconds), None)
+    if baseline is None or baseline.median_seconds is None:
+        return
+    call = baseline.median_seconds / count
+    for m in measurements:
+        idle, own = m.idle_task_seconds, baseline.idle_task_seconds
+        if m is baseline or idle is None or own is None or m.median_seconds is None:
+            continue
+        lanes = min(m.threads, cores)
+        # Of each call's own time the part by which a round grows; calls that hold the GIL do not run at the same time.
+        share = max(1 / lanes, (m.median_seconds / count - idle) / max(call - own, 1e-12))
+        m.pays_from_task_seconds = max(0.0, idle - own) / (1 - share) if share < _AT_THE_SAME_TIME else None
+
+
+#: Of a call's time the part by which a round grows, from which on calls do not run at the same time.
+_AT_THE_SAME_TIME = 0.9
 
 
 def typical_spans(m: TechniqueMeasurement) -> list[SpanRecord]:

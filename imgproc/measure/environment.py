@@ -9,10 +9,9 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,10 @@ import cv2
 import psutil
 
 from imgproc.backends.pools.processes import ProcessBackend
+from imgproc.measure import topology
+from imgproc.measure.program import allocator, program, versions
 from imgproc.pixels.png import PNG_ENCODER
 
-_PACKAGES = (
-    "opencv-python-headless",
-    "numpy",
-    "isal",
-    "numba",
-    "tifffile",
-    "imagecodecs",
-    "joblib",
-    "scipy",
-    "psutil",
-    "flask",
-)
 #: Where the system's files are; tests put a folder of their own in its place.
 ROOT = Path("/")
 #: Version 1 of control groups says so many bytes for "no limit", or a little less.
@@ -50,8 +39,8 @@ def usable_cores() -> int:
 
 
 def environment() -> dict[str, Any]:
-    """The facts for run.json; ``load_before`` is read now. What cannot be found out is None. Never raises."""
-    return {**_fixed(), "load_before": _known(_load)}
+    """The facts for run.json; ``load_before`` and ``gil`` are read now. Unknown is None; never raises."""
+    return {**_fixed(), "load_before": _known(_load), "gil": _known(gil)}
 
 
 @cache
@@ -63,6 +52,10 @@ def _fixed() -> dict[str, Any]:
         "cores_usable": usable_cores,
         "cpu_quota": cpu_quota,
         "cpu_frequency": cpu_frequency,
+        "cpu_boost": lambda: topology.boost(ROOT),
+        "cpu_caches": lambda: topology.caches(ROOT),
+        "smt": lambda: topology.smt(ROOT),
+        "numa": lambda: topology.numa(ROOT),
         "memory_bytes": lambda: psutil.virtual_memory().total,
         "memory_limit_bytes": memory_limit,
         "virtual_machine": virtual_machine,
@@ -70,7 +63,9 @@ def _fixed() -> dict[str, Any]:
         "os": lambda: f"{platform.system()} {platform.release()}",
         "python": platform.python_version,
         "start_method": lambda: ProcessBackend.capabilities.start_methods[0],
-        "versions": _versions,
+        "program": program,
+        "versions": versions,
+        "allocator": allocator,
         "gpu": _gpu,
         "opencv": _opencv_build,
         "png_encoder": lambda: PNG_ENCODER,
@@ -84,6 +79,16 @@ def _known(find: Callable[[], Any]) -> Any:
     except Exception:  # a fact may be missing; a run may not fail for it
         log.warning("A fact about this machine could not be found out.", exc_info=True)
         return None
+
+
+def gil() -> dict[str, bool]:
+    """Of the interpreter's lock: whether this Python was built to do without it (``optional``), and whether it is on
+    now (``enabled``): on such a Python too, once a module is imported that does not say that it needs no lock."""
+    enabled = getattr(sys, "_is_gil_enabled", None)  # from Python 3.13 on
+    return {
+        "optional": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        "enabled": bool(enabled()) if enabled else True,
+    }
 
 
 def _load() -> float | None:
@@ -197,14 +202,6 @@ def _output(command: list[str]) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in _PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return versions
 
 
 def _opencv_build() -> dict[str, str]:

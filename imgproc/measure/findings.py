@@ -12,15 +12,25 @@ from typing import Literal
 from imgproc.backends import BASELINE
 from imgproc.measure.breakdown import largest
 from imgproc.measure.curves import Scaling, strong_curve
+from imgproc.measure.derive import USUAL, comparisons_of
 from imgproc.measure.results import TechniqueMeasurement, Verdict
-from imgproc.measure.statistics import paired_speedup, verdict
+from imgproc.measure.statistics import Rules, paired_speedup, verdict
 
 Measurements = Sequence[TechniqueMeasurement]
+#: What the speedups of a run are, where its record says it.
+GEOMETRIC_MEAN = "geometric mean of paired ratios"
 #: What came of the run's technique. ``baseline``: it is the baseline, or nothing in a comparison is faster;
 #: ``undecided``: a comparison with too few rounds for intervals, which crowns nobody; ``no interval``: a speedup over
 #: the baseline from as few; ``not compared``: no speedup can be shown.
 Outcome = Literal[
-    "faster", "slower", "no measurable difference", "baseline", "undecided", "no interval", "not compared"
+    "faster",
+    "slower",
+    "no measurable difference",
+    "no difference that matters",
+    "baseline",
+    "undecided",
+    "no interval",
+    "not compared",
 ]
 
 
@@ -60,7 +70,11 @@ class Findings:
 
     ``best``: the name of the fastest; None where none can be called that. ``technique``: the one that the run is
     about: the best of a comparison, else the one asked for, else the baseline. ``outcome``: what came of it.
-    ``order``: as tables list all. ``pairs``: every comparison that is told, each once.
+    ``order``: as tables list all. ``pairs``: every comparison that is told, each once. ``comparisons``: for how many
+    of the techniques with each other the 95 % of the intervals hold at once; ``smallest_difference``: the largest share
+    that does not matter; ``estimand``: what the speedups are. These three are None where nothing was measured, and in a
+    record of a version that gave each interval its own 95 %, that called every measurable difference faster or slower,
+    or whose speedups were ratios of medians.
     """
 
     best: str | None = None
@@ -69,6 +83,14 @@ class Findings:
     order: list[str] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    comparisons: int | None = None
+    smallest_difference: float | None = None
+    estimand: str | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """How its speedups and verdicts came about."""
+        return Rules(self.comparisons is not None, self.smallest_difference or 0.0, self.estimand is None)
 
     def versus(self, technique: str, other: str) -> Pair:
         """What is known of the two; no speedup and no verdict where nothing is."""
@@ -80,13 +102,22 @@ class Findings:
         return Pair(technique, other)
 
 
-def findings(mode: str, techniques: Measurements, weak: Measurements, scaling: Scaling | None) -> Findings:
-    """Args: mode: of the run; techniques, weak, scaling: as in its record, with all that ``derive`` fills."""
+def findings(
+    mode: str,
+    techniques: Measurements,
+    weak: Measurements,
+    scaling: Scaling | None,
+    rules: Rules = USUAL,
+) -> Findings:
+    """Args: mode: of the run; techniques, weak, scaling: as in its record, with all that ``derive`` fills by the same
+    ``rules``."""
+    timed = any(t.rounds for t in (*techniques, *weak))
+    comparisons = comparisons_of(techniques) if timed and rules.simultaneous else None
     best = _best(mode, techniques)
     main = _main(mode, techniques, scaling, best)
 
     def place(t: TechniqueMeasurement) -> tuple[object, ...]:
-        seconds = t.median_seconds is None, t.median_seconds or 0.0
+        seconds = t.median_seconds is None, t.cost
         if mode == "compare":
             return seconds
         ways = (t.copies, t.cv2_threads, t.workers) if mode == "scale" else (t is not main, *seconds)
@@ -97,12 +128,15 @@ def findings(mode: str, techniques: Measurements, weak: Measurements, scaling: S
         main.label if main else None,
         _outcome(main, best) if main else None,
         [t.label for t in sorted((*techniques, *weak), key=place)],
-        [_pair(one, other) for one, other in _told(techniques, main, scaling)],
+        [_pair(one, other, comparisons or 1, rules) for one, other in _told(techniques, main, scaling)],
         [
             Loss(t.label, sum(t.breakdown.values()) - t.breakdown["ideal"], largest(t.breakdown))
             for t in techniques
             if t.breakdown and t.name != BASELINE and t.speedup is not None
         ],
+        comparisons,
+        rules.smallest if timed and not rules.of_medians else None,
+        GEOMETRIC_MEAN if timed and not rules.of_medians else None,
     )
 
 
@@ -114,7 +148,7 @@ def _best(mode: str, techniques: Measurements) -> TechniqueMeasurement | None:
     intervals = compared or [t.ci95 for t in timed]  # without the baseline only those of the times are there
     if mode == "compare" and len(timed) > 1 and not any(intervals):
         return None
-    return min(timed, key=lambda t: t.median_seconds or 0.0, default=None)
+    return min(timed, key=lambda t: t.cost, default=None)
 
 
 def _main(
@@ -125,7 +159,7 @@ def _main(
         return best or min(measured, key=lambda t: t.name != BASELINE, default=None)
     others = [t for t in measured if t.name != BASELINE]
     if mode == "scale":
-        others.sort(key=lambda t: (scaling is None or t.label != scaling.best, t.median_seconds))
+        others.sort(key=lambda t: (scaling is None or t.label != scaling.best, t.cost))
     return next(iter(others or measured), None)
 
 
@@ -148,7 +182,7 @@ def _told(
     wanted = [(t, main) for t in timed if main]
     if scaling:
         curve = [t for t in strong_curve(scaling.technique, timed) if t.speedup is not None]
-        wanted += [(t, min(curve, key=lambda t: t.median_seconds or 0.0)) for t in curve]
+        wanted += [(t, min(curve, key=lambda t: t.cost)) for t in curve]
         own = {(t.workers, t.cv2_threads): t for t in timed if t.name == scaling.technique}
         wanted += [(t, own[workers, 1]) for (workers, _), t in own.items() if (workers, 1) in own]
     ways: dict[tuple[str, int], list[TechniqueMeasurement]] = defaultdict(list)
@@ -163,9 +197,10 @@ def _told(
             yield one, other
 
 
-def _pair(one: TechniqueMeasurement, other: TechniqueMeasurement) -> Pair:
+def _pair(one: TechniqueMeasurement, other: TechniqueMeasurement, comparisons: int, rules: Rules) -> Pair:
     walls, others = ([r.wall_seconds for r in t.rounds] for t in (one, other))
     if not walls or len(walls) != len(others):
         return Pair(one.label, other.label, (other.median_seconds or 0.0) / (one.median_seconds or 1.0))
-    speedup, interval = paired_speedup(others, walls)
-    return Pair(one.label, other.label, speedup, list(interval) if interval else None, verdict(interval))
+    speedup, interval = paired_speedup(others, walls, comparisons, of_medians=rules.of_medians, starts=one.starts)
+    said = verdict(interval, rules.smallest)
+    return Pair(one.label, other.label, speedup, list(interval) if interval else None, said)

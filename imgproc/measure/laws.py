@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy  # loads its optimize only when a law is fitted; apps and runners would wait for it at every start
+import scipy  # loads its parts when they are called; apps, runners and small jobs would wait for them at every start
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 #: Different worker counts below which no fit is made: a fit of two parameters needs one point more to show its error.
 LEAST_FOR_FIT = 3
@@ -197,7 +196,7 @@ def _fit_serial(
     )
     serial = min(1.0, max(0.0, float(best.x)))
     freedom = len(logs) - 2
-    most = float(best.fun) * (1 + float(stdtrit(freedom, 0.975)) ** 2 / freedom) + ROUNDING
+    most = float(best.fun) * (1 + float(scipy.special.stdtrit(freedom, 0.975)) ** 2 / freedom) + ROUNDING
     interval = None
     if squares(serial) <= most:
         interval = [_edge(squares, serial, 0.0, most), _edge(squares, serial, 1.0, most)]

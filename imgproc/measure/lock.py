@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,9 @@ from typing import NamedTuple
 import psutil
 from filelock import FileLock, Timeout
 
+from imgproc.errors import UserError
 from imgproc.files import write_whole
+from imgproc.temporary import temporary_folder
 
 NAME = "speedup-lab-measuring.lock"
 NOT_ALONE = "Other measured runs on this machine could not be kept out meanwhile."
@@ -34,7 +35,7 @@ class Holder(NamedTuple):
 
 def holder(*, folder: Path | None = None) -> Holder | None:
     """Who has the lock; None where that is not known."""
-    folder = folder or _shared_folder()
+    folder = folder or shared_folder()
     if folder is None:
         return None
     try:
@@ -62,7 +63,7 @@ def machine_lock(
         True; False where the lock could not be made or was not waited for, so that nobody can say whether the machine
         was ours alone.
     """
-    folder = folder or _shared_folder()
+    folder = folder or shared_folder()
     if folder is None:
         log.warning("There is no folder for temporary files, so the lock for measuring could not be made.")
         yield False
@@ -108,10 +109,14 @@ def _noted(note: Path, budget: float | None) -> Iterator[None]:
             note.unlink()
 
 
-def _shared_folder() -> Path | None:
-    """The folder for temporary files; None where Python took the current folder for want of one that can be written
-    to: a lock there keeps nobody out, and would stay."""
-    found = tempfile.gettempdir()
+def shared_folder() -> Path | None:
+    """The folder for temporary files; None where there is none, or where Python took the current folder for want of one
+    that can be written to: a lock there keeps nobody out, and would stay."""
+    try:
+        folder = temporary_folder()
+    except UserError:
+        return None
+    found = str(folder)
     usual = {os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")} | {"/tmp", "/var/tmp", "/usr/tmp"}  # noqa: S108
     fell_back = os.name == "posix" and found not in usual and Path(found) == Path.cwd()
-    return None if fell_back else Path(found)
+    return None if fell_back else folder

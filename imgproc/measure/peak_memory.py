@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -80,7 +81,7 @@ class PeakMemory:
             self._settle(self._twice)
 
     def _watch(self) -> None:
-        pause, here, now = SAMPLE_SECONDS, 0.0, time.perf_counter()
+        pause, last, here, now = SAMPLE_SECONDS, math.inf, 0.0, time.perf_counter()
         while not self._stop.wait(pause):
             start = time.thread_time()
             before, now = now, time.perf_counter()
@@ -91,7 +92,9 @@ class PeakMemory:
                 here = 0.0
             else:
                 self._sample()
-                pause = max(SAMPLE_SECONDS, (time.thread_time() - start) / (COST / 2))
+                took = time.thread_time() - start
+                # By the cheaper of two: one that was held up would be followed by a rest in which a peak is missed.
+                pause, last = max(SAMPLE_SECONDS, min(took, last) / (COST / 2)), took
             self.cost_seconds += time.thread_time() - start
         self._watched += time.perf_counter() - now
 
@@ -134,6 +137,10 @@ def resident(pid: int, proc: Path = PROC) -> int:
     return 0
 
 
+#: A process is read anew, so often at most, where its resident memory changed meanwhile by more bytes than this.
+_TRIES, _STEADY = 3, 1 << 20
+
+
 class Reading(NamedTuple):
     """A full reading of one process: its ``resident`` memory, as that function tells it, and the best there is of
     what it has to itself with its share of what it shares, in which so much is of ``shared`` memory."""
@@ -147,9 +154,15 @@ class Reading(NamedTuple):
 def full(pid: int, proc: Path = PROC) -> Reading | None:
     """What one process has; None where it has ended."""
     try:
-        lines = (proc / str(pid) / "smaps_rollup").read_bytes().splitlines()[1:]
+        before = resident(pid, proc)
+        for _ in range(_TRIES):
+            lines = (proc / str(pid) / "smaps_rollup").read_bytes().splitlines()[1:]
+            after = resident(pid, proc)
+            if abs(after - before) <= _STEADY:
+                break
+            before = after  # memory came or went between the two readings, which then are not of one moment
         sizes = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(b":") for line in lines)}
-        return Reading(resident(pid, proc), sizes[b"Pss"], sizes[b"Pss_Shmem"], "pss")
+        return Reading(after, sizes[b"Pss"], sizes[b"Pss_Shmem"], "pss")
     except (OSError, KeyError, ValueError, IndexError):
         pass  # no Linux, an old one, or not ours to read
     try:

@@ -1,7 +1,8 @@
 """How techniques are timed against each other: one warm-up, then interleaved rounds in shuffled order.
 
 The timed region is the same for all: from handing over the list of tasks to the last result, which comes
-after the last output file was written. Start-up is a figure of its own, and nothing else happens inside.
+after the last output file was handed to the system, or, in a durable run, was on the disk. Start-up is a figure of its
+own, and nothing else happens inside.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.phases import Plan, numbered
 from imgproc.backends.task import HOST, TaskResult
 from imgproc.measure.breakdown import CALLER
-from imgproc.measure.derive import derive, derive_weak, typical_spans
+from imgproc.measure.derive import USUAL, derive, derive_weak, typical_spans
 from imgproc.measure.peak_memory import PeakMemory
 from imgproc.measure.process_tree import cpu_seconds, own_tree, started_since
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
+from imgproc.measure.statistics import Rules
 from imgproc.pixels.stopwatch import Span
 
 OnResult = Callable[[TaskResult], None]
@@ -54,8 +56,9 @@ class Pass:
 class Contender:
     """One way of running a technique that is under measurement: its workers and what was measured of it so far.
 
-    ``transfer``: how pixels reach its workers. ``copies``: how often each image is in one of its passes.
-    ``restart_each_pass``: its workers have to be started anew for each pass, which is not part of its time.
+    ``transfer``: how pixels reach its workers, where its technique leaves that open. ``copies``: how often each image
+    is in one of its passes. ``restart_each_pass``: its workers have to be started anew for each pass, which is not part
+    of its time.
     """
 
     def __init__(
@@ -80,14 +83,17 @@ class Contender:
         self.technique, self.shares_backend_with = technique, shares_backend_with
         first = shares_backend_with
         self.backend: Backend = first.backend if first else technique.load()(workers, options or Options())
-        self.transfer, self.copies, self.restart_each_pass = transfer, copies, False
+        self.transfer, self.copies = self.backend.capabilities.transfer or transfer, copies
+        self.restart_each_pass = False
         self.deadline, self.clock = deadline, clock
         self.started = False
         self.passes: list[Pass] = []
         self.processes = [os.getpid()]
         #: One for all passes: what it finds out about shared memory, which takes long, serves several of them.
         self._memory = PeakMemory(lambda: self.processes)
-        self.measurement = TechniqueMeasurement(technique.name, label or technique.label, copies=copies)
+        self.measurement = TechniqueMeasurement(
+            technique.name, label or technique.label, copies=copies, antipattern=technique.antipattern
+        )
         self._describe()
 
     def start(self) -> None:
@@ -115,12 +121,17 @@ class Contender:
     def _describe(self) -> None:
         backend, able, m = self.backend, self.backend.capabilities, self.measurement
         m.workers, m.cv2_threads, m.start_method = backend.workers, backend.cv2_threads, backend.start_method
+        m.numba_threads = backend.numba_threads
         m.dashboard = backend.dashboard
         m.transfer = self.transfer if able.carries else None
         m.chunk_size = backend.chunk_size if able.chunks else None
 
-    def run(self, plan: Plan, on_result: OnResult) -> Pass:
+    def run(self, plan: Plan, on_result: OnResult, *, pinned: bool = True) -> Pass:
         """One timed pass.
+
+        Args:
+            pinned: whether workers must keep the inner threads they were given; what a user's own function does to them
+                is its own affair.
 
         Raises:
             BackendError: the technique failed, or its workers were not what they claim to be.
@@ -140,7 +151,7 @@ class Contender:
         m, notes = self.measurement, self.backend.notes
         m.warnings = list(dict.fromkeys([*m.warnings, *(f"{m.label}: {note}" for note in notes)]))
         notes.clear()
-        for part in parts:
+        for part in parts if pinned else ():
             self._check(part.result)
         moved = [part.result.bytes_moved for part in parts if part.result.bytes_moved is not None]
         phases = [round(end - start, 6) for end in ends] if len(ends) > 1 else []
@@ -176,6 +187,11 @@ class Contender:
             raise BackendError(
                 f"A worker ran with {result.worker.cv2_threads} inner OpenCV threads instead of "
                 f"{self.backend.cv2_threads}, so its times would not be comparable."
+            )
+        if result.worker.numba_threads != self.backend.numba_threads:
+            raise BackendError(
+                f"It ran with {result.worker.numba_threads} of Numba’s threads instead of "
+                f"{self.backend.numba_threads}, so its times would not be comparable."
             )
         if result.worker.other_threads != 1:
             raise BackendError("A worker’s BLAS or OpenMP threads were not pinned to one.")
@@ -229,11 +245,12 @@ def interleave(
         longest = max(longest, clock() - start)
 
 
-def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float) -> None:
+def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float, rules: Rules = USUAL) -> None:
     """Put what was measured into the measurements, and derive from it what follows.
 
     Args:
         images: how many there were, with so many ``megapixels``; those with more ``copies`` had each several times.
+        rules: how speedups and verdicts come about.
     """
     contenders = list(contenders)
     for contender in contenders:
@@ -241,10 +258,10 @@ def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float)
         m.rounds = [p.round for p in contender.passes]
         m.spans = [span for number, p in enumerate(contender.passes, 1) for span in spans(p, number)]
     same = [c.measurement for c in contenders if c.copies == 1]
-    derive(same, images=images, megapixels=megapixels)
+    derive(same, images=images, megapixels=megapixels, rules=rules)
     baseline = next((m for m in same if m.name == BASELINE), None)
     weak = [c.measurement for c in contenders if c.copies > 1]
-    derive_weak(weak, baseline, images=images, megapixels=megapixels)
+    derive_weak(weak, baseline, images=images, megapixels=megapixels, rules=rules)
     for m in (contender.measurement for contender in contenders):
         if len(m.spans) > MOST_SPANS:
             m.spans = typical_spans(m)

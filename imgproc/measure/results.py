@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-Verdict = Literal["faster", "slower", "no measurable difference"]
+Verdict = Literal["faster", "slower", "no measurable difference", "no difference that matters"]
+#: The verdicts that tell no two apart.
+LEVEL: tuple[Verdict, ...] = ("no measurable difference", "no difference that matters")
 
 
 @dataclass
 class Round:
-    """One pass of one technique over the measured images. ``bytes_moved``: between its processes. ``phase_ends``:
+    """One pass of one technique over the measured images. ``start``: the how manyth of its workers' starts, from 1, it
+    was in. ``bytes_moved``: between its processes. ``phase_ends``:
     where there were several phases, in which workers wait for each other, the seconds after which each ended."""
 
     wall_seconds: float
@@ -19,6 +22,7 @@ class Round:
     peak_memory_bytes: int | None = None
     bytes_moved: int | None = None
     phase_ends: list[float] = field(default_factory=list)
+    start: int = 1
 
 
 @dataclass
@@ -38,6 +42,20 @@ class SpanRecord:
 
 
 @dataclass
+class Tails:
+    """Seconds of single images in the round nearest the median: what half of them and 95 % of them take at most, and
+    the slowest; when the last one was done, and how long after the one before it; and the makespan's own bound, below
+    which no order of the same work could have come."""
+
+    p50_seconds: float
+    p95_seconds: float
+    slowest_seconds: float
+    last_done_seconds: float
+    last_after_seconds: float
+    makespan_bound_seconds: float
+
+
+@dataclass
 class TechniqueMeasurement:
     """One entry of ``techniques`` in run.json.
 
@@ -45,17 +63,26 @@ class TechniqueMeasurement:
     their ``cv2_threads``, another ``transfer`` of images (see ``TRANSFERS``), ``start_method`` or ``chunk_size``;
     the last three are None where the technique knows no such thing. ``dashboard``: the address of a page on which it
     shows itself, while it runs. ``copies``: how often each image was in a round,
-    more than once only in weak scaling. ``split``: the indexes of the images that were cut into strips.
+    more than once only in weak scaling. ``antipattern``: it is shown for what it does wrong, see ``Technique``.
+    ``split``: the indexes of the images that were cut into strips.
 
     ``startup_seconds``: until every worker was ready. ``first_round_seconds``: the uncounted warm-up round,
     over ``first_round_images`` (all of them where it made the results, and the rounds went over a sample).
-    ``typical_round``: the number of the round nearest the median. ``stages``: seconds summed over its workers.
+    ``between_starts``: where its workers were started anew, of the variance of a round's speedup (its logarithm) the
+    share that is between the starts. ``typical_round``: the number of the round nearest the median. ``stages``: seconds
+    summed over its workers.
     ``break_even_images``: from how many images like these starting it pays against the baseline; None: never.
-    ``breakdown``: that round's wall time in parts (see ``breakdown.PARTS``). ``identical``: every output had the
-    baseline's pixels; None where they could not be compared. Speedups are T1/Tp from paired rounds.
+    ``tails``: what its single images take. ``breakdown``: that round's wall time in parts (see ``breakdown.PARTS``).
+    ``identical``: every output had the
+    baseline's pixels; None where they could not be compared. Speedups are T1/Tp from paired rounds: the geometric mean
+    of the ratios, which is the ratio of ``geometric_mean_seconds``; ``speedup_check_ci95`` is the interval of their
+    median that assumes nothing of how they scatter. Both are None where the speedups are ratios of medians, as earlier.
 
     ``predicted_seconds`` and ``predicted_startup_seconds``: what a round and the start-up were expected to take, from
     what had been measured before this run; None where nothing was known.
+
+    Of a run over items: ``idle_task_seconds``: what a round takes for each task whose function does nothing;
+    ``pays_from_task_seconds``: from calls of which length on the technique is faster than the baseline, one at a time.
 
     ``operations_seconds``: where a GPU takes part, what each operation alone takes, with the pixels where it works,
     summed over the images ``operations_images``; ``operations_speedup``: of their sum, over the baseline's.
@@ -65,11 +92,13 @@ class TechniqueMeasurement:
     label: str
     workers: int = 1
     cv2_threads: int = 1
+    numba_threads: int = 0
     transfer: str | None = None
     start_method: str | None = None
     chunk_size: int | None = None
     dashboard: str | None = None
     copies: int = 1
+    antipattern: bool = False
     split: list[int] = field(default_factory=list)
     available: bool = True
     reason: str | None = None
@@ -78,22 +107,28 @@ class TechniqueMeasurement:
     first_round_images: int | None = None
     rounds: list[Round] = field(default_factory=list)
     median_seconds: float | None = None
+    geometric_mean_seconds: float | None = None
     ci95: list[float] | None = None
     images_per_second: float | None = None
     megapixels_per_second: float | None = None
     speedup: float | None = None
     speedup_ci95: list[float] | None = None
+    speedup_check_ci95: list[float] | None = None
+    between_starts: float | None = None
     efficiency: float | None = None
     karp_flatt: float | None = None
     identical: bool | None = None
     verdict: Verdict | None = None
     break_even_images: int | None = None
+    idle_task_seconds: float | None = None
+    pays_from_task_seconds: float | None = None
     operations_seconds: dict[str, float] = field(default_factory=dict)
     operations_images: list[int] = field(default_factory=list)
     operations_speedup: float | None = None
     typical_round: int = 1
     stages: dict[str, float] = field(default_factory=dict)
     breakdown: dict[str, float] = field(default_factory=dict)
+    tails: Tails | None = None
     predicted_seconds: float | None = None
     predicted_startup_seconds: float | None = None
     warnings: list[str] = field(default_factory=list)
@@ -102,7 +137,17 @@ class TechniqueMeasurement:
     @property
     def threads(self) -> int:
         """How many things it can do at once: workers, each with its inner threads."""
-        return self.workers * max(1, self.cv2_threads)
+        return self.workers * max(1, self.cv2_threads, self.numba_threads)
+
+    @property
+    def starts(self) -> list[int]:
+        """Of each round, in which start of its workers it was."""
+        return [r.start for r in self.rounds]
+
+    @property
+    def cost(self) -> float:
+        """What techniques are ordered by, in seconds a round: what speedups are ratios of, so that all agrees."""
+        return self.geometric_mean_seconds or self.median_seconds or 0.0
 
     @property
     def typical(self) -> Round | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,11 @@ def no_merge(out: Image, strips: Sequence[Rows], partials: Sequence[Any]) -> Non
 def no_border(p: Parameters) -> int:
     """The border of an operation that looks at each pixel by itself."""
     return 0
+
+
+def same_size(height: int, width: int, p: Parameters) -> tuple[int, int]:
+    """The size of the result of an operation that makes a pixel of each pixel."""
+    return height, width
 
 
 def no_check(p: Parameters) -> None:
@@ -112,13 +118,22 @@ class Operation:
 
     ``whole`` takes an image, (height, width) gray or (height, width, 3) BGR of uint8, and the parameters of all
     operations; it returns a new image of uint8, of the same shape, or of (height, width) with ``bilevel``.
+    Where its result has another height and width, ``size`` says which, from those of the image and the parameters.
     ``result`` is what pages call its result. ``bilevel`` says that this is only 0 and 255, so that a PNG of it needs
     one bit per pixel. ``check`` raises a UserError where parameters do not go together; ``remarks`` say what people
     may not expect of them, each to stand behind the ``label`` and a colon. Without ``strips`` an image stays whole;
-    without ``cuda`` a GPU technique cannot do it. ``whole``, ``strips`` and ``cuda`` are given what an ``adaptation``
-    makes of the parameters; ``code`` what was asked for. Without ``code`` a run has no program to copy.
-    ``color`` says what it does to a colour image, where not the same to each channel.
-    Operations stand in the ``order`` they give.
+    without ``cuda`` a GPU technique cannot do it. ``prange`` (module:function) is the same as ``whole`` by Numba, on
+    all threads that Numba is to use; without, the technique that does that cannot do it. ``whole``, ``prange``,
+    ``strips`` and ``cuda`` are given what an ``adaptation`` makes of the parameters; ``code`` what was asked for.
+    Without ``code`` a run has no program to copy.
+    ``color`` says what it does to a colour image, where not the same to each channel. ``made_of`` are the parts of a
+    chain, one after another; its ``strips``, ``cuda``, ``adaptation`` and ``remarks`` are those of each part.
+    Operations stand in the ``order`` they give; a run that names none does those with ``default``. ``own`` is what
+    travels with images where a user's function is behind it (``functions.operations.OwnOperation``), None for those of
+    this package.
+
+    Raises:
+        ValueError: it has both ``strips`` and another ``size``: a strip of the image is one of the result.
     """
 
     name: str
@@ -133,10 +148,35 @@ class Operation:
     adaptation: Adaptation | None = None
     strips: Strips | None = None
     cuda: Program | None = None
+    prange: str = ""
     code: Code | None = None
     look: Look = Look("#7b68a6", "#ab9bd6")
     color: str = ""
     order: int = 100
+    default: bool = False
+    size: Callable[[int, int, Parameters], tuple[int, int]] = same_size
+    own: Any = None
+    made_of: tuple[Operation, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.strips is not None and self.size is not same_size:
+            raise ValueError(f"{self.name} has strips, so its result must be of the size of the image")
+
+    @property
+    def parts(self) -> tuple[Operation, ...]:
+        """What is done one after another: the parts of a chain, or itself."""
+        return self.made_of or (self,)
+
+    @property
+    def gray(self) -> bool:
+        """Whether its result is gray also of a colour image."""
+        return any(part.bilevel for part in self.parts)
+
+    def steps(self, shape: tuple[int, ...], parameters: Parameters) -> Iterator[tuple[Operation, tuple[int, ...]]]:
+        """Each part, with the shape of what it is given where the chain is given an image of this shape."""
+        for part in self.parts:
+            yield part, shape
+            shape = part.result_shape(shape, parameters)
 
     def apply(self, image: Image, parameters: Parameters) -> Image:
         """The operation on the whole image, from beginning to end."""
@@ -152,9 +192,23 @@ class Operation:
             return parameters
         return self.adaptation.parameters(image, parameters)
 
-    def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def result_shape(self, shape: tuple[int, ...], parameters: Parameters) -> tuple[int, ...]:
         """Shape of what is made of an image of this shape."""
-        return shape[:2] if self.bilevel else shape
+        size = self.size(shape[0], shape[1], parameters)
+        return size if self.gray else (*size, *shape[2:])
+
+    def apply_by_prange(self, image: Image, parameters: Parameters) -> Image:
+        """As ``apply``, by Numba, which it loads.
+
+        Raises:
+            ValueError: a part is not written in Numba.
+        """
+        for part in self.parts:
+            module, _, name = part.prange.partition(":")
+            if not name:
+                raise ValueError(f"{part.name} is not written in Numba")
+            image = getattr(import_module(module), name)(image, part.adapted(image, parameters))
+        return image
 
     @property
     def on_strips(self) -> Strips:
@@ -175,7 +229,7 @@ class Operation:
         ``given`` is what the phase before the last was merged to."""
         row_size, border = source[0].size, self.on_strips.border(parameters)
         parts = list(blocks(rows, row_size, max(_BLOCK, _BORDERS * border * row_size)))
-        shape = self.result_shape(source.shape)
+        shape = self.result_shape(source.shape, parameters)
         memory = np.empty((max(part.stop - part.start for part in parts), *shape[1:]), np.uint8)
         for part in parts:
             out = memory[: part.stop - part.start]

@@ -28,8 +28,10 @@ _BEGINNINGS = {
 # Types that are not accepted: how their files begin, what they are called, and the way out. The first that matches
 # counts, so the general ones of a family come after the particular ones.
 _OTHERS = (
-    (rb".{4}ftyp(hei[cxms]|hev[cmxs]|mif1|msf1)", "a HEIC photo", _OF_PHONES),
-    (rb".{4}ftypavi[fs]", "an AVIF image", _SAVE),
+    # The major brand mif1 says HEIF only; the compatible ones behind it say which.
+    (rb".{4}ftyp(avi[fs]|m[is]f1.{4}([\w ]{4})*?avi[fs])", "an AVIF image", _SAVE),
+    (rb".{4}ftyp(hei[cxms]|hev[cmxs]|m[is]f1.{4}([\w ]{4})*?he[iv])", "a HEIC photo", _OF_PHONES),
+    (rb".{4}ftypm[is]f1", "a HEIF image", _SAVE),
     (rb".{4}ftypcrx ", "a camera raw file", _EXPORT),
     (rb".{4}ftyp", "a video or sound file", _FRAME),
     (rb"\xff\x0a|\x00\x00\x00\x0cJXL ", "a JPEG XL image", _SAVE),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgproc.files import write_whole
+from imgproc.functions.operations import Declared, OwnOperation
 from imgproc.operations import OPERATIONS
-from imgproc.operations.contract import Image
-from imgproc.parameters import Value
+from imgproc.operations.contract import Image, Operation
+from imgproc.parameters import Parameters, Value
 from imgproc.pixels import formats
 from imgproc.pixels.codecs import encode
 from imgproc.pixels.formats.contract import Decoded, Wanted
@@ -17,10 +18,14 @@ from imgproc.pixels.formats.depth import HIGH_BYTE, Facts
 from imgproc.pixels.png import PNG_ENCODER
 from imgproc.pixels.stopwatch import Stopwatch
 
+Apply = Callable[[Operation, Image, Parameters], Image]
+
 
 @dataclass(frozen=True, slots=True)
 class ImageJob:
-    """One image file and the files to be made of it, each with the operation that makes it."""
+    """One image file and the files to be made of it, each with the operation that makes it; ``own``: those of a user's
+    own, which a worker's table of operations has once they are there; ``durable``: a file is on the disk before it is
+    called written."""
 
     source: str
     outputs: tuple[tuple[str, str], ...]  # (operation, path)
@@ -29,6 +34,8 @@ class ImageJob:
     color: bool = False
     depth: str = HIGH_BYTE
     png_encoder: str = PNG_ENCODER
+    own: tuple[OwnOperation | Declared, ...] = ()
+    durable: bool = False
 
     @property
     def wanted(self) -> Wanted:
@@ -58,8 +65,17 @@ class Processed:
 
 def process_image(job: ImageJob, stopwatch: Stopwatch) -> Processed:
     """Read, decode, and for each operation: run it, encode, write."""
+    return _process(job, stopwatch, Operation.apply)
+
+
+def process_image_by_prange(job: ImageJob, stopwatch: Stopwatch) -> Processed:
+    """The same with the operations' programs for Numba."""
+    return _process(job, stopwatch, Operation.apply_by_prange)
+
+
+def _process(job: ImageJob, stopwatch: Stopwatch, apply: Apply) -> Processed:
     decoded = read_image(job, stopwatch)
-    results = (operate(name, decoded.image, job.parameters, stopwatch) for name, _ in job.outputs)
+    results = (operate(name, decoded.image, job.parameters, stopwatch, apply) for name, _ in job.outputs)
     return write_results(job, decoded.image.shape, decoded.facts, results, stopwatch)
 
 
@@ -71,10 +87,16 @@ def read_image(job: ImageJob, stopwatch: Stopwatch) -> Decoded:
         return formats.decode(data, job.wanted)
 
 
-def operate(name: str, image: Image, parameters: Mapping[str, Value], stopwatch: Stopwatch) -> Image:
+def operate(
+    name: str,
+    image: Image,
+    parameters: Mapping[str, Value],
+    stopwatch: Stopwatch,
+    apply: Apply = Operation.apply,
+) -> Image:
     """The stage of one operation."""
     with stopwatch.stage(name):
-        return OPERATIONS[name].apply(image, parameters)
+        return apply(OPERATIONS[name], image, parameters)
 
 
 def write_results(
@@ -92,5 +114,5 @@ def write_output(job: ImageJob, name: str, path: str, result: Image, stopwatch: 
     with stopwatch.stage("encode"):
         encoded = encode(result, job.format, bilevel=OPERATIONS[name].bilevel, png_encoder=job.png_encoder)
     with stopwatch.stage("write"):
-        write_whole(path, encoded)
+        write_whole(path, encoded, durable=job.durable)
     return WrittenFile(name, path, len(encoded))

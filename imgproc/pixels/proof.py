@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imgproc.functions.operations import Declared, OwnOperation
 from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
 from imgproc.pixels.codecs import decode
@@ -27,11 +28,13 @@ class CheckJob:
     """Output files of one image to be read back: (operation, path, preview path or None).
 
     ``known``: by operation another file that holds such pixels, as was found before, and their ``pixels_sha256``.
+    ``own``: as in ``ImageJob``.
     """
 
     outputs: tuple[tuple[str, str, str | None], ...]
     color: bool
     known: dict[str, tuple[str, str]] = field(default_factory=dict, hash=False)
+    own: tuple[OwnOperation | Declared, ...] = ()
 
 
 def check_outputs(job: CheckJob, stopwatch: Stopwatch) -> dict[str, str]:
@@ -45,8 +48,8 @@ def check_outputs(job: CheckJob, stopwatch: Stopwatch) -> dict[str, str]:
         if name in job.known and data == Path(job.known[name][0]).read_bytes():
             hashes[name] = job.known[name][1]  # the same bytes are the same pixels, and decoding takes long
             continue
-        # Edges are gray even of a colour image.
-        image = decode(data, color=job.color and not OPERATIONS[name].bilevel)
+        # Edges are gray even of a colour image, and so is all that is made of them.
+        image = decode(data, color=job.color and not OPERATIONS[name].gray)
         hashes[name] = pixels_sha256(image)
         if preview:
             write_preview(image, preview)

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import math
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.backends.sharing.transport import PATHS, TRANSFERS
-from imgproc.measure.breakdown import PARTS
 from imgproc.measure.derive import break_even
-from imgproc.measure.findings import Loss
-from imgproc.measure.results import TechniqueMeasurement
-from imgproc.measure.statistics import LEAST_FOR_INTERVAL
+from imgproc.measure.results import LEVEL, TechniqueMeasurement
+from imgproc.measure.statistics import LEAST_FOR_INTERVAL, LEAST_STARTS
 from imgproc.numbers import NBSP, counted, few, number, seconds, spelled, spelled_times, times_interval
-from imgproc.operations import OPERATIONS
+from imgproc.report.commands import ANY_PATHS, command_line, image_flags
+from imgproc.report.costs import meanings
 from imgproc.report.programs import program, why_none
-from imgproc.report.scale import FASTER, LEVEL, SLOWER
+from imgproc.report.scale import FASTER, SLOWER, faster
 from imgproc.report.sentences import spoken
-from imgproc.runs.options import flag_of, options, show
-from imgproc.runs.record import Record, RunSettings
+from imgproc.runs.options import options
+from imgproc.runs.record import Record
 
-#: Stands for the images in a command.
-ANY_PATHS = ("PATHS",)
 # A start-up that is no more than this longer than another one, in seconds, decides nothing.
 _SOON = 0.05
 # Of its threads, the share that a technique must have kept at work for it to be said that the GIL did no harm.
@@ -50,16 +45,20 @@ class Advice:
 
 
 def advice(record: Record, paths: Sequence[str] = ANY_PATHS) -> Advice | None:
-    """None where nothing was measured.
+    """None where nothing was measured, and for a run over items: ``tasks.advice`` is what is said of those.
 
     Args:
         paths: the images, for the command.
     """
+    if record.task:
+        return None
     told = _told(record, paths)
-    if told is None or told.technique is None or not record.alarms:
+    antipatterns = {t.label for t in record.techniques if t.antipattern}
+    doubts = [alarm for alarm in record.alarms if alarm.who not in antipatterns]  # those are not what is advised
+    if told is None or told.technique is None or not doubts:
         return told
-    make = "makes" if len(record.alarms) == 1 else "make"
-    alarms = counted(len(record.alarms), "alarm", words=True).capitalize()
+    make = "makes" if len(doubts) == 1 else "make"
+    alarms = counted(len(doubts), "alarm", words=True).capitalize()
     return replace(told, use=f"{told.use} {alarms} of this run {make} that doubtful.")
 
 
@@ -75,18 +74,26 @@ def _told(record: Record, paths: Sequence[str]) -> Advice | None:
         rounds = counted(len(main.rounds), "round", words=True)
         was = "was" if len(main.rounds) == 1 else "were"
         few_rounds = f"Nothing can be told yet: {rounds} {was} measured, {spelled(LEAST_FOR_INTERVAL)} are needed."
-        if len(main.rounds) >= LEAST_FOR_INTERVAL:
+        if (starts := len({*main.starts})) > 1:
+            few_rounds = f"Nothing can be told yet: {spelled(starts)} starts were measured, "
+            few_rounds += f"{spelled(LEAST_STARTS)} are needed."
+        elif len(main.rounds) >= LEAST_FOR_INTERVAL:
             few_rounds = "Nothing can be told yet: not every technique was measured in every round."
         return Advice(few_rounds, _again(record, paths))
-    compared = [t for t in record.techniques if t.name != BASELINE and t.verdict]
-    faster = [t for t in compared if t.verdict == FASTER and t.name in TECHNIQUES]
+    compared = [t for t in record.techniques if t.name != BASELINE and t.verdict and not t.antipattern]
+    winners = [t for t in compared if t.verdict == FASTER and t.name in TECHNIQUES]
     baseline = next((t for t in record.techniques if t.name == BASELINE and t.median_seconds is not None), None)
-    if faster:
-        return _faster(record, faster, paths)
+    if winners:
+        return _faster(record, winners, paths)
     if baseline is None:
         return Advice("Nothing can be told: sequential was not measured.", _again(record, paths))
     if compared:
         return _baseline(record, baseline, compared, paths)
+    if any(t.antipattern and t.verdict for t in record.techniques):
+        only = (
+            "Only an antipattern was measured beside sequential. That is never advised; a comparison tells what to use."
+        )
+        return Advice(only, _compare(record, paths))
     if record.mode != "compare" and main.identical is False:
         use = f"Do not use {spoken(main.label)}: the pixels differed from those of sequential."
         return Advice(use, _process(record, baseline, paths), BASELINE)
@@ -96,23 +103,25 @@ def _told(record: Record, paths: Sequence[str]) -> Advice | None:
 # ---------------------------------------------------------------- what to use
 
 
-def _faster(record: Record, faster: list[TechniqueMeasurement], paths: Sequence[str]) -> Advice:
+def _faster(record: Record, winners: list[TechniqueMeasurement], paths: Sequence[str]) -> Advice:
     """Where techniques are measurably faster than sequential: of the fastest and those that cannot be told from it
     one that starts soon; of a scale run the one with the fewest workers."""
-    best = min(faster, key=_median)
-    level = [t for t in faster if t is not best and record.found.versus(t.label, best.label).verdict == LEVEL]
+    best = min(winners, key=_cost)
+    level = [t for t in winners if t is not best and record.found.versus(t.label, best.label).verdict in LEVEL]
     if record.mode == "scale":
-        chosen = min([best, *level], key=lambda t: (_in_grid(t), t.threads, _median(t)))
+        chosen = min([best, *level], key=lambda t: (_in_grid(t), t.threads, _cost(t)))
     else:
-        chosen = min([best, *level], key=lambda t: (_starts_late(t, [best, *level]), _median(t)))
-    least, sooner = _pays_from(record, chosen, [t for t in faster if t not in (best, *level)])
+        chosen = min([best, *level], key=lambda t: (_starts_late(t, [best, *level]), _cost(t)))
+    least, sooner = _pays_from(record, chosen, [t for t in winners if t not in (best, *level)])
     use = f"Use {way(record, chosen)}"
     if least > len(record.good_images):
         use += f" from {number(least)} images like these on"
     interval = times_interval(chosen.speedup_ci95)
     use += f": {spelled_times(chosen.speedup or 0.0)} as fast as sequential (95{NBSP}% interval {interval})."
-    if others := [spoken(t.label) for t in (best, *level) if t is not chosen]:
-        use += f" No measurable difference to {few(others)}."
+    for verdict in LEVEL:
+        others = [t.label for t in (best, *level) if t is not chosen]
+        alike = [other for other in others if _beside(record, other, chosen, best) == verdict]
+        use += f" {_capital(verdict)} to {few([*map(spoken, alike)])}." if alike else ""
     if record.mode == "parallel":
         use += " Other techniques were not measured."
     reason = _start_ups(chosen, best) or " ".join(filter(None, (_lost(record, chosen), _cores(chosen))))
@@ -120,15 +129,22 @@ def _faster(record: Record, faster: list[TechniqueMeasurement], paths: Sequence[
     return Advice(use, command, chosen.name, reason, _pays(least, sooner), own, notes)
 
 
+def _beside(record: Record, label: str, chosen: TechniqueMeasurement, best: TechniqueMeasurement) -> str | None:
+    """The verdict between the technique with the label and the chosen one; those known are all with the best."""
+    one, other = (label, chosen.label) if best.label in (label, chosen.label) else (label, best.label)
+    return record.found.versus(one, other).verdict
+
+
 def _baseline(
     record: Record, baseline: TechniqueMeasurement, compared: list[TechniqueMeasurement], paths: Sequence[str]
 ) -> Advice:
     """Where nothing is measurably faster than sequential."""
-    level = [t for t in compared if t.verdict == LEVEL]
-    nearest = min(level or compared, key=_median)
+    level = [t for t in compared if t.verdict in LEVEL]
+    nearest = min(level or compared, key=_cost)
     if level:
         who = {"compare": "no technique", "scale": f"no number of {_unit(nearest)}s"}.get(record.mode)
-        said = f"{who} is measurably faster" if who else f"{spoken(nearest.label)} made no measurable difference"
+        denied = faster(record, next((v for v in LEVEL if any(t.verdict == v for t in level)), None))
+        said = f"{who} is {denied}" if who else f"{spoken(nearest.label)} made {nearest.verdict}"
         use = f"Sequential is enough: {said}."
     else:
         other = "the fastest other, " if len(compared) > 1 else ""
@@ -144,8 +160,8 @@ def way(record: Record, t: TechniqueMeasurement) -> str:
     if t.name == BASELINE or known is None:
         return spoken(t.label)
     name, unit = spoken(known.label), known.unit
-    if unit == "thread" and t.cv2_threads > 1:
-        return f"{spelled(t.cv2_threads)} of {name}"
+    if unit == "thread" and t.threads > t.workers:
+        return f"{spelled(t.threads)} of {name}"
     said = f"{name} with {counted(t.workers, unit)}"
     if t.cv2_threads > 1:
         said += f" of {counted(t.cv2_threads, 'OpenCV thread')}{' each' if t.workers > 1 else ''}"
@@ -163,8 +179,8 @@ def _unit(t: TechniqueMeasurement) -> str:
     return TECHNIQUES[t.name].unit if t.name in TECHNIQUES else "worker"
 
 
-def _median(t: TechniqueMeasurement) -> float:
-    return t.median_seconds or 0.0
+def _cost(t: TechniqueMeasurement) -> float:
+    return t.cost
 
 
 # ---------------------------------------------------------------- why, and from when on
@@ -192,16 +208,15 @@ def _lost(record: Record, t: TechniqueMeasurement) -> str:
     for label, loss in losses.items():
         if loss.seconds > worst.seconds and record.found.versus(label, t.label).verdict == SLOWER:
             worst = loss
-    said = f"{_capital(spoken(t.label))} lost {_amount(told)} of the ideal"
-    if worst is not told:
-        said += f", {spoken(worst.technique)} {_amount(worst)}"
+    reached = told.seconds <= 0
+    said = _capital(spoken(t.label)) + (
+        " reached the ideal" if reached else f" lost {seconds(told.seconds)} of the ideal"
+    )
+    if worst is not told and worst.seconds > 0:
+        said += f", {spoken(worst.technique)} {'lost ' if reached else ''}{seconds(worst.seconds)}"
     if worst.part is None or worst.seconds <= 0:
         return f"{said}."
-    return f"{said}, above all to {worst.part}: {PARTS.get(worst.part, worst.part)}."
-
-
-def _amount(loss: Loss) -> str:
-    return seconds(loss.seconds) if loss.seconds > 0 else "nothing"
+    return f"{said}, above all to {worst.part}: {meanings(record).get(worst.part, worst.part)}."
 
 
 def _capital(text: str) -> str:
@@ -228,7 +243,7 @@ def _pays_from(
     None for the baseline."""
     least = t.break_even_images or 1
     sooner = [o for o in others if (o.break_even_images or 1) < least]
-    other = min(sooner, key=lambda o: (o.break_even_images or 1, _median(o)), default=None)
+    other = min(sooner, key=lambda o: (o.break_even_images or 1, _cost(o)), default=None)
     if other is None:
         return least, None
     images = len(record.sample or record.good_images)
@@ -239,7 +254,9 @@ def _pays(least: int, sooner: TechniqueMeasurement | None) -> str:
     if least <= 1:
         return "It pays from the first image on, start-up included."
     fewer = f"{spoken(sooner.label)} would do" if sooner else "sequential is enough"
-    return f"Starting it pays from {number(least)} images like these on, the first round included; for fewer {fewer}."
+    return (
+        f"Its start-up pays off from {number(least)} images like these on, the first round included; for fewer {fewer}."
+    )
 
 
 # ---------------------------------------------------------------- how
@@ -270,12 +287,12 @@ def _process(record: Record, t: TechniqueMeasurement, paths: Sequence[str]) -> s
         words += ["--start-method", asked.start_method]
     if (t.chunk_size or 1) > 1:
         words += ["--chunk-size", str(t.chunk_size)]
-    return _command([*words, *_pixels(asked), "--out", "results"])
+    return command_line([*words, *image_flags(asked), "--out", "results"])
 
 
 def _compare(record: Record, paths: Sequence[str]) -> str:
     """The command that compares all techniques."""
-    return _command(["compare", *paths, "--workers", str(record.settings.workers), *_pixels(record.settings)])
+    return command_line(["compare", *paths, "--workers", str(record.settings.workers), *image_flags(record.settings)])
 
 
 def _again(record: Record, paths: Sequence[str]) -> str:
@@ -294,30 +311,7 @@ def _again(record: Record, paths: Sequence[str]) -> str:
         words += ["--workers", str(asked.workers)]
     if asked.transfers != [PATHS]:
         words += ["--transfer", ",".join(asked.transfers)]
-    needed = 2 * (LEAST_FOR_INTERVAL + 1) * sum(map(_median, (*timed, *record.weak)))
+    needed = 2 * (LEAST_FOR_INTERVAL + 1) * sum(map(_cost, (*timed, *record.weak)))
     budget = options()["budget"].maximum
     words += ["--budget", str(min(max(60, math.ceil(needed / 10) * 10), int(budget)))]
-    return _command([*words, *_pixels(asked)])
-
-
-def _pixels(asked: RunSettings) -> Iterator[str]:
-    """The flags of what is made of an image, where that is not the default."""
-    known = {p.name for name in asked.operations if name in OPERATIONS for p in OPERATIONS[name].parameters}
-    defaults = RunSettings([], {})
-    yield from ("--operations", ",".join(asked.operations))
-    for option in options().values():
-        if option.parameter:
-            start: Any = option.parameter.default
-            value = asked.parameters.get(option.name, start) if option.name in known else start
-        elif option.name in ("format", "color", "depth", "split"):
-            start, value = getattr(defaults, option.stored), getattr(asked, option.stored)
-        else:
-            continue
-        if value != start:
-            yield flag_of(option.name)
-            if not isinstance(value, bool):
-                yield show(value)
-
-
-def _command(words: Sequence[str]) -> str:
-    return shlex.join(["python", "-m", "imgproc", *words])
+    return command_line([*words, *image_flags(asked)])

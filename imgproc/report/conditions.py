@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imgproc.measure.alarms import Alarm
 from imgproc.measure.statistics import LEAST_FOR_INTERVAL
-from imgproc.numbers import NBSP, counted, listed, size
+from imgproc.numbers import NBSP, counted, exact_percent, listed, size
 from imgproc.operations import OPERATIONS
 from imgproc.runs.options import SPLITS
 from imgproc.runs.record import Record, RunSettings
@@ -32,15 +32,16 @@ def facts(record: Record) -> dict[str, Facts]:
     """The machine, the settings and the versions of a run; what is not known is left out."""
     env = record.environment
     every = {
-        "Machine": _machine(env) if env else [],
+        "Machine": _machine(record, env) if env else [],
         "Settings": _settings(record),
+        "Program": _program(env.get("program") or {}, record.command),
         "Versions": [("Python", env.get("python") or ""), *(env.get("versions") or {}).items()],
     }
     known = {title: [(label, text) for label, text in rows if text] for title, rows in every.items()}
     return {title: rows for title, rows in known.items() if rows}
 
 
-def _machine(env: Mapping[str, Any]) -> Facts:
+def _machine(record: Record, env: Mapping[str, Any]) -> Facts:
     physical, usable = env.get("cores_physical"), env.get("cores_usable")
     memory, limit, load = env.get("memory_bytes"), env.get("memory_limit_bytes"), env.get("load_before")
     versions, build = env.get("versions") or {}, env.get("opencv") or {}
@@ -56,14 +57,22 @@ def _machine(env: Mapping[str, Any]) -> Facts:
             ),
         ),
         ("Clock", _clock(env.get("cpu_frequency") or {})),
+        ("Hardware threads (SMT)", _smt(env.get("smt"))),
+        ("Memory nodes (NUMA)", str(len(env["numa"])) if env.get("numa") else ""),
+        ("Caches", ", ".join(env.get("cpu_caches") or ())),
         ("CPU quota", (_cores(env["cpu_quota"]) or "none") if "cpu_quota" in env else ""),
         ("Used by others", _cores(env.get("cores_used_by_others"))),
         ("Load before", "" if load is None else f"{load:.2f}"),
         ("Memory", size(memory) if memory else ""),
         ("Memory limit", size(limit) if limit else ""),
         ("GPU", env.get("gpu") or "none"),
+        ("File systems", _file_systems(env.get("file_systems") or {})),
+        (
+            "Allocator",
+            _joined((env.get("allocator") or {}).get("libc"), *(env.get("allocator") or {}).get("preloaded", ())),
+        ),
         ("System", _joined(env.get("os"), *where)),
-        ("Python", env.get("python") or ""),
+        ("Python", _joined(env.get("python"), _gil(env.get("gil") or {}))),
         (
             "OpenCV",
             _joined(
@@ -72,8 +81,32 @@ def _machine(env: Mapping[str, Any]) -> Facts:
                 f"Intel IPP {ipp.partition(' ')[0]}" if ipp else None,
             ),
         ),
-        ("PNG encoder", _PNG_ENCODERS.get(env.get("png_encoder") or "", "")),
+        ("PNG encoder", "" if record.task else _PNG_ENCODERS.get(env.get("png_encoder") or "", "")),
     ]
+
+
+def _program(known: Mapping[str, Any], command: str | None) -> Facts:
+    """Which program it was, and what was typed."""
+    commit, changed = known.get("commit"), known.get("changed")
+    return [
+        ("Version", known.get("version") or ""),
+        ("Commit", f"{commit[:12]}{', changed since' if changed else ''}" if commit else ""),
+        ("Source, SHA-256", (known.get("source_sha256") or "")[:12]),
+        ("Command", command or ""),
+    ]
+
+
+def _file_systems(known: Mapping[str, Sequence[str]]) -> str:
+    """Each once: ext4; tmpfs (rounds)."""
+    of: dict[str, list[str]] = defaultdict(list)
+    for what, found in known.items():
+        for kind in found:
+            of[kind].append(what)
+    return "; ".join(kind if len(what) == len(known) else f"{kind} ({listed(what)})" for kind, what in of.items())
+
+
+def _smt(known: Mapping[str, Any] | None) -> str:
+    return "" if known is None else "on" if known.get("active") else "off"
 
 
 def _joined(*parts: str | None) -> str:
@@ -100,19 +133,45 @@ def _clock(frequency: Mapping[str, Any]) -> str:
     )
 
 
+def _gil(state: Mapping[str, Any]) -> str:
+    """What is out of the ordinary about the interpreter's lock."""
+    if not state.get("optional"):
+        return ""
+    return "free-threaded, but the GIL is on" if state.get("enabled") else "free-threaded, without the GIL"
+
+
 def _settings(record: Record) -> Facts:
     asked = record.settings
-    least = "at least " if record.mode == "compare" else ""
+    least = "at least " if record.mode == "compare" and asked.starts == 1 else ""
     started = sorted({t.start_method for t in (*record.techniques, *record.weak) if t.start_method})
+    if task := record.task:
+        work = [("Function", task.name), ("Results", f"compared: {task.same}")]
+    else:
+        work = [
+            *_operations(asked),
+            ("Output", f"{asked.format.upper()}, {'colour' if asked.color else 'gray'}; depth: {asked.depth}"),
+        ]
     return [
-        *_operations(asked),
-        ("Output", f"{asked.format.upper()}, {'colour' if asked.color else 'gray'}; depth: {asked.depth}"),
+        *work,
+        ("Durable", "each result on the disk (fsync) within the time" if asked.durable else ""),
         ("Rounds and seed", f"{least}{asked.rounds}, within {asked.budget:g}{NBSP}s, seed {asked.seed}"),
+        ("Faster and slower", _smallest(record.findings.smallest_difference if record.findings else None)),
+        ("Starts", f"workers made anew {asked.starts} times" if asked.starts > 1 else ""),
+        ("Intervals", _intervals(record.findings.comparisons if record.findings else None)),
         ("Processes started", f"by {listed(started)}" if started else ""),
         ("Pixels moved", f"as {listed(asked.transfers)}" if asked.transfers != ["paths"] else ""),
         ("Strips", SPLITS.get(asked.split, asked.split) if asked.split != "auto" else ""),
-        ("Chunk size", counted(asked.chunk_size, "image") if asked.chunk_size > 1 else ""),
+        ("Chunk size", counted(asked.chunk_size, record.unit) if asked.chunk_size > 1 else ""),
     ]
+
+
+def _intervals(comparisons: int | None) -> str:
+    many = comparisons or 1
+    return f"95{NBSP}% for all {many} comparisons of the run at once" if many > 1 else ""
+
+
+def _smallest(difference: float | None) -> str:
+    return f"by more than {exact_percent(difference)}" if difference else ""
 
 
 def _operations(asked: RunSettings) -> Facts:
@@ -166,6 +225,7 @@ def checked(record: Record) -> str:
         "a CPU quota", "more threads than cores" if env.get("cores_usable") else "",
         "hidden threads" if any(r.cpu_seconds is not None for t in timed for r in t.rounds) else "",
         "idle workers" if any(t.spans for t in timed) else "",
+        "each speedup by order statistics" if any(t.speedup_check_ci95 for t in timed) else "",
         "a speedup that is too good" if any(t.efficiency is not None for t in timed) else "",
     ]  # fmt: skip
     return f"No alarm. Checked: {listed([look for look in looks if look])}."

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.measure.alarms import BUSY_MACHINE
 from imgproc.measure.breakdown import PARTS
 from imgproc.measure.findings import Loss, Pair
-from imgproc.measure.results import TechniqueMeasurement
-from imgproc.numbers import counted, milliseconds, percent, seconds, size, spelled_times
+from imgproc.measure.results import LEVEL, TechniqueMeasurement
+from imgproc.numbers import NBSP, counted, milliseconds, percent, seconds, size, spelled_times
 from imgproc.report import sentences
 from imgproc.report.pictures import Micro, micro, rank
 from imgproc.runs.record import Record
@@ -31,11 +32,12 @@ class Cost:
 
 def costs(record: Record) -> dict[str, Any]:
     """All that the page says of them, by its names there."""
-    found = losses(record)
+    found, meaning = losses(record), meanings(record)
     return {
         "costs": found,
-        "lost": headline(found) if found else None,
-        "parts": parts(found),
+        "lost": headline(found, meaning) if found else None,
+        "parts": parts(found, meaning),
+        "tails": tails(record),
         "transfers": transfers(record),
         "scopes": scopes(record),
     }
@@ -48,30 +50,67 @@ def losses(record: Record) -> list[Cost]:
     return sorted(found, key=lambda cost: rank(cost.t, record))
 
 
-def headline(found: Sequence[Cost]) -> tuple[str, str]:
+def headline(found: Sequence[Cost], meaning: Mapping[str, str] = PARTS) -> tuple[str, str]:
     """What the run's technique lost, and what the one that lost most: as a title and as a paragraph."""
     first, worst = found[0], max(found, key=lambda cost: cost.loss.seconds)
-    lost = seconds(first.loss.seconds) if first.loss.seconds > 0 else "nothing"
-    title, text = f"{first.t.label} lost {lost} of the ideal", _lost(first)
+    title, text = f"{first.t.label} {_against_ideal(first)}", _lost(first, meaning)
     if worst is first or worst.loss.seconds <= 0:
         return title, text
-    other = _lost(worst)
+    other = _lost(worst, meaning)
     if worst.loss.part == first.loss.part:  # what that means is said already
         other = other.partition(": ")[0].rstrip(".") + "."
-    return f"{title}, {sentences.spoken(worst.t.label)} {seconds(worst.loss.seconds)}", f"{text} {other}"
+    did = "lost " if first.loss.seconds <= 0 else ""
+    return f"{title}, {sentences.spoken(worst.t.label)} {did}{seconds(worst.loss.seconds)}", f"{text} {other}"
 
 
-def _lost(cost: Cost) -> str:
+def _against_ideal(cost: Cost) -> str:
+    return f"lost {seconds(cost.loss.seconds)} of the ideal" if cost.loss.seconds > 0 else "reached the ideal"
+
+
+def tails(record: Record) -> str:
+    """What single images take with the run's technique, and how short its round could have been; empty where it is not
+    known."""
+    t, what = record.technique, record.unit
+    found, typical = (t.tails, t.typical) if t else (None, None)
+    if t is None or found is None or typical is None:
+        return ""
+    workers = counted(t.workers, "worker", words=True)
+    said = (
+        f"With {sentences.spoken(t.label)} half of the {what}s take at most {seconds(found.p50_seconds)} each, "
+        f"95{NBSP}% at most {seconds(found.p95_seconds)}, the slowest {seconds(found.slowest_seconds)}. The last was "
+        f"done {seconds(found.last_after_seconds)} after the one before it."
+    )
+    bound = f"{seconds(found.makespan_bound_seconds)}, and this round took {seconds(typical.wall_seconds)}"
+    return f"{said} In no order could {workers} have done the same work in less than {bound}."
+
+
+def _lost(cost: Cost, meaning: Mapping[str, str]) -> str:
     t, lost, part = cost.t, cost.loss.seconds, cost.loss.part
     if part is None or lost <= 0:
-        return f"{t.label} lost nothing of the ideal."
+        return f"{t.label} {_against_ideal(cost)}."
     most = f"most of it to {part}" if t.breakdown[part] < 0.9 * lost else f"to {part}"
-    return f"{t.label} lost {seconds(lost)} of the ideal, {most}: {PARTS[part]}."
+    return f"{t.label} lost {seconds(lost)} of the ideal, {most}: {meaning[part]}."
 
 
-def parts(found: Sequence[Cost]) -> dict[str, str]:
+def meanings(record: Record) -> dict[str, str]:
+    """What each part means here; of calls of Python functions contention is the GIL as well. Where other programs were
+    at work, nobody can tell from stages that took longer what kept them."""
+    if any(alarm.name == BUSY_MACHINE for alarm in record.alarms):
+        return {**PARTS, "contention": _CONTENTION_BESIDE_OTHERS}
+    return {**PARTS, "contention": _CONTENTION_OF_CALLS} if record.task else PARTS
+
+
+_CONTENTION_BESIDE_OTHERS = (
+    "stages that took longer than the baseline’s, probably because other programs were at work as well"
+)
+_CONTENTION_OF_CALLS = (
+    "calls that took longer than the baseline’s, because workers share caches and memory, and threads the GIL"
+)
+
+
+def parts(found: Sequence[Cost], meaning: Mapping[str, str] = PARTS) -> dict[str, str]:
     """The parts that any of them has, and what each means."""
-    return {part: text for part, text in PARTS.items() if any(cost.t.breakdown.get(part) for cost in found)}
+    return {part: text for part, text in meaning.items() if any(cost.t.breakdown.get(part) for cost in found)}
 
 
 #: The ways of moving pixels in the order of the table, and what each means.
@@ -127,7 +166,7 @@ def _compared(record: Record, group: list[TechniqueMeasurement], *, explain: boo
         TransferCost(
             t,
             WAYS.get(t.transfer or "", t.transfer or ""),
-            micro(t.speedup, t.speedup_ci95, first.threads, t.verdict or "none", width=110, top=top),
+            micro(t.speedup, t.speedup_ci95, first.threads, t.verdict, width=110, top=top),
         )
         for t in group
     ]
@@ -186,8 +225,8 @@ def _sentence(last: TechniqueMeasurement, pair: Pair) -> str:
     times = f"{spelled_times(pair.speedup or 1.0)} as long as with paths only"
     if said is None:
         return f"{moved} took {times}, but too few rounds were timed to be sure."
-    if said == "no measurable difference":
-        return f"{moved} makes no measurable difference here."
+    if said in LEVEL:
+        return f"{moved} makes {said} here."
     if said == "slower":
         return f"{moved} does no harm here: a round takes {times}."
     if last.verdict == "slower":

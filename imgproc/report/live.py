@@ -81,11 +81,11 @@ def _cells(progress: Progress, label: str, count: int) -> Iterator[LiveCell]:
 def _speedup(base: list[float], walls: list[float]) -> float | None:
     """Of the rounds that both have done."""
     both = min(len(base), len(walls))
-    return statistics.median(base[:both]) / statistics.median(walls[:both]) if both else None
+    return statistics.geometric_mean(base[:both]) / statistics.geometric_mean(walls[:both]) if both else None
 
 
 def _provisional(speedup: float | None) -> Micro | None:
-    """Without an interval nothing is sure, least of all a small difference."""
-    cores, near = usable_cores(), speedup is not None and 0.95 < speedup < 1.05
-    sign = micro(speedup, None, cores, "level" if near else None, width=110, top=1.25 * cores)
+    """Without an interval nothing is sure, so it is marked as no verdict."""
+    cores = usable_cores()
+    sign = micro(speedup, None, cores, width=110, top=1.25 * cores)
     return replace(sign, kind=f"{sign.kind} is-provisional") if sign else None

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from imgproc.backends import BASELINE
+from imgproc.errors import UserError
+from imgproc.exhibits import Exhibit, Part, exhibit
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
 from imgproc.pixels.previews import PREVIEW_SIDE
-from imgproc.report import advice, conditions, costs, scale, sentences, timeline
+from imgproc.report import advice, conditions, costs, scale, sentences, tasks, timeline
+from imgproc.report.glossary import CONDITIONS, NUMBERS, terms
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.text import summary
 from imgproc.runs.record import ImageRecord, Record
@@ -113,6 +116,11 @@ def gallery(record: Record, results: Path, number: int, operation: str) -> Galle
     )
 
 
+def _has_inputs(record: Record) -> bool:
+    """Whether there is something to run again: a file that was accepted, or samples, which are drawn anew."""
+    return not record.images or any(image.stored for image in record.images)
+
+
 def _names(folder: Path) -> set[str]:
     if not folder.is_dir():
         return set()
@@ -181,23 +189,54 @@ def measured_note(record: Record) -> str:
     many = len([t for t in record.techniques if t.rounds]) > 1
     if rounds < 2:
         return "One pass; more rounds would show how sure this is."
-    return f"Medians of {counted(rounds, 'round', words=True)} after one warm-up{', interleaved' if many else ''}."
+    after = "a warm-up of each start" if (anew := sentences.starts(record)) else "one warm-up"
+    note = f"Medians of {counted(rounds, 'round', words=True)} after {after}{', interleaved' if many else ''}."
+    return f"{note} {anew}".rstrip()
 
 
-def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, Any]:
-    """What ``query``, the address's, asks for and there is not is left out."""
-    image, operation = query.get("image", ""), query.get("operation", "")
+@dataclass(frozen=True)
+class OfExhibit:
+    """Which exhibit a run is of, and which of its functions it measures."""
+
+    shown: Exhibit
+    part: Part
+
+
+def of_exhibit(record: Record) -> OfExhibit | None:
+    """None for any other run, also for one of an exhibit that this version does not have."""
+    try:
+        shown = exhibit(record.task.exhibit if record.task else "")
+        return OfExhibit(shown, shown.part(record.task.function if record.task else ""))
+    except UserError:
+        return None
+
+
+def told(record: Record) -> dict[str, Any]:
+    """What is said of a run that has ended, without its files."""
     return {
         "refused": [image for image in record.images if image.error],
         "image_warnings": image_warnings(record),
-        "gallery": gallery(record, results, int(image) if image.isdecimal() and len(image) < 10 else 1, operation),
         "rows": table(record),
         "note": measured_note(record),
-        "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
         **costs.costs(record),
         **conditions.conditions(record),
         "summary": summary(record, MOST_FAILED).rstrip("\n"),
         **sentences.sentences(record),
         "scaling": scale.section(record),
         "advice": advice.advice(record),
+        "use_items": list(tasks.advice(record)),
+        "item_notes": list(tasks.notes(record.task)) if record.task else [],
+        "words": {"numbers": terms(*NUMBERS), "conditions": terms(*CONDITIONS)},
+    }
+
+
+def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, Any]:
+    """What ``query``, the address's, asks for and there is not is left out."""
+    image, operation = query.get("image", ""), query.get("operation", "")
+    return {
+        **told(record),
+        "gallery": gallery(record, results, int(image) if image.isdecimal() and len(image) < 10 else 1, operation),
+        "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
+        "exhibit": of_exhibit(record),
+        "can_repeat": bool(record.task.exhibit) if record.task else _has_inputs(record),
     }

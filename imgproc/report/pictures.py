@@ -32,7 +32,8 @@ def micro(
     width: int = 97,
     top: float = 0.0,
 ) -> Micro | None:
-    """The axis ends at ``top`` or at what must be shown. None where there is no speedup to draw."""
+    """The axis ends at ``top`` or at what must be shown; the mark is filled where the ``verdict`` tells a difference.
+    None where there is no speedup to draw."""
     if speedup is None:
         return None
     low, high = interval or (speedup, speedup)
@@ -41,8 +42,7 @@ def micro(
     def place(value: float) -> float:
         return round(0.5 + value / top * (width - 9), 1)
 
-    verdict = verdict or ("faster" if low > 1 else "slower" if high < 1 else "none")
-    kind = KINDS.get(verdict, "is-none")
+    kind = KINDS.get(verdict or "", "is-none")
     return Micro(width, place(1), place(ideal) if ideal > 1.05 else None, place(low), place(high), place(speedup), kind)
 
 

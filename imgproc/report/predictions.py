@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from imgproc.backends import BASELINE, TECHNIQUES
-from imgproc.numbers import NOTHING, counted, seconds
+from imgproc.measure.results import TechniqueMeasurement
+from imgproc.numbers import NBSP, NOTHING, counted, megapixels, seconds
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.prediction import Batch, Prediction
+from imgproc.runs.record import Record
 
 #: Stages that are shown of a calibration: what is done to files as cameras write them.
 _SHOWN = ("decode JPEG gray", "decode JPEG colour", "decode PNG gray", "decode TIFF gray")
@@ -36,6 +39,43 @@ def advice_table(found: Sequence[Prediction], taken: Prediction, batch: Batch, s
             sentence,
         ]
     )
+
+
+def plan(
+    record: Record,
+    contenders: Sequence[TechniqueMeasurement],
+    missing: Sequence[TechniqueMeasurement],
+    known: Sequence[Prediction],
+    out: Path | None,
+) -> str:
+    """What a command would do: which images by which ways, how long a pass of each is expected to take, and where
+    results go.
+
+    Args:
+        known: predictions for the workers of the settings.
+        out: the folder for results; None where none are kept.
+    """
+    asked, good = record.settings, record.good_images
+    images = f"{counted(len(good), 'image')}, {megapixels(record.megapixels)} megapixels"
+    lines = [f"Would {_VERBS[record.mode]} {images}: {', '.join(asked.operations)}, as {asked.format}."]
+    lines += [f"Left out: {image.name}: {image.error}" for image in record.images if image.error]
+    times = {(one.technique, one.workers): one.seconds for one in known}
+    for t in contenders:
+        expected = times.get((t.name, t.workers)) if t.copies == 1 and t.cv2_threads == 1 else None
+        about = f": about {seconds(expected)} a round" if expected else ""
+        lines.append(f"  {t.label}, {counted(t.workers, 'worker')}{about}")
+    lines += [f"  not {t.label}: {t.reason}" for t in missing]
+    if asked.budget:
+        rounds = f"{'at least ' if record.mode == 'compare' else ''}{counted(asked.rounds, 'round')}"
+        lines.append(f"Then {rounds} of each in shuffled order, for at most {asked.budget:g} s.")
+    if out is not None:
+        lines.append(f"{counted(len(good) * len(asked.operations), 'file')} would be written into {out}.")
+    return "\n".join(lines).replace(NBSP, " ") + "\n"
+
+
+_VERBS = {
+    "sequential": "process", "parallel": "process", "compare": "compare techniques on", "scale": "scale a technique on"
+}  # fmt: skip
 
 
 def calibration_table(calibration: Calibration, workers: int) -> str:

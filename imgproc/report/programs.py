@@ -11,6 +11,7 @@ from imgproc.backends import TECHNIQUES
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, listed
 from imgproc.operations import OPERATIONS
+from imgproc.operations.chain import SIGN
 from imgproc.operations.contract import Operation
 from imgproc.pixels.codecs import FORMATS, options_code
 from imgproc.pixels.formats.depth import HIGH_BYTE
@@ -37,6 +38,9 @@ class Way:
     alone: bool = False
     by_value: bool = False
 
+
+# What stands for the sign of a chain in the name of a function.
+_THEN = "_then_"
 
 _ONE_BY_ONE = "problems = [process(path) for path in paths]"
 
@@ -76,6 +80,17 @@ WAYS: dict[str, Way] = {
             problems = list(pool.map(process, paths))
         """,
         ("from concurrent.futures import ThreadPoolExecutor",),
+    ),
+    "asyncio": Way(
+        "problems = asyncio.run(process_all(paths))",
+        ("import asyncio", "from concurrent.futures import ThreadPoolExecutor"),
+        functions='''
+        async def process_all(paths):
+            """The loop hands each image to a thread and awaits it; it is free for other work meanwhile."""
+            # Left alone, to_thread would take a thread for each core and 4 more.
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WORKERS))
+            return await asyncio.gather(*(asyncio.to_thread(process, path) for path in paths))
+        ''',
     ),
     "futures-processes": Way(
         """
@@ -213,7 +228,12 @@ def _pinned(t: TechniqueMeasurement) -> str:
 def _function(operation: Operation, settings: RunSettings) -> str:
     assert operation.code is not None
     body = textwrap.indent(operation.code(settings.parameters, settings.color), "    ")
-    return f"def {operation.name}(image):\n{body}"
+    return f"def {_identifier(operation)}(image):\n{body}"
+
+
+def _identifier(operation: Operation) -> str:
+    """The name of its function, which a chain's own name cannot be."""
+    return operation.name.replace(SIGN, _THEN)
 
 
 def _process(operations: list[Operation], settings: RunSettings, way: Way, t: TechniqueMeasurement) -> str:
@@ -228,7 +248,7 @@ def _process(operations: list[Operation], settings: RunSettings, way: Way, t: Te
         "    if image is None:",
         '        return f"{path}: OpenCV cannot read it"',
     ]
-    names, some = (", ".join(one.name for one in some) for some in (operations, bilevel))
+    names, some = (", ".join(map(_identifier, some)) for some in (operations, bilevel))
     lines.append(f"    for operation in ({names}{',' if len(operations) == 1 else ''}):")
     if 0 < len(bilevel) < len(operations):
         wanted = f"operation is {some}" if len(bilevel) == 1 else f"operation in ({some})"
@@ -236,8 +256,12 @@ def _process(operations: list[Operation], settings: RunSettings, way: Way, t: Te
     else:
         lines.append(f"        options = {options[bool(bilevel)]}")
     lines.append(f'        data = cv2.imencode(".{extension}", operation(image), options)[1]')
+    name = "operation.__name__"
+    if any(one.made_of for one in operations):
+        lines.append(f'        name = {name}.replace("{_THEN}", "{SIGN}")')
+        name = "name"
     lines += [
-        f'        data.tofile(OUT / f"{{path.stem}}_{{operation.__name__}}.{extension}")',
+        f'        data.tofile(OUT / f"{{path.stem}}_{{{name}}}.{extension}")',
         "except (OSError, cv2.error) as problem:",
         '    return f"{path}: {problem}"',
         "return None",
@@ -271,7 +295,10 @@ def _limits(record: Record, t: TechniqueMeasurement) -> Iterator[str]:
     if t.transfer not in (None, "paths"):
         yield "The run sent pixels or files to its workers and back; here workers read and write, which moves less."
     if settings.depth != HIGH_BYTE:
-        yield f'Of more than 8 bits it takes the high byte; the run took them by the depth "{settings.depth}".'
+        yield (
+            "Of more than 8 bits it takes the high byte (colours of a TIFF are rounded); the run took them "
+            f'by the depth "{settings.depth}".'
+        )
     rare = sorted({image.format for image in record.good_images} & {"TIFF", "BMP", "GIF"})
     if rare:
         yield f"Some kinds of {listed(rare)} OpenCV reads otherwise than the run did, or not at all."

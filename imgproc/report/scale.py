@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from imgproc.backends import AUTO, TECHNIQUES
 from imgproc.measure.curves import Cell, Point, Scaling, strong_curve
 from imgproc.measure.laws import LEAST_FOR_FIT, LEAST_FOR_USL, Fit
-from imgproc.measure.results import TechniqueMeasurement
-from imgproc.numbers import NBSP, counted, listed, percent, spelled, spelled_times
+from imgproc.measure.results import LEVEL, TechniqueMeasurement
+from imgproc.numbers import NBSP, counted, exact_percent, listed, percent, spelled, spelled_times
 from imgproc.runs.record import Record
 
 Measurements = Sequence[TechniqueMeasurement]
-FASTER, SLOWER, LEVEL = "faster", "slower", "no measurable difference"
+FASTER, SLOWER, NO_MATTER = "faster", "slower", "no difference that matters"
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ def section(record: Record) -> Section | None:
         images=len(record.sample or record.good_images),
         headline=headline(record),
         strong=found.strong,
-        best=min((p for p in found.strong if p.speedup_ci95), key=lambda p: p.seconds, default=None),
+        best=max((p for p in found.strong if p.speedup_ci95), key=lambda p: p.speedup or 0.0, default=None),
         weak=found.weak,
         weak_headline=weak_headline(found),
         laws=laws(found),
         inner=inner,
         rows=[(w, [cells.get((w, count)) for count in inner]) for w in sorted({cell.workers for cell in found.grid})],
-        best_cell=min((c for c in found.grid if c.speedup_ci95), key=lambda c: c.seconds, default=None),
+        best_cell=max((c for c in found.grid if c.speedup_ci95), key=lambda c: c.speedup or 0.0, default=None),
         grid_headline=grid_headline(record) if found.grid else "",
         left_out=left_out(record.techniques, record.weak),
     )
@@ -114,6 +114,22 @@ def span(counts: Iterable[int], what: str) -> str:
 # ---------------------------------------------------------------- the curves
 
 
+def faster(record: Record, verdict: str | None) -> str:
+    """What a technique with this verdict is not: measurably faster, more than 1 % faster, or, if slower, faster."""
+    if verdict == NO_MATTER:
+        return f"more than {_smallest(record)} faster"
+    return "measurably faster" if verdict in LEVEL else "faster"
+
+
+def near(record: Record, verdicts: Iterable[str | None]) -> str:
+    """What others with these verdicts of ``LEVEL`` are beside the fastest: not measurably slower, or within 1 %."""
+    return f"within {_smallest(record)} of that" if {*verdicts} == {NO_MATTER} else "not measurably slower"
+
+
+def _smallest(record: Record) -> str:
+    return exact_percent(record.found.smallest_difference or 0.0)
+
+
 def _curve(record: Record) -> Measurements:
     """Those that can be compared, the fewest workers first."""
     name = record.scaling.technique if record.scaling else ""
@@ -121,7 +137,7 @@ def _curve(record: Record) -> Measurements:
 
 
 def _fastest(curve: Measurements) -> TechniqueMeasurement:
-    return min(curve, key=lambda m: m.median_seconds or 0.0)
+    return min(curve, key=lambda m: m.cost)
 
 
 def headline(record: Record) -> str:
@@ -135,9 +151,9 @@ def headline(record: Record) -> str:
     figure = f"{spelled_times(best.speedup or 0.0)} as fast as sequential"
     if best.verdict and not any(m.verdict == FASTER for m in curve):
         none = f"No number of {what}s is" if len(curve) > 1 else f"{who.capitalize()} {are} not"
-        near = f"; {who} {are} {figure}" if best.verdict == SLOWER else ""
-        return f"{none} {'measurably ' if best.verdict == LEVEL else ''}faster than sequential{near}."
-    unsure = {None: ", by rounds too few for an interval", LEVEL: ", by rounds that scatter too much to be sure"}
+        closest = f"; {who} {are} {figure}" if best.verdict == SLOWER else ""
+        return f"{none} {faster(record, best.verdict)} than sequential{closest}."
+    unsure = {None: ", by rounds too few for an interval", LEVEL[0]: ", by rounds that scatter too much to be sure"}
     rest = beside(record)
     return f"{who.capitalize()} {are} {figure}{unsure.get(best.verdict, '')}{f'; {rest}' if rest else ''}."
 
@@ -151,10 +167,10 @@ def beside(record: Record) -> str:
     alike: dict[tuple[bool, str | None], list[int]] = defaultdict(list)
     for p, verdict in {m.threads: _versus(record, m, best) for m in curve if m.threads != best.threads}.items():
         alike[p > best.threads, verdict].append(p)
-    fewer = alike[False, LEVEL]
+    fewer = [(alike[False, verdict], verdict) for verdict in LEVEL]
     told = [
-        (fewer, f"{'is' if fewer == [1] else 'are'} not measurably slower"),
-        (alike[True, LEVEL], "add nothing"),
+        *((counts, f"{'is' if counts == [1] else 'are'} {near(record, [verdict])}") for counts, verdict in fewer),
+        (sorted(p for verdict in LEVEL for p in alike[True, verdict]), "add nothing"),
         (alike[True, SLOWER], "are slower"),
     ]
     parts = [f"{listed([spelled(count) for count in counts])} {what}" for counts, what in told if counts]
@@ -203,11 +219,13 @@ def grid_headline(record: Record) -> str:
     if pairs and all(pair.verdict is None for _, pair in pairs):
         parts.append("The rounds are too few to tell what OpenCV’s threads inside the workers change.")
     elif not parts:
-        parts.append("OpenCV’s threads inside the workers make no measurable difference.")
+        none = NO_MATTER if all(pair.verdict == NO_MATTER for _, pair in pairs) else LEVEL[0]
+        parts.append(f"OpenCV’s threads inside the workers make {none if pairs else LEVEL[0]}.")
     best = next((m for m in own.values() if record.scaling and m.label == record.scaling.best), None)
     if best:
-        level = sum(m is not best and _versus(record, m, best) == LEVEL for m in own.values())
-        tied = f"; {spelled(level)} {'other is' if level == 1 else 'others are'} not measurably slower" if level else ""
+        level = [said for m in own.values() if m is not best and (said := _versus(record, m, best)) in LEVEL]
+        others = f"{spelled(len(level))} {'other is' if len(level) == 1 else 'others are'}"
+        tied = f"; {others} {near(record, level)}" if level else ""
         inner = f"{counted(best.cv2_threads, 'OpenCV thread')}{' each' if best.workers > 1 else ''}"
         parts.append(f"Fastest: {counted(best.workers, 'worker')} with {inner}{tied}.")
     return " ".join(parts)

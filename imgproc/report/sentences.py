@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from imgproc.backends import BASELINE, TECHNIQUES, technique
+from imgproc.backends import BASELINE, TECHNIQUES, default_techniques, technique
 from imgproc.measure.curves import Scaling
 from imgproc.measure.derive import typical_spans
-from imgproc.measure.results import Progress, TechniqueMeasurement
+from imgproc.measure.results import LEVEL, Progress, TechniqueMeasurement
 from imgproc.numbers import (
     NBSP,
     counted,
     listed,
     number,
+    percent,
     seconds,
     spelled_seconds,
     spelled_times,
@@ -21,7 +22,7 @@ from imgproc.numbers import (
     times_interval,
 )
 from imgproc.operations import not_in_strips
-from imgproc.report.scale import FASTER, LEVEL, SLOWER, beside, many, scaled, scaled_counts, unit
+from imgproc.report.scale import FASTER, SLOWER, beside, faster, many, scaled, scaled_counts, unit
 from imgproc.runs.record import Record
 from imgproc.runs.splitting import SERIAL_STAGES, images_to_split
 
@@ -41,7 +42,7 @@ def spoken(label: str) -> str:
         return f"{through} through {way[0].lower() + way[1:]}"
     named = any(letter.isupper() for letter in label[1:]) or label in NAMES
     plain = label if named else label[:1].lower() + label[1:]
-    return f"a {plain}" if plain.endswith("pool") else plain
+    return f"a {plain}" if plain.partition(" (")[0].endswith("pool") else plain
 
 
 def sentences(record: Record) -> dict[str, Any]:
@@ -66,7 +67,7 @@ class Headline:
 
 def headline(record: Record) -> Headline:
     """What came out, for a run that is done."""
-    images = counted(len(record.good_images), "image", words=True).capitalize()
+    images = counted(record.total, record.unit, words=True).capitalize()
     main, outcome = record.technique, record.found.outcome
     if main is None or main.median_seconds is None:
         return Headline(f"{images} done; the time could not be measured.")
@@ -87,11 +88,13 @@ def headline(record: Record) -> Headline:
 
 def title(record: Record) -> str:
     """The shortest form of the same."""
-    images, main, outcome = counted(len(record.good_images), "image"), record.technique, record.found.outcome
+    images, main, outcome = counted(record.total, record.unit), record.technique, record.found.outcome
+    if record.task:
+        images += f" of {record.task.function}"
     if outcome == "undecided":
         return f"Too few rounds to tell, {images}"
-    if record.mode == "compare" and outcome in (LEVEL, "baseline"):
-        return f"Nothing {'measurably ' if outcome == LEVEL else ''}faster than sequential, {images}"
+    if record.mode == "compare" and outcome in (*LEVEL, "baseline"):
+        return f"Nothing {faster(record, outcome)} than sequential, {images}"
     if main is None or main.speedup is None or main.name == BASELINE:
         return images
     return f"{times(main.speedup)} with {spoken(main.label)}, {images}"
@@ -101,14 +104,17 @@ def _winner(record: Record, best: TechniqueMeasurement) -> Headline:
     """Of a comparison: who is fastest, by how much, and who cannot be told from it."""
     timed = [t for t in record.techniques if t.median_seconds is not None]
     same = [t for t in timed if t.identical is not False]
+    made = "results" if record.task else "pixels"
     count = counted(len(timed), "technique", words=True)
-    pixels = f"the same pixels from all {count}." if len(same) == len(timed) else "not all made the same pixels."
-    level = [spoken(t.label) for t in same if record.found.versus(t.label, best.label).verdict == LEVEL]
-    others = f"no measurable difference to {listed(level)}; " if level else ""
+    pixels = f"the same {made} from all {count}." if len(same) == len(timed) else f"not all made the same {made}."
+    others = ""
+    for verdict in LEVEL:
+        level = [spoken(t.label) for t in same if record.found.versus(t.label, best.label).verdict == verdict]
+        others += f"{verdict} to {listed(level)}; " if level else ""
     if best.name == BASELINE:
         return Headline("Nothing is faster than", "sequential", " here;", others + pixels)
     if best.verdict != FASTER:
-        return Headline("No technique is measurably faster than", "sequential", " here;", pixels)
+        return Headline(f"No technique is {faster(record, best.verdict)} than", "sequential", " here;", pixels)
     lead = _are(spoken(best.label))
     after = f"{_interval(best)}{others}{pixels}"
     return Headline(
@@ -141,9 +147,10 @@ def _scaled(record: Record, found: Scaling, best: TechniqueMeasurement) -> Headl
         pixels = pixels.rstrip(".") + f"; measured on a sample of {counted(len(record.sample), 'image')}."
     figure = spelled_times(best.speedup)
     if best.verdict and not any(t.verdict == FASTER for t in own):
-        measurably = "measurably " if best.verdict == LEVEL else ""
         near = f"at the most {figure} as fast, with {how_many}; {_interval(best)}{pixels}"
-        return Headline(f"No number of {what}s makes {way} {measurably}faster than", "sequential", " here;", near)
+        return Headline(
+            f"No number of {what}s makes {way} {faster(record, best.verdict)} than", "sequential", " here;", near
+        )
     on_curve = best.cv2_threads == 1 or what == "thread"
     others = beside(record) if on_curve else ""
     after = f"{others}; " if others else ""
@@ -161,8 +168,8 @@ def _compared(main: TechniqueMeasurement) -> str:
     same = SAME if main.identical else "the pixels were not compared."
     if main.speedup is None:
         return f"without a speedup: {main.reason or 'the baseline was not measured'}."
-    if main.verdict == LEVEL:
-        return f"no measurable difference from sequential; {same}"
+    if main.verdict in LEVEL:
+        return f"{main.verdict} from sequential; {same}"
     as_fast = f"{spelled_times(main.speedup)} as fast"
     if main.verdict == SLOWER:
         return f"slower than sequential, {as_fast}; {same}"
@@ -187,6 +194,10 @@ def ending(record: Record) -> Ending | None:
         else "No result was made."
     )
     again = "“Run again” starts it anew with the same images and settings."
+    if record.task:
+        kept, again = "Nothing was measured.", "“Run again” starts it anew."
+    elif record.images and not any(image.stored for image in record.images):
+        again = "Choose other files on the form."
     if record.state == "cancelled":
         return Ending("This run was cancelled", kept, again)
     title, what = {
@@ -194,6 +205,19 @@ def ending(record: Record) -> Ending | None:
         "interrupted": ("This run was interrupted", "The program that measures was ended in the middle of it."),
     }.get(record.state, ("", ""))
     return Ending(title, record.error or what, f"{kept} {again}") if title else None
+
+
+def starts(record: Record) -> str:
+    """How much of the scatter is between starts, where workers were started anew; empty where they were not."""
+    known = [t for t in record.techniques if t.between_starts is not None]
+    times_started = max((len({*t.starts}) for t in record.techniques if t.rounds), default=1)
+    if times_started < 2:
+        return ""
+    began = f"Workers were started {counted(times_started, 'time', words=True)}, and each start counts once"
+    if not known:
+        return f"{began}."
+    shares = [f"{percent(t.between_starts)} for {spoken(t.label)}" for t in known]
+    return f"{began}. Of the scatter of the speedup (its variance) so much is between starts: {listed(shares)}."
 
 
 def split(record: Record) -> list[str]:
@@ -236,13 +260,17 @@ def _limit_of_strips(record: Record, main: TechniqueMeasurement) -> list[str]:
 
 
 def doing(record: Record) -> str:
-    """The title of a run that is queued or running."""
-    count = len(record.good_images) or record.settings.samples
+    """The title of a run that waits or is running."""
+    if record.state == "checking":
+        return f"Checking {counted(len(record.images), 'file')}"
+    count = record.total or record.settings.samples
     images = counted(count, "sample image" if record.settings.samples else "image")
     if record.mode == "sequential":
         return f"Processing {images} sequentially"
     if record.mode == "compare":
-        count = len(record.settings.techniques) or sum(t.availability().ok for t in TECHNIQUES.values())
+        count = len(record.settings.techniques) or sum(t.availability().ok for t in default_techniques())
+        if record.task:
+            images = f"{counted(record.total, record.unit)} of {record.task.function}"
         return f"Comparing {counted(count, 'technique')} on {images}"
     if record.mode == "scale":
         name = scaled(record)
@@ -253,20 +281,21 @@ def doing(record: Record) -> str:
     return f"Measuring {spoken(technique(record.settings.technique).label)} against sequential on {images}"
 
 
-def step(progress: Progress) -> tuple[str, str]:
-    """Where a run stands: what is being done, and how far that is."""
+def step(progress: Progress, what: str = "image") -> tuple[str, str]:
+    """Where a run stands: what is being done, and how far that is; ``what`` is that which it is over."""
     label = progress.label or (TECHNIQUES[progress.technique].label if progress.technique in TECHNIQUES else "")
     named = f", {label}" if label else ""
     if progress.round and progress.rounds:
-        what = f"Round {progress.round} of {progress.rounds}{named}"
+        now = f"Round {progress.round} of {progress.rounds}{named}"
     else:
-        what = f"{PHASES.get(progress.phase, progress.phase.capitalize())}{named}"
+        phases = PHASES if what == "image" else {**PHASES, **_PHASES_OF_ITEMS}
+        now = f"{phases.get(progress.phase, progress.phase.capitalize())}{named}"
     done = ""
     if progress.images_total:
-        done = f"image {min(progress.images_done + 1, progress.images_total)} of {progress.images_total}"
+        done = f"{what} {min(progress.images_done + 1, progress.images_total)} of {progress.images_total}"
         if progress.images_done >= progress.images_total:
-            done = f"{progress.images_total} of {counted(progress.images_total, 'image')}"
-    return what, done
+            done = f"{progress.images_total} of {counted(progress.images_total, what)}"
+    return now, done
 
 
 PHASES = {
@@ -279,4 +308,9 @@ PHASES = {
     "warm-up": "Warming up",
     "checking": "Comparing pixels",
     "measuring": "Measuring",
+}
+_PHASES_OF_ITEMS = {
+    "trial": "Trying every item",
+    "checking": "Comparing results",
+    "idle": "Timing calls that do nothing",
 }

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.curves import Cell, Point
-from imgproc.measure.results import TechniqueMeasurement
+from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, plain_seconds, seconds
-from imgproc.report.advice import ANY_PATHS, advice
+from imgproc.report.advice import advice
+from imgproc.report.commands import ANY_PATHS
+from imgproc.report.costs import tails
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
-from imgproc.report.sentences import UNDECIDED, split
+from imgproc.report.sentences import UNDECIDED, split, starts
+from imgproc.report.tasks import advice as advice_for_items
 from imgproc.runs.record import Record
 
 
@@ -23,12 +26,13 @@ def summary(record: Record, most_failed: int | None = None) -> str:
         most_failed: so many failed images are named, and the others counted; None: all are named.
     """
     told = advice(record)
-    return _summary(record, most_failed) + (f"Advice: {told.use}\n".replace(NBSP, " ") if told else "")
+    use = told.use if told else next(advice_for_items(record), "")
+    return _summary(record, most_failed) + (f"Advice: {use}\n".replace(NBSP, " ") if use else "")
 
 
 def _summary(record: Record, most_failed: int | None = None) -> str:
     technique = record.technique
-    lines = [f"Processing Mode: {_mode(record)}", f"Number of Images: {len(record.good_images)}"]
+    lines = [f"Processing Mode: {_mode(record)}", f"Number of {record.unit.capitalize()}s: {record.total}"]
     if technique is None or technique.median_seconds is None:
         lines.append(f"Time Taken: not measured ({record.state})")
     else:
@@ -41,10 +45,12 @@ def _summary(record: Record, most_failed: int | None = None) -> str:
     if record.mode == "scale" and technique and technique.name != BASELINE and technique.median_seconds is not None:
         lines.append(f"Note: the time and the speedup are those of the fastest: {technique.label}.")
     if record.sample:
-        sample = f"{len(record.sample)} of the {len(record.good_images)} images"
+        sample = f"{len(record.sample)} of the {record.total} {record.unit}s"
         every = technique is not None and record.seconds == technique.first_round_seconds
         both = "speedup was" if every else "time and the speedup were"
         lines.append(f"Note: the {both} measured on a sample of {sample}.")
+    if record.settings.durable:
+        lines.append("Note: every result was on the disk (fsync of file and folder) before it counted as written.")
     lines += [f"Note: {sentence}" for sentence in split(record)]
     failed = [image for image in record.images if image.error]
     lines += [f"Failed: {image.name}: {image.error}" for image in failed[:most_failed]]
@@ -66,8 +72,8 @@ def _mode(record: Record) -> str:
         return f"{record.mode.capitalize()} ({counted(timed, 'technique')})"
     if technique is None:
         return record.mode.capitalize()
-    count, what = (technique.workers, "worker") if technique.cv2_threads == 1 else (technique.threads, "thread")
-    return f"{record.mode.capitalize()} ({technique.name}, {counted(count, what)})"
+    what = "worker" if technique.threads == technique.workers else "thread"
+    return f"{record.mode.capitalize()} ({technique.name}, {counted(technique.threads, what)})"
 
 
 def _speedup(record: Record, technique: TechniqueMeasurement) -> str:
@@ -81,7 +87,8 @@ def _speedup(record: Record, technique: TechniqueMeasurement) -> str:
     interval = technique.speedup_ci95
     shown = f"{technique.speedup:.1f}x over {baseline}"
     if interval:
-        return f"{shown} (95% CI {interval[0]:.1f} to {interval[1]:.1f})"
+        said = f": {technique.verdict}" if technique.verdict in LEVEL else ""
+        return f"{shown} (95% CI {interval[0]:.1f} to {interval[1]:.1f}){said}"
     return f"{shown} ({counted(len(technique.rounds), 'round')}, too few for an interval)"
 
 
@@ -95,13 +102,15 @@ def comparison(record: Record, paths: Sequence[str] = ANY_PATHS) -> str:
     lines = [f"{'technique':<{wide}}{'start-up':>10}{_HEAD}verdict"]
     for t in timed:
         said = "baseline" if t.name == BASELINE else t.reason or t.verdict or "too few rounds"
+        said += ", an antipattern" if t.antipattern else ""
         startup = f"{(t.startup_seconds or 0.0) * 1000:.0f} ms"
         lines.append(f"{names[t.label]:<{wide}}{startup:>10}{_measured(t.median_seconds or 0.0, t)}{said}")
     rounds = max((len(t.rounds) for t in timed), default=0)
     same = "All made the same pixels." if all(t.identical for t in timed) else "Not all made the same pixels."
     lines.append(f"{rounds} rounds, seed {record.settings.seed}. {same}")
+    lines += filter(None, [starts(record), tails(record)])
     lines += [
-        f"{t.label}: starting it pays from {t.break_even_images} images like these."
+        f"{t.label}: its start-up pays off from {t.break_even_images} images like these on."
         for t in timed
         if t.break_even_images and t.break_even_images > 1
     ]

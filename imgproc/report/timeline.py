@@ -186,7 +186,7 @@ def _drawn(
     scale = _Scale(record, until)
     used = {span.stage for done in passes for span in done.spans}
     looks = {name: OPERATIONS[name].look for name in record.settings.operations if name in OPERATIONS}
-    order = ["read", "decode", *looks, "h2d", "kernel", "d2h", "merge", "encode", "write", "transfer", "wait"]
+    order = ["read", "decode", *looks, "h2d", "kernel", "d2h", "call", "merge", "encode", "write", "transfer", "wait"]
     notes = [f"The first {seconds(until)} of {seconds(longest)}."] if until < longest else []
     if number and (lost := [done.technique.label for done in passes if done.number != number]):
         notes.append(f"Of {' and '.join(lost)} only the round nearest the median was kept.")
@@ -228,7 +228,8 @@ class _Scale:
     def __init__(self, record: Record, until: float) -> None:
         self.until, self.top = until, until * 1.06
         # In weak scaling there are several copies of each image, numbered on.
-        self.every = max(1, len(record.images))
+        self.every = max(1, record.task.items if record.task else len(record.images))
+        self.unit = record.unit
         self.names = {image.index: image.name for image in record.images}
 
     def place(self, seconds: float) -> float:
@@ -250,7 +251,7 @@ class _Scale:
             own = []
         lanes = [self._lane(done.technique, 1 + LANE * row, wide, seen) for row, seen in enumerate(spans.values())]
         time = seconds(done.wall)
-        images = counted(len({span.image for span in done.spans}), "image")
+        images = counted(len({span.image for span in done.spans}), self.unit)
         workers = counted(len(lanes), "worker") + (" and the caller" if own else "")
         return TechniqueLanes(
             done.technique.label,
@@ -291,4 +292,4 @@ class _Scale:
     def _name(self, span: SpanRecord) -> str:
         number = span.image % self.every
         strip = "" if span.part is None else f", strip {span.part + 1}"
-        return f"{self.names.get(number, f'image {number + 1}')}{strip}"
+        return f"{self.names.get(number, f'{self.unit} {number + 1}')}{strip}"

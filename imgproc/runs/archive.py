@@ -20,24 +20,26 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
 _LONG_END = 56 + 20  # what closes a zip of more files than two bytes can count
 
 
-def stream_zip(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
+File = tuple[str, Path | bytes]
+
+
+def stream_zip(files: Iterable[File]) -> tuple[Iterator[bytes], int]:
     """A zip of the files, piece by piece: neither in memory nor on disk as a whole. Nothing is deflated,
     because images are compressed already.
 
     Args:
-        files: (name in the zip, file). Names become relative, safe on every system and unique.
+        files: (name in the zip, file or what is in it). Names become relative, safe on every system and unique.
+
+    Returns:
+        The pieces, and how many bytes they will be.
 
     Raises:
         UserError: a file is gone (code ``not_found``); at once, before anything is sent.
     """
-    return _pieces(_archive(files))
-
-
-def zip_size(files: Iterable[tuple[str, Path]]) -> int:
-    """How many bytes ``stream_zip`` will yield for the same files. Raises as it does."""
     archive = _archive(files)
     # zipstream-ng 1.9 writes the long end for one file fewer than it counts it for.
-    return len(archive) + (_LONG_END if archive.num_queued() == zipfile.ZIP_FILECOUNT_LIMIT else 0)
+    more = _LONG_END if archive.num_queued() == zipfile.ZIP_FILECOUNT_LIMIT else 0
+    return _pieces(archive), len(archive) + more
 
 
 def rounds_csv(record: Record) -> str:
@@ -56,11 +58,15 @@ def rounds_csv(record: Record) -> str:
     return out.getvalue()
 
 
-def _archive(files: Iterable[tuple[str, Path]]) -> ZipStream:
+def _archive(files: Iterable[File]) -> ZipStream:
     archive, taken = ZipStream(sized=True), set[str]()
-    for name, path in files:
+    for name, file in files:
+        place = _unique(_safe(name), taken)
+        if isinstance(file, bytes):
+            archive.add(file, place)
+            continue
         try:
-            archive.add_path(path, _unique(_safe(name), taken), recurse=False)
+            archive.add_path(file, place, recurse=False)
         except OSError:
             gone = f"The file {_safe(name)} of this run is gone. Run it again."
             raise UserError(gone, code="not_found", file=name) from None

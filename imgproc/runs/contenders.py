@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique, cannot_run, technique
+from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique, cannot_run, default_techniques, technique
 from imgproc.backends.base import DEFAULTS, Options
 from imgproc.backends.sharing.transport import PATHS, TRANSFERS
 from imgproc.errors import UserError
@@ -13,7 +13,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
-from imgproc.operations import not_on_gpu
+from imgproc.operations import not_by_numba, not_on_gpu
 from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
@@ -67,9 +67,18 @@ def find_contenders(
     missing = []
     first: dict[tuple[str, int, Options], Contender] = {}
     for one in dict.fromkeys(_variants(record, _main(record, auto), app)):
-        if why := _cannot_run(one.technique, one.workers, record.settings.operations):
+        if why := _cannot_run(one.technique, one.workers, record):
             label = one.label or one.technique.label
-            missing.append(TechniqueMeasurement(one.technique.name, label, one.workers, available=False, reason=why))
+            missing.append(
+                TechniqueMeasurement(
+                    one.technique.name,
+                    label,
+                    one.workers,
+                    available=False,
+                    reason=why,
+                    antipattern=one.technique.antipattern,
+                )
+            )
             continue
         shares = one.technique.load().capabilities.alone or one.copies > 1
         key = one.technique.name, one.workers, one.options
@@ -99,7 +108,7 @@ def _variants(record: Record, main: Technique, app: Settings) -> Iterator[_Varia
     if record.mode == "scale":
         yield from _scaled(settings, main, options)
     else:
-        names = settings.techniques or list(TECHNIQUES) if record.mode == "compare" else []
+        names = settings.techniques or [one.name for one in default_techniques()] if record.mode == "compare" else []
         for one in dict.fromkeys([main, *map(technique, names)]):
             yield from _transfers(_Variant(one, 1 if one.name == BASELINE else settings.workers, options), settings)
     if settings.budget > 0:
@@ -107,9 +116,10 @@ def _variants(record: Record, main: Technique, app: Settings) -> Iterator[_Varia
 
 
 def _transfers(variant: _Variant, settings: RunSettings) -> Iterator[_Variant]:
-    """A technique that can move pixels to its workers once for each way of moving them."""
+    """A technique that can move pixels to its workers once for each way of moving them, if that is to be chosen."""
     of = variant.technique
-    if not of.availability().ok or not of.load().capabilities.carries:
+    able = of.load().capabilities if of.availability().ok else None
+    if able is None or not able.carries or able.transfer:
         yield variant
         return
     for name in settings.transfers:
@@ -164,14 +174,19 @@ def _main(record: Record, auto: Technique) -> Technique:
     """
     # A comparison's results come from the technique that is likely to be the fastest.
     chosen = auto if asks_for_auto(record) else technique(_asked(record)[0])
-    if why := _cannot_run(chosen, most_workers(record), record.settings.operations):
+    if why := _cannot_run(chosen, most_workers(record), record):
         raise UserError(f"{chosen.label} cannot run here. {why}", code="unavailable", field="technique")
     return chosen
 
 
-def _cannot_run(technique: Technique, workers: int, operations: Sequence[str]) -> str | None:
-    """As ``cannot_run``; and a GPU technique does not do what is not on the GPU."""
-    why = cannot_run(technique, workers)
-    if why is None and technique.load().capabilities.memory == "device":
-        return not_on_gpu(operations) or None
-    return why
+def _cannot_run(technique: Technique, workers: int, record: Record) -> str | None:
+    """As ``cannot_run``, and what of the operations it does not do."""
+    return cannot_run(technique, workers, items=record.task is not None) or undone(technique, record.settings) or None
+
+
+def undone(technique: Technique, settings: RunSettings) -> str:
+    """Why a technique that can run here cannot do the operations asked for, in a sentence; empty where it can."""
+    able = technique.load().capabilities
+    if able.memory == "device":
+        return not_on_gpu(settings.operations)
+    return not_by_numba(settings.operations) if able.prange else ""

@@ -1,24 +1,29 @@
-"""A database at a SQLAlchemy URL: sessions, tables made at first use, errors for people."""
+"""A database at a SQLAlchemy URL: sessions, tables made at first use, a damaged file set aside, errors for people."""
 
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from filelock import FileLock
+from sqlalchemy import Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from imgproc.errors import UserError
 
 _BUSY_SECONDS = 10
+#: What SQLite says of a file with damage, as an error of the kind that also tells of a lock or a full disk.
+_DAMAGE = re.compile("malformed|not a database|corrupt")
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +33,26 @@ class Database:
 
     ``on_new`` is called with a session whenever the tables were just looked at for the first time, before anybody
     else gets one from this object. Safe to use from many threads; several processes may begin at once.
+
+    Args:
+        replaceable: ``on_new`` fills empty tables, so a file of SQLite's that is damaged is set aside under another
+            name and begun anew.
+
+    Raises:
+        UserError: there can be no such database; ``field`` is DATABASE_URL.
     """
 
     def __init__(
-        self, url: str, tables: type[DeclarativeBase], on_new: Callable[[sessionmaker[Session]], None]
+        self,
+        url: str,
+        tables: type[DeclarativeBase],
+        on_new: Callable[[sessionmaker[Session]], None],
+        *,
+        replaceable: bool = False,
     ) -> None:
+        self._engine = _engine(url)
         self._file = _sqlite_file(url)
-        self._engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _set_up_sqlite)
+        self._replaceable = replaceable and self._file is not None
         # Connections left to the garbage collector are a warning in newer Pythons.
         weakref.finalize(self, self._engine.dispose)
         self._tables = tables
@@ -66,7 +82,8 @@ class Database:
             yield self._sessions
         except SQLAlchemyError as problem:
             log.warning("The index of runs cannot be used.", exc_info=True)
-            raise _as_user_error(problem) from problem
+            self._prepared = None  # what is wrong with it is looked for at the next use
+            raise _as_user_error(problem, file=self._file is not None) from problem
 
     def _prepare(self) -> None:
         if self._prepared and self._prepared == self._identity():
@@ -77,6 +94,8 @@ class Database:
             self._engine.dispose()
             if self._file:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
+            if self._file and self._replaceable:
+                _set_aside_if_damaged(self._engine, self._tables, self._file)
             _make_tables(self._engine, self._tables)
             self._on_new(self._sessions)
             self._prepared = self._identity()
@@ -90,6 +109,26 @@ class Database:
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+
+def _engine(url: str) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=make_url(url).get_backend_name() != "sqlite")
+    except ModuleNotFoundError as problem:
+        raise UserError(
+            f"DATABASE_URL needs the Python package {problem.name}, which is not installed. Install it, or leave "
+            "DATABASE_URL empty: the index is then a file of SQLite’s.",
+            field="DATABASE_URL",
+        ) from None
+    except (ArgumentError, ValueError):
+        raise UserError(
+            "DATABASE_URL is no SQLAlchemy URL, such as sqlite:////srv/lab/index.sqlite or "
+            "postgresql+psycopg://user:password@host/database.",
+            field="DATABASE_URL",
+        ) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+    return engine
 
 
 def _sqlite_file(url: str) -> Path | None:
@@ -126,11 +165,54 @@ def _make_tables(engine: Engine, tables: type[DeclarativeBase]) -> None:
                 raise
 
 
-def _as_user_error(problem: SQLAlchemyError) -> UserError:
+def _set_aside_if_damaged(engine: Engine, tables: type[DeclarativeBase], file: Path) -> None:
+    """Give a file another name that is no database, has damage inside, or has our tables without all of their
+    columns. Of several processes one does it, and the others find the new file."""
+    if not file.exists() or _is_sound(engine, tables):
+        return
+    try:
+        with FileLock(file.with_name(f"{file.name}.repair")):
+            engine.dispose()  # its connections are to the file that may have been set aside by now
+            if not file.exists() or _is_sound(engine, tables):
+                return
+            engine.dispose()
+            aside = file.with_name(f"{file.name}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
+            file.rename(aside)
+            for part in ("-wal", "-shm"):
+                file.with_name(file.name + part).unlink(missing_ok=True)
+    except OSError:
+        log.warning("The index of runs is damaged and cannot be set aside.", exc_info=True)
+    else:
+        log.warning("The index of runs is damaged. It is now %s, and made anew from the records.", aside.name)
+
+
+def _is_sound(engine: Engine, tables: type[DeclarativeBase]) -> bool:
+    try:
+        with engine.connect() as connection:
+            if connection.execute(text("PRAGMA quick_check(1)")).scalar() != "ok":
+                return False
+            found = inspect(connection)
+            for table in tables.metadata.sorted_tables:
+                there = found.has_table(table.name)
+                if there and {column["name"] for column in found.get_columns(table.name)} != set(table.columns.keys()):
+                    return False
+    except OperationalError as problem:
+        return not _DAMAGE.search(str(problem.orig))  # it may also be locked, or on a full disk
+    except DatabaseError:
+        return False
+    return True
+
+
+def _as_user_error(problem: SQLAlchemyError, *, file: bool) -> UserError:
     if "full" in str(getattr(problem, "orig", "")):
         return UserError("The disk is full. Free some space, then try again.", code="disk_full")
+    remedy = (
+        "stop it, remove the index file and start it again: the index is then made anew from the results."
+        if file
+        else "see that the database of DATABASE_URL is running and lets the app in."
+    )
     return UserError(
         "The index of runs cannot be read or written just now. Try again; if it stays so, whoever runs this app can "
-        "stop it, remove the index file and start it again: the index is then made anew from the results.",
+        f"{remedy}",
         code="unavailable",
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 from imgproc.backends import AUTO, TECHNIQUES, Technique
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
+from imgproc.files import sha256_of
 from imgproc.intake.samples import draw_many
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
@@ -20,14 +22,22 @@ from imgproc.pixels.png_encoders import Choice, choose
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.learning import learn_and_keep
+from imgproc.runs.advisor.pace import pace_seconds
 from imgproc.runs.advisor.prediction import Batch, predict, predicted_costs
 from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
 from imgproc.runs.measuring import Measured, measure
-from imgproc.runs.passes import Passes, RunFolders
+from imgproc.runs.passes import Passes, RunFolders, file_systems_of
 from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
 from imgproc.runs.record import Record, png_megapixels
+from imgproc.runs.tasks.exhibits import measure_exhibit
 from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
+
+#: Said of a durable run whose rounds write into memory.
+NO_DISK = (
+    "The rounds write to a file system in memory (tmpfs), which has no disk to wait for, so durable makes no "
+    "difference to their times. The command line writes them below TMPDIR."
+)
 
 
 def process(
@@ -55,10 +65,18 @@ def process(
     asked = record.settings
     parse_operations(asked.operations)  # a record of another version may name others
     calibration = Calibration.load(settings.cache_dir)
-    contenders = find_contenders(record, settings.TASK_SECONDS, settings, _auto(record, calibration))
-    tracker = Tracker(progress, cancelled, rounds=asked.rounds, budget=asked.budget, contenders=len(contenders.all))
+    # The time of one pass alone says little of a machine, and a small job is not to wait.
+    pace = pace_seconds() if asked.budget > 0 else None
+    contenders = find_contenders(record, settings.TASK_SECONDS, settings, _auto(record, calibration, pace))
+    tracker = Tracker(
+        progress,
+        cancelled,
+        rounds=asked.starts * asked.rounds_of_start,
+        budget=asked.budget,
+        contenders=len(contenders.all),
+    )
     passes = Passes(record, folders, tracker)
-    _begin(record, contenders, tracker)
+    _begin(passes, contenders, pace)
     passes.name_outputs()
     try:
         first = _make_results(passes, contenders.main)
@@ -69,6 +87,8 @@ def process(
             # Not by kill: a thread still inside OpenCV when Python ends would abort the program.
             contender.close()
         passes.clean()
+    if measured:
+        _hash_inputs(record, folders)
     _conclude(record, contenders.main, first, measured)
     _predict(record, calibration)
     if measured:
@@ -78,7 +98,8 @@ def process(
 def execute(
     record: Record, uploads: Path, results: Path, settings: Settings, *, progress: OnProgress, cancelled: Cancel
 ) -> None:
-    """A run of the web app, in its two folders: draw the samples if it asks for some, then ``process``.
+    """A run of the web app, in its two folders: draw the samples if it asks for some, then ``process``; or measure the
+    function of an exhibit.
 
     Fills the record and its state; saves it once when the results are there, so that they can be looked at
     while the speedup is measured.
@@ -88,6 +109,8 @@ def execute(
     """
     previews = results / "previews"
     try:
+        if record.task:
+            return measure_exhibit(record, settings, progress, cancelled)
         if record.settings.samples and not record.images:
             _draw_samples(record, uploads, previews, settings, progress, cancelled)
         sources = {image.index: uploads / image.stored for image in record.images}
@@ -120,10 +143,14 @@ def _draw_samples(
     folder.rmdir()
 
 
-def _begin(record: Record, contenders: Contenders, tracker: Tracker) -> None:
+def _begin(passes: Passes, contenders: Contenders, pace: float | None) -> None:
     """Note what is known before any work is done."""
+    record, tracker = passes.record, passes.tracker
     png = _png_encoder(record, contenders, tracker)
-    record.environment = {**environment(), "png_encoder": png.encoder}
+    files = {"file_systems": file_systems_of(passes.folders)}
+    record.environment = {**environment(), **files, "png_encoder": png.encoder, "pace_seconds": pace}
+    if record.settings.durable and "tmpfs" in files["file_systems"]["rounds"]:
+        record.warnings.append(NO_DISK)
     if png.note:
         record.warnings.append(png.note)
     record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
@@ -134,12 +161,12 @@ def _begin(record: Record, contenders: Contenders, tracker: Tracker) -> None:
         record.warnings.append(FORK_WARNING)
 
 
-def _auto(record: Record, calibration: Calibration) -> Technique:
+def _auto(record: Record, calibration: Calibration, pace: float | None) -> Technique:
     """What ``auto`` stands for in this run; the record's advice says why."""
     if not asks_for_auto(record) or not record.good_images:
         return TECHNIQUES[AUTO]
     batch = batch_of(record.good_images, record.settings)
-    found = predictions(calibration, batch, most_workers(record))
+    found = predictions(calibration, batch, most_workers(record), pace)
     chosen = pick(found, baseline=False)
     if chosen is None:
         return TECHNIQUES[AUTO]
@@ -150,12 +177,15 @@ def _auto(record: Record, calibration: Calibration) -> Technique:
 
 def _predict(record: Record, calibration: Calibration) -> None:
     """Put beside what was measured what was to be expected before."""
+    if record.settings.durable:  # what the disk takes is not known
+        return
     batch = Batch(record.measured_images, record.settings, record.environment.get("png_encoder") or "")
     costs = predicted_costs(calibration, batch)
+    slower = calibration.slower(record.environment.get("pace_seconds"))
     for m in record.techniques:
         if m.median_seconds is None:
             continue
-        if predicted := predict(calibration, batch, costs, TECHNIQUES[m.name], m.threads):
+        if predicted := predict(calibration, batch, costs, TECHNIQUES[m.name], m.threads, slower=slower):
             m.predicted_seconds = predicted.pass_seconds
             m.predicted_startup_seconds = predicted.start_seconds
 
@@ -169,6 +199,14 @@ def _png_encoder(record: Record, contenders: Contenders, tracker: Tracker) -> Ch
         elsewhere=any(backend.may_be_elsewhere for backend in backends),
         loading=tracker.loading_encoder,
     )
+
+
+def _hash_inputs(record: Record, folders: RunFolders) -> None:
+    """Note what the files hold that were measured on, after it was done, so that it takes no measured time."""
+    images = record.good_images
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for image, found in zip(images, pool.map(sha256_of, (folders.sources[i.index] for i in images)), strict=True):
+            image.sha256 = found
 
 
 def _make_results(passes: Passes, main: Contender) -> Pass:
@@ -194,11 +232,12 @@ def _conclude(record: Record, main: Contender, first: Pass, measured: Measured |
     if measured:
         record.environment["cores_used_by_others"] = measured.busy
         images = measured.images
-        conclude(measured.contenders, images=len(images), megapixels=sum(image.megapixels for image in images))
+        megapixels = sum(image.megapixels for image in images)
+        conclude(measured.contenders, images=len(images), megapixels=megapixels, rules=record.rules)
         record.warn()
     if not measured or main not in measured.contenders:  # where it failed later, its first pass was whole
         main.passes = [first]
-        conclude([main], images=len(record.good_images), megapixels=record.megapixels)
+        conclude([main], images=len(record.good_images), megapixels=record.megapixels, rules=record.rules)
     if record.mode == "scale":
         cores = record.environment.get("cores_usable")
         record.scaling = scaling(main.technique.name, record.techniques, record.weak, cores=cores)

@@ -66,18 +66,57 @@ def measure(passes: Passes, contenders: Contenders, first: Pass) -> Measured:
     helpers = {pid for c in contenders.all for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
     load.start()
-    interleave(
-        left,
-        lambda contender, number: _one_round(passes, contenders, contender, number, images),
-        rounds=settings.rounds,
-        most=max(MOST_ROUNDS, settings.rounds) if record.mode in ("compare", "scale") else None,
-        enough=lambda: enough({c.measurement.label: c.walls for c in left}, (settings.rounds, *LOOKS)),
-        budget=budget,
-        seed=settings.seed,
-    )
+    _take_turns(passes, contenders, left, images, budget)
     busy = load.stop()
     _time_operations(passes, left, images)
     return Measured(left, images, busy)
+
+
+def _take_turns(
+    passes: Passes, contenders: Contenders, left: list[Contender], images: Sequence[ImageRecord], budget: float
+) -> None:
+    """The rounds of every start, within ``budget`` seconds; who fails is taken out of ``left``."""
+    settings = passes.record.settings
+    longer = passes.record.mode in ("compare", "scale") and settings.starts == 1
+    begin, longest, done = time.perf_counter(), 0.0, 0
+    for start in range(1, settings.starts + 1):
+        now = time.perf_counter()
+        if start > 1 and now - begin + longest > budget:
+            return
+        if start > 1:
+            _start_anew(passes, contenders, left, images)
+
+        def one_round(contender: Contender, number: int, start: int = start, before: int = done) -> Pass | None:
+            found = _one_round(passes, contenders, contender, before + number, images)
+            if found:
+                found.round.start = start
+            return found
+
+        interleave(
+            left,
+            one_round,
+            rounds=settings.rounds_of_start,
+            most=max(MOST_ROUNDS, settings.rounds) if longer else None,
+            enough=lambda: enough({c.measurement.label: c.walls for c in left}, (settings.rounds, *LOOKS)),
+            budget=budget - (time.perf_counter() - begin),
+            seed=settings.seed + start - 1,
+        )
+        done = max((len(c.passes) for c in left), default=0)
+        longest = max(longest, time.perf_counter() - now)
+
+
+def _start_anew(passes: Passes, contenders: Contenders, left: list[Contender], images: Sequence[ImageRecord]) -> None:
+    """End all workers and make new ones, each of which has a warm-up that does not count."""
+    for contender in left:
+        contender.close()
+    for contender in [c for c in left if c.copies == 1]:  # the others have the same workers
+        try:
+            with _scratch(passes, "warm-up") as folder, passes.ready(contender):
+                _complete(passes.run_pass(contender, images, folder, "warm-up"))
+        except BackendError as problem:
+            _give_up(contenders, contender, problem)
+            left.remove(contender)
+            contender.passes.clear()
 
 
 def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRecord]:
@@ -92,7 +131,8 @@ def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRe
         # Where pixels travel, the caller's part is done by nobody else meanwhile.
         shared = 1 if TRANSFERS[contender.transfer].alone else min(contender.measurement.threads, usable_cores())
         per_round += contender.copies * alone / shared
-    rounds = settings.rounds + 2  # the warm-up and reading back what it wrote count as well
+    # The warm-ups and reading back what the first wrote count as well.
+    rounds = settings.starts * (settings.rounds_of_start + 1) + 1
     count = max(int(len(images) * settings.budget / (per_round * rounds)), 2 * contenders.main.backend.workers)
     if count >= len(images):
         return images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,9 @@ from imgproc.backends.pools.processes import ProcessBackend
 from imgproc.backends.sharing.transport import PATHS, TRANSFERS
 from imgproc.errors import UserError, did_you_mean
 from imgproc.measure.environment import usable_cores
-from imgproc.operations import OPERATIONS, PARAMETERS, parse_operations
+from imgproc.measure.statistics import SMALLEST, Rules
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, PARAMETERS, parse_chain, parse_operations
+from imgproc.operations.chain import SIGN
 from imgproc.parameters import Parameter, Value
 from imgproc.pixels.codecs import FORMATS
 from imgproc.pixels.formats.depth import DEPTHS, HIGH_BYTE
@@ -31,7 +34,8 @@ class RunSettings:
     """What was asked for. ``workers`` counts workers of the technique; ``budget`` is in seconds.
 
     ``worker_counts`` and ``cv2_threads`` (OpenCV's threads in each worker) are what scale mode goes through.
-    ``transfers`` are the ways in which pixels reach worker processes, see ``TRANSFERS``.
+    ``transfers`` are the ways in which pixels reach worker processes, see ``TRANSFERS``. ``smallest_difference`` is in
+    percent.
     """
 
     operations: list[str]
@@ -42,6 +46,7 @@ class RunSettings:
     format: str = "png"
     color: bool = False
     depth: str = HIGH_BYTE
+    durable: bool = False
     split: str = "auto"
     worker_counts: list[int] = field(default_factory=list)
     cv2_threads: list[int] = field(default_factory=lambda: [1])
@@ -49,10 +54,23 @@ class RunSettings:
     start_method: str | None = None
     chunk_size: int = 1
     rounds: int = 6
+    starts: int = 1
     budget: float = 60.0
     seed: int = 0
+    smallest_difference: float = 100 * SMALLEST
     samples: int = 0
     sample_megapixels: float = 0.0
+
+    @property
+    def rounds_of_start(self) -> int:
+        """How many rounds each start of the workers has: of several a share, but at least two, which tell how much of
+        the scatter is between starts."""
+        return self.rounds if self.starts == 1 else max(2, math.ceil(self.rounds / self.starts))
+
+    @property
+    def rules(self) -> Rules:
+        """How speedups and verdicts are to come about."""
+        return Rules(smallest=self.smallest_difference / 100)
 
 
 _DEFAULTS = RunSettings([], {})
@@ -66,7 +84,8 @@ class Option:
     the last of which the command line shows first. ``attribute`` is its name in ``RunSettings`` and run.json, and its
     default is the one there, unless ``default`` works one out. A ``maximum`` that is text names a setting of the app.
     ``least`` are minima of some modes; ``suggested`` is what the form starts with where that is not the default, and
-    ``commands`` are such defaults of commands. ``pixels``: what is made of an image depends on it.
+    ``commands`` are such defaults of commands. ``pixels``: what is made of an image depends on it. ``join``: choices
+    may be joined by ``SIGN``; it reads such a name, given also the one that the person knows the row by.
     """
 
     name: str
@@ -91,6 +110,7 @@ class Option:
     flag: bool = True
     parameter: Parameter | None = None
     pixels: bool = False
+    join: Callable[[str, str], str] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,7 +135,8 @@ class Option:
         if self.parameter:
             return self.parameter.range
         if self.kind in ("name", "names"):
-            return ", ".join(self.choices()) + ("; several with commas" if self.kind == "names" else "")
+            joined = f"; one after another with {SIGN}" if self.join else ""
+            return ", ".join(self.choices()) + ("; several with commas" if self.kind == "names" else "") + joined
         most = self.maximum if settings is None else self.most(settings)
         numbers = f"{self.minimum:g} to {most if isinstance(most, str) else f'{most:.15g}'}"
         return f"{numbers}, with commas" if self.kind == "counts" else numbers
@@ -148,6 +169,8 @@ class Option:
 
     def _known(self, name: str, typed: str) -> str:
         choices = self.choices()
+        if self.join and SIGN in name:
+            return self.join(name.lower(), typed)
         found = self.spellings.get(name.lower(), name.lower())
         if found not in choices:
             known = ", ".join(choices)
@@ -216,17 +239,17 @@ TABLE: tuple[Option, ...] = (
     Option(
         "operations", "Operations", "names", "What is done to each image.", "operations",
         choices=lambda: {o.name: o.label for o in OPERATIONS.values()},
-        convert=lambda names: list(parse_operations(names)), pixels=True,
-        default=lambda _: ",".join(OPERATIONS), default_words="all",
+        convert=lambda names: list(parse_operations(names)), pixels=True, join=parse_chain,
+        default=lambda _: ",".join(DEFAULT_OPERATIONS),
     ),
     Option(
         "technique", "Technique", "name", "How the work is spread over the cores.", "technique",
         choices=_techniques, modes=("parallel", "scale"),
     ),
     Option(
-        "techniques", "Techniques", "names", "Those to compare; auto: all that can run here.", "technique",
-        choices=_techniques, convert=lambda names: [name for name in names if name != "auto"], modes=("compare",),
-        default_words="all", also=("technique",),
+        "techniques", "Techniques", "names", "Those to compare; auto: all that can run here but antipatterns.",
+        "technique", choices=_techniques, convert=lambda names: [name for name in names if name != "auto"],
+        modes=("compare",), default_words="all", also=("technique",),
     ),
     Option(
         "workers", "Workers", "integer", "Workers of the technique.", "technique", minimum=1, maximum="MAX_WORKERS",
@@ -248,8 +271,17 @@ TABLE: tuple[Option, ...] = (
         minimum=1, maximum=100,
     ),
     Option(
+        "starts", "Starts", "integer",
+        "How often the workers are made anew, among which the rounds are shared out, two each at least; of several, "
+        "intervals from 4 on.", minimum=1, maximum=50,
+    ),
+    Option(
         "budget", "Time budget, seconds", "number", "Measuring stops here; the images are done in any case. 0: none.",
         maximum=86_400, least={"compare": 1, "scale": 1}, commands={"process": "3"},
+    ),
+    Option(
+        "smallest_difference", "Smallest difference that matters, percent", "number",
+        "“Faster” and “slower” are by more than this.", maximum=50, step=0.1,
     ),
     Option("seed", "Seed", "integer", "Order of the rounds; recorded. 0: random.", maximum=2**31 - 1),
     Option(
@@ -266,6 +298,12 @@ TABLE: tuple[Option, ...] = (
         "depth", "Depth", "name", "How samples of more than 8 bits become 8.",
         choices=lambda: {name: f"{name}: {what}" for name, what in DEPTHS.items()}, pixels=True,
         spellings={spelling: name for name in DEPTHS for spelling in (name.replace(" ", "-"), name.replace(" ", "_"))},
+    ),
+    Option(
+        "durable", "Durable results", "name",
+        "Wait until the disk has each result (fsync of file and folder), within the measured time; else the system "
+        "writes it later.", choices=lambda: {"off": "handed to the system", "on": "on the disk"},
+        convert=lambda name: name == "on", spellings=_ON_OFF,
     ),
     Option(
         "split", "Strips of one image", "name", "Same pixels; lets all workers share a large image.",

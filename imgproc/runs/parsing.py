@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from imgproc.backends import BASELINE, TECHNIQUES, technique
+from imgproc.backends import BASELINE, TECHNIQUES, default_techniques, technique
 from imgproc.backends.base import Capabilities
 from imgproc.backends.sharing.transport import PATHS
+from imgproc.backends.table import least_workers
 from imgproc.errors import UserError
 from imgproc.operations import parse_parameters
 from imgproc.parameters import Value
@@ -44,6 +45,10 @@ def parse_settings(
             continue
         (parameters if option.parameter else values)[option.name if option.parameter else option.stored] = value
     run_settings = RunSettings(parameters=parse_parameters(parameters), **values)
+    if not any(text.strip() for text in given.get("workers", ())):
+        named = run_settings.techniques if mode == "compare" else [run_settings.technique]
+        least = max((least_workers(technique(name)) for name in named), default=1)
+        run_settings.workers = max(run_settings.workers, min(least, settings.MAX_WORKERS))
     if mode == "scale":
         run_settings.workers = max(run_settings.worker_counts)
     if mode == "sequential":
@@ -59,7 +64,7 @@ def check_options(mode: Mode, run_settings: RunSettings) -> None:
         UserError: names the field and who could.
     """
     if mode == "compare":
-        techniques = [technique(name) for name in run_settings.techniques] or list(TECHNIQUES.values())
+        techniques = [technique(name) for name in run_settings.techniques] or default_techniques()
     else:
         techniques = [technique(BASELINE if mode == "sequential" else run_settings.technique)]
 
@@ -68,7 +73,12 @@ def check_options(mode: Mode, run_settings: RunSettings) -> None:
 
     method = run_settings.start_method
     wanted: tuple[tuple[str, bool, str, Callable[[Capabilities], bool]], ...] = (
-        ("transfer", run_settings.transfers != [PATHS], "move pixels to worker processes", lambda can: can.carries),
+        (
+            "transfer",
+            run_settings.transfers != [PATHS],
+            "choose how pixels move to worker processes",
+            _leaves_transfer_open,
+        ),
         ("chunk_size", run_settings.chunk_size != 1, "hand out several images at once", lambda can: can.chunks),
         ("start_method", bool(method), f"start its workers by {method}", lambda can: method in can.start_methods),
     )
@@ -79,6 +89,16 @@ def check_options(mode: Mode, run_settings: RunSettings) -> None:
             raise UserError(f"{labels} cannot {what}. What can: {who}.", field=name, limit=who)
     if mode == "scale" and techniques[0].name == BASELINE:
         raise UserError(f"{techniques[0].label} has no workers to vary. Choose another technique.", field="technique")
+    if mode == "scale" and techniques[0].antipattern:
+        raise UserError(
+            f"{techniques[0].label} can be compared, but not scaled: the threads in each of its workers are not "
+            "pinned. Choose another technique.",
+            field="technique",
+        )
     if len(run_settings.transfers) > 1 and mode != "compare":
         only = "Several transfers can be compared only in mode compare; choose one here."
         raise UserError(only, field="transfer", limit=1)
+
+
+def _leaves_transfer_open(can: Capabilities) -> bool:
+    return can.carries and not can.transfer

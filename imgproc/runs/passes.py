@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,17 @@ from imgproc.backends.base import Backend, BackendError
 from imgproc.backends.gpu import operations_alone
 from imgproc.backends.gpu.operations_alone import Timing
 from imgproc.backends.phases import Plan, after_another, flat, together, whole
+from imgproc.backends.sharing.memory import free
 from imgproc.backends.sharing.transport import BYTES, PATHS, image_task
-from imgproc.backends.strips.plan import split_image
+from imgproc.backends.strips.plan import shared_bytes, split_image
 from imgproc.backends.task import Task, TaskResult
 from imgproc.files import remove_parts
+from imgproc.functions.operations import own_of
 from imgproc.intake.naming import OutputNames
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.protocol import Contender, Pass
+from imgproc.measure.topology import file_systems
+from imgproc.numbers import size
 from imgproc.pixels.codecs import FORMATS
 from imgproc.pixels.formats import pieces
 from imgproc.pixels.formats.contract import Wanted
@@ -34,6 +39,9 @@ from imgproc.runs.splitting import groups_of, images_to_split, split_of, strips_
 
 #: How often each operation is timed alone, after a first time that does not count.
 ALONE_REPEATS = 3
+
+#: How much of the free shared memory strips may take: workers and their libraries take some as well.
+SHARE_OF_ROOM = 0.9
 
 #: ``pixels_sha256`` by image and operation; None where an output could not be read back.
 Hashes = dict[int, dict[str, str | None]]
@@ -50,6 +58,15 @@ class RunFolders:
     work: Path
 
 
+def file_systems_of(folders: RunFolders) -> dict[str, list[str]]:
+    """The types of those that the images come from, the results go to, and the measured rounds write to."""
+    return {
+        "inputs": file_systems({path.parent for path in folders.sources.values()}),
+        "outputs": file_systems([folders.outputs]),
+        "rounds": file_systems([folders.work]),
+    }
+
+
 def on_gpu(contender: Contender) -> bool:
     """Whether its workers do the operations on a GPU."""
     return contender.backend.capabilities.memory == "device"
@@ -64,6 +81,7 @@ class Passes:
     def __init__(self, record: Record, folders: RunFolders, tracker: Tracker) -> None:
         self.record, self.folders, self.tracker = record, folders, tracker
         self.files: set[str] = set()  # the names of all outputs, also of those that are not made in the end
+        self._short_of_room: set[str] = set()  # techniques whose images do not fit into shared memory in strips
         self._known_pieces: dict[int, bool] = {}  # by image, of those that were asked for
 
     def name_outputs(self) -> None:
@@ -137,7 +155,7 @@ class Passes:
         """
         results = folder == self.folders.outputs
         self.tracker.phase("checking", contender, images=len(images))
-        tasks = []
+        tasks, own = [], own_of(self.record.settings.operations)
         for image in images:
             files, known = [], {}
             for output in image.outputs:
@@ -148,7 +166,9 @@ class Passes:
                     output.preview = f"{image.index:04d}_{output.operation}.jpg"
                     preview = str(self.folders.previews / output.preview)
                 files.append((output.operation, str(folder / output.file), preview))
-            tasks.append(Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known)))
+            tasks.append(
+                Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known, own))
+            )
         hashes: Hashes = {}
         with self._readers(contender) as readers:
             for result in readers.run(tasks, deadline=contender.deadline):
@@ -215,10 +235,20 @@ class Passes:
         """Whole images, the largest first, for one taken last would leave the other workers waiting for it; and those
         in strips, as many at a time as fit into memory, the first of which are decoded along with the whole ones."""
         split: list[ImageRecord] = []
-        backend = contender.backend
+        backend, asked = contender.backend, split_of(self.record.settings)
+        sent = contender.transfer == BYTES or not backend.local
+        across = backend.capabilities.memory == "copied"
+        shared = across and not sent
+        room = SHARE_OF_ROOM * free() if shared else math.inf
+
+        def taken(image: ImageRecord) -> float:
+            return shared_bytes(self._job(image, folder), (image.height, image.width)) if shared else 0
+
         if backend.capabilities.splits and contender.transfer in (PATHS, BYTES) and contender.copies == 1:
             in_pieces = self._in_pieces if contender.transfer == PATHS and backend.local else lambda _: False
-            split = images_to_split(images, backend.workers, split_of(self.record.settings), in_pieces)
+            split = images_to_split(images, backend.workers, asked, in_pieces)
+            if asked == "auto":
+                split = self._fitting(contender, split, taken, room)
         cut = {image.index for image in split}
         contender.measurement.split = sorted(cut)
         rest = sorted((image for image in images if image.index not in cut), key=lambda image: -image.megapixels)
@@ -230,25 +260,41 @@ class Passes:
                 self._job(image, folder),
                 (image.height, image.width),
                 strips_of(image, backend.workers),
-                across_processes=backend.capabilities.memory == "copied",
-                sent=contender.transfer == BYTES or not backend.local,
+                across_processes=across,
+                sent=sent,
             )
 
-        groups = [[*map(strips, group)] for group in groups_of(split)]
+        groups = [[*map(strips, group)] for group in groups_of(split, taken, room)]
         if not groups:
             return whole(tasks)
         if tasks:
             groups[0].append(whole(tasks))
         return flat(after_another([together(group) for group in groups]))
 
+    def _fitting(
+        self, contender: Contender, split: list[ImageRecord], taken: Callable[[ImageRecord], float], room: float
+    ) -> list[ImageRecord]:
+        """Those of the images that can lie in shared memory; that others stay whole is said once."""
+        fitting = [image for image in split if taken(image) <= room]
+        measurement = contender.measurement
+        if len(fitting) < len(split) and measurement.name not in self._short_of_room:
+            self._short_of_room.add(measurement.name)
+            most = size(int(max(taken(image) for image in split)))
+            self.record.warnings.append(
+                f"{measurement.label}: images that strips would have made quicker were left whole, as those take up to "
+                f"{most} of shared memory for one, and {size(int(free()))} of it are free. Give the system more (in a "
+                "container: the option --shm-size), or choose that images stay whole (--split never)."
+            )
+        return fitting
+
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
         """A task for each image, and for each copy of it."""
-        every, transfer, on_device = len(self.record.images), contender.transfer, on_gpu(contender)
+        every, transfer, able = len(self.record.images), contender.transfer, contender.backend.capabilities
         folders = [folder / str(copy) if copy else folder for copy in range(contender.copies)]
         for one in folders:
             one.mkdir(parents=True, exist_ok=True)
         return [
-            image_task(image.index + copy * every, self._job(image, one), transfer, on_device=on_device)
+            image_task(image.index + copy * every, self._job(image, one), transfer, able)
             for image in images
             for copy, one in enumerate(folders)
         ]
@@ -265,4 +311,7 @@ class Passes:
         settings, source = self.record.settings, str(self.folders.sources[image.index])
         outputs = tuple((output.operation, str(folder / output.file)) for output in image.outputs)
         encoder = self.record.environment.get("png_encoder") or PNG_ENCODER
-        return ImageJob(source, outputs, settings.parameters, settings.format, settings.color, settings.depth, encoder)
+        return ImageJob(
+            source, outputs, settings.parameters, settings.format, settings.color, settings.depth, encoder,
+            own_of(settings.operations), settings.durable,
+        )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -11,27 +13,34 @@ from typing import Any, Literal
 
 from imgproc.errors import UserError
 from imgproc.files import write_whole
-from imgproc.measure.alarms import Alarm, alarms_of_run
+from imgproc.measure.alarms import Alarm, alarms_of_run, of_items
 from imgproc.measure.curves import Scaling
 from imgproc.measure.findings import Findings, findings
 from imgproc.measure.results import TechniqueMeasurement
+from imgproc.measure.statistics import FIRST_RULES, Rules
 from imgproc.operations import OPERATIONS, PARAMETERS
 from imgproc.parameters import Value
 from imgproc.runs.options import Mode as Mode
 from imgproc.runs.options import RunSettings as RunSettings
-from imgproc.runs.serialization import from_plain, to_plain
+from imgproc.runs.serialization import from_plain, json_pieces, to_plain
 
 SCHEMA = 1
 
-State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+#: ``checking``: its files are being vetted, after which it is queued.
+State = Literal["checking", "queued", "running", "done", "failed", "cancelled", "interrupted"]
 #: What ``forget_results`` keeps.
-_KEPT = {"id", "mode", "settings", "images", "state", "created", "owner", "started", "finished", "error", "environment"}
+_KEPT = {"id", "mode", "settings", "images", "state", "created", "started", "finished", "error", "environment"}
 FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
 
 
 def now() -> str:
     """The time as records write it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def new_id() -> str:
+    """The id of a new run: 128 random bits, as its link is what lets others see it. Earlier versions had 48."""
+    return secrets.token_hex(16)
 
 
 @dataclass
@@ -51,6 +60,7 @@ class ImageRecord:
     """One input: ``name`` as the user knows it, ``stored`` as it lies in the run's upload folder.
 
     ``width`` and ``height`` are upright, in pixels; ``format`` is the type by content (JPEG, PNG, …);
+    ``sha256`` is that of the file, once it was measured on;
     ``error`` says why it was refused or what failed, ``code`` is that of ``UserError``; ``preview`` is a file
     in the folder ``previews``. ``warnings`` are sentences about how it was read where its results are there, such as
     that only some of its bits were used.
@@ -68,16 +78,99 @@ class ImageRecord:
     stored: str = ""
     preview: str | None = None
     warnings: list[str] = field(default_factory=list)
+    sha256: str | None = None
 
     @property
     def megapixels(self) -> float:
         return self.width * self.height / 1e6
 
+    def megapixels_of(self, operation: str, settings: RunSettings) -> float:
+        """Of the result of an operation that there is here."""
+        return math.prod(OPERATIONS[operation].size(self.height, self.width, settings.parameters)) / 1e6
+
+
+@dataclass
+class FailedItem:
+    """An item of a user's own function of which there is no result, by its place in the iterable: why, in words, and
+    the traceback of the function where it raised."""
+
+    index: int
+    error: str
+    traceback: str = ""
+
+
+@dataclass
+class TaskRecord:
+    """What a run over items was about, where it was not images.
+
+    ``function``: its name; ``exhibit``: that of the exhibit it is from, empty for a function of a user's own. ``same``:
+    how results were compared. ``cannot_travel``: why it or an item cannot be sent to other processes; empty where they
+    can. ``failed``: items that ended or outlasted a worker, and were left out. ``raised``: those for which the function
+    raises, which all techniques do alike.
+    """
+
+    function: str
+    items: int
+    same: str = "identical"
+    cannot_travel: str = ""
+    failed: list[FailedItem] = field(default_factory=list)
+    raised: list[FailedItem] = field(default_factory=list)
+    exhibit: str = ""
+
+    @property
+    def name(self) -> str:
+        """As the index knows it: gil/pure_python, or the function's name alone."""
+        return f"{self.exhibit}/{self.function}" if self.exhibit else self.function
+
 
 def png_megapixels(images: Sequence[ImageRecord], settings: RunSettings) -> float:
     """Megapixels of results of more than one bit per pixel that a pass over the images writes as PNG."""
-    written = sum(settings.format == "png" and not OPERATIONS[name].bilevel for name in settings.operations)
-    return sum(image.megapixels for image in images) * written
+    if settings.format != "png":
+        return 0.0
+    written = [name for name in settings.operations if not OPERATIONS[name].bilevel]
+    return sum(image.megapixels_of(name, settings) for image in images for name in written)
+
+
+@dataclass
+class Again:
+    """One technique in both runs. ``agrees``: the speedup of one run lies inside the interval of the other; None where
+    neither has an interval. ``reason``: why there is none now."""
+
+    technique: str
+    before: float | None = None
+    before_ci95: list[float] | None = None
+    now: float | None = None
+    now_ci95: list[float] | None = None
+    agrees: bool | None = None
+    reason: str | None = None
+
+
+@dataclass
+class Difference:
+    """A fact of the environment that is another one, by the path of its names."""
+
+    fact: str
+    before: Any = None
+    now: Any = None
+
+
+@dataclass
+class Repetition:
+    """``repetition`` in run.json: what a run that repeats another one found of it.
+
+    ``of``: the id of that one. ``inputs``: how many files both went over; ``hashed``: of how many the SHA-256 was known
+    and is the same. ``results``: how many of the results could be compared, ``other_pixels`` those that differ.
+    ``reproduced``: the pixels and all speedups with intervals agree.
+    """
+
+    of: str
+    inputs: int = 0
+    hashed: int = 0
+    results: int = 0
+    other_pixels: list[str] = field(default_factory=list)
+    speedups: list[Again] = field(default_factory=list)
+    environment: list[Difference] = field(default_factory=list)
+    reproduced: bool = False
 
 
 @dataclass
@@ -85,8 +178,10 @@ class Record:
     """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
 
     ``techniques`` all did the same work. ``weak`` are those of scale mode whose work grew with their workers, with
-    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``warnings``,
-    here and of techniques, are the texts of ``alarms`` and of whatever else happened.
+    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``task``: where
+    it was about a user's own function over items; there are no images then. ``warnings``, here and of techniques, are
+    the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was; ``repetition`` what
+    the run found of the one that it repeats.
     """
 
     id: str
@@ -95,7 +190,6 @@ class Record:
     images: list[ImageRecord] = field(default_factory=list)
     state: State = "queued"
     created: str = field(default_factory=now)
-    owner: str = ""
     started: str | None = None
     finished: str | None = None
     error: str | None = None
@@ -109,6 +203,9 @@ class Record:
     best: str | None = None
     advice: str = ""
     findings: Findings | None = field(default=None, compare=False)
+    task: TaskRecord | None = None
+    command: str | None = None
+    repetition: Repetition | None = None
 
     @property
     def good_images(self) -> list[ImageRecord]:
@@ -119,6 +216,27 @@ class Record:
         """Those that the rounds go over: all, or the sample."""
         sample = set(self.sample or ())
         return [image for image in self.good_images if not sample or image.index in sample]
+
+    @property
+    def good_items(self) -> list[int]:
+        """The places of the items that take part, in a run over items."""
+        failed = {one.index for one in self.task.failed} if self.task else set()
+        return [index for index in range(self.task.items if self.task else 0) if index not in failed]
+
+    @property
+    def count(self) -> int:
+        """How many images or items the rounds go over."""
+        return len(self.sample) if self.sample else self.total
+
+    @property
+    def unit(self) -> str:
+        """What the run is over, in words."""
+        return "item" if self.task else "image"
+
+    @property
+    def total(self) -> int:
+        """How many images or items the run is over, without those that failed."""
+        return len(self.good_items if self.task else self.good_images)
 
     @property
     def megapixels(self) -> float:
@@ -133,23 +251,31 @@ class Record:
     @property
     def found(self) -> Findings:
         """What the run found: worked out when it ended; what is there so far, if it has not."""
-        return self.findings or findings(self.mode, self.techniques, self.weak, self.scaling)
+        return self.findings or findings(self.mode, self.techniques, self.weak, self.scaling, self.rules)
 
-    def conclude(self) -> None:
-        """Work out what the measurements say, once all that ``derive`` fills is there."""
-        self.findings = findings(self.mode, self.techniques, self.weak, self.scaling)
+    @property
+    def rules(self) -> Rules:
+        """How its speedups and verdicts come about: as it says itself, or as it was asked for."""
+        return self.findings.rules if self.findings else self.settings.rules
+
+    def conclude(self, rules: Rules | None = None) -> None:
+        """Work out what the measurements say, once all that ``derive`` fills is there by the same rules; by default
+        those that were asked for."""
+        self.findings = findings(self.mode, self.techniques, self.weak, self.scaling, rules or self.settings.rules)
         self.best = self.findings.best
 
     def raised_alarms(self) -> list[Alarm]:
         """The alarms that its measurements raise."""
         if "cores_used_by_others" not in self.environment:  # nothing was measured but the results' own pass
             return []
-        return alarms_of_run(
+        found = alarms_of_run(
             [*self.techniques, *self.weak],
             environment=self.environment,
-            images=len(self.sample or self.good_images),
+            images=self.count,
             ignored=["oversubscribed"] if self.mode == "scale" else [],  # asked for on purpose, marked where it stands
+            smallest=self.rules.smallest,
         )
+        return [of_items(alarm) for alarm in found] if self.task else found
 
     def warn(self) -> None:
         """Note the alarms, as data and as warnings: of the machine once, of a technique with its own figures."""
@@ -162,7 +288,7 @@ class Record:
         """Fill what a record of an earlier version does not have: what it found, and its warnings as data."""
         written = {*self.warnings, *(text for t in (*self.techniques, *self.weak) for text in t.warnings)}
         self.alarms = [alarm for alarm in self.raised_alarms() if alarm.text in written]
-        self.conclude()
+        self.conclude(FIRST_RULES)
 
     @property
     def seconds(self) -> float | None:
@@ -177,6 +303,8 @@ class Record:
     def forget_results(self) -> None:
         """Only what was asked for is left, and how the run stands."""
         empty = Record(self.id, self.mode, self.settings)
+        if task := self.task:
+            empty.task = TaskRecord(task.function, task.items, task.same, exhibit=task.exhibit)
         for name in vars(self).keys() - _KEPT:
             setattr(self, name, getattr(empty, name))
         for image in self.images:
@@ -203,7 +331,8 @@ class Record:
             if data["schema"] != SCHEMA:
                 raise UserError(f"This run.json has schema {data['schema']}; this version reads {SCHEMA}.")
             settings = data["settings"]
-            record = from_plain(cls, {**data, "settings": {**settings, "parameters": _parameters(settings)}})
+            known = {key: [_renamed(t) for t in data.get(key, ())] for key in ("techniques", "weak")}
+            record = from_plain(cls, {**data, **known, "settings": {**settings, "parameters": _parameters(settings)}})
             if record.findings is None and record.state in FINAL_STATES:
                 record.complete()
             return record
@@ -213,7 +342,11 @@ class Record:
     def save(self, folder: Path) -> None:
         """Write run.json into the folder by atomic rename."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "run.json", json.dumps(self.to_dict(), ensure_ascii=False, indent=1).encode())
+        self.write(folder / "run.json")
+
+    def write(self, file: Path) -> None:
+        """Write the same into any file. Raises: OSError: it cannot be written."""
+        write_whole(file, *(piece.encode() for piece in json_pieces(self.to_dict())), b"\n")
 
     @classmethod
     def load(cls, folder: Path) -> Record:
@@ -223,6 +356,11 @@ class Record:
         except (OSError, ValueError):
             raise UserError("This run has no readable record.", code="not_found") from None
         return cls.from_dict(data)
+
+
+def _renamed(technique: dict[str, Any]) -> dict[str, Any]:
+    """A technique's part of a record, of a version too in which an antipattern was called an exhibit."""
+    return {"antipattern": technique.get("exhibit", False), **technique}
 
 
 def _parameters(settings: dict[str, Any]) -> dict[str, Value]:

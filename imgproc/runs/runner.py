@@ -10,6 +10,7 @@ import argparse
 import errno
 import faulthandler
 import logging
+import math
 import os
 import shutil
 import signal
@@ -26,14 +27,19 @@ from filelock import FileLock
 
 from imgproc.errors import UserError
 from imgproc.measure.lock import NOT_ALONE, machine_lock
+from imgproc.runs import logs
 from imgproc.runs.kept import remove_expired
 from imgproc.runs.monitor import Monitor
+from imgproc.runs.plugins import add_listed
 from imgproc.runs.process_control import end_process, end_with_stdin, kill_children
 from imgproc.runs.record import FINAL_STATES, Record, State, now
+from imgproc.runs.removal import RUN_ID, Retention
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
 
 EXECUTE = "imgproc.runs.execute:execute"
+#: In the results folder: held by the runner that serves it.
+RUNNER_LOCK = "runner.lock"
 MOST_ATTEMPTS = 2
 IDLE_SECONDS = 0.3
 LOG_BYTES = 1_000_000
@@ -61,6 +67,7 @@ class Runner:
 
     def __init__(self, settings: Settings, store: Store, execute: Execute) -> None:
         self.settings, self.store, self.execute = settings, store, execute
+        self._retention = Retention(settings, store)
         # Three times a task's deadline: a hung worker is replaced after one, and its task tried once more.
         self.stuck_seconds = settings.TASK_SECONDS * 3 + 60
 
@@ -116,6 +123,14 @@ class Runner:
         self._end(record, record.state, record.error)
         log.info("Run %s ends: %s.", run_id, record.state)
         return True
+
+    def tidy(self) -> None:
+        """Remove what nobody will ask for any more, and the runs that are too old or too many."""
+        remove_abandoned(self.settings)
+        try:
+            self._retention.apply()
+        except UserError:
+            log.warning("Runs that are too old or too many stay for now.", exc_info=True)
 
     def _folder(self, run_id: str) -> Path:
         return self.settings.RESULTS_DIR / run_id
@@ -202,17 +217,18 @@ def remove_scratch(folder: Path) -> None:
 
 
 def remove_abandoned(settings: Settings) -> None:
-    """Remove uploads that never became a run, because the app was killed while they came in or they were only tried."""
+    """Remove uploads that never became a run, because the app was killed while they came in or they were only tried,
+    and what is left of runs that were deleted."""
     remove_expired(settings.UPLOADS_DIR)
-    for folder in settings.UPLOADS_DIR.glob("[0-9a-f]" * 12):
+    for folder in (*settings.UPLOADS_DIR.glob("*"), *settings.RESULTS_DIR.glob("*")):
+        if not RUN_ID.fullmatch(folder.name) or (settings.RESULTS_DIR / folder.name / "run.json").exists():
+            continue
         with suppress(OSError):
-            old = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS
-            if old and not (settings.RESULTS_DIR / folder.name / "run.json").exists():
+            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
-                shutil.rmtree(settings.RESULTS_DIR / folder.name, ignore_errors=True)
 
 
-def _log_to(folder: Path) -> None:
+def _log_to(folder: Path, kind: str) -> None:
     """The whole log goes to runner.log, what is wrong also to the app's own output."""
     logging.raiseExceptions = False  # a full disk must not fill the terminal
     on_screen = logging.StreamHandler()
@@ -220,8 +236,7 @@ def _log_to(folder: Path) -> None:
     handlers: list[logging.Handler] = [on_screen]
     with suppress(OSError):
         handlers.append(RotatingFileHandler(folder / "runner.log", maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8"))
-    style = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=logging.INFO, format=style, handlers=handlers)
+    logs.set_up(kind, handlers, "%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -233,22 +248,23 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         signal.signal(number, lambda *_: end_process(0))
     faulthandler.enable()
     settings = Settings.from_environment()
-    settings.RESULTS_DIR.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(settings.RESULTS_DIR / "runner.lock")
+    settings.make_folders()
+    lock = FileLock(settings.RESULTS_DIR / RUNNER_LOCK)
     lock.acquire(poll_interval=IDLE_SECONDS)  # until no other runner serves this folder, and as long as this one lives
-    _log_to(settings.RESULTS_DIR)
+    _log_to(settings.RESULTS_DIR, settings.LOG_FORMAT)
     try:
+        add_listed(settings.OWN_OPERATIONS)
         execute: Execute = getattr(import_module(module), name)
         runner = Runner(settings, Store(settings.database_url, settings.RESULTS_DIR), execute)
         runner.recover()
-        swept = time.monotonic()
+        swept = -math.inf
         while lock.is_locked:
-            if runner.run_next():
-                continue
-            if time.monotonic() - swept > SWEEP_SECONDS:
-                remove_abandoned(settings)
+            ran = runner.run_next()
+            if ran or time.monotonic() - swept > SWEEP_SECONDS:
+                runner.tidy()
                 swept = time.monotonic()
-            time.sleep(IDLE_SECONDS)
+            if not ran:
+                time.sleep(IDLE_SECONDS)
     except Exception:
         # The supervisor starts another one, which begins with what this one has left.
         log.exception("The runner ends.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
@@ -23,6 +24,35 @@ def to_plain(value: Any) -> Any:
     if is_dataclass(value):
         return {name: to_plain(one) for name, one in vars(value).items()}
     return value
+
+
+def json_pieces(value: Any, indent: int = 0) -> Iterator[str]:
+    """JSON for people to look into, in pieces: a line for each thing in an object, and for each of the objects in its
+    lists; only where these hold long lists themselves, such as a technique its spans, are they taken apart as well.
+
+    The library's own indentation takes several times as long and, at 10,000 images, ten times the memory.
+    """
+    line = "\n" + " " * (indent + 1)
+    if isinstance(value, dict) and (not indent or _is_long(value)):
+        for number, (key, one) in enumerate(value.items()):
+            yield f"{',' if number else '{'}{line}{json.dumps(key, ensure_ascii=False)}: "
+            yield from json_pieces(one, indent + 1)
+        yield f"\n{' ' * indent}}}"
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for number, one in enumerate(value):
+            yield f"{',' if number else '['}{line}"
+            yield from json_pieces(one, indent + 1)
+        yield f"\n{' ' * indent}]"
+    else:
+        yield json.dumps(value, ensure_ascii=False)
+
+
+#: A list of more objects than this is not put on one line.
+_LONG = 20
+
+
+def _is_long(value: dict[str, Any]) -> bool:
+    return any(isinstance(one, list) and len(one) > _LONG and isinstance(one[0], dict) for one in value.values())
 
 
 def from_plain(kind: type[T], data: Any) -> T:
@@ -78,3 +108,38 @@ def _reader_of_values(read: Reader) -> Reader:
         return {key: read(value) for key, value in data.items()}
 
     return read_dict
+
+
+def fits(hint: Any, value: Any) -> bool:
+    """Whether a value is of a type, all that it holds included; ``from_plain`` leaves single values as they are.
+
+    Args:
+        hint: a dataclass, or a type that one of its fields may have.
+    """
+    return _check_of(hint)(value)
+
+
+@cache
+def _check_of(hint: Any) -> Callable[[Any], bool]:
+    """A function that ``fits`` with this type: made once, as a record may hold 100,000 spans."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        return _check_of_fields(cast(type, hint))
+    if origin is Literal:
+        return lambda value: isinstance(value, str) and value in inner
+    if origin in (Union, UnionType):
+        checks = [_check_of(one) for one in inner]
+        return lambda value: any(check(value) for check in checks)
+    if origin in (list, dict):
+        check = _check_of(inner[-1])  # keys of JSON are texts in any case
+        return lambda value: isinstance(value, origin) and all(map(check, value.values() if origin is dict else value))
+    if hint in (int, float):
+        kinds = int if hint is int else (int, float)
+        return lambda value: isinstance(value, kinds) and not isinstance(value, bool)
+    return lambda value: hint is Any or isinstance(value, hint)
+
+
+def _check_of_fields(kind: type) -> Callable[[Any], bool]:
+    hints = get_type_hints(kind)
+    checks = [(field.name, _check_of(hints[field.name])) for field in fields(cast(Any, kind))]
+    return lambda value: isinstance(value, kind) and all(check(getattr(value, name)) for name, check in checks)

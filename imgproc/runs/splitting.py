@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Sequence
 
 from imgproc.operations import not_in_strips
@@ -66,11 +67,15 @@ def strips_of(image: ImageRecord, workers: int) -> int:
     return max(2, min(PER_WORKER * workers, int(image.megapixels / LEAST_STRIP)))
 
 
-def groups_of(images: Sequence[ImageRecord]) -> list[list[ImageRecord]]:
-    """The images in groups that are worked on in strips at the same time, within ``MOST_AT_ONCE``."""
+def groups_of(
+    images: Sequence[ImageRecord], taken: Callable[[ImageRecord], float] = lambda _: 0, room: float = math.inf
+) -> list[list[ImageRecord]]:
+    """The images in groups that are worked on in strips at the same time, within ``MOST_AT_ONCE`` and, with the bytes
+    ``taken`` by each, within ``room``."""
     groups: list[list[ImageRecord]] = []
     for image in images:
-        if groups and sum(i.megapixels for i in groups[-1]) + image.megapixels <= MOST_AT_ONCE:
+        larger = [*groups[-1], image] if groups else []
+        if larger and sum(i.megapixels for i in larger) <= MOST_AT_ONCE and sum(map(taken, larger)) <= room:
             groups[-1].append(image)
         else:
             groups.append([image])

@@ -7,6 +7,7 @@ Safe to use from many threads and processes at once.
 from __future__ import annotations
 
 import logging
+import os
 import statistics
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -21,17 +22,32 @@ from sqlalchemy.orm import Session, sessionmaker
 from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
 from imgproc.measure.results import Progress
+from imgproc.runs.access import Access, Visible
 from imgproc.runs.database import Database
-from imgproc.runs.record import Mode, Record, State, now
+from imgproc.runs.record import FINAL_STATES, Mode, Record, State, now
 from imgproc.runs.tables import Base, RunRow, TimingRow, plain, run_values, text, timings
 
-__all__ = ["RunRow", "Store", "TechniqueTimes"]
+__all__ = ["RunRow", "Store", "TechniqueTimes", "Visitor"]
 
 log = logging.getLogger(__name__)
 
 #: What a run has that no runner is at work on.
 _NOBODY = {"progress": None, "runner_pid": None}
-_QUEUED, _RUNNING = RunRow.state == "queued", RunRow.state == "running"
+_CHECKING, _QUEUED, _RUNNING = (RunRow.state == state for state in ("checking", "queued", "running"))
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody who looks at the history. Listed are their own runs and the public ones; with
+    ``shared`` all others as well, but private ones."""
+
+    owner: str
+    shared: bool = False
+
+    @property
+    def listed(self) -> ColumnElement[bool]:
+        others = RunRow.visible != "private" if self.shared else RunRow.visible == "public"
+        return or_(others, RunRow.owner == self.owner) if self.owner else others
 
 
 @dataclass(frozen=True)
@@ -56,14 +72,17 @@ class TechniqueTimes:
 class Store:
     """The index at a SQLAlchemy URL.
 
-    With ``results``, the folder of the records, an index that is missing or empty is made from them at first use,
-    and a run cancelled while it waits is marked in its record too. Every method raises ``UserError`` (code
+    With ``results``, the folder of the records, an index that is missing, empty or damaged is made from them at first
+    use, and a run cancelled while it waits is marked in its record too. Every method raises ``UserError`` (code
     ``unavailable`` or ``disk_full``) when the database cannot be used.
+
+    Raises:
+        UserError: there can be no index at this URL; ``field`` is DATABASE_URL.
     """
 
     def __init__(self, url: str, results: Path | None = None) -> None:
         self._results = results
-        self._database = Database(url, Base, self._fill)
+        self._database = Database(url, Base, self._fill, replaceable=results is not None)
         self._session = self._database.session
 
     def close(self) -> None:
@@ -71,13 +90,20 @@ class Store:
         self._database.close()
 
     def create(self, record: Record) -> None:
-        """Put a run at the end of the queue (or into the index, by its state). Save its record first."""
+        """Put a run at the end of the queue (or into the index, by its state). Save its access and its record first."""
         with self._database.sessions() as sessions:
-            _insert(sessions, record)
+            pid = os.getpid() if record.state == "checking" else None
+            _insert(sessions, record, self._access(record), pid)
 
     def get(self, run_id: str) -> RunRow | None:
         with self._session() as session:
             return session.scalar(select(RunRow).where(RunRow.id == run_id))
+
+    def newest(self, task: str) -> RunRow | None:
+        """The newest run over items that calls this, by its name there, and that is not private."""
+        newest = select(RunRow).where(RunRow.task == task, RunRow.visible != "private").order_by(RunRow.number.desc())
+        with self._session() as session:
+            return session.scalar(newest.limit(1))
 
     def history(
         self,
@@ -86,6 +112,7 @@ class Store:
         technique: str | None = None,
         state: str | None = None,
         since: datetime | None = None,
+        visitor: Visitor | None = None,
         page: int = 1,
         per_page: int = 20,
     ) -> tuple[list[RunRow], int]:
@@ -94,9 +121,10 @@ class Store:
         Args:
             q: part of a run's id or of the name of one of its images, in any case.
             since: created at this time or later; aware.
+            visitor: whose history; None: every run there is.
             page: counts from 1.
         """
-        query = select(RunRow)
+        query = select(RunRow).where(visitor.listed) if visitor else select(RunRow)
         if q and q.strip():
             words = text(q.strip())
             query = query.where(
@@ -114,11 +142,15 @@ class Store:
             rows = session.scalars(newest.limit(per_page).offset((max(page, 1) - 1) * per_page))
             return list(rows), total
 
-    def by_technique(self) -> list[TechniqueTimes]:
-        """Every technique that a done run has timed, in the order of the table of techniques."""
+    def by_technique(self, visitor: Visitor | None = None) -> list[TechniqueTimes]:
+        """Every technique that a done run has timed, in the order of the table of techniques; of the runs of this
+        visitor's history, or of all."""
         found: dict[str, list[TimingRow]] = {}
+        wanted = select(TimingRow)
+        if visitor:
+            wanted = wanted.join(RunRow, RunRow.id == TimingRow.run_id).where(visitor.listed)
         with self._session() as session:
-            for row in session.scalars(select(TimingRow)):
+            for row in session.scalars(wanted):
                 found.setdefault(row.technique, []).append(row)
         order = {name: at for at, name in enumerate(TECHNIQUES)}
         names = sorted(found, key=lambda name: (order.get(name, len(order)), name))
@@ -127,6 +159,17 @@ class Store:
     def queued(self) -> int:
         """How many runs wait."""
         return self._count(_QUEUED)
+
+    def counts(self) -> dict[str, int]:
+        """How many runs are in each state there is, none included."""
+        wanted = select(RunRow.state, func.count()).group_by(RunRow.state)
+        with self._session() as session:
+            found = {str(state): int(count) for state, count in session.execute(wanted)}
+        return {state: found.get(state, 0) for state in get_args(State)}
+
+    def waiting(self) -> int:
+        """How many runs wait, those whose files are checked before as well."""
+        return self._count(_QUEUED | _CHECKING)
 
     def position(self, run_id: str) -> int:
         """How many runs, waiting and running, come before this one; 0 for one that does not wait."""
@@ -161,6 +204,25 @@ class Store:
         with self._session() as session:
             return list(session.scalars(select(RunRow).where(_RUNNING).order_by(RunRow.number)))
 
+    def ended(self) -> list[RunRow]:
+        """The runs that have ended, the one that did so first at the beginning."""
+        wanted = select(RunRow).where(RunRow.state.in_(FINAL_STATES))
+        with self._session() as session:
+            return list(session.scalars(wanted.order_by(func.coalesce(RunRow.finished, RunRow.created), RunRow.number)))
+
+    def checking(self) -> list[RunRow]:
+        """The runs whose files are being checked, by the process in ``runner_pid``, oldest first."""
+        with self._session() as session:
+            return list(session.scalars(select(RunRow).where(_CHECKING).order_by(RunRow.number)))
+
+    def take_check(self, row: RunRow, pid: int) -> bool:
+        """This process checks the files of the run from now on; False: another one was faster."""
+        return self._update((RunRow.id == row.id, _CHECKING, RunRow.runner_pid == row.runner_pid), runner_pid=pid)
+
+    def checked(self, record: Record) -> bool:
+        """Bring the index up to a record whose files are checked. False: it is no longer wanted."""
+        return self._update((RunRow.id == record.id, _CHECKING), **run_values(record), **_NOBODY)
+
     def set_progress(self, run_id: str, progress: Progress) -> None:
         """Say where a running run stands."""
         self._update((RunRow.id == run_id, _RUNNING), progress=plain(asdict(progress)))
@@ -186,7 +248,7 @@ class Store:
     def request_cancel(self, run_id: str) -> bool:
         """A waiting run is cancelled at once, a running one asked to stop. False: it was neither."""
         values = {"state": "cancelled", "finished": datetime.now(UTC), "cancel": True}
-        if self._update((RunRow.id == run_id, _QUEUED), **values):
+        if self._update((RunRow.id == run_id, _QUEUED | _CHECKING), **values):
             if self._results:
                 _mark_cancelled(self._results / run_id)
             return True
@@ -196,6 +258,20 @@ class Store:
         """Whether the run is to stop."""
         with self._session() as session:
             return bool(session.scalar(select(RunRow.cancel).where(RunRow.id == run_id)))
+
+    def show(self, run_id: str, visible: Visible) -> None:
+        """Say who may see the run, in its folder too.
+
+        Raises:
+            UserError: it cannot be kept there (``disk_full``).
+        """
+        row = self.get(run_id)
+        if row and self._results:
+            try:
+                Access(row.owner, visible).save(self._results / run_id)
+            except OSError as problem:
+                raise UserError("This could not be kept on the disk. Try again.", code="disk_full") from problem
+        self._update((RunRow.id == run_id,), visible=visible)
 
     def delete(self, run_id: str) -> bool:
         """Forget a run that is not running; its folders are the caller's. False: it runs, or there is none."""
@@ -211,7 +287,10 @@ class Store:
         with sessions.begin() as session:
             empty = session.scalar(select(RunRow.number).limit(1)) is None
         for record in _read_records(self._results) if empty and self._results else ():
-            _insert(sessions, record)
+            _insert(sessions, record, self._access(record))
+
+    def _access(self, record: Record) -> Access:
+        return Access.load(self._results / record.id) if self._results else Access()
 
     def _count(self, wanted: ColumnElement[bool]) -> int:
         with self._session() as session:
@@ -232,10 +311,11 @@ def _mark_cancelled(folder: Path) -> None:
         log.warning("Run %s is cancelled, but its record could not be updated.", folder.name, exc_info=True)
 
 
-def _insert(sessions: sessionmaker[Session], record: Record) -> None:
+def _insert(sessions: sessionmaker[Session], record: Record, access: Access, pid: int | None = None) -> None:
     """Add a run, unless it is there already, made from its record."""
     # One found running without an index was tried at least once.
-    row = RunRow(**run_values(record), attempts=int(record.state == "running"))
+    attempts = int(record.state == "running")
+    row = RunRow(**run_values(record), **asdict(access), attempts=attempts, runner_pid=pid)
     with suppress(IntegrityError), sessions.begin() as session:
         session.add_all([row, *timings(record)])
 

@@ -12,9 +12,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from imgproc.installation import python_path
 from imgproc.runs.process_control import kill_group
-from imgproc.runs.runner import EXECUTE
-from imgproc.settings import PROJECT, Settings
+from imgproc.runs.runner import EXECUTE, RUNNER_LOCK
+from imgproc.settings import SECRETS, Settings
 
 #: One thread each: read when the libraries are loaded, so they must stand before the runner begins.
 PINNED = (
@@ -32,6 +35,17 @@ WELL_SECONDS = 60.0
 STOP_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
+
+
+def is_served(results: Path) -> bool:
+    """Whether a runner takes runs from this results folder, whoever started it; True where nobody can tell."""
+    lock = FileLock(results / RUNNER_LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
 
 
 class Supervisor:
@@ -119,7 +133,5 @@ def runner_environment(settings: Settings) -> dict[str, str]:
     """The runner's environment: ours, the settings by name, and inner threads pinned."""
     own = {item.name: getattr(settings, item.name) for item in fields(settings)}
     values = {name: str(value.absolute() if isinstance(value, Path) else value) for name, value in own.items()}
-    path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
-    everything = {**os.environ, **values, **dict.fromkeys(PINNED, "1"), "PYTHONPATH": path}
-    del everything["SECRET_KEY"]  # the runner has no use for it
-    return everything
+    everything = {**os.environ, **values, **dict.fromkeys(PINNED, "1"), "PYTHONPATH": python_path()}
+    return {name: value for name, value in everything.items() if name not in SECRETS}

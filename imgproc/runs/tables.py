@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.runs.access import Visible
 from imgproc.runs.record import Mode, Record, State
 
 
@@ -38,11 +39,13 @@ class RunRow(Base):
     ``number`` is the place in the queue: a run that is queued again keeps it and so is first in line.
     ``technique`` and ``label`` are the one asked for until something was measured, then the one the run is about
     (of a comparison: the fastest). Times are aware, UTC; ``seconds`` is the median round; ``progress`` is a
-    ``Progress`` as a dict while the run is running; ``attempts`` counts how often a runner took it; ``names`` is what
-    a search looks through.
+    ``Progress`` as a dict while the run is running; ``runner_pid`` is the process that runs it or
+    checks its files; ``attempts`` counts how often a runner took it; ``names`` is what
+    a search looks through. ``task`` is what a run over items calls, empty where it is over images; ``images`` counts
+    its items then. ``owner`` and ``visible`` as in ``Access``.
     """
 
-    __tablename__ = "runs_1"
+    __tablename__ = "runs_3"
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
@@ -51,7 +54,8 @@ class RunRow(Base):
     finished: Mapped[datetime | None] = mapped_column(UtcTime)
     state: Mapped[State] = mapped_column(String(16))
     mode: Mapped[Mode] = mapped_column(String(16))
-    owner: Mapped[str] = mapped_column(Text)
+    owner: Mapped[str] = mapped_column(String(64), index=True)
+    visible: Mapped[Visible] = mapped_column(String(16))
     technique: Mapped[str] = mapped_column(String(64))
     label: Mapped[str] = mapped_column(Text)
     workers: Mapped[int] = mapped_column(Integer)
@@ -61,20 +65,22 @@ class RunRow(Base):
     speedup: Mapped[float | None] = mapped_column(Double)
     speedup_low: Mapped[float | None] = mapped_column(Double)
     speedup_high: Mapped[float | None] = mapped_column(Double)
+    verdict: Mapped[str | None] = mapped_column(String(32))
     progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str | None] = mapped_column(Text)
     names: Mapped[str] = mapped_column(Text)
+    task: Mapped[str] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     cancel: Mapped[bool] = mapped_column(default=False)
     runner_pid: Mapped[int | None] = mapped_column(Integer)
 
-    __table_args__ = (Index("runs_1_queue", "state", "number"),)
+    __table_args__ = (Index("runs_3_queue", "state", "number"),)
 
 
 class TimingRow(Base):
     """One technique of one done run."""
 
-    __tablename__ = "timings_1"
+    __tablename__ = "timings_3"
 
     run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     technique: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -96,6 +102,7 @@ def run_values(record: Record) -> dict[str, Any]:
     known = measured or TECHNIQUES.get(name)
     decided = measured if record.found.outcome != "undecided" else None
     low, high = (decided and decided.speedup_ci95) or (None, None)
+    task = record.task.name if record.task else ""
     return {
         "id": record.id,
         "created": moment(record.created),
@@ -103,29 +110,30 @@ def run_values(record: Record) -> dict[str, Any]:
         "finished": record.finished and moment(record.finished),
         "state": record.state,
         "mode": record.mode,
-        "owner": text(record.owner),
         "technique": name,
         "label": text(known.label if known else name.capitalize()),
         "workers": int(measured.threads if measured else record.settings.workers),
-        "images": len(record.good_images),
+        "images": record.total,
         "megapixels": float(record.megapixels),
         "seconds": _finite(record.seconds),
         "speedup": _finite(decided.speedup if decided else None),
         "speedup_low": _finite(low),
         "speedup_high": _finite(high),
+        "verdict": decided.verdict if decided else None,
         "error": record.error and text(record.error),
-        "names": text("\n".join(image.name for image in record.images)).casefold(),
+        "names": text("\n".join([*(image.name for image in record.images), task])).casefold(),
+        "task": text(task),
     }
 
 
 def timings(record: Record) -> list[TimingRow]:
     """A row for every technique that a done run has timed, without a speedup that has no interval; of one that ran in
-    several ways the fastest."""
-    if record.state != "done":
+    several ways the fastest. None for a run over items, whose speedups say nothing of images."""
+    if record.state != "done" or record.task:
         return []
     images = record.sample or record.good_images
     timed = [t for t in record.techniques if t.available and _finite(t.median_seconds) is not None]
-    fastest = {t.name: t for t in sorted(timed, key=lambda t: -(t.median_seconds or 0.0))}
+    fastest = {t.name: t for t in sorted(timed, key=lambda t: -t.cost)}
     return [
         TimingRow(
             run_id=record.id,

@@ -43,7 +43,7 @@ class IncomingFiles:
         """
         file = self._file or self._open()
         view = memoryview(data)
-        with _storage():
+        with storage():
             while view:
                 view = view[file.write(view) or 0 :]
 
@@ -53,7 +53,7 @@ class IncomingFiles:
         if self._file is None and self._name:
             self._open()
         file, self._file = self._file, None
-        with _storage():  # network file systems notice a full disk only now
+        with storage():  # network file systems notice a full disk only now
             if file:
                 file.close()
 
@@ -72,7 +72,7 @@ class IncomingFiles:
                 limit=self.max_files,
             )
         path = self.folder / f"incoming-{len(self.files):04d}"
-        with _storage():
+        with storage():
             self._file = file = io.FileIO(path, "wb")
         self.files.append((self._name or "unnamed", path))
         return file
@@ -91,7 +91,7 @@ class FirstFile(IncomingFiles):
             super().end()
 
     def _open(self) -> io.FileIO:
-        with _storage():
+        with storage():
             self.folder.mkdir(parents=True, exist_ok=True)
         return super()._open()
 
@@ -121,32 +121,41 @@ def inspect_files(
         UserError: nothing could be inspected or stored; the files that were not reached are still there.
     """
     processes = max(1, min(processes, len(files)))
-    with _storage():
+    with storage():
         for folder in (uploads, previews):
             folder.mkdir(parents=True, exist_ok=True)
     limits = settings.max_pixels, settings.MAX_SIDE, settings.INSPECT_SECONDS
+    images = [ImageRecord(index, display_name(name)) for index, (name, _) in enumerate(files)]
 
-    def inspect(index: int, name: str, path: Path) -> ImageRecord:
-        record, preview = ImageRecord(index, display_name(name)), previews / f"{index:04d}.jpg"
-        with _storage():
-            record.bytes = path.stat().st_size if path.exists() else 0
-            found = inspector.inspect(path, preview, depth)
-            record.format, record.width, record.height = found.format, found.width, found.height
-            record.error, record.code = found.error, found.code
-            if found.error is None:
-                record.stored, record.preview = f"{index:04d}.{ACCEPTED[found.format]}", preview.name
-                path.replace(uploads / record.stored)
-            else:
-                path.unlink(missing_ok=True)
-                preview.unlink(missing_ok=True)
-        return record
+    def inspect(image: ImageRecord, path: Path) -> ImageRecord:
+        inspect_file(inspector, image, path, uploads, previews, depth)
+        return image
 
     with Inspector(*limits, processes) as inspector, ThreadPoolExecutor(processes) as threads:
-        return list(threads.map(inspect, range(len(files)), *zip(*files, strict=True))) if files else []
+        return list(threads.map(inspect, images, (path for _, path in files)))
+
+
+def inspect_file(
+    inspector: Inspector, image: ImageRecord, path: Path, uploads: Path, previews: Path, depth: str
+) -> None:
+    """Inspect one file, and complete what the record says of it; the folders are there, and all is as ``inspect_files``
+    says."""
+    preview = previews / f"{image.index:04d}.jpg"
+    with storage():
+        image.bytes = path.stat().st_size if path.exists() else 0
+        found = inspector.inspect(path, preview, depth)
+        image.format, image.width, image.height = found.format, found.width, found.height
+        image.error, image.code = found.error, found.code
+        if found.error is None:
+            image.stored, image.preview = f"{image.index:04d}.{ACCEPTED[found.format]}", preview.name
+            path.replace(uploads / image.stored)
+        else:
+            path.unlink(missing_ok=True)
+            preview.unlink(missing_ok=True)
 
 
 @contextmanager
-def _storage() -> Iterator[None]:
+def storage() -> Iterator[None]:
     """Errors of the disk in words for people."""
     try:
         yield

@@ -10,7 +10,7 @@ from typing import Any
 
 from imgproc.backends import BASELINE
 from imgproc.measure.curves import scaling
-from imgproc.measure.derive import DERIVED, derive, derive_weak
+from imgproc.measure.derive import DERIVED, derive, derive_tasks, derive_weak
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.runs.record import Record
 
@@ -24,9 +24,12 @@ def verify(record: Record) -> list[str]:
     by_index = {image.index: image for image in record.images}
     images = [by_index[i] for i in record.sample if i in by_index] if record.sample else record.good_images
     megapixels = sum(image.megapixels for image in images)
-    derive(again, images=len(images), megapixels=megapixels)
+    count = record.count if record.task else len(images)
+    derive(again, images=count, megapixels=megapixels, rules=record.rules)
+    if record.task:
+        derive_tasks(again, count, record.environment.get("cores_usable") or 1)
     baseline = next((m for m in again if m.name == BASELINE), None)
-    derive_weak(weak, baseline, images=len(images), megapixels=megapixels)
+    derive_weak(weak, baseline, images=count, megapixels=megapixels, rules=record.rules)
     stored = [*record.techniques, *record.weak]
     found = [
         difference
@@ -44,7 +47,7 @@ def verify(record: Record) -> list[str]:
         curves = scaling(record.scaling.technique, again, weak, cores=record.environment.get("cores_usable"))
         found += _differences(asdict(record.scaling), asdict(curves), "scaling")
     anew = replace(record, techniques=again, weak=weak, findings=None)
-    anew.conclude()
+    anew.conclude(record.rules)
     found += _differences(record.best, anew.best, "best")
     found += _differences(asdict(record.found), asdict(anew.found), "findings")
     if record.alarms:

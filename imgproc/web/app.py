@@ -11,53 +11,98 @@ from flask import Flask
 from flask.helpers import get_debug_flag
 from flask_bootstrap import Bootstrap5
 
+from imgproc.errors import UserError
+from imgproc.installation import PAGES
 from imgproc.numbers import FILTERS
 from imgproc.report import sentences
+from imgproc.runs.plugins import add_listed
 from imgproc.runs.store import Store
 from imgproc.runs.supervisor import Supervisor
-from imgproc.settings import PROJECT, Settings
-from imgproc.web import errors, pages, security
+from imgproc.runs.vetting import Vetting
+from imgproc.settings import Settings
+from imgproc.web import access_token, errors, metrics, pages, receiving, security
 from imgproc.web.preview import Previews
 from imgproc.web.routes import ROUTES
 
 
-def create_app(settings: Settings | None = None, *, supervise: bool = False) -> Flask:
-    """The app. With ``supervise`` it starts the runner and ends it at exit; so it does under ``flask run``."""
-    settings = settings or Settings.from_environment()
-    for folder in (settings.UPLOADS_DIR, settings.RESULTS_DIR):
-        folder.mkdir(parents=True, exist_ok=True)
+def create_app(settings: Settings | None = None, *, supervise: bool = False, ask_token: bool = False) -> Flask:
+    """The app. With ``supervise`` it starts the runner and ends it at exit; so it does under ``flask run``. With
+    ``ask_token`` every request needs the access token, which then is in its ``config`` as ACCESS_TOKEN; so it does
+    where the setting ACCESS_TOKEN is set, and where ``flask run`` listens beyond this machine.
+
+    Raises:
+        UserError: a setting cannot be used; under ``flask run`` what that shows in words.
+    """
+    try:
+        app = _create_app(settings or Settings.from_environment(), ask_token or _flask_run_is_open())
+        if supervise or _under_flask_run():
+            supervisor = Supervisor(app.config["SETTINGS"])
+            supervisor.start()
+            atexit.register(supervisor.stop)
+            app.config["VETTING"].recover()
+        if (context := _flask_run()) and _under_flask_run() and app.config["ACCESS_TOKEN"]:
+            host, port = context.params["host"], context.params["port"]
+            click.echo(f"Access needs a token: {access_token.link(host, port, app.config['ACCESS_TOKEN'])}")
+        return app
+    except UserError as problem:
+        if _flask_run():
+            raise click.ClickException(problem.message) from None
+        raise
+
+
+def _create_app(settings: Settings, ask_token: bool) -> Flask:
+    settings.make_folders()
+    secret_key = security.secret_key(settings)
+    token = access_token.token_of(settings, secret_key, asked=ask_token)
+    add_listed(settings.OWN_OPERATIONS)
     store = Store(settings.database_url, settings.RESULTS_DIR)
-    app = Flask(__name__, root_path=str(PROJECT))  # where templates and static files are
+    app = Flask(__name__, root_path=str(PAGES))
     app.config.update(
-        SECRET_KEY=security.secret_key(settings),
+        SECRET_KEY=secret_key,
+        ACCESS_TOKEN=token,
         SESSION_COOKIE_NAME="speedup_lab",
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(days=365),
-        MAX_CONTENT_LENGTH=64_000,  # /process and /preview set their own
+        MAX_CONTENT_LENGTH=receiving.MOST_FIELDS_BYTES,  # /process and /preview set their own
         BOOTSTRAP_SERVE_LOCAL=True,
         SETTINGS=settings,
         STORE=store,
         PREVIEWS=Previews(settings, store),
+        VETTING=Vetting(settings, store),
     )
     app.jinja_env.filters.update(FILTERS, spoken=sentences.spoken)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: {"machine": pages.machine, "is_owner": security.is_owner})
     Bootstrap5(app)
+    metrics.install(app)
     errors.install(app)
     security.install(app, settings)
+    if token:
+        access_token.install(app, token)
+    receiving.install(app)
     for rule, methods, view in ROUTES:
         app.add_url_rule(rule, view.__name__, view, methods=methods)
-    if supervise or _under_flask_run():
-        supervisor = Supervisor(settings)
-        supervisor.start()
-        atexit.register(supervisor.stop)
     return app
 
 
-def _under_flask_run() -> bool:
-    """Whether this process is the one that serves under ``flask run``: not a reloader's parent, not ``flask shell``."""
+def _flask_run() -> click.Context | None:
+    """What ``flask run`` was called with, if this is under it: not ``flask shell``."""
     context = click.get_current_context(silent=True)
     if context is None or context.info_name != "run" or not os.environ.get("FLASK_RUN_FROM_CLI"):
+        return None
+    return context
+
+
+def _flask_run_is_open() -> bool:
+    """Whether this is under ``flask run`` on an address that others than this machine reach."""
+    context = _flask_run()
+    return context is not None and not access_token.is_loopback(str(context.params.get("host") or "127.0.0.1"))
+
+
+def _under_flask_run() -> bool:
+    """Whether this process is the one that serves under ``flask run``: not a reloader's parent."""
+    context = _flask_run()
+    if context is None:
         return False
     reloads = context.params.get("reload")
     reloads = get_debug_flag() if reloads is None else reloads

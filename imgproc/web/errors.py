@@ -11,11 +11,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from imgproc.errors import UserError
+from imgproc.runs.logs import request_id
 
 #: Which status a ``UserError.code`` has. The only such table.
 STATUS: dict[str, int] = {
     "bad_parameter": 400,
     "bad_request": 400,
+    "no_access": 401,
     "not_owner": 403,
     "cross_site": 403,
     "not_found": 404,
@@ -24,6 +26,7 @@ STATUS: dict[str, int] = {
     "too_large": 413,
     "unsupported_type": 415,
     "refused_image": 422,
+    "own_function": 422,
     "queue_full": 429,
     "busy": 429,
     "internal": 500,
@@ -56,6 +59,16 @@ def wanted_kind() -> Kind:
     if html or json:
         return "html" if html >= json else "json"
     return "text"
+
+
+def no_such_run() -> UserError:
+    """For a run that there is not and for one that this browser may not see alike, and whatever else is not there
+    below /runs: nobody learns from it which runs there are."""
+    return UserError(
+        "There is nothing here for you: the address may be mistyped, the run may have been deleted, or only the "
+        "browser that started it may see it.",
+        code="not_found",
+    )
 
 
 def disk_full(problem: BaseException) -> UserError | None:
@@ -99,8 +112,7 @@ def _page(problem: UserError, status: int) -> str:
         503: "Not available now",
         507: "The disk is full",
     }.get(status, HTTPStatus(status).phrase)
-    run = problem.field == "run" and problem.limit
-    return render_template("error.html", problem=problem, status=status, title=title, run=run)
+    return render_template("error.html", problem=problem, status=status, title=title)
 
 
 def install(app: Flask) -> None:
@@ -116,7 +128,8 @@ def install(app: Flask) -> None:
         if status < 400:  # a redirect
             return problem.get_response()
         code, message = _SAID.get(status, ("bad_request", "This request could not be used."))
-        answer = error_response(UserError(message, code=code))
+        hidden = status == HTTPStatus.NOT_FOUND and request.path.startswith("/runs/")
+        answer = error_response(no_such_run() if hidden else UserError(message, code=code))
         answer.status_code = status
         for name, value in problem.get_headers():
             if name == "Allow":
@@ -128,4 +141,5 @@ def install(app: Flask) -> None:
         if full := disk_full(problem):
             return error_response(full)
         app.logger.exception("%s %s failed", request.method, request.path)
-        return error_response(UserError(_SAID[500][1], code="internal"))
+        said = f"{_SAID[500][1]} Whoever runs this app finds it there by the number {request_id.get()}."
+        return error_response(UserError(said, code="internal"))

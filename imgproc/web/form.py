@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from werkzeug.datastructures import MultiDict
 
-from imgproc.backends import BASELINE, TECHNIQUES, cannot_run, technique
+from imgproc.backends import BASELINE, TECHNIQUES, cannot_run, default_techniques, technique
 from imgproc.errors import UserError, did_you_mean
+from imgproc.installation import PAGES
 from imgproc.measure.environment import usable_cores
-from imgproc.operations import OPERATIONS
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS
+from imgproc.operations.chain import MOST_PARTS, SIGN
+from imgproc.operations.contract import Operation
 from imgproc.runs.options import MODES, Mode, Option, RunSettings, names, options
 from imgproc.runs.parsing import parse_settings
-from imgproc.settings import PROJECT, Settings
+from imgproc.settings import Settings
 from imgproc.web.multipart import FILES_FIELD
 
 DEFAULT_MODE: Mode = "parallel"
 #: Names an image that was sent before, see ``runs/kept.py``.
 KEPT_FIELD = "token"
+#: Names a run whose images are to be used, where none are sent.
+IMAGES_OF = "images_of"
 #: ``samples`` with this value means: as many as ``sample_count`` says. The form's button sends it.
 AS_COUNTED = "form"
 
@@ -61,7 +66,7 @@ def _given(fields: Fields, *more: str) -> dict[str, list[str]]:
     Raises:
         UserError: a field is unknown.
     """
-    known = {FILES_FIELD, "mode", *more, *names()}
+    known = {FILES_FIELD, IMAGES_OF, "mode", *more, *names()}
     given: dict[str, list[str]] = {}
     for field, values in fields.lists():
         name = field.replace("-", "_")
@@ -93,21 +98,30 @@ def parse_mode(value: str) -> Mode:
 
 
 def form(settings: Settings, fields: Fields, problem: UserError | None = None) -> dict[str, Any]:
-    """What the page of the form shows: every row of the table, with the values of ``fields`` where it has some."""
+    """What the page of the form shows: every row of the table, with the values of ``fields`` where it has some, be they
+    those of an address (docs/lab.md) or what was posted."""
     rows = options()
-    ticked = fields.getlist("operations") if "operations" in fields else list(OPERATIONS)
+    given = fields.getlist("operations") if "operations" in fields else list(DEFAULT_OPERATIONS)
+    ticked = [name.strip() for names in given for name in names.split(",")]
     mode = fields.get("mode", DEFAULT_MODE)
+    works = {name: t.availability(settings).ok for name, t in TECHNIQUES.items()}
     return {
         "operations": OPERATIONS.values(),
-        "ticked": [name.strip() for names in ticked for name in names.split(",")],
-        "values": {name: _value(option, fields, settings) for name, option in rows.items()},
+        "ticked": ticked,
+        "chains": ", ".join(name for name in ticked if name and name not in list(OPERATIONS)),
+        "chain_example": SIGN.join(reversed(list(OPERATIONS)[:2])),
+        "most_parts": MOST_PARTS,
+        "others_open": any(_is_meant(one, ticked, problem) for one in OPERATIONS.values() if not one.default),
+        "values": {name: _value(option, fields, settings, mode) for name, option in rows.items()},
+        "to_compare": _to_compare(fields, mode),
         "mode": mode if mode in MODES else DEFAULT_MODE,
         "rows": rows,
         "head": [row for row in rows.values() if row.group == "technique" and row.name != "techniques"],
         "advanced": [row for row in rows.values() if row.group == "measurement"],
         "samples": [row for row in rows.values() if row.group == "samples"],
-        "choices": {name: _choices(option) for name, option in rows.items()},
-        "available": sum(t.availability().ok for t in TECHNIQUES.values()),
+        "choices": {name: _choices(option, works) for name, option in rows.items()},
+        "available": sum(works.values()),
+        "compared": sum(works[t.name] for t in default_techniques()),
         "total": len(TECHNIQUES),
         "cores": usable_cores(),
         "settings": settings,
@@ -116,15 +130,36 @@ def form(settings: Settings, fields: Fields, problem: UserError | None = None) -
     }
 
 
-def _value(option: Option, fields: Fields, settings: Settings) -> str:
-    given = fields.getlist(option.name) or fields.getlist(option.name.replace("_", "-"))
+def _is_meant(operation: Operation, ticked: Sequence[str], problem: UserError | None) -> bool:
+    """Whether it was chosen, or what is wrong is a parameter of it."""
+    return operation.name in ticked or any(problem and problem.field == p.name for p in operation.parameters)
+
+
+def _value(option: Option, fields: Fields, settings: Settings, mode: str) -> str:
+    given = _in_fields(option, fields, mode)
     return option.refill(given, settings) if any(given) else option.suggested or option.start(settings)
 
 
-def _choices(option: Option) -> list[tuple[str, str, bool]]:
-    """What can be chosen: value, what is shown, and whether it works here."""
+def _in_fields(option: Option, fields: Fields, mode: str) -> list[str]:
+    """What there is for a row, by another name of it only where that means it in this mode."""
+    others = option.also if mode in option.modes or option.group == "samples" else ()
+    spelled = (spelling for name in (option.name, *others) for spelling in (name, name.replace("_", "-")))
+    values = next((found for name in spelled if any(found := fields.getlist(name))), [])
+    return [] if values == [AS_COUNTED] else values
+
+
+def _to_compare(fields: Fields, mode: str) -> list[tuple[str, str, bool, bool]]:
+    """The techniques that can be ticked for a comparison: name, label, whether it works here, and whether it is."""
+    given = _in_fields(options()["techniques"], fields, mode)
+    ticked = {name.strip().lower() for value in given for name in value.split(",")}
+    others = [(t, t.availability().ok) for t in TECHNIQUES.values() if t.name != BASELINE]
+    return [(t.name, t.label, ok, t.name in ticked) for t, ok in others]
+
+
+def _choices(option: Option, works: Mapping[str, bool]) -> list[tuple[str, str, bool]]:
+    """What can be chosen: value, what is shown, and whether it works here; ``works`` says so of techniques."""
     if option.name == "technique":
-        others = [(t, t.availability().ok) for t in TECHNIQUES.values() if t.name != BASELINE]
+        others = [(t, works[t.name]) for t in TECHNIQUES.values() if t.name != BASELINE]
         each = [(t.name, t.label if ok else f"{t.label} (cannot run here)", ok) for t, ok in others]
         return [("auto", option.choices()["auto"], True), *each]
     if option.parameter:
@@ -136,7 +171,7 @@ def _choices(option: Option) -> list[tuple[str, str, bool]]:
 @cache
 def _operation_pictures() -> set[str]:
     """Operations with a picture of what they do; one without is shown in words only."""
-    folder = Path(PROJECT, "static", "img")
+    folder = PAGES / "static" / "img"
     return {name for name in OPERATIONS if (folder / f"op-{name}.webp").is_file()}
 
 

@@ -13,12 +13,20 @@ from imgproc.backends.base import Availability
 from imgproc.measure import environment
 from imgproc.numbers import counted
 from imgproc.report import pictures
+from imgproc.report.glossary import terms
+from imgproc.report.tables import Cell, Table
 from imgproc.runs.options import MODES
 from imgproc.runs.record import State
-from imgproc.runs.store import RunRow, Store
+from imgproc.runs.store import RunRow, Store, Visitor
 from imgproc.web import pages
+from imgproc.web.security import is_owner
 
 PER_PAGE = 20
+#: What the history as CSV says of a run, by the names of the index.
+CSV_COLUMNS = (
+    "id", "created", "state", "mode", "task", "images", "megapixels", "technique", "label", "workers", "seconds",
+    "speedup", "speedup_low", "speedup_high",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,20 +36,19 @@ class RunEntry:
     row: RunRow
     micro: pictures.Micro | None
     note: str
+    deletable: bool
 
 
-def history(store: Store, args: Mapping[str, str]) -> dict[str, Any]:
-    """Runs that match the filters in the address, and the timing summary of all."""
-    wanted = {name: args.get(name, "").strip() for name in ("q", "mode", "technique", "state", "from")}
+def history(store: Store, args: Mapping[str, str], visitor: Visitor) -> dict[str, Any]:
+    """The visitor's runs that match the filters in the address, and the timing summary of all of them."""
+    wanted = _wanted(args)
     page = int(args["page"]) if args.get("page", "").isdecimal() else 1
     page = min(max(1, page), 1_000_000)
-    chosen = {name: None if wanted[name] in ("", "any") else wanted[name] for name in ("mode", "technique", "state")}
-    rows, total = store.history(
-        q=wanted["q"] or None, **chosen, since=_day(wanted["from"]), page=page, per_page=PER_PAGE
-    )
-    times = store.by_technique()
+    rows, total = _matching(store, wanted, visitor, page, PER_PAGE)
+    times = store.by_technique(visitor)
     kept = "&".join(f"{name}={quote(value)}" for name, value in wanted.items() if value)
     return {
+        "shared": visitor.shared,
         "entries": [_entry(store, row) for row in rows],
         "total": total,
         "first": (page - 1) * PER_PAGE + 1,
@@ -56,6 +63,28 @@ def history(store: Store, args: Mapping[str, str]) -> dict[str, Any]:
         "techniques": TECHNIQUES.values(),
         "times": [(t, _range(t.speedup, t.speedup_min, t.speedup_max)) for t in times],
     }
+
+
+def _wanted(args: Mapping[str, str]) -> dict[str, str]:
+    return {name: args.get(name, "").strip() for name in ("q", "mode", "technique", "state", "from")}
+
+
+def _matching(
+    store: Store, wanted: Mapping[str, str], visitor: Visitor, page: int, per_page: int
+) -> tuple[list[RunRow], int]:
+    chosen = {name: None if wanted[name] in ("", "any") else wanted[name] for name in ("mode", "technique", "state")}
+    since = _day(wanted["from"])
+    return store.history(q=wanted["q"] or None, **chosen, since=since, visitor=visitor, page=page, per_page=per_page)
+
+
+def as_csv(store: Store, args: Mapping[str, str], visitor: Visitor) -> str:
+    """The same runs, all of them (the newest 100,000) in one table; times are in seconds."""
+    rows, _ = _matching(store, _wanted(args), visitor, 1, 100_000)
+    return Table(CSV_COLUMNS, [tuple(_cell(getattr(row, name)) for name in CSV_COLUMNS) for row in rows]).csv()
+
+
+def _cell(value: Any) -> Cell:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _day(text: str) -> datetime | None:
@@ -75,8 +104,10 @@ def _entry(store: Store, row: RunRow) -> RunEntry:
     low, high, mark = row.speedup_low, row.speedup_high, None
     if row.state == "done" and row.technique != BASELINE:
         ends = (low, high) if low is not None and high is not None else None
-        mark = pictures.micro(row.speedup, ends, float(min(row.workers, environment.usable_cores())))
-    if row.state == "queued":
+        mark = pictures.micro(row.speedup, ends, float(min(row.workers, environment.usable_cores())), row.verdict)
+    if row.state == "checking":
+        note = "its files are being checked"
+    elif row.state == "queued":
         before = store.position(row.id)
         note = f"{counted(before, 'run')} before it" if before else "next"
     elif row.state == "running":
@@ -86,7 +117,7 @@ def _entry(store: Store, row: RunRow) -> RunEntry:
         note = _outcome(row)
     else:
         note = row.error or {"cancelled": "on request"}.get(row.state, "")
-    return RunEntry(row, mark, note)
+    return RunEntry(row, mark, note, is_owner(row.owner) and row.state != "running")
 
 
 def _outcome(row: RunRow) -> str:
@@ -107,9 +138,9 @@ class TechniqueEntry:
     micro: pictures.Micro | None
 
 
-def techniques(store: Store) -> dict[str, Any]:
-    """The table of techniques with what all runs here say of each."""
-    known = {t.technique: t for t in store.by_technique()}
+def techniques(store: Store, visitor: Visitor) -> dict[str, Any]:
+    """The table of techniques with what the visitor's runs say of each."""
+    known = {t.technique: t for t in store.by_technique(visitor)}
     entries = []
     for technique in TECHNIQUES.values():
         times, speedup, mark = known.get(technique.name), None, None
@@ -118,11 +149,12 @@ def techniques(store: Store) -> dict[str, Any]:
         runs = times.runs if times else 0
         entries.append(TechniqueEntry(technique, technique.availability(), runs, speedup, mark))
     here = [entry for entry in entries if entry.available.ok]
-    here.sort(key=lambda entry: (entry.technique.name == BASELINE, entry.technique.name != AUTO))
+    here.sort(key=lambda e: (e.technique.antipattern, e.technique.name == BASELINE, e.technique.name != AUTO))
     return {
         "here": here,
         "missing": [entry for entry in entries if not entry.available.ok],
         "total": len(entries),
+        "meant": terms(),
         "measured": any(entry.micro for entry in entries),
         "cores": environment.usable_cores(),
     }

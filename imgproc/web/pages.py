@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from imgproc import numbers
@@ -11,7 +12,9 @@ from imgproc.report import live as live_rounds
 from imgproc.report.page import done as done
 from imgproc.report.sentences import step
 from imgproc.runs.record import FINAL_STATES
+from imgproc.runs.removal import expires
 from imgproc.runs.store import RunRow
+from imgproc.settings import Settings
 
 #: Most pictures on the page of a run that is still going.
 LIVE_PICTURES = 24
@@ -29,16 +32,31 @@ def machine() -> str:
     )
 
 
-def live(row: RunRow, position: int) -> dict[str, Any]:
-    """What the page of a run asks for again and again."""
+def kept(settings: Settings, finished: datetime | None = None) -> str:
+    """Until when the run that ended then is kept; until when any is."""
+    words = []
+    if settings.KEEP_DAYS:
+        until = finished and expires(settings, finished)
+        words.append(f"until {numbers.moment(until)}" if until else f"for {settings.KEEP_DAYS:g} days")
+    if settings.KEEP_MB:
+        words.append(f"until newer runs need the room: {numbers.size(settings.KEEP_MB * 1_000_000)} for all together")
+    return ", or ".join(words) or "until somebody deletes it"
+
+
+def live(row: RunRow, position: int, checked: tuple[int, int] | None = None) -> dict[str, Any]:
+    """What the page of a run asks for again and again. ``checked``: how many of its files are, of how many."""
     answer: dict[str, Any] = {"id": row.id, "state": row.state, "final": row.state in FINAL_STATES}
-    if row.state == "queued":
+    if row.state == "checking":
+        done, total = checked or (0, row.images)
+        detail = f"{done:,} of {numbers.counted(total, 'file')}"
+        answer |= {"now": "Checking the files", "detail": detail, "share": done / max(1, total), "left": "", "gone": ""}
+    elif row.state == "queued":
         before = f"{numbers.counted(position, 'run', words=True)} before it" if position else "it is next"
         answer |= {"position": position, "now": "Waiting", "detail": before, "share": 0, "left": "", "gone": ""}
     elif row.state == "running":
         known = {name: value for name, value in (row.progress or {}).items() if name in Progress.__dataclass_fields__}
         progress = Progress(**{"phase": "", **known})
-        now, detail = step(progress)
+        now, detail = step(progress, "item" if row.task else "image")
         left = f"{numbers.about(progress.seconds_left)} left" if progress.seconds_left is not None else ""
         passes = f"{progress.passes_done} of {progress.passes_total} passes done." if progress.passes_total else ""
         answer |= {

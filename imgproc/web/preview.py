@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
-import tempfile
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -15,12 +15,14 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 
 from imgproc.errors import UserError
+from imgproc.functions.operations import own_of
 from imgproc.intake.inspector import Inspector, Trial
 from imgproc.intake.naming import display_name
 from imgproc.intake.trial import picture_format, picture_name
-from imgproc.measure.lock import machine_lock
+from imgproc.measure.lock import machine_lock, shared_folder
 from imgproc.numbers import dimensions, percent
 from imgproc.operations import OPERATIONS
+from imgproc.operations.contract import same_size
 from imgproc.runs import kept
 from imgproc.runs.options import RunSettings, options, show
 from imgproc.runs.store import Store
@@ -33,7 +35,7 @@ from imgproc.web.receiving import check_room, receive
 #: So long a preview waits for the one before it, and so many wait at once: each holds a thread of the server.
 WAIT_SECONDS = 2.0
 MOST_WAITING = 4
-#: Below this share of white pixels a result looks black.
+#: Below this share of white pixels a result looks black, and below that of black ones white.
 BLACK = 0.005
 
 _IMAGE, _NAME = "image", "name"  # files in the folder of an image: it, once it is accepted, and its name to show
@@ -74,7 +76,7 @@ class Previews:
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._turn = threading.Lock()
         # Asked for now, because a server may later set a folder of its own, where no other process looks for the lock.
-        self._lock_folder = Path(tempfile.gettempdir())
+        self._lock_folder = shared_folder()
 
     def close(self) -> None:
         """End the child process. No preview can be made any more."""
@@ -88,11 +90,14 @@ class Previews:
                 (``conflict``).
         """
         wanted = {row.stored: getattr(settings, row.stored) for row in options().values() if row.pixels}
+        if own := own_of(settings.operations):  # that whoever runs the app lists; the child knows none of them
+            wanted["own"] = b64encode(pickle.dumps(own)).decode()
         with self._alone():
             self._vet(folder, settings.depth)
             trial = self._inspector.attempt(folder / _IMAGE, wanted, folder)
             if trial.error is not None:
-                raise UserError(trial.error, code=trial.code or "refused_image", field=FILES_FIELD)
+                field = "operations" if trial.code == "own_function" else FILES_FIELD
+                raise UserError(trial.error, code=trial.code or "refused_image", field=field)
             pictures = [_picture(operation, folder, settings, trial) for operation in settings.operations]
             size = dimensions(trial.width, trial.height)
             return Preview(name, size, _address(folder, None), pictures, trial.notes)
@@ -188,8 +193,13 @@ class Trying:
 def _picture(name: str, folder: Path, settings: RunSettings, trial: Trial) -> Picture:
     operation, share = OPERATIONS[name], trial.shares.get(name)
     said = "" if share is None else f"{operation.result}: {percent(share)} of the pixels"
+    if operation.size is not same_size:
+        height, width = operation.size(trial.height, trial.width, settings.parameters)
+        said = f"{operation.result}: {dimensions(width, height)}"
     if share is not None and share < BLACK:
         said += ", so nearly all is black" if share else ", so all is black"
+    if share is not None and share > 1 - BLACK:
+        said += ", so nearly all is white" if share < 1 else ", so all is white"
     parameters = [(p.label, show(settings.parameters[p.name])) for p in operation.parameters]
     return Picture(name, operation.label, _address(folder, name), said, parameters)
 

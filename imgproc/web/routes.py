@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -16,58 +16,58 @@ from flask import (
     render_template,
     request,
     send_from_directory,
-    stream_with_context,
     url_for,
 )
 from werkzeug.wrappers import Response as AnyResponse
 
 from imgproc.errors import UserError
+from imgproc.exhibits import exhibit
 from imgproc.report import charts as figures
-from imgproc.report import sentences
+from imgproc.report import differences, document, sentences
+from imgproc.report.parcel import parcel
 from imgproc.report.text import summary
-from imgproc.runs.archive import rounds_csv, stream_zip, zip_size
-from imgproc.runs.record import FINAL_STATES, Record
-from imgproc.runs.store import RunRow, Store
-from imgproc.settings import Settings
-from imgproc.web import errors, form, pages, security, waiting
+from imgproc.runs.archive import rounds_csv, stream_zip
+from imgproc.runs.record import FINAL_STATES
+from imgproc.runs.removal import in_use
+from imgproc.runs.store import RunRow, Visitor
+from imgproc.runs.supervisor import is_served
+from imgproc.runs.vetting import NoneGood
+from imgproc.web import comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting
 from imgproc.web import history as lists
+from imgproc.web.deeds import accepted as _accepted
+from imgproc.web.deeds import again, cancel, delete, delete_many, none_good, share
+from imgproc.web.deeds import see as _see
+from imgproc.web.lookup import owned as _owned
+from imgproc.web.lookup import row as _row
+from imgproc.web.lookup import run as _run
+from imgproc.web.lookup import settings as _settings
+from imgproc.web.lookup import store as _store
+from imgproc.web.lookup import submission, vetting
 from imgproc.web.preview import Trying
-from imgproc.web.submit import NoneGood, Submission
-
-#: The status of a plain-text answer that waited for its run.
-_RUN_STATUS = {"done": 200, "failed": 500, "cancelled": 409, "interrupted": 503}
-Run = tuple[RunRow, Record]
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.config["SETTINGS"]
-    return settings
-
-
-def _store() -> Store:
-    store: Store = current_app.config["STORE"]
-    return store
-
 
 # ---------------------------------------------------------------- pages
 
 
 def index() -> str:
-    return render_template("index.html", **form.form(_settings(), request.args))
+    return render_template("index.html", **_form(request.args))
+
+
+def _form(fields: form.Fields, problem: UserError | None = None) -> dict[str, Any]:
+    return {**form.form(_settings(), fields, problem), "kept": repeating.kept(fields, submission())}
 
 
 def process() -> AnyResponse:
-    submission = Submission(_settings(), _store())
+    posted = submission()
     try:
-        record = submission.accept(request, security.owner())
+        record = posted.accept(request, security.owner())
     except NoneGood as problem:
-        refused = [{"name": image.name, "error": image.error} for image in problem.images]
-        back = url_for("index") + "?" + form.query(submission.fields)
-        page = _page_for_browsers("refused.html", images=problem.images, back=back, settings=_settings())
-        return errors.error_response(problem, page=page, extra={"files": refused})
+        back = url_for("index") + "?" + form.query(posted.fields)
+        return none_good(
+            problem, _page_for_browsers("refused.html", images=problem.images, back=back, settings=_settings())
+        )
     except UserError as problem:
-        context = form.form(_settings(), submission.fields, problem)
-        return errors.error_response(problem, page=_page_for_browsers("index.html", **context))
+        page = _page_for_browsers("index.html", **_form(posted.fields, problem))
+        return errors.error_response(problem, page=page)
     return _accepted(record)
 
 
@@ -93,58 +93,25 @@ def _page_for_browsers(template: str, **context: Any) -> str | None:
     return render_template(template, **context) if errors.wanted_kind() == "html" else None
 
 
-def _accepted(record: Record) -> AnyResponse:
-    """The answer to a run that was queued: go and see, here it is, or the summary when it is done."""
-    url, kind = url_for("run_page", run_id=record.id), errors.wanted_kind()
-    if kind == "html":
-        return redirect(url, 303)
-    if kind == "json":
-        answer = jsonify(id=record.id, url=url, state="queued")
-        answer.status_code, answer.headers["Location"] = 202, url
-        return answer
-    row = waiting.until_final(_store(), record.id)
-    if row is None:
-        text = f"Queued: the summary will be at {url}.txt\n"
-        return Response(text, 202, {"Location": url}, mimetype="text/plain")
-    return Response(summary(_run(row.id)[1]), _RUN_STATUS[row.state], mimetype="text/plain")
-
-
-def _row(run_id: str) -> RunRow:
-    """Raises: UserError: there is no such run."""
-    row = _store().get(run_id)
-    if row is None:
-        message = f"There is no run {run_id}. It may have been deleted."
-        raise UserError(message, code="not_found", field="run", limit=run_id)
-    return row
-
-
-def _run(run_id: str) -> Run:
-    """Raises: UserError: there is no such run, or its record cannot be read."""
-    row = _row(run_id)
-    record = Record.load(_settings().RESULTS_DIR / row.id)
-    if record.state not in FINAL_STATES or row.state == "failed":
-        # The index knows first that a run began, and alone that its record could not be written.
-        record.state, record.error = row.state, record.error or row.error
-    return row, record
-
-
 def run_page(run_id: str) -> str:
     row, record = _run(run_id)
+    seen = {"row": row, "mine": security.is_owner(row.owner)}
     if record.state not in FINAL_STATES:
-        context: dict[str, Any] = {"live": pages.live(row, _store().position(run_id)), "title": sentences.doing(record)}
+        context: dict[str, Any] = {"live": _live(row), "title": sentences.doing(record)}
         context["pictures"] = [i for i in record.good_images if i.preview][: pages.LIVE_PICTURES]
         context["refused"] = [image for image in record.images if image.error]
-        return render_template("run_live.html", run=record, **context)
+        return render_template("run_live.html", run=record, **seen, **context)
     context = pages.done(record, _settings().RESULTS_DIR / run_id, request.args)
+    context["until"] = pages.kept(_settings(), row.finished or row.created)
     if record.mode != "sequential":
         context["figures"] = figures.figures(record)
-    return render_template("run.html", run=record, row=row, **context)
+    context["repeat"] = repeating.repeat(record, submission(), url_for("process", _external=True))
+    return render_template("run.html", run=record, **seen, **context)
 
 
 def run_json(run_id: str) -> AnyResponse:
     if request.args.get("view") == "progress":
-        row = _row(run_id)
-        live = pages.live(row, _store().position(run_id) if row.state == "queued" else 0)
+        live = _live(_row(run_id))
         return jsonify({**live, "grid": render_template("_rounds.html", grid=live.get("grid"))})
     row, record = _run(run_id)
     if record.state in FINAL_STATES:
@@ -152,20 +119,107 @@ def run_json(run_id: str) -> AnyResponse:
     return jsonify({**record.to_dict(), "progress": row.progress, "position": _store().position(run_id)})
 
 
+def _live(row: RunRow) -> dict[str, Any]:
+    position = _store().position(row.id) if row.state == "queued" else 0
+    return pages.live(row, position, vetting().progress(row.id))
+
+
 def run_text(run_id: str) -> Response:
     return Response(summary(_run(run_id)[1]), mimetype="text/plain")
 
 
+def report(run_id: str) -> Response:
+    """The run as one file that needs nothing else; shown here, it has a bar to print and download it."""
+    _, record = _run(run_id)
+    folder, shown = _settings().RESULTS_DIR / run_id, "download" not in request.args
+    links = {"back": url_for("run_page", run_id=run_id), "script": url_for("static", filename="report.js")}
+    answer = Response(document.document(record, folder, **(links if shown else {})), mimetype="text/html")
+    answer.headers["Content-Security-Policy"] = security.policy_with_style(document.style_hash())
+    if not shown:
+        answer.headers["Content-Disposition"] = f'attachment; filename="speedup-lab-{run_id}.html"'
+    return answer
+
+
+def compare_runs() -> AnyResponse:
+    """Runs side by side: of the history by their ids, and records that are posted, which are not kept."""
+    try:
+        shown = comparing.page(request, lambda run_id: _run(run_id)[1])
+    except UserError as problem:
+        page = _page_for_browsers("compare.html", problem=problem, **comparing.NOTHING)
+        return errors.error_response(problem, page=page)
+    if errors.wanted_kind() != "html" and shown["found"]:
+        return Response(differences.text(shown["found"]), mimetype="text/plain")
+    return make_response(render_template("compare.html", **shown))
+
+
 def history() -> str:
-    return render_template("runs.html", **lists.history(_store(), request.args))
+    return render_template(
+        "runs.html", **lists.history(_store(), request.args, _visitor()), until=pages.kept(_settings())
+    )
+
+
+def history_csv() -> Response:
+    headers = {"Content-Disposition": 'attachment; filename="speedup-lab-runs.csv"'}
+    return Response(lists.as_csv(_store(), request.args, _visitor()), headers=headers, mimetype="text/csv")
+
+
+def _visitor() -> Visitor:
+    return Visitor(security.known_owner(), _settings().HISTORY == "shared")
 
 
 def techniques() -> str:
-    return render_template("techniques.html", **lists.techniques(_store()))
+    return render_template("techniques.html", **lists.techniques(_store(), _visitor()))
 
 
-def healthz() -> AnyResponse:
-    return jsonify(status="ok", queued=_store().queued())
+def healthz() -> AnyResponse | tuple[AnyResponse, int]:
+    """Well, unless runs wait for a runner and there is none: who serves the app otherwise than by ``serve`` must have
+    it started."""
+    queued, served = _store().queued(), is_served(_settings().RESULTS_DIR)
+    if queued and not served:
+        return jsonify(status="no runner", queued=queued, runner=False), 503
+    return jsonify(status="ok", queued=queued, runner=served)
+
+
+def metrics_text() -> Response:
+    requests = current_app.config["REQUESTS"]
+    return Response(metrics.text(requests, _store(), _settings()), content_type=metrics.CONTENT_TYPE)
+
+
+# ---------------------------------------------------------------- exhibits
+
+
+def exhibit_page(name: str) -> str:
+    return render_template("exhibit.html", **exhibits.page(exhibit(name), _store(), _settings().RESULTS_DIR))
+
+
+def measure_exhibit(name: str) -> AnyResponse:
+    """Queue its runs, unless they wait or are measured already."""
+    shown, url, kind = exhibit(name), url_for("exhibit_page", name=name), errors.wanted_kind()
+    runs = exhibits.going_on(shown, _store())
+    if not runs:
+        runs = [record.id for record in submission().show(shown, request.form, security.owner())]
+    if kind == "html":
+        return redirect(url, 303)
+    if kind == "json":
+        return Response(jsonify(url=url, runs=runs).data, 202, {"Location": url}, mimetype="application/json")
+    if waiting.until_final(_store(), runs[-1]) is None:
+        return Response(f"Queued: the numbers will be at {url}\n", 202, {"Location": url}, mimetype="text/plain")
+    return Response(exhibits.text(shown, _store(), _settings().RESULTS_DIR), mimetype="text/plain")
+
+
+def cancel_exhibit(name: str) -> AnyResponse:
+    """Cancel all of its runs that wait or are measured."""
+    for run_id in exhibits.going_on(exhibit(name), _store()):
+        _owned(run_id)
+        _store().request_cancel(run_id)
+    return _see(url_for("exhibit_page", name=name), id=name, state="cancelled")
+
+
+def exhibit_figure(name: str, format: str) -> Response:
+    """All speedups of an exhibit; ``theme`` and ``narrow`` as of a run's figures. ``of`` is what it is drawn from, for
+    browsers that keep it."""
+    data = exhibits.drawing(exhibit(name), _store(), _settings().RESULTS_DIR, format, *_look())
+    return _figure(data, name, format)
 
 
 # ---------------------------------------------------------------- downloads
@@ -173,14 +227,18 @@ def healthz() -> AnyResponse:
 
 def results_zip(run_id: str) -> Response:
     _, record = _run(run_id)
-    folder = _settings().RESULTS_DIR / run_id / "images"
-    made = [output.file for image in record.good_images for output in image.outputs]
-    files = [(name, folder / name) for name in made if (folder / name).is_file()]
-    if not files:
-        raise UserError("This run has no results to download.", code="not_found")
-    name = f"speedup-lab-{run_id}.zip"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(zip_size(files))}
-    return Response(stream_with_context(stream_zip(files)), headers=headers, mimetype="application/zip")
+    folder = _settings().RESULTS_DIR / run_id
+    with ExitStack() as until_sent:
+        until_sent.enter_context(in_use(folder))
+        files = parcel(record, folder, about="about" in request.args)
+        if not files:
+            raise UserError("This run has no results to download.", code="not_found")
+        name = f"speedup-lab-{run_id}.zip"
+        pieces, size = stream_zip(files)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)}
+        answer = Response(pieces, headers=headers, mimetype="application/zip")
+        answer.call_on_close(until_sent.pop_all().close)
+    return answer
 
 
 def run_image(run_id: str, file: str) -> Response:
@@ -192,7 +250,8 @@ def run_preview(run_id: str, file: str) -> Response:
 
 
 def _file(run_id: str, folder: str, file: str) -> Response:
-    if _store().get(run_id) is None or file.endswith(".part"):
+    _row(run_id)
+    if file.endswith(".part"):
         raise UserError("There is no such file in this run.", code="not_found")
     answer = send_from_directory(
         _settings().RESULTS_DIR / run_id / folder, file, as_attachment="download" in request.args, max_age=3600
@@ -214,70 +273,47 @@ def run_figure(run_id: str, name: str, format: str) -> Response:
     _, record = _run(run_id)
     if format not in figures.FORMATS:
         raise UserError("This run has no such figure.", code="not_found")
-    theme, narrow = request.args.get("theme", "light"), request.args.get("narrow", "0")
+    data = figures.kept(record, _settings().RESULTS_DIR / run_id, name, format, *_look())
+    return _figure(data, f"{run_id}-{name}", format)
+
+
+def _look() -> tuple[str, bool]:
+    """Theme of a figure, and whether it is narrow, as the address asks.
+
+    Raises:
+        UserError: ``narrow`` is neither 0 nor 1.
+    """
+    narrow = request.args.get("narrow", "0")
     if narrow not in ("0", "1"):
         raise UserError(f"The field narrow of a figure is 0 or 1, not “{narrow}”.", field="narrow")
-    data = figures.kept(record, _settings().RESULTS_DIR / run_id, name, format, theme, narrow == "1")
+    return request.args.get("theme", "light"), narrow == "1"
+
+
+def _figure(data: bytes, name: str, format: str) -> Response:
     answer = Response(data, mimetype=figures.FORMATS[format])
     answer.cache_control.max_age = 3600
     # Its own styles are inside the SVG, for whoever opens it by itself.
     answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
     if "download" in request.args:
-        answer.headers["Content-Disposition"] = f'attachment; filename="speedup-lab-{run_id}-{name}.{format}"'
+        answer.headers["Content-Disposition"] = f'attachment; filename="speedup-lab-{name}.{format}"'
     return answer
-
-
-# ---------------------------------------------------------------- what the owner may do
-
-
-def cancel(run_id: str) -> AnyResponse:
-    row = _owned(run_id)
-    if not _store().request_cancel(run_id) and row.state not in FINAL_STATES:
-        raise UserError("This run ended at this moment, so it was not cancelled.", code="conflict")
-    return _see(url_for("run_page", run_id=run_id), id=run_id, state=(_store().get(run_id) or row).state)
-
-
-def again(run_id: str) -> AnyResponse:
-    _owned(run_id)
-    _, record = _run(run_id)
-    return _accepted(Submission(_settings(), _store()).repeat(record, security.owner()))
-
-
-def delete(run_id: str) -> AnyResponse:
-    _owned(run_id)
-    if not _store().delete(run_id):
-        raise UserError("This run is being measured. Cancel it first, then delete it.", code="conflict")
-    for folder in (_settings().RESULTS_DIR / run_id, _settings().UPLOADS_DIR / run_id):
-        shutil.rmtree(folder, ignore_errors=True)
-    return _see(url_for("history"), id=run_id, state="deleted")
-
-
-def _owned(run_id: str) -> RunRow:
-    """Raises: UserError: there is no such run, or it is somebody else's."""
-    row = _row(run_id)
-    security.require_owner(row.owner)
-    return row
-
-
-def _see(url: str, **facts: str) -> AnyResponse:
-    kind = errors.wanted_kind()
-    if kind == "html":
-        return redirect(url, 303)
-    if kind == "json":
-        return jsonify(**facts, url=url)
-    return Response(f"{facts['id']}: {facts['state']}\n", mimetype="text/plain")
 
 
 _GET, _POST = ["GET"], ["POST"]
 _RUN = "/runs/<run_id>"
+_EXHIBIT = "/exhibits/<name>"
 ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     ("/", _GET, index),
     ("/process", _POST, process),
     ("/preview", _POST, preview),
     ("/runs", _GET, history),
+    ("/runs.csv", _GET, history_csv),
+    ("/compare", _GET + _POST, compare_runs),
+    ("/runs/delete", _POST, delete_many),
     (_RUN, _GET, run_page),
     (f"{_RUN}.json", _GET, run_json),
     (f"{_RUN}.txt", _GET, run_text),
+    (f"{_RUN}/report", _GET, report),
     (f"{_RUN}/results.zip", _GET, results_zip),
     (f"{_RUN}/rounds.csv", _GET, rounds),
     (f"{_RUN}/images/<file>", _GET, run_image),
@@ -285,7 +321,13 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}/figures/<name>.<format>", _GET, run_figure),
     (f"{_RUN}/cancel", _POST, cancel),
     (f"{_RUN}/again", _POST, again),
+    (f"{_RUN}/share", _POST, share),
     (f"{_RUN}/delete", _POST, delete),
+    (_EXHIBIT, _GET, exhibit_page),
+    (_EXHIBIT, _POST, measure_exhibit),
+    (f"{_EXHIBIT}/cancel", _POST, cancel_exhibit),
+    (f"{_EXHIBIT}/figures/speedup.<format>", _GET, exhibit_figure),
     ("/techniques", _GET, techniques),
     ("/healthz", _GET, healthz),
+    ("/metrics", _GET, metrics_text),
 ]

@@ -1,62 +1,81 @@
-"""Serving with waitress: the port, the limits, and a clean end."""
+"""Serving: the port, the threads, and a clean end."""
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
-from typing import Any
+from contextlib import suppress
+from functools import partial
 
-import waitress
 from flask import Flask
 
 from imgproc.errors import UserError
+from imgproc.runs import logs
 from imgproc.settings import Settings
+from imgproc.web import access_token
 from imgproc.web.app import create_app
+from imgproc.web.front import PIECES, Limits, Server
+from imgproc.web.receiving import look
 
-THREADS = 16
+#: Threads by kind of request. Those that wait for a run, for files or for a preview are posts; at most 20 do
+#: (``waiting.py``, ``preview.py``), so that some are always left.
+LANES = {"pages": 12, "posts": 28, PIECES: 3}
 
 
-def serve(host: str = "127.0.0.1", port: int = 5000) -> int:
+def serve(host: str = "127.0.0.1", port: int = 5000, *, token: bool = True) -> int:
     """Serve the app with its runner until SIGTERM or Ctrl-C; returns the exit status. The URL is printed once the
-    port is really ours."""
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    port is really ours. Where others than this machine reach it, it asks for an access token, unless ``token`` is
+    False."""
     try:
         settings = Settings.from_environment()
+        logs.set_up(settings.LOG_FORMAT, style="%(levelname)s %(name)s: %(message)s")
         listening = listen(host, port)
+        # While temporary files are still where other processes have theirs.
+        ask_token = access_token.is_asked(settings, listening, token=token)
+        app = create_app(settings, supervise=True, ask_token=ask_token)
     except UserError as problem:
         print(problem.message, file=sys.stderr)
         return 1
-    app = create_app(settings, supervise=True)  # while temporary files are still where other processes have theirs
     # Uploads are spooled beside where they end, so that one disk has the room or has it not.
     spool = settings.UPLOADS_DIR / ".spool"
     spool.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(spool)
+    _allow_files()
+    # The thread that all connections wait for asks for its turn at every one of them; with Python's 5 ms it waits long.
+    sys.setswitchinterval(0.001)
     server = wsgi_server(app, listening)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    shown = f"[{host}]" if ":" in host else host
-    print(f"Speedup Lab is at http://{shown}:{listening.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
+    for line in access_token.told(listening, app.config["ACCESS_TOKEN"]):
+        print(line, flush=True)
+    print(f"Uploads are kept in {settings.UPLOADS_DIR}, results in {settings.RESULTS_DIR}.", flush=True)
     server.run()
     server.close()
     return 0
 
 
-def wsgi_server(app: Flask, listening: socket.socket) -> Any:
-    """A waitress server on a bound socket; its ``run`` serves until the process is told to end."""
-    settings: Settings = app.config["SETTINGS"]
-    return waitress.create_server(
-        app,
-        sockets=[listening],
-        threads=THREADS,
-        ident=None,
-        clear_untrusted_proxy_headers=True,
-        # Larger than our own limit, so that our own page says so; a body is spooled before the app sees it.
-        max_request_body_size=settings.MAX_UPLOAD_MB * 1_100_000 + 10_000_000,
-        channel_request_lookahead=1,  # needed to notice that a waiting client went away
-    )
+def wsgi_server(app: Flask, listening: socket.socket, limits: Limits | None = None) -> Server:
+    """The app's server on a bound socket; its ``run`` serves until the process is told to end."""
+    return Server(app, listening, look=partial(look, app), lanes=LANES, lane=_lane, limits=limits)
+
+
+def _lane(method: str, path: str) -> str:
+    if method.upper() == "POST":
+        return "posts"
+    return PIECES if path.endswith("/results.zip") else "pages"
+
+
+def _allow_files() -> None:
+    """Each connection takes a file descriptor, and an upload one more; some systems give a process 256 at first."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def listen(host: str, port: int) -> socket.socket:

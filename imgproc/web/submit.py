@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,46 +14,37 @@ from flask import Request
 from werkzeug.datastructures import MultiDict
 
 from imgproc.errors import UserError
-from imgproc.measure.environment import usable_cores
-from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.exhibits import Exhibit, Part, exhibit
+from imgproc.intake.naming import display_name
+from imgproc.runs.access import Access
+from imgproc.runs.record import ImageRecord, Record, RunSettings, TaskRecord, new_id
+from imgproc.runs.removal import in_use
 from imgproc.runs.store import Store
-from imgproc.runs.uploads import IncomingFiles, inspect_files
+from imgproc.runs.tasks.exhibits import exhibit_run, exhibit_settings
+from imgproc.runs.uploads import IncomingFiles
+from imgproc.runs.vetting import Vetting
 from imgproc.settings import Settings
+from imgproc.web import waiting
 from imgproc.web.errors import disk_full
-from imgproc.web.form import Fields, parse_run
+from imgproc.web.form import IMAGES_OF, Fields, parse_run
 from imgproc.web.multipart import FILES_FIELD
 from imgproc.web.receiving import check_room, receive
 
-# One upload is inspected at a time, on all cores; more at once would only slow each other and what is measured down.
-_inspecting = threading.Lock()
-
-
-class NoneGood(UserError):
-    """Not one of the files sent can be used; ``images`` has the reason of each."""
-
-    def __init__(self, images: Sequence[ImageRecord]) -> None:
-        known = any(image.code != "unsupported_type" for image in images)
-        count = "The file" if len(images) == 1 else f"None of the {len(images)} files"
-        first = f" {images[0].name}: {images[0].error}" if len(images) == 1 else " Every file has its reason."
-        super().__init__(
-            f"{count} {'cannot' if len(images) == 1 else 'can'} be used, so there is no run.{first}",
-            code="refused_image" if known else "unsupported_type",
-            field=FILES_FIELD,
-            file=images[0].name if len(images) == 1 else None,
-        )
-        self.images = images
+# Between counting those that wait and putting one more into the queue nobody else may come.
+_entering = threading.Lock()
 
 
 class Submission:
     """One POST to /process. ``fields`` holds what was sent, also after an error, so that a form can show it again."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self.settings, self.store = settings, store
-        self.run_id = secrets.token_hex(6)
+    def __init__(self, settings: Settings, store: Store, vetting: Vetting) -> None:
+        self.settings, self.store, self.vetting = settings, store, vetting
+        self.run_id = new_id()
         self.fields: Fields = MultiDict()
 
     def accept(self, request: Request, owner: str) -> Record:
-        """Keep the files, inspect them, and queue the run.
+        """Keep the files, have them checked, and queue the run. Where checking takes longer than a moment, the run that
+        is returned is still ``checking``, and what is wrong with its files will be told of it.
 
         Raises:
             UserError: with nothing left behind on the disk.
@@ -64,8 +55,42 @@ class Submission:
             mode, settings = parse_run(self.fields, self.settings)
             if settings.samples:
                 shutil.rmtree(uploads)  # files that came along with "use sample images"
-            images = [] if settings.samples else self._inspect(files, uploads, results, settings.depth)
-            return self._queue(Record(self.run_id, mode, settings, images, owner=owner), results)
+            before, access = self.fields.get(IMAGES_OF, "").strip(), Access(owner)
+            if settings.samples:
+                return self._queue(Record(self.run_id, mode, settings, []), results, access)
+            if before and not files:
+                old = self.before(before, owner)
+                with in_use(self.settings.RESULTS_DIR / old.id):
+                    images = self._copy_inputs(old, uploads, results)
+                return self._queue(Record(self.run_id, mode, settings, images), results, access)
+            if not files:
+                raise UserError("Choose at least one image, or run with sample images.", field=FILES_FIELD)
+            images = [
+                ImageRecord(index, display_name(name), bytes=path.stat().st_size)
+                for index, (name, path) in enumerate(files)
+            ]
+            record = Record(self.run_id, mode, settings, images, state="checking")
+            return self._check(self._queue(record, results, access), owner)
+
+    def before(self, run_id: str, owner: str) -> Record:
+        """The run of this owner whose images are to be used again.
+
+        Raises:
+            UserError: there is none.
+        """
+        row = self.store.get(run_id)
+        if row is None or not owner or not secrets.compare_digest(row.owner, owner):
+            raise UserError(
+                "The images of that run cannot be used here: it was deleted, or another browser started it.",
+                code="not_found",
+                field=FILES_FIELD,
+            )
+        return Record.load(self.settings.RESULTS_DIR / row.id)
+
+    def kept(self, run: Record) -> int:
+        """How many of the images of a run are still here as they came."""
+        folder = self.settings.UPLOADS_DIR / run.id
+        return sum(bool(image.stored) and (folder / image.stored).is_file() for image in run.images)
 
     def repeat(self, old: Record, owner: str) -> Record:
         """Queue a new run with the images and settings of an old one.
@@ -73,13 +98,40 @@ class Submission:
         Raises:
             UserError: the queue or the disk is full, or the images are gone.
         """
+        if old.task:
+            return self._repeat_task(old.task, old.settings, owner)
         with self._folders() as (uploads, results):
             self._check_room(None)
             images = self._copy_inputs(old, uploads, results)
             settings = RunSettings(**{**vars(old.settings), "parameters": dict(old.settings.parameters)})
             if images:
                 settings.samples = 0  # they are drawn already
-            return self._queue(Record(self.run_id, old.mode, settings, images, owner=owner), results)
+            return self._queue(Record(self.run_id, old.mode, settings, images), results, Access(owner))
+
+    def show(self, shown: Exhibit, given: Fields, owner: str) -> list[Record]:
+        """Queue a run for each function of an exhibit.
+
+        Raises:
+            UserError: a field is not allowed, or the queue or the disk is full.
+        """
+        fields = {name.replace("-", "_"): values for name, values in given.lists()}
+        settings = [exhibit_settings(shown, fields, self.settings) for _ in shown.parts]
+        self._check_room(None, len(settings))
+        return [self._queue_task(shown, *pair, owner) for pair in zip(shown.parts, settings, strict=True)]
+
+    def _repeat_task(self, task: TaskRecord, settings: RunSettings, owner: str) -> Record:
+        if not task.exhibit:
+            raise UserError(
+                "The function of this run is in a program of its own, not in this app: run it again from there.",
+                code="conflict",
+            )
+        self._check_room(None)
+        shown = exhibit(task.exhibit)
+        return self._queue_task(shown, shown.part(task.function), settings, owner)
+
+    def _queue_task(self, shown: Exhibit, part: Part, settings: RunSettings, owner: str) -> Record:
+        record = exhibit_run(shown, part, settings)  # with nothing of a person's in it, and on a page for everybody
+        return self._queue(record, self.settings.RESULTS_DIR / record.id, Access(owner, "public"))
 
     @contextmanager
     def _folders(self) -> Iterator[tuple[Path, Path]]:
@@ -94,33 +146,37 @@ class Submission:
                 raise full from problem
             raise
 
-    def _check_room(self, request: Request | None) -> None:
-        settings = self.settings
-        check_room(request, settings)
-        if self.store.queued() >= settings.MAX_QUEUED:
+    def _check_room(self, request: Request | None, runs: int = 1) -> None:
+        check_room(request, self.settings)
+        self._check_queue(runs)
+
+    def _check_queue(self, runs: int) -> None:
+        most = self.settings.MAX_QUEUED
+        if self.store.waiting() + runs > most:
             raise UserError(
-                f"{settings.MAX_QUEUED} runs are waiting already, so the queue is full. Try again when some are done.",
+                f"{most} runs are waiting already, so the queue is full. Try again when some are done.",
                 code="queue_full",
-                limit=settings.MAX_QUEUED,
+                limit=most,
             )
 
     def _read(self, request: Request, uploads: Path) -> list[tuple[str, Path]]:
         uploads.mkdir(parents=True, exist_ok=True)
         return receive(request, self.fields, IncomingFiles(uploads, self.settings.MAX_FILES), self.settings)
 
-    def _inspect(self, files: list[tuple[str, Path]], uploads: Path, results: Path, depth: str) -> list[ImageRecord]:
-        if not files:
-            raise UserError("Choose at least one image, or run with sample images.", field=FILES_FIELD)
-        with _inspecting:
-            previews, cores = results / "previews", usable_cores()
-            images = inspect_files(files, uploads, previews, self.settings, processes=cores, depth=depth)
-        if not any(image.error is None for image in images):
-            raise NoneGood(images)
-        return images
+    def _queue(self, record: Record, results: Path, access: Access) -> Record:
+        with _entering:
+            self._check_queue(1)  # others may have come while this one was read
+            access.save(results)
+            record.save(results)  # before the index knows it: the runner may take it at once
+            self.store.create(record)
+        return record
 
-    def _queue(self, record: Record, results: Path) -> Record:
-        record.save(results)  # before the index knows it: the runner may take it at once
-        self.store.create(record)
+    def _check(self, record: Record, owner: str) -> Record:
+        """Raises: UserError: it was found in a moment that the run cannot be, and there is none."""
+        check = self.vetting.begin(record, owner)
+        if waiting.for_files(check) and check.problem:
+            self.store.delete(record.id)
+            raise check.problem
         return record
 
     def _copy_inputs(self, old: Record, uploads: Path, results: Path) -> list[ImageRecord]:

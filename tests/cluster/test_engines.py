@@ -8,7 +8,7 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.intake.samples import draw_many
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.pixels.job import ImageJob, process_image
 from imgproc.pixels.stopwatch import Stopwatch
 from tests.cluster.engines import (
@@ -44,7 +44,7 @@ def pictures(tmp_path_factory):
 def right(pictures, folder):
     """``pixels_of`` the results, made without a network."""
     for picture in pictures.iterdir():
-        outputs = tuple((name, str(folder / f"{picture.stem}_{name}.png")) for name in OPERATIONS)
+        outputs = tuple((name, str(folder / f"{picture.stem}_{name}.png")) for name in DEFAULT_OPERATIONS)
         process_image(ImageJob(str(picture), outputs, parse_parameters({})), Stopwatch())
     return pixels_of(folder)
 

@@ -79,7 +79,7 @@ def run(device: Device, name: str, image: np.ndarray, p: dict[str, Any]) -> np.n
     source = buffer(device, "image", words.size, np.uint32)
     device.upload(words, source)
     result = operation.cuda.launch(device, source, image.shape, operation.adapted(image, p))
-    shape = operation.result_shape(image.shape)
+    shape = operation.result_shape(image.shape, p)
     found = np.empty(Layout.of(shape).words, np.uint32)
     device.download(result, found)
     device.wait()

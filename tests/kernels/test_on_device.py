@@ -69,6 +69,33 @@ def test_images_of_all_sizes_by_many_threads_have_opencvs_pixels(library):
     assert gpu.most == on_device.LANES and gpu.take_note() == ""
 
 
+def test_chains_have_the_pixels_of_their_parts_beside_these_alone(library):
+    """Colour becomes gray on the way, thresholds are of the picture between, and some blurs do nothing."""
+    gpu = Accelerator(library, lanes=2)
+    chains = "gaussian+canny", "canny+gaussian", "canny+gaussian+equalize", "gaussian+canny+gaussian", "canny+canny"
+    names = [*ON_DEVICE, *chains, "equalize+gaussian+canny+gaussian+equalize"]
+    for seed in range(6):
+        for sizes in ((40, 50), (31, 33, 3), (31, 33), (60, 64, 3)):
+            image = np.random.default_rng([seed, *sizes]).integers(0, 256, sizes, np.uint8)
+            image = cv2.GaussianBlur(image, (5, 5), 0) if seed % 2 else image
+            p = parse_parameters({"thresholds": "auto" if seed % 3 else "raw", "kernel": str((5, 1, 9)[seed % 3])})
+            found = [result.copy() for result in gpu.run(image, names, p, Stopwatch())]
+            for name, result in zip(names, found, strict=True):
+                assert np.array_equal(result, OPERATIONS[name].apply(image, p)), (name, sizes, seed)
+    assert gpu.time_alone(image, names, p, 1).keys() == set(names)
+
+
+@pytest.mark.parametrize("name", ["gaussian+canny", "canny+canny+gaussian", "equalize+gaussian"])
+def test_no_more_memory_is_taken_for_a_chain_than_was_said(library, name):
+    gpu = Accelerator(library, lanes=1)
+    for shape in ((100, 120), (90, 77, 3)):
+        library.gpu.most = library.gpu.taken
+        gpu.run(np.zeros(shape, np.uint8), [name], DEFAULTS, Stopwatch())
+        used = library.gpu.most
+        weights = 20_000  # what is kept whatever the size
+        assert needed([name], shape) / 2 < used < needed([name], shape) + weights
+
+
 def test_stages_of_an_image_follow_each_other(library):
     gpu, stopwatch = Accelerator(library), Stopwatch()
     gpu.run(noise(40, 50), NAMES, DEFAULTS, stopwatch)

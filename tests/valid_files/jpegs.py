@@ -186,4 +186,31 @@ def _refused() -> Iterator[ValidFile]:
     at = plain.index(b"\xff\xc0")
     (size,) = struct.unpack_from(">H", plain, at + 2)
     hierarchy = b"\xff\xde" + plain[at + 2 : at + 2 + size]
+    behind = b"\xff\xdc\0\4" + plain[at + 5 : at + 7]  # DNL, behind the only scan
+    height_behind = plain[: at + 5] + b"\0\0" + plain[at + 7 : -2] + behind + plain[-2:]
+    yield ValidFile("jpegrefused-dnl.jpg", height_behind, unread, refused="height")
+    ls = bytes(imagecodecs.jpegls_encode(scene()))
+    yield ValidFile("jpegrefused-ls.jpg", ls, unread, refused="JPEG-LS")
+    yield ValidFile("jpegrefused-two.jpg", _of_two_components(plain), unread, refused="2 samples")
+    inks = encoded(scene(channels=4), colorspace="CMYK", outcolorspace="CMYK")
+    adobe = inks.index(b"\xff\xee")
+    (size,) = struct.unpack_from(">H", inks, adobe + 2)
+    unmarked = inks[:adobe] + inks[adobe + 2 + size :]
+    yield ValidFile("jpegrefused-inks.jpg", unmarked, unread, refused="CMYK without Adobe’s marker")
     yield ValidFile("jpegrefused-hierarchical.jpg", plain[:at] + hierarchy + plain[at:], unread, refused="hierarchical")
+
+
+def _of_two_components(gray: bytes) -> bytes:
+    """A JPEG with the same picture twice, each component in a scan of its own."""
+    at, segments = 2, []
+    while gray[at + 1] != 0xDA:
+        (size,) = struct.unpack_from(">H", gray, at + 2)
+        segments.append((gray[at + 1], gray[at + 4 : at + 2 + size]))
+        at += 2 + size
+    (size,) = struct.unpack_from(">H", gray, at + 2)
+    scan = gray[at + 2 + size : -2]
+    tables = b"".join(segment(marker, body) for marker, body in segments if marker in (0xDB, 0xC4))
+    size_of = next(body[:5] for marker, body in segments if marker == 0xC0)
+    frame = segment(0xC0, size_of + b"\2\1\x11\0\2\x11\0")
+    scans = b"".join(segment(0xDA, bytes([1, k, 0, 0, 63, 0])) + scan for k in (1, 2))
+    return b"\xff\xd8" + tables + frame + scans + b"\xff\xd9"

@@ -148,6 +148,7 @@ def _with_chunks() -> Iterator[ValidFile]:
         "chrm": (b"cHRM", struct.pack(">8I", 31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000)),
         "cicp": (b"cICP", b"\x01\x0d\0\x01"),
         "iccp": (b"iCCP", b"profile\0\0" + zlib.compress(bytes(3_000))),
+        "odd-iccp": (b"iCCP", b"profile\0\7" + zlib.compress(bytes(3_000))),  # of no method that there is
         "bigiccp": (b"iCCP", b"profile\0\0" + zlib.compress(noise, 0)),
         "bigitxt": (b"iTXt", b"Comment\0\0\0\0\0" + b"text " * 400_000),
         "bigztxt": (b"zTXt", b"Comment\0\0" + zlib.compress(noise, 0)),

@@ -34,6 +34,7 @@ def files() -> Iterator[ValidFile]:
     yield from (_jpeg_of_bits(bits, lossless=True) for bits in (8, 12, 16))
     yield _jpeg_of_bits(12, lossless=False)
     yield from _ycbcr()
+    yield from _ycbcr_of_odd_sizes()
     yield from _float_predictor()
     yield from _refused()
 
@@ -192,6 +193,39 @@ def _ycbcr() -> Iterator[ValidFile]:
         truth = Decoded(rgb_of(luma, 100, 160))
         label = f"tiffycbcr-{across}x{down}-{rows}rows-{compression}"
         yield ValidFile(f"{label}.tif", tiff(one), truth, tolerance=2)
+
+
+def _ycbcr_of_odd_sizes() -> Iterator[ValidFile]:
+    """Uncompressed YCbCr in tiles, and of heights and widths that no block of pixels with one colour fills."""
+    for (across, down), tile in product(((1, 1), (2, 1), (2, 2), (4, 4)), ((16, 32), (32, 32), (48, 48), (64, 64))):
+        pixels = tile[0] * tile[1]
+        size = pixels + 2 * pixels // (across * down)
+        refused = "YCbCr" if size % 1024 else ""  # OpenCV gives up
+        yield _of_flat_colour(
+            f"tiffycbcr-{across}x{down}-tiles{tile[0]}x{tile[1]}", (across, down), 96, 128, tile, refused
+        )
+    for height, rows in product((47, 45, 33), (16, 0)):
+        yield _of_flat_colour(f"tiffycbcr-{height}high-{rows}rows", (2, 2), height, 63, (rows or height, 63))
+
+
+def _of_flat_colour(
+    name: str, sampling: tuple[int, int], height: int, width: int, block: tuple[int, int], refused: str = ""
+) -> ValidFile:
+    """Tiles of this size, or strips where it is as wide as the picture."""
+    (across, down), luma, tiled = sampling, scene(height, width), block[1] != width
+    full = np.pad(luma, [(0, -height % block[0] if tiled else 0), (0, -width % block[1])], mode="edge")
+    blocks = []
+    for top, left in product(range(0, len(full), block[0]), range(0, full.shape[1], block[1])):
+        part = full[top : top + block[0], left : left + block[1]]
+        part = np.pad(part, [(0, -len(part) % down), (0, -part.shape[1] % across)], mode="edge")
+        units = part.reshape(len(part) // down, down, -1, across).swapaxes(1, 2)
+        units = units.reshape(*units.shape[:2], across * down)
+        flat = [np.full(units.shape[:2], value, np.uint8) for value in (100, 160)]
+        blocks.append(np.dstack([units, *flat]).tobytes())
+    layout = Layout(tile=block) if tiled else Layout(rows=block[0])
+    one = page(np.dstack([luma] * 3), 8, YCBCR, layout, {530: (SHORT, sampling)})
+    truth = unread if refused else Decoded(rgb_of(luma, 100, 160))
+    return ValidFile(f"{name}.tif", tiff(replace(one, blocks=blocks)), truth, tolerance=2, refused=refused)
 
 
 def rgb_of(luma: np.ndarray, cb: int, cr: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from valid_files.tiff_writer import (
     ITULAB,
     LONG,
     PALETTE,
+    RATIONAL,
     RGB,
     SEPARATED,
     SHORT,
@@ -230,6 +231,14 @@ def _lab() -> Iterator[ValidFile]:
     for place in ("strips", "strip"):
         file = made(f"tifflab-8bit-{place}", pixels, 8, CIELAB, unread, LAYOUTS[place])
         yield replace(file, truth=OpenCv(file.data))
+    for name, white in {"d65": (3_127, 10_000, 3_290, 10_000), "d50": (3_457, 10_000, 3_585, 10_000)}.items():
+        for place, layout in {**LAYOUTS, "tiles32": Layout(tile=(32, 32))}.items():
+            refused = "L*a*b*" if place == "tiles" else ""  # of a size that OpenCV gives up
+            tags = {318: (RATIONAL, white)}
+            file = made(f"tifflab-{name}-{place}", pixels, 8, CIELAB, unread, layout, tags, refused=refused)
+            # Their truth is of one strip, so that parts of a file are held to what the whole gives.
+            one = made("one", pixels, 8, CIELAB, unread, tags=tags)
+            yield file if refused else replace(file, truth=OpenCv(one.data))
     planar = replace(LAYOUTS["strips"], planar=True)
     yield made("tifflab-planar", pixels, 8, CIELAB, unread, planar, refused="L*a*b*")
     planes = replace(STRIPS, planar=True)
@@ -253,6 +262,11 @@ def _unusual_depths() -> Iterator[ValidFile]:
     yield made(
         "tiffdepth-64bit", wide, 64, BLACK_IS_0, Samples(wide, 0), refused="64-bit", always_refused=False
     )  # fmt: skip
+    for channels, kinds in ((4, [1, 1, 1, 2]), (2, [1, 3]), (3, [3, 1, 1])):
+        pixels = scene(channels=channels)
+        tags = {338: (SHORT, [0] * (channels - 3)), 339: (SHORT, kinds)} if channels > 3 else {339: (SHORT, kinds)}
+        photometric = RGB if channels > 2 else BLACK_IS_0
+        yield made(f"tiffdepth-kinds-{channels}", pixels, 8, photometric, unread, tags=tags, refused="differ in kind")
     yield made("tiffdepth-mixed", scene(channels=3), 8, RGB, unread, tags={258: (SHORT, [5, 6, 5])}, refused="bits")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
@@ -100,6 +101,13 @@ def _byte_counts() -> Iterator[ValidFile]:
         yield ValidFile(f"tiffcounts-{name}-stack.tif", tiff(stack), Samples(pixels, bits))
         strips = page(pixels, bits, photometric, STRIPS, {279: (LONG, [0] * 4)})
         yield ValidFile(f"tiffcounts-{name}-zeros.tif", tiff(strips), Samples(pixels, bits))
+    for label, layout in {"strips": STRIPS, "strip": Layout()}.items():
+        for name, change in product(("lzw", "deflate", "packbits"), ("small", "one-less", "large", "stack")):
+            one = page(rgb, 8, RGB, compressed(layout, name))
+            wrong = {"small": lambda n: n // 3, "one-less": lambda n: n - 1, "large": lambda n: n + 9}
+            sizes = [wrong.get(change, lambda n: 10**7)(len(block)) for block in one.blocks]
+            odd = changed(one, {279: (LONG, sizes)})
+            yield ValidFile(f"tiffcounts-{name}-{change}-{label}.tif", tiff(odd), Samples(rgb))
     no_counts = page(gray, 8, BLACK_IS_0, Layout(), {279: (SHORT, [gray.nbytes])})
     yield ValidFile("tiffcounts-short.tif", tiff(no_counts), Samples(gray))
     long_rows = page(gray, 8, BLACK_IS_0, Layout(), {278: (LONG, [2**32 - 1])})
@@ -124,6 +132,12 @@ def _raws() -> Iterator[ValidFile]:
     }
     for name, one in cases.items():
         yield ValidFile(f"tiffraw-{name}.tif", tiff(one), unread, refused="raw")
+    old = Directory({256: (LONG, [60]), 257: (LONG, [40]), 258: (SHORT, [8] * 3), 259: (SHORT, [6])}, [bytes(500)])
+    canon = bytearray(tiff(old))
+    canon[:0] = b"II*\0\x10\0\0\0CR\2\0" + bytes(4)  # its directory stands right behind the mark
+    (at,) = struct.unpack_from("<I", canon, 20)
+    tags = canon[16 + at :]
+    yield ValidFile("tiffraw-cr2.tif", bytes(canon[:16] + tags + canon[24 : 16 + at]), unread, refused="raw")
 
 
 def _metadata() -> Iterator[ValidFile]:
@@ -211,8 +225,15 @@ def _sparse() -> Iterator[ValidFile]:
             tiff(replace(one, blocks=[None] * missing + list(one.blocks[missing:]))),
             Samples(pixels, bits),
         )
+        for value, text in ((200, b"200\0"), (7, b"7.0\0"), (2**bits - 1, b"1e9\0"), (0, b"-9999\0"), (0, b"nan\0")):
+            filled = pixels.copy()
+            filled[:rows] = value
+            sparse = changed(one, {42113: (ASCII, text)})
+            sparse = replace(sparse, blocks=[None] * missing + list(one.blocks[missing:]))
+            label = f"tiffsparse-{name}-{text[:-1].decode()}"
+            yield ValidFile(f"{label}.tif", tiff(sparse), Samples(filled, bits))
         none = replace(one, blocks=[None] * len(one.blocks))
-        yield ValidFile(f"tiffsparse-{name}-none.tif", tiff(none), unread, refused="broke off")
+        yield ValidFile(f"tiffsparse-{name}-none.tif", tiff(none), unread, refused="None of this TIFF’s")
 
 
 def _old() -> Iterator[ValidFile]:

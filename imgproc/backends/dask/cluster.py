@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities, Options
 from imgproc.backends.pools.pool import DispatchedBackend
 from imgproc.backends.pools.processes import in_background
+from imgproc.backends.pools.starting import leave_main_out
+from imgproc.backends.surroundings import Needs, check
 from imgproc.backends.task import Task
 from imgproc.backends.worker_loop import StatusFolder
 from imgproc.settings import Settings
@@ -38,6 +40,7 @@ ANSWER_SECONDS = 3.0
 KEPT_SECONDS = 5.0
 _answers: dict[str, tuple[float, str]] = {}
 START_METHOD = "spawn"
+_NEEDS = Needs(files=(16, 12), loopback=True)
 
 _QUIET = logging.CRITICAL + 1
 _LOCAL: dict[str, object] = {
@@ -123,6 +126,7 @@ class DaskCluster(DispatchedBackend):
             self.start_method, self.local = None, False
             self._cluster = DaskWorkforce(_connect(settings), self._wanted, self._wanted_threads)
         else:
+            check(_NEEDS, self._wanted)
             status = StatusFolder()
             self._held.callback(status.remove)
             cluster = _local(self._wanted, status.folder, settings.DASK_DASHBOARD)
@@ -182,6 +186,7 @@ def _local(workers: int, folder: str, dashboard: str) -> LocalCluster:
     import dask
     from distributed import LocalCluster
 
+    leave_main_out("Dask Worker")
     with dask.config.set({**_LOCAL, **({} if dashboard else _NO_PAGES), "temporary-directory": folder}):
         return LocalCluster(
             n_workers=workers,

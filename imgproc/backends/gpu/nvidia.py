@@ -12,10 +12,10 @@ from typing import Any
 
 from imgproc.backends.base import Availability
 
-#: What the packages of requirements-cuda.txt are made for.
+#: What the packages of the extra ``cuda`` are made for.
 CUDA = 12
 #: What installs these packages, and the one that is not among them, as it needs a compiler.
-INSTALL, INSTALL_PYCUDA = "pip install -r requirements-cuda.txt", "pip install pycuda"
+INSTALL, INSTALL_PYCUDA = 'pip install "numba-cuda[cu12]" cupy-cuda12x', "pip install pycuda"
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _OK = 0
 

@@ -21,7 +21,7 @@ import numpy as np
 from imgproc.backends.task import TRANSFER
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS, not_on_gpu, parse_parameters
-from imgproc.operations.contract import Image
+from imgproc.operations.contract import Image, Operation
 from imgproc.operations.cuda.device import Array, Device, Host, Kept, Library, buffer
 from imgproc.operations.cuda.layout import Layout, pack, unpack
 from imgproc.parameters import Parameters
@@ -215,9 +215,9 @@ class _Trip:
         marks = [lane.mark()]
         source = on_lane(lane, words)
         marks.append(lane.mark())
-        made = [OPERATIONS[name].on_gpu.launch(lane, source, self.shape, p) for name, p in works.items()]
+        made = [launched(lane, source, self.shape, name, p) for name, p in works.items()]
         marks.append(lane.mark())
-        shapes = [OPERATIONS[name].result_shape(self.shape) for name in works]
+        shapes = [OPERATIONS[name].result_shape(self.shape, p) for name, p in works.items()]
         found = [self._fetch(*each) for each in zip(works, made, shapes, strict=True)]
         marks.append(lane.mark())
         lane.wait()
@@ -266,10 +266,10 @@ def _times(
     lane: Device, name: str, source: Array, shape: tuple[int, ...], p: Parameters, repeats: int
 ) -> Iterator[float]:
     """Of an operation on the GPU, the first time left out."""
-    OPERATIONS[name].on_gpu.launch(lane, source, shape, p)
+    launched(lane, source, shape, name, p)
     for _ in range(repeats):
         before = lane.mark()
-        OPERATIONS[name].on_gpu.launch(lane, source, shape, p)
+        launched(lane, source, shape, name, p)
         after = lane.mark()
         lane.wait()
         yield lane.seconds(before, after)
@@ -282,14 +282,44 @@ def on_lane(lane: Device, words: Host) -> Array:
     return source
 
 
+def launched(lane: Device, source: Array, shape: tuple[int, ...], name: str, p: Parameters) -> Array:
+    """The result of an operation on an image of this shape that lies on the GPU, there as well.
+
+    Of a chain one part after the other. What a part takes from the whole picture that it is given is worked out on the
+    CPU, for which that picture is fetched; by the GPU's clock this is time of the chain.
+    """
+    if not OPERATIONS[name].made_of:
+        return OPERATIONS[name].on_gpu.launch(lane, source, shape, p)
+    for number, (part, given) in enumerate(OPERATIONS[name].steps(shape, p)):
+        its_own = part.adapted(_fetched(lane, source, given), p) if part.adapts(p) else p
+        # Not the buffer of the part's own results: the same operation may be asked for besides, of another picture.
+        words = Layout.of(part.result_shape(given, p)).words
+        out = buffer(lane, f"result of {name}, {number}", words, np.uint32)
+        source = part.on_gpu.launch(lane, source, given, its_own, out)
+    return source
+
+
+def _fetched(lane: Device, source: Array, shape: tuple[int, ...]) -> Image:
+    words = np.empty(Layout.of(shape).words, np.uint32)
+    lane.download(source, words)
+    lane.wait()
+    return unpack(words, shape)
+
+
 def needed(names: Sequence[str], shape: tuple[int, ...]) -> int:
     """Bytes of the GPU's memory that an image of this shape and what is made of it take at most.
 
     Raises:
         UserError: the image is too large for the kernels.
     """
-    image = _WORD * Layout.of(shape).words
-    return image + sum(OPERATIONS[name].on_gpu.bytes_needed(shape) - image for name in names)
+
+    def beside(part: Operation, given: tuple[int, ...]) -> int:
+        """Without the image that it is given, which is there."""
+        return part.on_gpu.bytes_needed(given) - _WORD * Layout.of(given).words
+
+    # What is on the GPU keeps the size of the image, whatever its parameters.
+    steps = [step for name in names for step in OPERATIONS[name].steps(shape, {})]
+    return _WORD * Layout.of(shape).words + sum(beside(*step) for step in steps)
 
 
 _accelerator: Accelerator | None = None

@@ -6,7 +6,6 @@ the GPU that they share (``imgproc.backends.gpu.on_device``), and encode what co
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from imgproc.backends.dispatcher import TICK
 from imgproc.backends.gpu import child as gpu_child
 from imgproc.backends.gpu import nvidia
 from imgproc.backends.pools.pool import PoolBackend, WorkerGroup
+from imgproc.backends.pools.starting import context_without_main
 from imgproc.backends.pools.watcher import kill
 from imgproc.backends.task import Task, TaskResult
 from imgproc.backends.worker_loop import Batch
@@ -80,7 +80,7 @@ class _GpuProcess(WorkerGroup):
         self._note = note
         self._busy: dict[int, float] = {}  # task -> since when
         self._done: dict[int, Callable[[Batch], None]] = {}  # by the batch's number
-        context = multiprocessing.get_context("spawn")
+        context = context_without_main("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=gpu_child.serve, args=(theirs, adapter, threads), daemon=True)
         self._listener = threading.Thread(target=self._listen, name="GPU", daemon=True)

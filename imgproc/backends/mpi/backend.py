@@ -9,10 +9,14 @@ from pathlib import Path
 
 from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities
 from imgproc.backends.mpi.launch import may_be_elsewhere, mpiexec
-from imgproc.backends.mpi.rank_group import RankGroup
+from imgproc.backends.mpi.rank_group import RankGroup, RanksDied
 from imgproc.backends.pools.pool import PoolBackend
+from imgproc.backends.surroundings import Needs, check
 from imgproc.backends.worker_loop import Batch
 from imgproc.settings import Settings
+
+#: Of the first rank, and of the program that starts all.
+_NEEDS = Needs(files=(6, 3))
 
 
 class Mpi(PoolBackend):
@@ -42,17 +46,24 @@ class Mpi(PoolBackend):
         if self._ranks is not None and not self._ranks.over.is_set():
             return
         self.close(kill=True)
+        if not may_be_elsewhere(self.settings):
+            check(_NEEDS, self.workers)
         try:
-            self._group = self._ranks = ranks = RankGroup(
-                self.workers, self.cv2_threads, self.settings, again=self._again
-            )
-        except OSError as problem:
-            raise BackendError("The MPI ranks could not be started.") from problem
+            ranks = self._new_ranks()
+        except RanksDied:  # as any worker's death, it is tried once more
+            ranks = self._new_ranks()
+        self._group = self._ranks = ranks
         self._again = True
         if ranks.left_out:
             gone = ", ".join(ranks.left_out)
             self.notes.append(f"{gone} did not answer any more and was left out; the other hosts did its work.")
         self.workers, self.cv2_threads, self.local = ranks.workers, ranks.cv2_threads, ranks.local
+
+    def _new_ranks(self) -> RankGroup:
+        try:
+            return RankGroup(self.workers, self.cv2_threads, self.settings, again=self._again)
+        except OSError as problem:
+            raise BackendError("The MPI ranks could not be started.") from problem
 
     def _submit(self, batch: Batch, last: bool, done: Callable[[Batch | None], None]) -> None:
         assert self._ranks is not None

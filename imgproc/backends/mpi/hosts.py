@@ -40,12 +40,14 @@ def name_of(line: str) -> str:
     return re.split(r"[:\s]", line, maxsplit=1)[0]
 
 
-def silent(lines: Sequence[str], mpiexec: Sequence[str]) -> list[str]:
-    """The hosts on which ``mpiexec``, a program with its arguments, starts nothing."""
+def silent(lines: Sequence[str], mpiexec: Sequence[str], *, tries: int = 1) -> list[str]:
+    """The hosts on which ``mpiexec``, a program with its arguments, starts nothing in so many tries."""
     names = list(dict.fromkeys(map(name_of, lines)))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(partial(_answers, mpiexec), names))
-    return [name for name, answered in zip(names, answers, strict=True) if not answered]
+        for _ in range(tries):
+            answers = list(pool.map(partial(_answers, mpiexec), names))
+            names = [name for name, answered in zip(names, answers, strict=True) if not answered]
+    return names
 
 
 def _answers(mpiexec: Sequence[str], name: str) -> bool:

@@ -65,7 +65,8 @@ def prepare(
     command, left_out = [program, *extra], []
     if settings.MPI_HOSTFILE:
         listed = hosts.read(Path(settings.MPI_HOSTFILE))
-        left_out = hosts.silent(listed, command)
+        # Without one of them there is no run, so a single missing answer is not taken for a host that is gone.
+        left_out = hosts.silent(listed, command, tries=1 if again else 2)
         if left_out and not again:
             raise BackendError(f"MPI could start nothing on {', '.join(left_out)}, which MPI_HOSTFILE lists.")
         file = folder / "hosts"

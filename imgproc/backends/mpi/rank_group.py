@@ -27,6 +27,7 @@ from imgproc.backends.pools.pool import WorkerGroup
 from imgproc.backends.sharing import memory as shared_memory
 from imgproc.backends.worker_loop import Batch
 from imgproc.settings import Settings
+from imgproc.temporary import without_socket
 
 LOG = logging.getLogger(__name__)
 
@@ -40,11 +41,15 @@ NOT_STARTED = "The MPI ranks could not be started."
 #: What is said where there is no more shared memory: of a rank that touched some and was ended by Linux, and by UCX.
 OUT_OF_MEMORY = ("Bus error", "Please check that /dev/shm")
 #: Shared memory that a rank needs at least, in bytes, about: with less, ranks may crash in other ways too.
-RANK_BYTES = 5_000_000
+RANK_BYTES = 5_390_000
 NO_MEMORY = (
     "There is not enough shared memory for so many: use fewer workers, or give the system more (in a container: the "
     "option --shm-size)."
 )
+
+
+class RanksDied(BackendError):
+    """Ranks ended while they started, nobody knows why: by chance, the next time they may not."""
 
 
 class RankGroup(WorkerGroup):
@@ -116,6 +121,11 @@ class RankGroup(WorkerGroup):
         path = folder / "socket"
         launch = prepare(self.workers, folder, [str(path), str(cv2_threads)], settings, again=again)
         self._blames, self.left_out = launch.blames, launch.left_out
+        # Ranks that Linux ends for want of it leave behind what they had of it.
+        if launch.blames and shared_memory.free() < (self.workers + 1) * RANK_BYTES:
+            raise BackendError(f"{NOT_STARTED} {NO_MEMORY}")
+        if lack := without_socket(path):
+            raise BackendError(f"{NOT_STARTED} {lack}")
         with socket.socket(socket.AF_UNIX) as listener, open(folder / "log", "w+b") as log:
             listener.bind(str(path))
             listener.listen()
@@ -125,13 +135,17 @@ class RankGroup(WorkerGroup):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                # Ctrl-C in the terminal is for the caller alone. But no session of their own: Linux gives each session
+                # its part of the processor, so that on a busy machine ranks would get more of it than others do.
+                process_group=0,
             )
             try:
                 self._connection = self._accept(listener, until)
                 self._listener.start()
                 self._await(lambda: len(self._ready) == self.workers, until - time.monotonic())
-                if len(self._ready) != self.workers or self.over.is_set():
+                if self.over.is_set():
+                    raise RanksDied(NOT_STARTED)
+                if len(self._ready) != self.workers:
                     raise BackendError(f"The MPI ranks were not ready within {START_SECONDS:g} seconds.")
             except (BackendError, EOFError, OSError) as problem:
                 log.seek(0)
@@ -139,7 +153,7 @@ class RankGroup(WorkerGroup):
                 LOG.info("mpiexec said: %s", said)
                 if _lacks_memory(said, self.workers + 1):
                     raise BackendError(f"{NOT_STARTED} {NO_MEMORY}") from problem
-                raise problem if isinstance(problem, BackendError) else BackendError(NOT_STARTED) from problem
+                raise problem if isinstance(problem, BackendError) else RanksDied(NOT_STARTED) from problem
 
     def _accept(self, listener: socket.socket, until: float) -> Connection:
         listener.settimeout(TICK)
@@ -149,7 +163,7 @@ class RankGroup(WorkerGroup):
                 connection = Connection(listener.accept()[0].detach())
                 self._greet(connection)
                 return connection
-        raise BackendError(NOT_STARTED)
+        raise RanksDied(NOT_STARTED)
 
     def _greet(self, connection: Connection) -> None:
         hello: Hello = pickle.loads(receive(connection).data)  # noqa: S301  our own rank sent it

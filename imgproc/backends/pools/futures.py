@@ -30,7 +30,7 @@ class FuturesThreads(ThreadBackend):
     def _open(self) -> None:
         self._futures = {}
         self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="image worker")
-        self._threads = _make_threads(self._executor, self.workers)
+        self._threads = make_daemon_threads(self._executor, self.workers)
 
     def submit(self, assignment: Assignment) -> None:
         assert self._executor is not None
@@ -53,7 +53,7 @@ class FuturesThreads(ThreadBackend):
         return self._threads
 
 
-def _make_threads(executor: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
+def make_daemon_threads(executor: ThreadPoolExecutor, count: int) -> list[threading.Thread]:
     """Have the executor make all its threads now, none of which can hold up the end of the program."""
     meeting = threading.Barrier(count + 1)
 
@@ -73,12 +73,14 @@ def _make_threads(executor: ThreadPoolExecutor, count: int) -> list[threading.Th
     threads = [future.result() for future in made]
     # concurrent.futures joins even daemon threads at exit, for ever if one hangs; close() joins those that end.
     for thread in threads:
-        _joined_at_exit().pop(thread, None)
+        forget_at_exit(thread)
     return threads
 
 
-def _joined_at_exit() -> Any:
-    return getattr(thread_futures, "_threads_queues", {})
+def forget_at_exit(thread: threading.Thread) -> None:
+    """Have ``concurrent.futures`` not wait for a thread of its at the end of the program."""
+    joined: Any = getattr(thread_futures, "_threads_queues", {})
+    joined.pop(thread, None)
 
 
 class FuturesProcesses(ProcessBackend):

@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from imgproc.backends.base import BackendError
 from imgproc.backends.dispatcher import Workforce
 from imgproc.backends.pools.pool import GroupWorkforce
-from imgproc.backends.pools.processes import ProcessBackend, hang_up, in_background, missing
+from imgproc.backends.pools.processes import ProcessBackend, hang_up, in_background
 from imgproc.backends.pools.watcher import kill
+from imgproc.backends.sharing import memory as shared
+from imgproc.backends.surroundings import Needs, without_shared_memory
 from imgproc.backends.task import Task
 from imgproc.backends.worker_loop import Batch, run_batch
 
@@ -96,6 +99,7 @@ class JoblibLoky(ProcessBackend):
 
     name = "joblib"
     capabilities = replace(ProcessBackend.capabilities, min_workers=2, start_methods=("loky",), alone=True)
+    needs = Needs(files=(10, 1))
     _parallel: Parallel | None = None
     _executor: object = None
     _feeder: _Feeder | None = None
@@ -113,7 +117,7 @@ class JoblibLoky(ProcessBackend):
             )
         if effective_n_jobs(self.workers) != self.workers:
             raise BackendError(
-                f"joblib refuses to start worker processes here and would use the caller’s own process{_why_refused()}."
+                f"joblib refuses to start worker processes here and would use the caller’s own process{_why_refused()}"
             )
         if JoblibLoky._started not in (None, self):
             raise BackendError("joblib keeps one set of workers per process, and another one is in use.")
@@ -161,14 +165,24 @@ class JoblibLoky(ProcessBackend):
         if parallel is not None:
             in_background(lambda: parallel.__exit__(None, None, None)).join(5)
             in_background(lambda: get_reusable_executor(reuse=True).shutdown(kill_workers=True)).join(5)
+        _delete_empty_folders()
         JoblibLoky._started = None
 
 
+def _delete_empty_folders() -> None:
+    """joblib makes a folder in shared memory each time it begins, for large arrays, which no task of ours has, and
+    keeps most of them until the program ends: one that serves runs for weeks would fill it."""
+    for folder in shared.FOLDER.glob(f"joblib_memmapping_folder_{os.getpid()}_*"):
+        with suppress(OSError):  # it is another thread's and not empty, or gone
+            folder.rmdir()
+
+
 def _why_refused() -> str:
-    """Why joblib starts no processes, after a colon; empty where nothing is known."""
+    """Why joblib starts no processes, after a colon; a full stop where nothing is known."""
     if os.environ.get("JOBLIB_MULTIPROCESSING") == "0":
-        return ": the environment variable JOBLIB_MULTIPROCESSING is 0. Unset it"
-    return missing()
+        return ": the environment variable JOBLIB_MULTIPROCESSING is 0. Unset it."
+    lack = without_shared_memory()
+    return f": {lack}" if lack else "."
 
 
 def _break(executor: object, workers: list[BaseProcess]) -> None:

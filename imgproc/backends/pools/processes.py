@@ -6,7 +6,6 @@ The libraries do the work, each in its own file.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 import threading
 import time
@@ -22,8 +21,9 @@ from typing import ClassVar
 
 from imgproc.backends.base import DEFAULTS, BackendError, Capabilities, Options
 from imgproc.backends.pools.pool import PoolBackend
+from imgproc.backends.pools.starting import context_without_main
 from imgproc.backends.pools.watcher import ProcessGroup
-from imgproc.backends.sharing import memory as shared_memory
+from imgproc.backends.surroundings import Needs, check
 from imgproc.backends.worker_loop import StatusFolder, begin_work
 from imgproc.pixels.inner_threads import one_opencv_thread
 
@@ -52,6 +52,9 @@ class ProcessBackend(PoolBackend):
         carries=True,
     )
 
+    #: What its workers need of the system.
+    needs: ClassVar[Needs] = Needs(files=(10, 2))
+
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
         self._status: StatusFolder | None = None
@@ -70,17 +73,16 @@ class ProcessBackend(PoolBackend):
 
     def context(self) -> BaseContext:
         """The multiprocessing context for the pool."""
-        context = multiprocessing.get_context(self.start_method)
+        context: BaseContext = context_without_main(self.start_method)
         if self.start_method == "fork":  # Python warns where a process has threads; the record of a run always does
             warnings.filterwarnings("ignore", r".* multi-threaded, use of fork\(\)", DeprecationWarning)
-        # Workers are copies of the fork server, so it must not load the program, with OpenCV, into itself.
-        context.set_forkserver_preload([])
         return context
 
     def start(self) -> None:
         if self._group is not None and not self._group.over.is_set():
             return
         self.close(kill=True)
+        check(self.needs, self.workers, self.start_method)
         self._status = status = StatusFolder()
         others = set(multiprocessing.active_children())
         try:
@@ -93,7 +95,7 @@ class ProcessBackend(PoolBackend):
             self._workers = [process for process in multiprocessing.active_children() if process not in others]
             self.close(kill=True)
             if isinstance(problem, Exception) and not isinstance(problem, BackendError):
-                raise BackendError(f"The worker processes could not be started{missing()}.") from problem
+                raise BackendError("The worker processes could not be started.") from problem
             raise
         self._group = ProcessGroup(status, self._workers)
 
@@ -118,13 +120,6 @@ class ProcessBackend(PoolBackend):
             self._discard_pool()
             status.remove()
             self._workers = []
-
-
-def missing() -> str:
-    """What worker processes need and this system does not have, after a colon; empty where nothing is known."""
-    if sys.platform == "linux" and not os.access(shared_memory.FOLDER, os.W_OK):
-        return f": {shared_memory.FOLDER}, which they share memory through, cannot be written to. Choose threads"
-    return ""
 
 
 def in_background(letting_go: Callable[[], object]) -> threading.Thread:

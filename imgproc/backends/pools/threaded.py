@@ -18,10 +18,20 @@ import cv2
 from imgproc.backends.base import DEFAULTS, Backend, Capabilities, Options
 from imgproc.backends.dispatcher import Assignment, Dispatcher
 from imgproc.backends.task import Task, TaskResult, current_worker, run_task
-from imgproc.pixels.inner_threads import pin_threads
+from imgproc.pixels.inner_threads import pin_other_threads, pin_threads
 
 #: Longest that ``close`` waits for threads that still work, in seconds.
 CLOSE_SECONDS = 5.0
+
+
+_of_thread = threading.local()
+
+
+def _pin_this_thread() -> None:
+    """OpenMP has a number of threads for each thread that calls it."""
+    if not getattr(_of_thread, "pinned", False):
+        pin_other_threads()
+        _of_thread.pinned = True
 
 
 class Unpacked:
@@ -99,6 +109,7 @@ class ThreadBackend(Backend):
             return
         [task], thread = assignment.tasks, threading.current_thread()
         self._at[thread] = assignment, time.perf_counter()
+        _pin_this_thread()
         try:
             result = run_task(task)
         except KeyboardInterrupt:  # Ctrl-C reaches the main thread only, so this one is the task's own

@@ -11,6 +11,7 @@ import math
 import mmap
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager, suppress
@@ -178,6 +179,14 @@ def allocated(pids: Iterable[int]) -> int:
                 with suppress(OSError):  # it was removed just now
                     total += 512 * file.stat().st_blocks
     return total
+
+
+def free() -> float:
+    """Bytes of shared memory that are left. Linux only: elsewhere, where nobody can tell, infinite."""
+    try:
+        return shutil.disk_usage(FOLDER).free if sys.platform == "linux" else math.inf
+    except OSError:
+        return 0
 
 
 def remove_abandoned() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from imgproc.backends.base import Capabilities
 from imgproc.backends.gpu.on_device import process_image_on_device
 from imgproc.backends.sharing.memory import SharedBlock, attach, create, views_end
 from imgproc.backends.task import TRANSFER, Carrier, Task
@@ -24,7 +25,16 @@ from imgproc.parameters import Value
 from imgproc.pixels import formats
 from imgproc.pixels.codecs import encode
 from imgproc.pixels.formats.depth import Facts
-from imgproc.pixels.job import ImageJob, Processed, WrittenFile, operate, process_image, read_image, write_results
+from imgproc.pixels.job import (
+    ImageJob,
+    Processed,
+    WrittenFile,
+    operate,
+    process_image,
+    process_image_by_prange,
+    read_image,
+    write_results,
+)
 from imgproc.pixels.stopwatch import Stopwatch
 
 
@@ -79,7 +89,7 @@ class Files:
         outputs = []
         for (name, path), data in zip(self._job.outputs, value.files, strict=True):
             with stopwatch.stage("write"):
-                write_whole(path, data)
+                write_whole(path, data, durable=self._job.durable)
             outputs.append(WrittenFile(name, path, len(data)))
         return Processed(value.width, value.height, tuple(outputs), value.notes)
 
@@ -144,16 +154,19 @@ def run_operations(pixels: Pixels, stopwatch: Stopwatch) -> list[Image]:
 
 @dataclass(frozen=True, slots=True)
 class SharedPixels:
-    """What a worker is given of a job whose pixels lie in shared memory: the image is the first in its block."""
+    """What a worker is given of a job whose pixels lie in shared memory: the image is the first in its block, whose
+    slots have so many bytes each."""
 
     block: str
+    slot_bytes: int
     shape: tuple[int, ...]
     operations: tuple[str, ...]
     parameters: dict[str, Value]
 
 
 class SharedArrays(Arrays):
-    """Carries an image and its results in one block of shared memory, whose slots are each as large as the image."""
+    """Carries an image and its results in one block of shared memory, whose slots are each as large as the largest of
+    them."""
 
     _block: SharedBlock | None = None
 
@@ -161,11 +174,14 @@ class SharedArrays(Arrays):
         """A task with the place of the decoded image, which says where it put the results."""
         task = super().send(task, stopwatch)
         pixels: Pixels = task.payload
+        shape, names = pixels.image.shape, pixels.operations
+        shapes = [shape, *(OPERATIONS[name].result_shape(shape, pixels.parameters) for name in names)]
+        slot_bytes = max(map(math.prod, shapes))
         with stopwatch.stage(TRANSFER):
-            self._block = create(pixels.image.nbytes, 1 + len(pixels.operations))
+            self._block = create(slot_bytes, len(shapes))
             self._block.put(0, pixels.image)
         self.moved += pixels.image.nbytes
-        shared = SharedPixels(self._block.name, pixels.image.shape, pixels.operations, pixels.parameters)
+        shared = SharedPixels(self._block.name, slot_bytes, shape, names, pixels.parameters)
         return replace(task, work=run_operations_in_place, payload=shared)
 
     def receive(self, value: Any, stopwatch: Stopwatch) -> Processed:
@@ -187,7 +203,7 @@ class SharedArrays(Arrays):
 def run_operations_in_place(pixels: SharedPixels, stopwatch: Stopwatch) -> list[tuple[int, ...]]:
     """The worker's part where pixels lie in shared memory: the shapes of the results, which follow the image."""
     with stopwatch.stage(TRANSFER):
-        block = attach(pixels.block, math.prod(pixels.shape))
+        block = attach(pixels.block, pixels.slot_bytes)
     try:
         with views_end():
             return [_in_place(block, slot, pixels, stopwatch) for slot in range(1, 1 + len(pixels.operations))]
@@ -231,7 +247,12 @@ TRANSFERS: dict[str, Transfer] = {
 }
 
 
-def image_task(index: int, job: ImageJob, transfer: str = PATHS, *, on_device: bool = False) -> Task:
-    """The task of one image, which travels as a key of ``TRANSFERS`` says, or is worked on by the workers' GPU."""
-    work = process_image_on_device if on_device else process_image
+def image_task(index: int, job: ImageJob, transfer: str = PATHS, able: Capabilities | None = None) -> Task:
+    """The task of one image, which travels as a key of ``TRANSFERS`` says, for a technique that can do so much: on
+    the workers' GPU, by Numba, or else as all do it."""
+    work = process_image
+    if able and able.memory == "device":
+        work = process_image_on_device
+    elif able and able.prange:
+        work = process_image_by_prange
     return Task(index, work, job, TRANSFERS[transfer].carrier)

@@ -39,6 +39,7 @@ from imgproc.backends.strips.tasks import (
 )
 from imgproc.backends.task import Task, TaskResult, Work, in_words
 from imgproc.operations import OPERATIONS
+from imgproc.operations.contract import Operation, Phase
 from imgproc.operations.rows import Rows, cut
 from imgproc.parameters import Parameters
 from imgproc.pixels.formats import pieces
@@ -47,7 +48,8 @@ from imgproc.pixels.job import ImageJob, Processed
 from imgproc.pixels.stopwatch import Stopwatch
 
 #: Above so many pixels the operations are done one after the other, so that one result at a time is in memory: what
-#: is needed is then a byte for each byte of the image, one for those of a result, and the encoded result.
+#: is needed is then a byte for each byte of the image, one for those of a result, and the encoded result; for a chain
+#: one more.
 LEAN_PIXELS = 100_000_000
 MERGE = "merge"
 
@@ -73,12 +75,9 @@ def split_image(
         across_processes: whether workers are processes, which do not see this process's memory.
     """
     caller = Stopwatch()  # of what is done here, between the phases
-    pixels = math.prod(size) * (3 if job.color else 1)
-    slot_bytes = int(pixels * _SPARE[0]) + size[0] + _SPARE[1]
+    lean, slots = _laid_out(job, size)
+    slot_bytes, used = _slot_bytes(job, size), _used(slots)
     try:
-        lean = math.prod(size) > LEAN_PIXELS
-        slots = _slots(job, lean)
-        used = 1 + max(box for _, box in slots)
         with image_buffers(slot_bytes, used, across_processes=across_processes and not sent) as (own, handle):
             for slot in range(used):
                 own.make(slot)
@@ -98,13 +97,33 @@ def split_image(
             shape = laid.shape
             split = _Split(index, job, own, handle, shape, cut(shape[0], strips), caller, sent)
             run = after_another if lean else together
-            each = [split.steps(*output, *slot) for output, slot in zip(job.outputs, slots, strict=True)]
+            each = [split.steps(*output, of_it) for output, of_it in zip(job.outputs, slots, strict=True)]
             with closing(run(each)) as steps:
                 outputs = yield from steps
         done = Processed(shape[1], shape[0], tuple(outputs), laid.facts.sentences)
         return TaskResult(index, done, caller_spans=tuple(caller.spans))
     except _Failed as failure:
         return TaskResult(index, error=str(failure), caller_spans=tuple(caller.spans))
+
+
+def shared_bytes(job: ImageJob, size: tuple[int, int]) -> int:
+    """The most shared memory that the plan of one image takes across processes, in bytes."""
+    return _slot_bytes(job, size) * _used(_laid_out(job, size)[1])
+
+
+def _laid_out(job: ImageJob, size: tuple[int, int]) -> tuple[bool, list[_Slots]]:
+    """Whether one result at a time is in memory, and where each output comes to lie."""
+    lean = math.prod(size) > LEAN_PIXELS
+    return lean, _slots(job, lean)
+
+
+def _slot_bytes(job: ImageJob, size: tuple[int, int]) -> int:
+    pixels = math.prod(size) * (3 if job.color else 1)
+    return int(pixels * _SPARE[0]) + size[0] + _SPARE[1]
+
+
+def _used(slots: Sequence[_Slots]) -> int:
+    return 1 + max(of_output.box for of_output in slots)
 
 
 def _in_pieces(index: int, job: ImageJob, size: tuple[int, int], strips: int, handle: Handle) -> list[Task]:
@@ -122,26 +141,41 @@ def _as_one(found: Sequence[Laid | None]) -> Laid:
     return Laid(parts[0].shape, reduce(Facts.joined, (laid.facts for laid in parts)))
 
 
-def _slots(job: ImageJob, lean: bool) -> list[tuple[int, int]]:
-    """For each output the slot of its pixels, 0 where they are never whole, and that of its file's pieces."""
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """Where one output comes to lie: the slot of the result of each part of its operation, the last one 0 where that is
+    never whole; and ``box``, that of its file's pieces."""
+
+    results: tuple[int, ...]
+    box: int
+
+
+def _slots(job: ImageJob, lean: bool) -> list[_Slots]:
+    """Those of each output. A part needs only the result of the one before, so two slots do for all parts."""
     slots, free = [], SOURCE + 1
     for name, _ in job.outputs:
-        pixels = 0 if _flows(job, name) else free
-        slots.append((pixels, max(free, pixels + 1)))
+        results = [free + number % 2 for number in range(len(OPERATIONS[name].parts))]
+        if _flows(job, name):
+            results[-1] = 0
+        slots.append(_Slots(tuple(results), max(free - 1, *results) + 1))
         if not lean:
-            free = slots[-1][1] + 1
+            free = slots[-1].box + 1
     return slots
 
 
-def _whole(job: ImageJob, size: tuple[int, int], slots: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """The slots of pixels, and how many bytes will be in each."""
-    shape = (*size, 3) if job.color else size
-    sizes = [math.prod(OPERATIONS[name].result_shape(shape)) for name, _ in job.outputs]
-    return tuple((slot, size) for (slot, _), size in zip(slots, sizes, strict=True) if slot)
+def _whole(job: ImageJob, size: tuple[int, int], slots: Sequence[_Slots]) -> tuple[tuple[int, int], ...]:
+    """The slots of pixels, and how many bytes will be in each at most."""
+    most: dict[int, int] = {}
+    for (name, _), of_output in zip(job.outputs, slots, strict=True):
+        steps = OPERATIONS[name].steps((*size, 3) if job.color else size, job.parameters)
+        for (part, shape), slot in zip(steps, of_output.results, strict=True):
+            most[slot] = max(most.get(slot, 0), math.prod(part.result_shape(shape, job.parameters)))
+    most.pop(0, None)
+    return tuple(most.items())
 
 
 def _flows(job: ImageJob, operation: str) -> bool:
-    return OPERATIONS[operation].on_strips.flows and job.format == "png"
+    return OPERATIONS[operation].parts[-1].on_strips.flows and job.format == "png"
 
 
 def _here(work: Work, payload: Any, caller: Stopwatch) -> Any:
@@ -172,37 +206,49 @@ class _Split:
     caller: Stopwatch
     sent: bool
 
-    def steps(self, name: str, path: str, slot: int, box: int) -> Steps:
-        """The phases of one output; returns its ``WrittenFile``."""
-        operation, parameters = OPERATIONS[name], self._parameters(name)
-        shape, given = operation.result_shape(self.shape), None
-        flows = _flows(self.job, name)
-        for k, phase in enumerate(operation.on_strips.phases[:-1] if flows else operation.on_strips.phases):
-            one = StripJob(self.handle, self.shape, slot, name, Rows(0, 0), parameters, given, k)
-            results = yield self._per_strip(work_on_strip, [replace(one, rows=rows) for rows in self.rows])
-            with self.caller.stage(MERGE):
-                out = self.buffers.get(slot, shape) if phase.writes else np.empty(0, np.uint8)
-                given = phase.merge(out, self.rows, _values(results))
-                del out
+    def steps(self, name: str, path: str, slots: _Slots) -> Steps:
+        """The phases of one output, those of a chain part by part; returns its ``WrittenFile``."""
+        source = SOURCE
+        for number, ((part, shape), slot) in enumerate(
+            zip(OPERATIONS[name].steps(self.shape, self.job.parameters), slots.results, strict=True)
+        ):
+            parameters = self._parameters(name, part, source, shape)
+            one = StripJob(self.handle, shape, source, slot, name, number, Rows(0, 0), parameters)
+            last = yield from self._work(one, part.on_strips.phases if slot else part.on_strips.phases[:-1])
+            source = slot
         if self.job.format != "png":
-            whole = EncodeJob(self.handle, shape, slot, self.job, name, path)
+            whole = EncodeJob(self.handle, last.result_shape, last.slot, self.job, name, path)
             return (yield from self._at_once(encode_whole, whole))
         pieces = [
             EncodeRowsJob(
-                self.handle, self.shape, slot, name, rows, parameters, given, -1, box, *room, self.job.png_encoder
+                self.handle, last.shape, last.source, last.slot, name, last.part, rows, last.parameters, last.given, -1,
+                slots.box, *room, self.job.png_encoder,
             )
             for rows, room in zip(self.rows, self._places(), strict=True)
-        ]
+        ]  # fmt: skip
         placed = _values((yield self._per_strip(encode_strip, pieces)))
-        writing = WriteJob(self.handle, box, shape, OPERATIONS[name].bilevel, name, path, placed)
+        writing = WriteJob(
+            self.handle, slots.box, last.result_shape, OPERATIONS[name].bilevel, name, path, placed, self.job.durable
+        )
         return (yield from self._at_once(write_pieces, writing))
 
-    def _parameters(self, name: str) -> Parameters:
-        """Those that the operation works with; where it must see the whole picture for that, it does so here."""
-        if not OPERATIONS[name].adapts(self.job.parameters):
+    def _work(self, one: StripJob, phases: Sequence[Phase]) -> Generator[list[Task], list[TaskResult], StripJob]:
+        """These phases of a part, on every strip; returns the job with what the last one was merged to."""
+        for number, phase in enumerate(phases):
+            jobs = [replace(one, rows=rows, phase=number) for rows in self.rows]
+            results = yield self._per_strip(work_on_strip, jobs)
+            with self.caller.stage(MERGE):
+                out = self.buffers.get(one.slot, one.result_shape) if phase.writes else np.empty(0, np.uint8)
+                one = replace(one, given=phase.merge(out, self.rows, _values(results)))
+                del out
+        return one
+
+    def _parameters(self, name: str, part: Operation, source: int, shape: tuple[int, ...]) -> Parameters:
+        """Those that a part works with; where it must see the whole picture that it is given, it does so here."""
+        if not part.adapts(self.job.parameters):
             return self.job.parameters
         with self.caller.stage(name):
-            return OPERATIONS[name].adapted(self.buffers.get(SOURCE, self.shape), self.job.parameters)
+            return part.adapted(self.buffers.get(source, shape), self.job.parameters)
 
     def _at_once(self, work: Work, payload: Any) -> Steps:
         """What is done with the whole result, where that lies."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imgproc.backends.sharing.buffers import ImageBuffers, LocalBuffers
-from imgproc.backends.strips.tasks import SOURCE, EncodeRowsJob, PlacedRows, StripJob, encode_strip, work_on_strip
+from imgproc.backends.strips.tasks import EncodeRowsJob, PlacedRows, StripJob, encode_strip, work_on_strip
 from imgproc.backends.task import TRANSFER, Task
 from imgproc.operations.contract import Image
 from imgproc.operations.rows import Rows
@@ -77,7 +77,7 @@ def _read_by(job: StripJob) -> tuple[int, tuple[int, ...], Rows]:
     rows = Rows(max(0, job.rows.start - above), job.rows.stop)
     if isinstance(job, EncodeRowsJob) and job.slot:
         return job.slot, job.result_shape, rows
-    return SOURCE, job.shape, rows.around(job.made_by.on_strips.border(job.parameters), job.shape[0])
+    return job.source, job.shape, rows.around(job.made_by.on_strips.border(job.parameters), job.shape[0])
 
 
 def work_on_sent_strip(sent: SentJob, stopwatch: Stopwatch) -> tuple[Any, Image | None] | PlacedRows:

@@ -90,25 +90,31 @@ def make_room(room: ReserveJob, stopwatch: Stopwatch) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StripJob:
-    """One phase of an operation on one strip; ``given`` is what the phase before was merged to."""
+    """One phase of a part of an operation on one strip; ``given`` is what the phase before was merged to.
+
+    The part, the only one unless the operation is a chain, makes what is to be in ``slot`` of what is in ``source``, of
+    this shape.
+    """
 
     handle: Handle
     shape: tuple[int, ...]
+    source: int
     slot: int
     operation: str
+    part: int
     rows: Rows
     parameters: Parameters
-    given: Any
+    given: Any = None
     phase: int = -1
 
     @property
     def made_by(self) -> Operation:
-        return OPERATIONS[self.operation]
+        return OPERATIONS[self.operation].parts[self.part]
 
     @property
     def result_shape(self) -> tuple[int, ...]:
-        """Of the whole result."""
-        return self.made_by.result_shape(self.shape)
+        """Of the whole result of the part."""
+        return self.made_by.result_shape(self.shape, self.parameters)
 
     @property
     def writes(self) -> bool:
@@ -120,7 +126,7 @@ def work_on_strip(job: StripJob, stopwatch: Stopwatch) -> Any:
     """Returns the strip's part of what the phase is merged to."""
     row = math.prod(job.result_shape[1:])
     with open_buffers(job.handle) as buffers, stopwatch.stage(job.operation):
-        source, out = buffers.get(SOURCE, job.shape), np.empty(0, np.uint8)
+        source, out = buffers.get(job.source, job.shape), np.empty(0, np.uint8)
         if job.writes:
             buffers.reserve(job.slot, job.rows.start * row, (job.rows.stop - job.rows.start) * row)
             out = job.rows.of(buffers.get(job.slot, job.result_shape))
@@ -133,7 +139,7 @@ def work_on_strip(job: StripJob, stopwatch: Stopwatch) -> Any:
 class EncodeRowsJob(StripJob):
     """One strip of a result to be encoded into ``room`` bytes of the slot ``box`` from ``place`` on.
 
-    The result lies in ``slot``; with 0 it is still to be made, by the last phase of the operation.
+    The result lies in ``slot``; with 0 it is still to be made, by the last phase of the part.
     """
 
     box: int = 0
@@ -172,7 +178,7 @@ def encode_strip(job: EncodeRowsJob, stopwatch: Stopwatch) -> PlacedRows:
 
 
 def _make_and_encode(job: EncodeRowsJob, buffers: ImageBuffers, stopwatch: Stopwatch) -> png.EncodedRows:
-    source = buffers.get(SOURCE, job.shape)
+    source = buffers.get(job.source, job.shape)
 
     def made(rows: Rows) -> Iterator[Image]:
         flow = job.made_by.flow(source, rows, job.parameters, job.given)
@@ -199,6 +205,7 @@ class WriteJob:
     operation: str
     path: str
     pieces: list[PlacedRows]
+    durable: bool = False
 
 
 def write_pieces(job: WriteJob, stopwatch: Stopwatch) -> WrittenFile:
@@ -215,7 +222,7 @@ def _write(job: WriteJob, buffers: ImageBuffers) -> int:
         for p in job.pieces
     ]
     parts = png.join(job.shape, found, bilevel=job.bilevel)
-    write_whole(job.path, *parts)
+    write_whole(job.path, *parts, durable=job.durable)
     return sum(map(len, parts))
 
 

@@ -21,6 +21,7 @@ from imgproc.files import write_whole
 from imgproc.intake.samples import fractals, scenes, things
 from imgproc.intake.samples.fields import Canvas
 from imgproc.operations.contract import Image
+from imgproc.temporary import without_fork_server
 
 MIN_MEGAPIXELS, MAX_MEGAPIXELS = 0.01, 50.0
 #: Peak memory of drawing one picture, measured; how many are drawn at once is limited by it.
@@ -126,7 +127,7 @@ def draw_many(folder: Path, count: int, megapixels: float, seed: int, processes:
 
 
 def _draw_all(folder: Path, sizes: list[float], seed: int, workers: int) -> Generator[Path, None, None]:
-    context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
+    context = multiprocessing.get_context("spawn" if os.name == "nt" or without_fork_server() else "forkserver")
     with ProcessPoolExecutor(workers, context, _start_worker) as pool:
         # Only as many are handed over as are drawn at once, so that little is left to finish on an early end.
         under_way: dict[Future[None], Path] = {}

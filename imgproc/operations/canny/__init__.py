@@ -32,8 +32,10 @@ OPERATION = Operation(
     adaptation=Adaptation(from_picture, of_picture),
     strips=Strips((Phase(edges, finish),), border),
     cuda=PROGRAM,
+    prange=f"{__name__}.prange:canny",
     code=code,
     look=Look("#0b5cad", "#2f80cf", "op-canny.webp"),
     color="Canny takes the strongest channel of each pixel.",
     order=1,
+    default=True,
 )

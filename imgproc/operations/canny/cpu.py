@@ -8,8 +8,7 @@ these groups over the cuts and keeps the ones that hang, through others or not, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from imgproc.operations.canny.thresholds import LONGEST, UNIT, thresholds
 from imgproc.operations.canny.undecided import Region, Undecided, join, undecided
 from imgproc.operations.contract import Image
+from imgproc.operations.ipp import without_ipp
 from imgproc.operations.rows import Rows, blocks
 from imgproc.parameters import Parameters
 
@@ -26,17 +26,6 @@ Gradient = npt.NDArray[np.int16]
 
 # Pixels times channels of one block; its buffers take some 6 bytes for each, however large the strip is.
 _BLOCK = 12 << 20
-
-
-@contextmanager
-def without_ipp() -> Iterator[None]:
-    """OpenCV's closed IPP code switched off in this thread."""
-    before = cv2.ipp.useIPP()
-    cv2.ipp.setUseIPP(False)
-    try:
-        yield
-    finally:
-        cv2.ipp.setUseIPP(before)
 
 
 def canny(image: Image, p: Parameters) -> Image:

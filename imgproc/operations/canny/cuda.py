@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from imgproc.operations.canny.thresholds import UNIT, thresholds
+from imgproc.operations.canny.thresholds import UNIT, limits, thresholds
 from imgproc.operations.cuda.device import Array, Device, Program, Sizes, Tile, buffer, ceil_div, filled, result_buffer
 from imgproc.operations.cuda.layout import Layout
 from imgproc.operations.cuda.packed_weights import Taps, across, down
@@ -68,14 +67,6 @@ def sobel_taps(aperture: int) -> tuple[Taps, Taps]:
     """Those that smooth, and those that differentiate, each of shape (aperture,)."""
     slope, smooth = cv2.getDerivKernels(1, 0, aperture)
     return smooth.ravel().astype(np.int64), slope.ravel().astype(np.int64)
-
-
-def limits(low: float, high: float, aperture: int, l2: bool) -> tuple[int, int]:
-    """Whole numbers that a gradient's length (with L2 its square) must be above, as in cv2.Canny."""
-    low, high = sorted((low / UNIT[aperture], high / UNIT[aperture]))
-    if l2:
-        low, high = low**2, high**2
-    return math.floor(low), math.floor(high)
 
 
 def bytes_needed(shape: tuple[int, ...]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from imgproc.errors import UserError
@@ -118,3 +120,11 @@ def thresholds(p: Parameters) -> tuple[float, float]:
     gain = GAIN[aperture] if p["thresholds"] == SCALED else 1
     low, high = (min(gain * float(p[name]), LONGEST * UNIT[aperture]) for name in ("canny_low", "canny_high"))
     return low, high
+
+
+def limits(low: float, high: float, aperture: int, l2: bool) -> tuple[int, int]:
+    """Whole numbers that a gradient's length (with L2 its square) must be above, as in cv2.Canny."""
+    low, high = sorted((low / UNIT[aperture], high / UNIT[aperture]))
+    if l2:
+        low, high = low**2, high**2
+    return math.floor(low), math.floor(high)

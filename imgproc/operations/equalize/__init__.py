@@ -13,8 +13,10 @@ OPERATION = Operation(
     equalize,
     strips=Strips((Phase(histogram, table, writes=False), Phase(equalize_rows))),
     cuda=PROGRAM,
+    prange=f"{__name__}.prange:equalize",
     code=code,
     look=Look("#aacdec", "#bedcf6", "op-equalize.webp"),
     color="Equalizing changes the brightness (luma) and leaves the colours.",
     order=3,
+    default=True,
 )

@@ -27,7 +27,7 @@ def equalize(image: Image, p: Parameters) -> Image:
     Raises:
         UserError: it has 2^31 pixels or more.
     """
-    _check_size(image)
+    check_size(image)
     if image.ndim == 2:
         return _equalize_gray(image, p)
     luma = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
@@ -55,7 +55,7 @@ def _equalize_gray(image: Image, p: Parameters) -> Image:
     return out
 
 
-def _check_size(image: Image) -> None:
+def check_size(image: Image) -> None:
     height, width = image.shape[:2]
     if height * width > _MOST_PIXELS:
         raise UserError(
@@ -72,7 +72,7 @@ def histogram(source: Image, out: Image, rows: Rows, p: Parameters, given: None)
     Raises:
         UserError: as ``equalize``.
     """
-    _check_size(source)
+    check_size(source)
     if source.ndim == 2:
         return count(rows.of(source))
     counts = np.zeros(256, np.int64)

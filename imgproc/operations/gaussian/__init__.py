@@ -16,7 +16,9 @@ OPERATION = Operation(
     remarks=remarks,
     strips=Strips((Phase(blur),), border),
     cuda=PROGRAM,
+    prange=f"{__name__}.prange:gaussian",
     code=code,
     look=Look("#4f92d1", "#73b3ee", "op-gaussian.webp"),
     order=2,
+    default=True,
 )

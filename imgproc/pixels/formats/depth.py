@@ -1,6 +1,7 @@
 """Samples of more than 8 bits, or of fewer, become 8 bits: once, at decoding.
 
-``high byte``: the upper 8 of the bits that a sample is stored with (colours are rounded instead, as libtiff does).
+``high byte``: the upper 8 of the bits that a sample is stored with (colours of TIFF and JPEG are rounded instead, as
+libtiff does).
 ``used bits``: the upper 8 of the bits that the largest sample of the picture needs.
 ``full range``: the smallest sample of the picture becomes 0, the largest 255, round((v - min) * 255 / (max - min)).
 Samples of 8 bits stay as they are, and fewer become round(v * 255 / (2^n - 1)), whatever the depth.
@@ -19,7 +20,7 @@ from imgproc.operations.contract import Image
 HIGH_BYTE, USED_BITS, FULL_RANGE = "high byte", "used bits", "full range"
 #: What each depth makes of a sample, for people.
 DEPTHS: dict[str, str] = {
-    HIGH_BYTE: "the upper 8 of the bits it is stored with",
+    HIGH_BYTE: "the upper 8 of the bits it is stored with; colours of a TIFF or JPEG are rounded to 8",
     USED_BITS: "the upper 8 of the bits that the picture’s largest sample needs",
     FULL_RANGE: "the picture’s smallest becomes 0 and its largest 255",
 }
@@ -89,7 +90,10 @@ def facts_of_high_byte(image: Image, bits: int, samples: Callable[[], Samples | 
 
 def levels(image: Image) -> int:
     """Bit n says that level n occurs in the image."""
-    return sum(1 << int(level) for level in np.flatnonzero(np.bincount(image.ravel(), minlength=256)))
+    counts = np.zeros(256, np.int64)
+    for rows in _parts(image):
+        counts += np.bincount(image[rows].ravel(), minlength=256)
+    return sum(1 << int(level) for level in np.flatnonzero(counts))
 
 
 def high_byte(samples: Samples, bits: int, *, color: bool = False) -> Image:
@@ -130,8 +134,11 @@ def _not_finite(count: int) -> Facts:
 
 
 def _upper(samples: Samples, bits: int) -> Image:
-    whole: npt.NDArray[np.unsignedinteger] = samples  # type: ignore[assignment]
-    return (whole >> np.asarray(bits - 8, whole.dtype)).astype(np.uint8)
+    out = np.empty(samples.shape, np.uint8)
+    for rows in _parts(samples):
+        whole: npt.NDArray[np.unsignedinteger] = samples[rows]  # type: ignore[assignment]
+        out[rows] = whole >> np.asarray(bits - 8, whole.dtype)
+    return out
 
 
 def bits_used(samples: Samples) -> int:
@@ -144,13 +151,12 @@ def _scaled(samples: Samples, low: float, high: float) -> Image:
     if samples.dtype.kind in "iu" and samples.dtype.itemsize <= 2:  # every value there can be, once
         return np.take(_table(samples.dtype, int(low), int(high)), samples)  # type: ignore[arg-type]
     out = np.empty(samples.shape, np.uint8)
-    flat = out.reshape(-1)
-    for at, part in _parts(samples):
+    for rows in _parts(samples):
         with np.errstate(invalid="ignore", over="ignore"):
             # Halved, for the difference of two floats may be more than the largest.
-            ratio = (part.astype(np.float64) / 2 - low / 2) / (high / 2 - low / 2)
+            ratio = (samples[rows].astype(np.float64) / 2 - low / 2) / (high / 2 - low / 2)
         ratio[~np.isfinite(ratio)] = 0
-        flat[at : at + part.size] = np.floor(ratio * 255 + 0.5).clip(0, 255)
+        out[rows] = np.floor(ratio * 255 + 0.5).clip(0, 255)
     return out
 
 
@@ -162,7 +168,8 @@ def _table(dtype: np.dtype[np.generic], low: int, high: int) -> Image:
     return np.roll(table, limits.min)  # negative values index from the end
 
 
-def _parts(samples: Samples) -> Iterator[tuple[int, Samples]]:
-    flat = np.ascontiguousarray(samples).reshape(-1)
-    for at in range(0, flat.size, _BLOCK):
-        yield at, flat[at : at + _BLOCK]
+def _parts(samples: Samples) -> Iterator[slice]:
+    """The rows of some samples at a time; they may be a part of others, of which a copy would take much memory."""
+    step = max(1, _BLOCK * len(samples) // max(1, samples.size))
+    for at in range(0, len(samples), step):
+        yield slice(at, at + step)

@@ -20,10 +20,12 @@ MAX_SCANS = 500
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # what ends a scan's data
 _NAMES_COLORS = {APP0, ADOBE}
-_MOST_SAMPLES = 4
+_ADOBE = b"Adobe"
+_INKS = _MOST_SAMPLES = 4
 _UNNAMED = Facts(("It does not say whether its colours are RGB or YCbCr; they are taken for RGB.",))
 _LOSSLESS, _LOSSLESS_ARITHMETIC, _PROGRESSION = 0xC3, 0xCB, 0xDE
-_FRAMES = {*range(0xC0, 0xD0), _PROGRESSION} - {0xC4, 0xC8, 0xCC}  # markers of the frame header, SOF
+_JPEG_LS = 0xF7
+_FRAMES = {*range(0xC0, 0xD0), _PROGRESSION, _JPEG_LS} - {0xC4, 0xC8, 0xCC}  # markers of the frame header, SOF
 _HIERARCHICAL = {0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, _PROGRESSION}
 
 
@@ -51,7 +53,7 @@ def is_cut(data: bytes) -> bool:
 
 def header(file: BinaryIO) -> Header:
     """By the segments before the first scan, however long they are."""
-    orientation, at, named = 0, 2, False
+    orientation, at, named, adobe = 0, 2, False, False
     while True:
         marker, at, length = segment(file, at)
         if marker == SOS:
@@ -59,6 +61,7 @@ def header(file: BinaryIO) -> Header:
         if marker in _FRAMES:
             break
         named = named or marker in _NAMES_COLORS
+        adobe = adobe or (marker == ADOBE and file.read(len(_ADOBE)) == _ADOBE)
         if marker == APP1 and not orientation and file.read(6) == b"Exif\0\0":
             orientation = exif_orientation(file.read(length - 6))
         at += length
@@ -67,13 +70,39 @@ def header(file: BinaryIO) -> Header:
         raise Damaged
     bits, height, width, samples = struct.unpack_from(">BHHB", frame)
     kind = _kind(marker, bits, samples)
+    if not height:
+        raise refused(
+            "This JPEG leaves its height to a mark behind its pixels (DNL), which nothing here reads. Save it again as "
+            "an ordinary JPEG."
+        )
+    if kind is ORDINARY and samples > 1:
+        _refuse_parts(frame[7 : 7 + 3 * samples : 3])
+    if samples == _INKS and not adobe:
+        raise refused(
+            "This JPEG holds the inks CMYK without Adobe’s marker, so that its 0 is no ink by the standard and full "
+            "ink to most programs. Save it in RGB."
+        )
     if marker == _LOSSLESS and len({frame[6 + 3 * k + 1] for k in range(samples)}) > 1:
         raise refused("This JPEG is lossless with colours of fewer pixels, which nothing here reads. Save it as PNG.")
     unnamed = marker == _LOSSLESS and samples == 3 and not named
     return Header(width, height, kind, orientation or 1, bits, samples, own=_UNNAMED if unnamed else Facts())
 
 
+def _refuse_parts(samplings: bytes) -> None:
+    """Raises: UserError: of a colour there are fewer pixels than of another, and not by a whole number."""
+    for counts in ([sampling >> 4 for sampling in samplings], [sampling & 15 for sampling in samplings]):
+        if 0 in counts:
+            raise Damaged
+        if any(max(counts) % count for count in counts):
+            raise refused(
+                "The colours of this JPEG have fewer pixels by a fraction (such as two of three), which nothing here "
+                "reads. Save it again as an ordinary JPEG."
+            )
+
+
 def _kind(marker: int, bits: int, samples: int) -> Kind:
+    if marker == _JPEG_LS:
+        raise refused("This is a JPEG-LS image, which nothing here reads. Save it as PNG.")
     if marker in _HIERARCHICAL:
         raise refused("This JPEG is hierarchical, which nothing here reads. Save it again as an ordinary JPEG.")
     if marker == _LOSSLESS_ARITHMETIC:
@@ -85,6 +114,10 @@ def _kind(marker: int, bits: int, samples: int) -> Kind:
                 "nothing here reads. Save it again in gray or RGB."
             )
         return DEEP if bits != 8 else LOSSLESS
+    if not samples:
+        raise Damaged
+    if samples not in (1, 3, _INKS):
+        raise refused(f"This JPEG has {samples} samples a pixel, which is neither gray, RGB nor CMYK. Save it as PNG.")
     return ORDINARY
 
 
@@ -110,9 +143,9 @@ def _pieces(file: BinaryIO, header: Header, count: int, wanted: Wanted) -> Seque
 
 
 ORDINARY = Kind(
-    "8 bits: baseline, progressive, arithmetic",
+    "8 bits: baseline, progressive, arithmetic, in gray, RGB, YCbCr, or CMYK and YCCK with Adobe’s marker",
     "OpenCV",
-    "as `cv2.imdecode`",
+    "as `cv2.imdecode`; inks are stored inverted, as Adobe’s programs do",
     with_opencv.decode,
     pieces=_pieces,
 )
@@ -122,7 +155,7 @@ LOSSLESS = Kind(
 DEEP = Kind(
     "2 to 16 bits, in gray or RGB",
     "imagecodecs",
-    "by `depth`; gray of colours (4899 R + 9617 G + 1868 B + 8192) >> 14",
+    "by `depth`, colours rounded as those of a TIFF; gray of colours (4899 R + 9617 G + 1868 B + 8192) >> 14",
     _decode_deep,
 )
 TYPE = FileType(
@@ -130,5 +163,12 @@ TYPE = FileType(
     header,
     is_cut,
     (ORDINARY, LOSSLESS, DEEP),
-    ("hierarchical", "lossless with arithmetic coding", "more than 8 bits in CMYK"),
+    (
+        "hierarchical",
+        "lossless with arithmetic coding",
+        "lossless or of more than 8 bits in CMYK",
+        "CMYK without Adobe’s marker (ITU-T T.872 takes 0 for no ink, OpenCV and most programs for full ink)",
+        "height in DNL, two or more than four samples a pixel, colours of fewer pixels by a fraction",
+        "JPEG-LS",
+    ),
 )

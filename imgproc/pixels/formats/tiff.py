@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 
+from imgproc.errors import UserError
 from imgproc.operations.contract import Image
 from imgproc.operations.rows import Rows
 from imgproc.pixels.formats import with_opencv
@@ -31,14 +32,19 @@ from imgproc.pixels.formats.tiff_file import (
     DNG_VERSION,
     EXTRA_SAMPLES,
     FILL_ORDER,
+    FLOAT,
     HEIGHT,
     INKS,
+    NO_DATA,
     OLD_JPEG,
     ORIENTATION,
     PHOTOMETRIC,
     PLANES,
     SAMPLE_FORMAT,
+    SIGNED,
+    STRIP_SIZES,
     TILE_HEIGHT,
+    TILE_SIZES,
     TILE_WIDTH,
     UNCOMPRESSED,
     UNSIGNED,
@@ -46,12 +52,16 @@ from imgproc.pixels.formats.tiff_file import (
     YCBCR,
     Directory,
     Segments,
+    formats_differ,
+    is_whole,
+    missing_value,
     pieces,
     read_directory,
-    row_bytes,
     segments,
     stored_rows,
+    tile_bytes,
 )
+from imgproc.pixels.formats.tiff_lerc import LERC, decode_with_masks
 from imgproc.pixels.formats.with_imagecodecs import NO_CODEC
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _LAB = 0, 1, 2, 3, 5, 8
@@ -61,7 +71,7 @@ _OTHER_COLORS = {
     4: "a transparency mask", 9: "ICC L*a*b* colours", 10: "ITU L*a*b* colours", 32803: "the raw mosaic of a camera",
     32844: "LogL light values", 32845: "LogLuv light values", 34892: "linear camera raw", 51177: "a depth map",
 }  # fmt: skip
-_SIGNED, _FLOAT, _VOID = 2, 3, 4
+_VOID = 4
 _JPEG = 7
 # No compression, CCITT (RLE, Group 3 and 4), LZW, JPEG, deflate (two numbers), PackBits.
 _OPENCV_READS = {1, 2, 3, 4, 5, 7, 8, 32946, 32773}
@@ -75,11 +85,22 @@ _NOT_READ = {33003, 65000, 65001, 65002}  # JPEG 2000 whose colours are not told
 _NEED_CODECS = {5, 7, 34712, 34887, 34925, 34927, 34933, 34934, 50000, 50001, 50002}  # of imagecodecs
 _INK_CMYK = 1
 _SAVE = "Save it as TIFF or PNG with 8 or 16 bits, in gray or RGB."
+_CANON = b"II*\0\x10\0\0\0CR\2"  # how CR2 begins: the directory stands behind this mark
+_RAW = "This is a camera raw file, which is not accepted here. Export it as JPEG or PNG first."
+_OF_SEVERAL_KINDS = f"The samples of this TIFF differ in kind (SampleFormat), which nothing here reads. {_SAVE}"
 
 
 def header(file: BinaryIO) -> Header:
     """By the directory of the first picture of full size."""
-    d = read_directory(file)
+    if file.read(len(_CANON)) == _CANON:
+        raise refused(_RAW)
+    file.seek(0)
+    try:
+        d = read_directory(file)
+    except Damaged:
+        if formats_differ(file):
+            raise refused(_OF_SEVERAL_KINDS) from None
+        raise
     width, height, orientation = d.number(WIDTH, 0), d.number(HEIGHT, 0), d.number(ORIENTATION, 1)
     kind = _kind(d)
     if not 1 <= orientation <= 8:
@@ -89,7 +110,7 @@ def header(file: BinaryIO) -> Header:
 
 def _kind(d: Directory) -> Kind:
     if DNG_VERSION in d.tags or (d.first_is_reduced and d.first_has_below):
-        raise refused("This is a camera raw file, which is not accepted here. Export it as JPEG or PNG first.")
+        raise refused(_RAW)
     _refuse_samples(d)
     if d.number(COMPRESSION, UNCOMPRESSED) == OLD_JPEG:
         raise refused(f"This TIFF holds a JPEG of the old kind (compression 6), which nothing here reads. {_SAVE}")
@@ -98,9 +119,11 @@ def _kind(d: Directory) -> Kind:
     if _opencv_is_right(d, found, photometric) and sample_format == UNSIGNED:
         return ORDINARY
     if found.missing == len(found.ranges):
-        raise refused("None of this TIFF’s strips or tiles is in the file: what wrote it broke off. Write it again.")
+        raise refused(
+            "None of this TIFF’s strips or tiles is in the file, so there is no picture in it. Write it again."
+        )
     _refuse_what_tifffile_lacks(d, photometric, sample_format)
-    return DEEP if sample_format in (_SIGNED, _FLOAT) or d.bits > 32 else OTHERS
+    return DEEP if sample_format in (SIGNED, FLOAT) or d.bits > 32 else OTHERS
 
 
 def _refuse_what_tifffile_lacks(d: Directory, photometric: int, sample_format: int) -> None:
@@ -114,9 +137,11 @@ def _refuse_what_tifffile_lacks(d: Directory, photometric: int, sample_format: i
         if compression in _NEED_CODECS:
             raise refused(NO_CODEC)
         raise refused(f"This TIFF is compressed by {name}, which nothing here reads. {_SAVE}")
+    if compression == LERC and d.order == ">" and d.bits > 8:  # libtiff swaps their bytes before it compresses them
+        raise refused(f"This TIFF is compressed by LERC in big-endian order, which programs take differently. {_SAVE}")
     if d.number(FILL_ORDER, 1) == 2 and compression in _MAKES_RGB - {_JPEG}:
         raise refused(f"This TIFF holds compressed images with their bits turned round (FillOrder 2). {_SAVE}")
-    if (sample_format, d.bits) not in TIFF.SAMPLE_DTYPES or (sample_format != _FLOAT and 16 < d.bits < 32):
+    if (sample_format, d.bits) not in TIFF.SAMPLE_DTYPES or (sample_format != FLOAT and 16 < d.bits < 32):
         raise refused(f"This TIFF holds samples of {d.bits} bits, which nothing here reads. {_SAVE}")
     if photometric in (YCBCR, _LAB) and not (photometric == YCBCR and _makes_rgb(d)):
         what = "YCbCr" if photometric == YCBCR else "L*a*b*"
@@ -133,10 +158,12 @@ def _refuse_samples(d: Directory) -> None:
     if photometric not in _COLORS:
         what = _OTHER_COLORS.get(photometric, f"colours of an unknown kind (photometric interpretation {photometric})")
         raise refused(f"This TIFF holds {what}, which nothing here reads. {_SAVE}")
-    if len(set(d.values.get(BITS, (1,)))) > 1 or len(set(d.values.get(SAMPLE_FORMAT, (1,)))) > 1:
+    if len(set(d.values.get(SAMPLE_FORMAT, (1,)))) > 1:
+        raise refused(_OF_SEVERAL_KINDS)
+    if len(set(d.values.get(BITS, (1,)))) > 1:
         raise refused(f"The samples of this TIFF differ in their bits, which nothing here reads. {_SAVE}")
     sample_format = d.number(SAMPLE_FORMAT, UNSIGNED)
-    if sample_format not in (UNSIGNED, _SIGNED, _FLOAT, _VOID):
+    if sample_format not in (UNSIGNED, SIGNED, FLOAT, _VOID):
         raise refused(f"This TIFF holds complex numbers, which are no picture. {_SAVE}")
     if d.samples < _COLORS[photometric]:
         raise Damaged
@@ -144,7 +171,7 @@ def _refuse_samples(d: Directory) -> None:
         raise refused(f"This TIFF holds inks that are not cyan, magenta, yellow and black. {_SAVE}")
     if d.number(DEPTH, 1) > 1:
         raise refused("This TIFF holds a volume, not a picture. Save one layer of it as TIFF or PNG.")
-    if sample_format in (_SIGNED, _FLOAT) and photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
+    if sample_format in (SIGNED, FLOAT) and photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
         raise refused(f"This TIFF holds signed or floating-point samples that are neither gray nor RGB. {_SAVE}")
     if photometric == _PALETTE and (COLOR_MAP not in d.tags or d.bits > 16):
         raise Damaged
@@ -172,7 +199,7 @@ def _opencv_is_right(d: Directory, found: Segments, photometric: int) -> bool:
     if not d.tiled:
         return True
     wide, high = d.number(TILE_WIDTH, 0), d.number(TILE_HEIGHT, 0)
-    if d.number(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and row_bytes(d, wide) * high % 1024:
+    if d.number(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and tile_bytes(d, wide, high) % 1024:
         return False  # it gives up
     # It asks libtiff for colours, which goes wrong at the end of a row of tiles.
     return not (d.bits == 16 and colors == 1 and d.number(WIDTH, 0) % wide)
@@ -182,7 +209,10 @@ def is_cut(data: bytes) -> bool:
     """Whether the directory or a strip or tile lies beyond the end."""
     try:
         d = read_directory(io.BytesIO(data))
-        return any(offset + size > len(data) for offset, size in segments(d).ranges)
+        said = d.values.get(TILE_SIZES if d.tiled else STRIP_SIZES, ())
+        ranges = segments(d).ranges
+        beyond = any(offset + size > len(data) for offset, size in ranges)
+        return beyond or any(offset + size > len(data) for (offset, _), size in zip(ranges, said, strict=False))
     except Damaged:
         order = "little" if data.startswith(b"II") else "big"
         return int.from_bytes(data[4:8], order) + 2 > len(data)  # type: ignore[arg-type]
@@ -192,6 +222,8 @@ def _whole(data: bytes, d: Directory) -> bytes | None:
     """The file, laid out anew where decoders would not see its picture as it is; None if it ends too early."""
     found = segments(d)
     if any(offset + size > len(data) for offset, size in found.ranges):
+        return None
+    if found.clipped and not is_whole(data, d, found):
         return None
     plain = d.number(ORIENTATION, 1) == 1 and not any(d.values.get(EXTRA_SAMPLES, ()))
     if d.page == 0 and found.as_said and plain:
@@ -237,7 +269,7 @@ def _decode_others(data: bytes, header: Header, wanted: Wanted) -> Decoded | Non
 
 def _check_deep(header: Header, wanted: Wanted) -> None:
     if wanted.depth != FULL_RANGE:
-        kind = {_SIGNED: "signed", _FLOAT: "floating-point"}.get(header.own.number(SAMPLE_FORMAT, 1), "whole-number")
+        kind = {SIGNED: "signed", FLOAT: "floating-point"}.get(header.own.number(SAMPLE_FORMAT, 1), "whole-number")
         raise refused(
             f"This TIFF holds {header.bits}-bit {kind} samples, of which no 8 bits can be taken as they are. Choose "
             f"the depth “{FULL_RANGE}”, by which the smallest is black and the largest white, or save it with 8 bits."
@@ -262,10 +294,15 @@ def _samples(data: bytes, d: Directory) -> Samples | None:
         return None
     try:
         with TiffFile(io.BytesIO(whole)) as tiff:
-            page = tiff.pages[d.page if whole is data else 0]
-            planes = page.asarray(maxworkers=1).reshape(page.shaped)[:, 0]
+            page: Any = tiff.pages[d.page if whole is data else 0]
+            page.nodata = missing_value(d)
+            if d.number(COMPRESSION, UNCOMPRESSED) == LERC:
+                decode_with_masks(page)
+            planes: Samples = page.asarray(maxworkers=1).reshape(page.shaped)[:, 0]
     except ImportError:
         raise refused(NO_CODEC) from None
+    except UserError:
+        raise
     except Exception:  # tifffile and its codecs raise errors of any kind on damaged files
         return None
     if planes.dtype == bool:
@@ -293,7 +330,9 @@ def _missing(d: Directory) -> Facts:
     if not found.missing:
         return Facts()
     is_not = "is not in the file; its" if found.missing == 1 else "are not in the file; their"
-    return Facts((f"{found.missing:,} of its {len(found.ranges):,} {what} {is_not} samples are 0.",))
+    value = f"{missing_value(d):.12g}" if NO_DATA in d.values else "0"
+    why = ", as the file says (GDAL_NODATA)" if value != "0" else ""
+    return Facts((f"{found.missing:,} of its {len(found.ranges):,} {what} {is_not} samples are {value}{why}.",))
 
 
 def _rgb_of_cmyk(pixels: Image) -> Image:
@@ -339,8 +378,14 @@ TYPE = FileType(
     (ORDINARY, OTHERS, DEEP),
     (
         "camera raw (DNG, NEF and their like)",
-        "L*a*b* other than 8-bit CIE, LogLuv, mosaics, masks, inks other than CMYK, YCbCr of other than 8 bits",
-        "complex numbers, samples of different bits, volumes",
+        "L*a*b* other than 8-bit CIE (floating-point and signed ones too), in planes, or in tiles that OpenCV gives up",
+        "LogLuv, mosaics, masks, inks other than CMYK",
+        "YCbCr of other than 8 bits, in planes, or uncompressed in tiles that are not a multiple of 1,024 bytes",
+        "complex numbers, samples of different bits or kinds, volumes",
+        "signed or floating-point samples that are neither gray nor RGB",
+        "LERC with masks of whole numbers; LERC of more than 8 bits in big-endian order, taken differently by programs",
+        "FillOrder 2 with compressions of pictures: WebP, JPEG 2000, JPEG XL, JPEG XR",
+        "a file with none of its strips or tiles",
         "whole numbers of 17 to 31 bits",
         "compressions not named above, JPEG of the old kind (compression 6) among them",
     ),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import struct
+import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
@@ -17,14 +19,15 @@ from typing import Any, BinaryIO
 from imgproc.operations.rows import Rows, cut
 from imgproc.pixels.formats.contract import Damaged
 from imgproc.pixels.formats.depth import HIGH_BYTE
+from imgproc.pixels.formats.with_imagecodecs import codec, decoded_by
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANES, COLOR_MAP = 274, 277, 278, 284, 320
 STRIP_OFFSETS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 273, 279, 322, 323, 324, 325
 SUBFILE, OLD_SUBFILE, SUB_DIRECTORIES, INKS, EXTRA_SAMPLES, SAMPLE_FORMAT = 254, 255, 330, 332, 338, 339
-SUBSAMPLING, DEPTH, DNG_VERSION = 530, 32997, 50706
+SUBSAMPLING, DEPTH, NO_DATA, DNG_VERSION = 530, 32997, 42113, 50706
 UNCOMPRESSED, OLD_JPEG = 1, 6
-UNSIGNED = 1
+UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 YCBCR = 6
 
 # Not copied: what is written anew or does not hold for a part, directories elsewhere in the file, and what is long and
@@ -35,8 +38,14 @@ _LEFT_OUT = {
     50838, 50839,
 }  # fmt: skip
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_LONG, _LONG8 = 4, 16
+_SHORT, _LONG, _LONG8 = 3, 4, 16
+_DEFLATE = {8, 32946}
+_LZW, _PACKBITS = 5, 32773
+_END_THEMSELVES = {2, 3, 4, _LZW, _PACKBITS, *_DEFLATE}
+_DECODERS = {_LZW: "lzw_decode", _PACKBITS: "packbits_decode"}
+_MOST_OVERHEAD = 1024  # bytes of a strip that cannot be made smaller, besides twice what it has uncompressed
 _PAGES = 100  # looked at for one of full size
+_TAGS = 4096  # of a directory, and values of one of them, that are looked at
 _REDUCED, _MASK = 1, 4  # bits of SUBFILE
 _OLD_REDUCED = 2  # value of OLD_SUBFILE
 
@@ -57,7 +66,8 @@ class Tag:
 class Directory:
     """The tags of a picture, and the values of those that say how it is stored.
 
-    ``page``: its number in the file. The file's first picture may be a reduced one, and may have others below it.
+    ``page``: its number in the file, ``at`` its place. The file's first picture may be a reduced one, and may have
+    others below it.
     """
 
     order: str
@@ -65,6 +75,7 @@ class Directory:
     tags: Mapping[int, Tag]
     values: Mapping[int, tuple[Any, ...]]
     page: int
+    at: int
     file_size: int
     first_is_reduced: bool
     first_has_below: bool
@@ -93,6 +104,12 @@ class Directory:
         return self.bits <= 8 and self.number(SAMPLE_FORMAT, UNSIGNED) == UNSIGNED
 
     @property
+    def ends_itself(self) -> bool:
+        """Whether what stands behind its strips or tiles does not matter to their decoders: CCITT's, LZW, deflate and
+        PackBits."""
+        return self.number(COMPRESSION, UNCOMPRESSED) in _END_THEMSELVES
+
+    @property
     def tiled(self) -> bool:
         return TILE_WIDTH in self.values
 
@@ -114,6 +131,39 @@ def read_directory(file: BinaryIO) -> Directory:
         raise Damaged from problem
 
 
+def formats_differ(file: BinaryIO) -> bool:
+    """Whether the samples of a picture in the file are said to be of several kinds, of which tifffile reads nothing."""
+    file.seek(0)
+    try:
+        order = {b"II": "<", b"MM": ">"}[file.read(2)]
+        big = file.read(2)[order == ">"] == 43
+        count_of, entry, word, start = ("Q", "HHQ", "Q", 8) if big else ("H", "HHI", "I", 4)
+        for _ in range(_PAGES):
+            (at,) = _unpacked(file, start, order + word)
+            if not at:
+                break
+            (count,) = _unpacked(file, at, order + count_of)
+            size = struct.calcsize(order + entry + word)
+            first = at + struct.calcsize(order + count_of)
+            for place in range(first, first + size * min(count, _TAGS), size):
+                code, kind, values = _unpacked(file, place, order + entry)
+                if code == SAMPLE_FORMAT and kind == _SHORT and 1 < values <= _TAGS:
+                    there = place + struct.calcsize(order + entry)
+                    if 2 * values > struct.calcsize(order + word):
+                        (there,) = _unpacked(file, there, order + word)
+                    if len(set(_unpacked(file, there, f"{order}{values}H"))) > 1:
+                        return True
+            start = first + size * count
+    except (LookupError, struct.error, OverflowError, OSError):
+        pass
+    return False
+
+
+def _unpacked(file: BinaryIO, at: int, form: str) -> tuple[Any, ...]:
+    file.seek(at)
+    return struct.unpack(form, file.read(struct.calcsize(form)))
+
+
 def _aside(page: Any) -> bool:
     """Whether a picture is a smaller copy or a mask of another."""
     return bool(int(_value(page, SUBFILE, 0)) & (_REDUCED | _MASK)) or int(_value(page, OLD_SUBFILE, 1)) == _OLD_REDUCED
@@ -129,13 +179,13 @@ def _directory(tiff: Any, page: Any, number: int, first: Any) -> Directory:
     values = {tag.code: _numbers(tag.value) for tag in page.tags if tag.code in _READ}
     size = tiff.filehandle.size
     order, big = tiff.byteorder, tiff.is_bigtiff
-    return Directory(order, big, tags, values, number, size, _aside(first), SUB_DIRECTORIES in first.tags)
+    return Directory(order, big, tags, values, number, page.offset, size, _aside(first), SUB_DIRECTORIES in first.tags)
 
 
 _READ = {
     WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANES,
     STRIP_OFFSETS, STRIP_SIZES, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES, INKS, EXTRA_SAMPLES, SAMPLE_FORMAT,
-    SUBSAMPLING, DEPTH, DNG_VERSION,
+    SUBSAMPLING, DEPTH, NO_DATA, DNG_VERSION,
 }  # fmt: skip
 
 
@@ -148,7 +198,8 @@ class Segments:
     """Where the pixels lie: strips or tiles, ``across`` of them beside each other, ``rows`` high each, in ``planes``.
 
     ``ranges``: (offset, bytes) of each, the bytes as they must be, whatever the tags say; ``as_said``: whether these
-    say just that. ``missing``: how many are not there, and stand for zeros.
+    say just that. ``clipped``: whether they say more than the file has, of a compression whose data tell their end.
+    ``missing``: how many are not there, and stand for ``missing_value``.
     """
 
     across: int
@@ -156,6 +207,7 @@ class Segments:
     planes: int
     ranges: tuple[tuple[int, int], ...]
     as_said: bool
+    clipped: bool
     missing: int
 
 
@@ -175,11 +227,65 @@ def segments(d: Directory) -> Segments:
     offsets = offsets[:count]
     sizes = tuple(_sizes(d, wide, rows, height, across * down, offsets, said))
     missing = sum(offset == 0 for offset in offsets)
-    return Segments(across, rows, planes, tuple(zip(offsets, sizes, strict=True)), sizes == said, missing)
+    clipped = any(0 < size < size_said for size, size_said in zip(sizes, said, strict=False)) and d.ends_itself
+    return Segments(across, rows, planes, tuple(zip(offsets, sizes, strict=True)), sizes == said, clipped, missing)
+
+
+def missing_value(d: Directory) -> float:
+    """What samples are of strips or tiles that are not in the file: 0, or GDAL's value for them, which GDAL brings
+    within what such samples can be."""
+    try:
+        text = str(d.values[NO_DATA][0]).strip().replace(",", ".")
+        value = int(text) if text.lstrip("+-").isdecimal() else float(text)
+    except (LookupError, ValueError):
+        return 0
+    if d.number(SAMPLE_FORMAT, UNSIGNED) == FLOAT:
+        return value
+    if value != value:  # NaN
+        return 0
+    low = -(1 << d.bits - 1) if d.number(SAMPLE_FORMAT, UNSIGNED) == SIGNED else 0
+    most: int = low + (1 << d.bits) - 1
+    return round(min(max(value, low), most))
 
 
 def _rows_per_strip(d: Directory, height: int) -> int:
     return min(d.number(ROWS_PER_STRIP, height) or height, height)
+
+
+def is_whole(data: bytes, d: Directory, found: Segments) -> bool:
+    """Whether strips or tiles that are said to go beyond the end of the file are there nonetheless."""
+    sizes = d.values.get(TILE_SIZES if d.tiled else STRIP_SIZES, ())
+    row = row_bytes(d, d.number(TILE_WIDTH, 0) if d.tiled else d.number(WIDTH, 0))
+    of_plane = len(found.ranges) // found.planes
+    for index, ((offset, size), said) in enumerate(zip(found.ranges, sizes, strict=False)):
+        if size < said:
+            below = d.number(HEIGHT, 0) - index % of_plane * found.rows
+            needed = row * (found.rows if d.tiled else min(found.rows, below))
+            if not _has(data[offset : offset + size], d.number(COMPRESSION, UNCOMPRESSED), needed):
+                return False
+    return True
+
+
+def _has(data: bytes, compression: int, needed: int) -> bool:
+    """Whether the data of a strip or tile, without what may stand behind it, are of at least so many bytes."""
+    if compression in _DEFLATE:
+        decoder = zlib.decompressobj()
+        try:
+            decoder.decompress(data, needed)
+        except zlib.error:
+            return False
+        return decoder.eof or len(decoder.decompress(decoder.unconsumed_tail, 1)) == 1
+    decoded = decoded_by(codec(_DECODERS[compression]), data) if compression in _DECODERS else None
+    return decoded is not None and len(decoded) >= needed
+
+
+def tile_bytes(d: Directory, width: int, height: int) -> int:
+    """Of a tile of so many pixels, uncompressed."""
+    if not d.subsampled or d.number(PLANES, 1) == 2:
+        return row_bytes(d, width) * height
+    across, down = d.values.get(SUBSAMPLING, (2, 2))
+    size: int = -(-width // across) * -(-height // down) * (across * down + 2)
+    return size
 
 
 def row_bytes(d: Directory, width: int) -> int:
@@ -192,23 +298,31 @@ def _sizes(
     d: Directory, wide: int, rows: int, height: int, of_plane: int, offsets: Sequence[int], said: Sequence[int]
 ) -> Iterator[int]:
     """How many bytes each segment has: by the size of the image where that tells; else as said, or, if that cannot be,
-    up to the next segment."""
+    up to what comes next in the file. So too where bytes between are nobody's, of which too small a number may have
+    cut off some: what does not belong to it is not looked at."""
     exact = d.number(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED and not d.subsampled
     row = row_bytes(d, wide)
-    ends: list[int] = []
+    starts = sorted({*offsets, d.at, *(tag.at for tag in d.tags.values()), d.file_size})
+    pad = d.number(COMPRESSION, UNCOMPRESSED) != _PACKBITS  # of others the last byte has nothing but the end
+    most = 2 * row * rows + _MOST_OVERHEAD
     for index, offset in enumerate(offsets):
         size = said[index] if index < len(said) else 0
         if offset == 0:
             yield size
-        elif exact:
+            continue
+        if exact:
             yield row * (rows if d.tiled else min(rows, height - index % of_plane * rows))
-        elif size > 0 and offset + size <= d.file_size:
+            continue
+        at = bisect_right(starts, offset)
+        room = starts[at] - offset if at < len(starts) else 0
+        if size == 0:
+            yield room
+        elif not d.ends_itself or not room:
             yield size
-        elif size == 0:
-            ends = ends or sorted({*offsets, d.file_size})
-            yield next((end for end in ends if end > offset), offset) - offset
+        elif offset + size > d.file_size:
+            yield room
         else:
-            yield size
+            yield min(room, most) if room > size + pad and most > size else size
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +403,9 @@ def pieces(file: BinaryIO, d: Directory, count: int, depth: str) -> list[StoredR
         by the whole picture.
     """
     found, height = segments(d), d.number(HEIGHT, 0)
-    if found.planes != 1 or d.number(ORIENTATION, 1) != 1 or d.number(COMPRESSION, 1) == OLD_JPEG or found.missing:
+    if found.planes != 1 or d.number(ORIENTATION, 1) != 1 or d.number(COMPRESSION, 1) == OLD_JPEG:
+        return []
+    if found.missing or found.clipped:
         return []
     if depth != HIGH_BYTE and not d.is_bytes:
         return []

@@ -31,7 +31,7 @@ def chart(record: Record) -> Chart | None:
     return Chart(
         "rounds", "figures", "Every round", _sentence(shown),
         f"Dots of the time of every round. Medians: {bars.listed(rows)}.", bars.heights(rows),
-        partial(_draw, shown, rows, counted(len(record.sample or record.good_images), "image")), "Technique",
+        partial(_draw, shown, rows, counted(record.count, record.unit)), "Technique",
         tuple(f"Round {k}" for k in range(1, most + 1)),
         tuple((label, (*said, *[seconds(None)] * (most - len(said)))) for label, said in walls.items()),
     )  # fmt: skip

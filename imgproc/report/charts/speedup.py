@@ -23,8 +23,10 @@ _VERDICTS = {
     "faster": ("faster than sequential", "faster than sequential"),
     "slower": ("slower than sequential", "slower"),
     "no measurable difference": ("no measurable difference to sequential", "without a measurable difference"),
+    "no difference that matters": ("no difference that matters to sequential", "without one that matters"),
     None: ("too few rounds to be sure", "without an interval"),
 }
+_FEW = "too few rounds for an interval"
 
 
 def chart(record: Record) -> Chart | None:
@@ -47,6 +49,23 @@ def chart(record: Record) -> Chart | None:
     )  # fmt: skip
 
 
+def side_by_side(named: Sequence[tuple[str, TechniqueMeasurement]], cores: int) -> Chart:
+    """The speedups of several runs in one figure, each by a name that says of which run it is.
+
+    Args:
+        cores: that those runs could use.
+    """
+    rows = [bars.Row(name, said := _said(t), said, False) for name, t in named]
+    shown = [t for _, t in named]
+    best = float(min(cores, max(t.threads for t in shown)))
+    beyond = best if best > 1.05 else None
+    return Chart(
+        "speedup", "summary", "Speedup", "Times as fast as one call after the other of the same function.",
+        f"Bars of speedup with 95{NBSP}% intervals: {bars.listed(rows)}.",
+        bars.heights(rows, list(_labels(shown, beyond).values())), partial(_draw, shown, rows, beyond),
+    )  # fmt: skip
+
+
 def _said(t: TechniqueMeasurement) -> str:
     interval = t.name != BASELINE and times_interval(t.speedup_ci95)
     return times(t.speedup) + (f" ({interval})" if interval else "")
@@ -55,9 +74,9 @@ def _said(t: TechniqueMeasurement) -> str:
 def _labels(shown: Sequence[TechniqueMeasurement], ideal: float | None) -> dict[str, str]:
     """What the legend says of the lines and, where there are any, of open markers."""
     labels = {"sequential": "sequential"} | ({"ideal": f"ideal {ideal:g}×"} if ideal else {})
-    if any(bars.kind(t) == "level" for t in shown):  # in a run either all have intervals or none
-        compared = any(t.verdict for t in shown)
-        labels["level"] = "no measurable difference" if compared else "too few rounds for an interval"
+    if level := [t for t in shown if bars.kind(t) == "level"]:  # in a run either all have intervals or none
+        there = {t.verdict for t in level}
+        labels["level"] = " or ".join(verdict or _FEW for verdict in _VERDICTS if verdict in there)
     return labels
 
 

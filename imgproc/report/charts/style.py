@@ -47,7 +47,8 @@ COLOURS = {theme: {name: pair[k] for name, pair in _COLOURS.items()} for k, them
 #: colour-blind people.
 STAGES = {
     **dict.fromkeys(("read", "write"), ("io", "")), "decode": ("decode", ""), "encode": ("encode", ""),
-    **dict.fromkeys(("h2d", "d2h", "transfer"), ("paper", "//////")), "kernel": ("accent", ""), "merge": ("ink", ""),
+    **dict.fromkeys(("h2d", "d2h", "transfer"), ("paper", "//////")),
+    **dict.fromkeys(("kernel", "call"), ("accent", "")), "merge": ("ink", ""),
     "wait": ("none", ""),
 }  # fmt: skip
 #: matplotlib's settings belong to the whole process.

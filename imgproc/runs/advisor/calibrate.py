@@ -4,7 +4,6 @@ thread, and how every technique does with few and many, small and large images, 
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -19,23 +18,25 @@ from imgproc.intake.samples import JPEG_QUALITY, KINDS, draw
 from imgproc.measure.environment import environment
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
 from imgproc.measure.protocol import Contender, conclude
-from imgproc.operations import OPERATIONS, parse_parameters
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, parse_parameters
 from imgproc.operations.contract import Image
 from imgproc.pixels.codecs import FORMATS
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.learning import Kept, learn
+from imgproc.runs.advisor.pace import pace_seconds
 from imgproc.runs.contenders import find_contenders
 from imgproc.runs.headers import look_at
 from imgproc.runs.passes import Passes, RunFolders
 from imgproc.runs.progress import OnProgress, Tracker
 from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
+from imgproc.temporary import temporary_folder
 
 #: Batches that every technique does: how many images of how many megapixels each.
 BATCHES = (((4, 1.0), (12, 0.1)), ((1, 0.1),), ((120, 0.03),), ((6, 3.0),), ((1, 12.0),))
 #: One of which every image is cut into strips, which are many for so little work.
 STRIPS = ((12, 0.2), (2, 1.5))
-#: The images on which the codecs of other formats are timed, as above.
+#: The images on which the codecs of other formats, and other operations, are timed, as above.
 CODECS = ((3, 0.1), (2, 2.0))
 #: Files that cameras, scanners and other programs write, and what writes them.
 INPUTS = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "BMP": ".bmp", "WebP": ".webp"}
@@ -85,9 +86,9 @@ def calibrate(
     Raises:
         OSError: there is no room for the pictures.
     """
-    usual = RunSettings(list(OPERATIONS), parse_parameters({}), workers=workers, budget=1.0)
+    usual = RunSettings(list(DEFAULT_OPERATIONS), parse_parameters({}), workers=workers, budget=1.0)
     contenders = find_contenders(Record("", "compare", usual), settings.TASK_SECONDS, settings).all
-    with own_folder(Path(tempfile.gettempdir()), _WORK) as folder, ExitStack() as stack:
+    with own_folder(temporary_folder(), _WORK) as folder, ExitStack() as stack:
         for contender in contenders:
             stack.callback(contender.close)
         load = MachineLoad(own=lambda: tree_cpu_seconds({pid for c in contenders for pid in c.backend.helpers}))
@@ -99,15 +100,18 @@ def calibrate(
         files = [file for count, megapixels in STRIPS for file in pictures.files(megapixels, count)]
         rounds.measure(contenders, files, replace(usual, split="always"))
         baseline = [c for c in contenders if c.technique.name == BASELINE]
-        for changed, suffix in _codec_runs(usual):
+        for changed, suffix in _baseline_runs(usual):
             files = [file for count, megapixels in CODECS for file in pictures.files(megapixels, count, suffix)]
             rounds.measure(baseline, files, changed)
         return rounds.calibration, load.stop()
 
 
-def _codec_runs(usual: RunSettings) -> Iterator[tuple[RunSettings, str]]:
-    """What the batches of all techniques leave out: other files, other results, and colours."""
+def _baseline_runs(usual: RunSettings) -> Iterator[tuple[RunSettings, str]]:
+    """What the batches of all techniques leave out: other files, other results, other operations, and colours."""
+    others = [name for name in OPERATIONS if name not in usual.operations]
     for color in (False, True):
+        if others:
+            yield replace(usual, color=color, operations=others), INPUTS["JPEG"]
         for suffix in INPUTS.values():
             if color or suffix != INPUTS["JPEG"]:
                 yield replace(usual, color=color), suffix
@@ -131,7 +135,7 @@ class _Rounds:
         """Rounds of one batch; one before them for workers that are new. Who cannot work here is taken out of the
         contenders."""
         record = Record("", "compare", asked, look_at(files, self.settings))
-        record.environment = environment()
+        record.environment = {**environment(), "pace_seconds": pace_seconds()}
         folders = RunFolders(dict(enumerate(files)), self.folder / "out", None, self.folder / "work")
         tracker = Tracker(self.progress, rounds=_ROUNDS, budget=asked.budget, contenders=len(contenders))
         passes = Passes(record, folders, tracker)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgproc import __version__
+from imgproc.backends import TECHNIQUES
 from imgproc.files import write_whole
 from imgproc.measure.environment import environment
 from imgproc.runs.advisor.fit import Fit, solved
@@ -66,8 +67,10 @@ class Overhead:
 @dataclass
 class Calibration:
     """``stages`` by what is done to what, ``passes`` and ``overheads`` by ``way``: a technique and its number of
-    threads or processes."""
+    threads or processes. All seconds are those of a moment at which ``pace_seconds`` took ``at_pace``, 0 where that is
+    not known."""
 
+    at_pace: float = 0.0
     stages: dict[str, Fit] = field(default_factory=dict)
     passes: dict[str, Fit] = field(default_factory=dict)
     overheads: dict[str, Overhead] = field(default_factory=dict)
@@ -108,19 +111,24 @@ class Calibration:
 
     def way(self, technique: str, threads: int) -> NDArray[np.float64] | None:
         """The costs of a pass; None where nothing is known of the technique."""
-        elsewhere, own = (_nearest(known.passes, technique, threads) for known in (reference(), self))
+        elsewhere, own = _elsewhere(reference().passes, technique, threads), _nearest(self.passes, technique, threads)
         if elsewhere is None and own is None:
             return None
         return solved(own, solved(elsewhere, _PASS, _PASS_SPREAD), _PASS_SPREAD)
 
     def overhead(self, technique: str, threads: int) -> Overhead:
         """What comes once in a run."""
-        known = (_nearest(one.overheads, technique, threads) for one in (self, reference()))
-        return next(filter(None, known), Overhead())
+        own, elsewhere = self.overheads, reference().overheads
+        return _nearest(own, technique, threads) or _elsewhere(elsewhere, technique, threads) or Overhead()
 
     def measured(self, technique: str) -> bool:
         """Whether it was measured on this machine."""
         return any(key.rpartition(" ")[0] == technique for key in self.passes)
+
+    def slower(self, pace_seconds: float | None) -> float:
+        """How many times as long as this says work takes at such a pace; 1 where nothing is known of either."""
+        known = self.at_pace if self.stages else reference().at_pace
+        return pace_seconds / known if pace_seconds and known else 1.0
 
     # What becomes known
 
@@ -166,6 +174,12 @@ def _nearest(table: dict[str, Known], technique: str, threads: int) -> Known | N
     if not counts:
         return None
     return table[way(technique, min(counts, key=lambda count: (abs(count - threads), count)))]
+
+
+def _elsewhere(table: dict[str, Known], technique: str, threads: int) -> Known | None:
+    """As ``_nearest``; of a technique that was not measured there what is known of the one that it is like."""
+    like = TECHNIQUES[technique].like if technique in TECHNIQUES else ""
+    return _nearest(table, technique, threads) or (_nearest(table, like, threads) if like else None)
 
 
 def way(technique: str, threads: int) -> str:

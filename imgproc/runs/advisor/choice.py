@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique, cannot_run
+from imgproc.backends import AUTO, BASELINE, TECHNIQUES, cannot_run, default_techniques
 from imgproc.numbers import counted, seconds
-from imgproc.operations import not_on_gpu
 from imgproc.pixels.png_encoders import expected
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.prediction import Batch, Prediction, predict, predicted_costs
+from imgproc.runs.contenders import undone
 from imgproc.runs.record import ImageRecord, RunSettings, png_megapixels
 
 #: Predictions that differ by less are as good; the simplest technique is taken then.
@@ -23,22 +23,26 @@ def batch_of(images: Sequence[ImageRecord], settings: RunSettings) -> Batch:
     return Batch(images, settings, expected(png_megapixels(images, settings), settings.workers))
 
 
-def predictions(calibration: Calibration, batch: Batch, workers: int) -> list[Prediction]:
-    """Of every technique that can run here with so many workers and of which something is known, fastest first."""
-    return sorted(_known(calibration, batch, workers), key=lambda one: one.job_seconds)
+def predictions(
+    calibration: Calibration, batch: Batch, workers: int, pace_seconds: float | None = None
+) -> list[Prediction]:
+    """Of every technique that can run here with so many workers and of which something is known, fastest first.
+
+    Args:
+        pace_seconds: of the machine now, by the function of that name.
+    """
+    slower = calibration.slower(pace_seconds)
+    return sorted(_known(calibration, batch, workers, slower), key=lambda one: one.job_seconds)
 
 
-def _known(calibration: Calibration, batch: Batch, workers: int) -> Iterator[Prediction]:
+def _known(calibration: Calibration, batch: Batch, workers: int, slower: float) -> Iterator[Prediction]:
     costs = predicted_costs(calibration, batch)
-    for technique in TECHNIQUES.values():
-        if cannot_run(technique, workers) or _not_on_gpu(technique, batch.settings):
+    for technique in default_techniques():
+        if cannot_run(technique, workers) or undone(technique, batch.settings):
             continue
-        if found := predict(calibration, batch, costs, technique, 1 if technique.name == BASELINE else workers):
+        count = 1 if technique.name == BASELINE else workers
+        if found := predict(calibration, batch, costs, technique, count, slower=slower):
             yield found
-
-
-def _not_on_gpu(technique: Technique, settings: RunSettings) -> bool:
-    return technique.load().capabilities.memory == "device" and bool(not_on_gpu(settings.operations))
 
 
 def pick(found: Sequence[Prediction], *, baseline: bool) -> Prediction | None:

@@ -16,6 +16,7 @@ from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.backends.sharing.transport import PATHS
 from imgproc.measure.derive import typical_spans
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
+from imgproc.operations import OPERATIONS
 from imgproc.runs.advisor.calibration import Calibration, Overhead, way
 from imgproc.runs.advisor.fit import Fit
 from imgproc.runs.advisor.prediction import (
@@ -26,6 +27,7 @@ from imgproc.runs.advisor.prediction import (
     has_one_worker,
     operation_keys,
     pass_amounts,
+    result_amounts,
     stage_amounts,
 )
 from imgproc.runs.record import ImageRecord, Record
@@ -52,9 +54,9 @@ log = logging.getLogger(__name__)
 
 
 def learn_and_keep(record: Record, folder: Path) -> None:
-    """Learn a run, unless others used the machine meanwhile, and keep what is known; where that cannot be kept, the log
-    says so."""
-    if (record.environment.get("cores_used_by_others") or 0.0) > OTHERS:
+    """Learn a run, unless others used the machine meanwhile or it waited for the disk, and keep what is known; where
+    that cannot be kept, the log says so."""
+    if record.settings.durable or (record.environment.get("cores_used_by_others") or 0.0) > OTHERS:
         return
     calibration = Calibration.load(folder)
     if not learn(calibration, record):
@@ -75,20 +77,24 @@ def learn(calibration: Calibration, record: Record, *, kept: Kept = KEPT) -> boo
     by_image = _of_each_image(typical_spans(baseline))
     if any(image.index not in by_image for image in images):
         return False
+    pace = record.environment.get("pace_seconds")
+    if not calibration.stages:
+        calibration.at_pace = pace or 0.0
+    slower = calibration.slower(pace) if calibration.stages else 1.0
     found: dict[str, list[tuple[NDArray[np.float64], float]]] = defaultdict(list)
     for image in images[:: -(-len(images) // _IMAGES)]:
         for key, amounts, seconds in _measured_stages(batch, image, by_image[image.index]):
-            found[key].append((amounts, seconds))
+            found[key].append((amounts, seconds / slower))
     for key, measured in found.items():
         fit = calibration.stages.setdefault(key, Fit())
         fit.age(kept.stages)
         mean = statistics.mean(seconds for _, seconds in measured)
         for amounts, seconds in measured:  # the longer one takes, the more depends on it
             fit.learn(amounts, seconds, noise=_STAGE_NOISE, weight=seconds / mean)
-    costs = _costs(batch, [by_image[image.index] for image in images])
+    costs = Costs(*(part / slower for part in _costs(batch, [by_image[image.index] for image in images])))
     for m in record.techniques:
         if _usual(m):
-            _learn_pass(calibration, batch, costs, m, kept)
+            _learn_pass(calibration, batch, costs, m, kept, slower)
     return True
 
 
@@ -123,18 +129,20 @@ def _measured_stages(
     batch: Batch, image: ImageRecord, spans: Sequence[SpanRecord]
 ) -> Iterator[tuple[str, NDArray[np.float64], float]]:
     """The stages of an image: the key of each, its amounts and seconds."""
-    [amounts] = stage_amounts([image])
+    [of_image] = stage_amounts([image])
     settings = batch.settings
     for stage, operation, seconds in _stages(spans, settings.operations):
+        amounts = of_image
         if stage == "read":
             key = "read"
         elif stage == "decode":
             key = decode_keys(image.format, settings)[0]
         elif stage == "encode":
             key = encode_keys(operation, image.format, batch)[0]
+            [amounts] = result_amounts([image], operation, settings)
         elif stage == "write":
             key = f"write {settings.format}"
-        elif stage == operation:
+        elif stage == operation and not OPERATIONS[operation].made_of:
             key = operation_keys(operation, settings)[0]
         else:
             continue
@@ -151,18 +159,21 @@ def _costs(batch: Batch, spans: Sequence[Sequence[SpanRecord]]) -> Costs:
     return costs
 
 
-def _learn_pass(calibration: Calibration, batch: Batch, costs: Costs, m: TechniqueMeasurement, kept: Kept) -> None:
+def _learn_pass(
+    calibration: Calibration, batch: Batch, costs: Costs, m: TechniqueMeasurement, kept: Kept, slower: float
+) -> None:
     if m.median_seconds is None:
         return
     amounts = pass_amounts(batch, costs, TECHNIQUES[m.name], m.threads)
     key = way(m.name, m.threads)
     fit = calibration.passes.setdefault(key, Fit())
     fit.age(kept.passes)
-    fit.learn(amounts, m.median_seconds, noise=_PASS_NOISE)
+    fit.learn(amounts, m.median_seconds / slower, noise=_PASS_NOISE)
     if m.startup_seconds is None or m.first_round_seconds is None or not m.first_round_images:
         return
     first = max(0.0, m.first_round_seconds - m.median_seconds * m.first_round_images / len(batch.images))
+    start, first = m.startup_seconds / slower, first / slower
     if key in calibration.overheads:
-        calibration.overheads[key].learn(m.startup_seconds, first)
+        calibration.overheads[key].learn(start, first)
     else:
-        calibration.overheads[key] = Overhead(m.startup_seconds, first)
+        calibration.overheads[key] = Overhead(start, first)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imgproc.backends import Technique
 from imgproc.measure.environment import usable_cores
-from imgproc.operations import OPERATIONS
+from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS
 from imgproc.parameters import Value
 from imgproc.pixels.png import HUFFMAN
 from imgproc.runs.advisor.calibration import Calibration
@@ -68,21 +68,22 @@ class Prediction:
 
 
 def predict(
-    calibration: Calibration, batch: Batch, costs: Costs, technique: Technique, workers: int
+    calibration: Calibration, batch: Batch, costs: Costs, technique: Technique, workers: int, *, slower: float = 1.0
 ) -> Prediction | None:
     """None where nothing is known of the technique.
 
     Args:
         costs: what each image of the batch takes, see ``predicted_costs``.
+        slower: how many times as long as the calibration says everything takes, see ``Calibration.slower``.
     """
     found = calibration.way(technique.name, workers)
     if found is None:
         return None
     overhead = calibration.overhead(technique.name, workers)
     amounts = pass_amounts(batch, costs, technique, workers)
-    seconds = float(found @ amounts) + overhead.first
+    start, first, seconds = (s * slower for s in (overhead.start, overhead.first, float(found @ amounts)))
     measured = calibration.measured(technique.name)
-    return Prediction(technique.name, workers, overhead.start, seconds, overhead.first, measured)
+    return Prediction(technique.name, workers, start, first + seconds, first, measured)
 
 
 def predicted_costs(calibration: Calibration, batch: Batch) -> Costs:
@@ -93,13 +94,14 @@ def predicted_costs(calibration: Calibration, batch: Batch) -> Costs:
     formats = np.array([image.format for image in batch.images])
     decode += stage(amounts, "read")
     encode += stage(amounts, f"write {settings.format}") * len(settings.operations)
-    for format in np.unique(formats):
+    for format in {image.format for image in batch.images}:  # NumPy's unique loads its masked arrays, 25 ms
         of_it = formats == format
-        decode[of_it] += stage(amounts[of_it], *decode_keys(str(format), settings))
+        decode[of_it] += stage(amounts[of_it], *decode_keys(format, settings))
         for name in settings.operations:
-            encode[of_it] += stage(amounts[of_it], *encode_keys(name, str(format), batch))
-    for name in settings.operations:
-        operations += stage(amounts, *operation_keys(name, settings))
+            results = result_amounts(batch.images, name, settings)
+            encode[of_it] += stage(results[of_it], *encode_keys(name, format, batch))
+    for name, asked in _parts(settings):
+        operations += stage(amounts, *operation_keys(name, asked))
     return Costs(decode, operations, encode)
 
 
@@ -108,13 +110,27 @@ def stage_amounts(images: Sequence[ImageRecord]) -> NDArray[np.float64]:
     return np.array([(1.0, image.megapixels, image.bytes / 1e6) for image in images]).reshape(-1, 3)
 
 
+def result_amounts(images: Sequence[ImageRecord], name: str, settings: RunSettings) -> NDArray[np.float64]:
+    """As ``stage_amounts``, with the megapixels that the results of an operation have."""
+    amounts = stage_amounts(images)
+    amounts[:, 1] = [image.megapixels_of(name, settings) for image in images]
+    return amounts
+
+
 def decode_keys(format: str, settings: RunSettings) -> list[str]:
     """Under which a cost of decoding is kept, the most particular first."""
     return [f"decode {format} {_colors(settings)}", f"decode JPEG {_colors(settings)}"]
 
 
+def _parts(settings: RunSettings) -> Iterator[tuple[str, RunSettings]]:
+    """What is done one after another in all operations, with settings that say whether it is given a colour image."""
+    for name in settings.operations:
+        for part, shape in OPERATIONS[name].steps((1, 1, 3) if settings.color else (1, 1), settings.parameters):
+            yield part.name, replace(settings, color=len(shape) == 3)
+
+
 def operation_keys(name: str, settings: RunSettings) -> list[str]:
-    """As ``decode_keys``, for an operation with its parameters."""
+    """As ``decode_keys``, for an operation with its parameters; a chain is as much as its parts."""
     of_defaults = f"{name} {_colors(settings)}"
     own = {p.name: p.default for p in OPERATIONS[name].parameters}
     changed: dict[str, Value] = {
@@ -127,12 +143,22 @@ def operation_keys(name: str, settings: RunSettings) -> list[str]:
 
 
 def encode_keys(name: str, format: str, batch: Batch) -> list[str]:
-    """As ``decode_keys``, for the result of an operation on images of a format, whose pixels are smoother or not."""
-    how = batch.settings.format
-    if how == "png" and batch.png_encoder == HUFFMAN and not OPERATIONS[name].bilevel:
+    """As ``decode_keys``, for the result of an operation on images of a format, whose pixels are smoother or not; until
+    that was measured, as the result of the last part of a chain, and as those of the operations that runs do by
+    default, which are measured with every format."""
+    operation, how, settings = OPERATIONS[name], batch.settings.format, batch.settings
+    if how == "png" and batch.png_encoder == HUFFMAN and not operation.bilevel:
         how = f"png {HUFFMAN}"
-    key = f"encode {name} {how} {_colors(batch.settings)} from"
-    return [f"{key} {format}", f"{key} JPEG"]
+    results = [(name, settings.color)]
+    if operation.made_of:
+        *_, (last, shape) = operation.steps((1, 1, 3) if settings.color else (1, 1), settings.parameters)
+        results.append((last.name, len(shape) == 3))
+    color = results[-1][1]
+    results += [(one, color) for one in DEFAULT_OPERATIONS if OPERATIONS[one].bilevel == operation.bilevel]
+    keys = [
+        f"encode {one} {how} {_colors(replace(settings, color=color))} from" for one, color in dict.fromkeys(results)
+    ]
+    return [f"{key} {source}" for key in keys for source in dict.fromkeys((format, "JPEG"))]
 
 
 def pass_amounts(batch: Batch, costs: Costs, technique: Technique, workers: int) -> NDArray[np.float64]:

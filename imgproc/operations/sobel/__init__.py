@@ -1,0 +1,18 @@
+"""Length of the gradient by Sobel."""
+
+from imgproc.operations.contract import Look, Operation
+from imgproc.operations.sobel.cpu import PARAMETERS, border, code, magnitude, sobel
+from imgproc.operations.windows import in_windows
+
+OPERATION = Operation(
+    "sobel",
+    "Sobel magnitude",
+    "gradient",
+    "How fast the brightness changes.",
+    PARAMETERS,
+    sobel,
+    strips=in_windows(magnitude, border),
+    code=code,
+    look=Look("#c8a4e6", "#dbbcf7", "op-sobel.webp"),
+    order=7,
+)

@@ -1,0 +1,328 @@
+"""The exhibits: their functions, their runs, and pages whose words follow the numbers."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from conftest import MakeRun, owner_in
+from flask.testing import FlaskClient
+from test_browser import PHONE, browse, overflow  # noqa: F401  a fixture
+from test_end_to_end import serving
+
+from imgproc.errors import UserError
+from imgproc.exhibits import EXHIBITS
+from imgproc.measure.derive import derive, derive_tasks
+from imgproc.measure.results import Round, TechniqueMeasurement
+from imgproc.runs.record import FailedItem, Record, TaskRecord
+from imgproc.runs.runner import Runner
+from imgproc.runs.store import Store
+from imgproc.settings import Settings
+
+GIL = EXHIBITS["gil"]
+JSON, HTML = {"Accept": "application/json"}, {"Accept": "text/html"}
+URL = "/exhibits/gil"
+
+
+def technique(name: str, label: str, seconds: float, idle: float) -> TechniqueMeasurement:
+    found = TechniqueMeasurement(name, label, workers=1 if name == "sequential" else 2, identical=True)
+    # Within 4 % of the median, which is ``seconds``, in another order for each.
+    shares = np.random.default_rng(len(name)).permutation(np.linspace(0.96, 1.04, 9))
+    found.rounds = [Round(float(seconds * share)) for share in shares]
+    found.idle_task_seconds = idle
+    return found
+
+
+def measured(threads: float, processes: float, idle: float = 0.0001) -> list[TechniqueMeasurement]:
+    """A second of sequential work, and so many times as fast with the others; ``idle`` of a process."""
+    found = [
+        technique("threading", "Threads", 1 / threads, 0.00001),
+        technique("multiprocessing", "Process pool", 1 / processes, idle),
+        technique("sequential", "Sequential", 1.0, 0.00001),
+    ]
+    derive(found, images=24, megapixels=0.0)
+    derive_tasks(found, 24, 2)
+    return found
+
+
+@pytest.fixture
+def make_part(make_run: MakeRun) -> Callable[..., Record]:
+    """A run of one of its functions, as the runner would leave it."""
+
+    def make(function: str, threads: float = 1.0, processes: float = 1.9, idle: float = 0.0001, **more: Any) -> Record:
+        done = more.get("state", "done") == "done"
+        found = measured(threads, processes, idle) if done else []
+        task = TaskRecord(function, 24, exhibit="gil")
+        return make_run(
+            mode="compare", images=0, task=task, techniques=found, best=None, **{"visible": "public", **more}
+        )
+
+    return make
+
+
+@pytest.fixture
+def all_parts(make_part: Callable[..., Record]) -> list[Record]:
+    """On two cores that have nothing else to do."""
+    return [
+        make_part("pure_python", 0.99, 1.9),
+        make_part("in_numpy", 1.5, 0.8, 0.03),
+        make_part("by_numba", 1.9, 0.4, 0.06),
+        make_part("by_opencv", 1.95, 0.3, 0.08),
+    ]
+
+
+def words(page: str) -> str:
+    """The text of a page, in one line."""
+    text = re.sub(r"<[^>]+>", " ", page[page.index("<main") :]).replace("\u00a0", " ").replace("&nbsp;", " ")
+    return re.sub(r"\s+", " ", text)
+
+
+# ---------------------------------------------------------------- the functions
+
+
+def test_the_functions_are_the_same_blur() -> None:
+    pytest.importorskip("numba")
+    image = np.random.default_rng(1).integers(0, 256, (40, 37), np.uint8)
+    first, *others, rounded = [part.function()(image) for part in GIL.parts]
+    total = sum(image[y : y + 38, x : x + 35].astype(int) for y in range(3) for x in range(3))
+    assert np.array_equal(first, total // 9)
+    assert all(np.array_equal(first, other) for other in others)
+    assert np.array_equal(rounded, (2 * total + 9) // 18)
+
+
+def test_their_images_are_the_same_each_time() -> None:
+    part = GIL.parts[0]
+    one, other = GIL.images(part), GIL.images(part)
+    assert len(one) == GIL.items and one[0].shape == (part.side, part.side)
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert not np.array_equal(one[0], one[1])
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_a_new_page_asks_the_question_and_has_one_button(client: FlaskClient) -> None:
+    page = client.get(URL, headers=HTML).text
+    assert "Does that make threads useless?" in page
+    assert re.findall(r'<form action="([^"]*)" method="post">', page) == [URL]
+    assert "not measured yet" in page and "What they say" not in page
+    assert f'href="{URL}"' in client.get("/techniques").text
+    assert "<script>" not in page and "style=" not in page
+
+
+def test_its_words_follow_the_numbers(client: FlaskClient, all_parts: list[Record]) -> None:
+    said = words(client.get(URL).text)
+    assert "The fastest here: threads for NumPy, Numba and OpenCV; a process pool for Pure Python." in said
+    assert "no measurable difference with threads (0.99×), 1.90 times as fast with a process pool." in said
+    assert "Handing one image to a process pool takes 60.0 ms, the call itself 41.7 ms." in said
+    assert "1.95×" in said and "0.30×" in said
+
+
+def test_other_numbers_give_other_words(client: FlaskClient, make_part: Callable[..., Record]) -> None:
+    for part in GIL.parts:
+        make_part(part.name, 1.0, 1.0)
+    said = words(client.get(URL).text)
+    assert "neither threads nor a process pool is measurably the fastest for any of these functions" in said
+    assert "fastest here" not in said and "Handing" not in said
+    make_part("by_opencv", 1.9, 0.5)  # the newest run of a function counts
+    said = words(client.get(URL).text)
+    assert "The fastest here: threads for OpenCV; none measurably for Pure Python, NumPy and Numba." in said
+
+
+def test_its_figure_has_every_speedup(client: FlaskClient, all_parts: list[Record]) -> None:
+    page = client.get(URL).text
+    alt = re.search(r'alt="(Bars[^"]*)"', page)
+    assert alt and "Pure Python: threads 0.99×" in alt[1] and "OpenCV: process pool 0.30×" in alt[1]
+    for address in set(re.findall(rf'(?:src|srcset|href)="({URL}/figures/[^"]*)"', page)):
+        answer = client.get(address.replace("&amp;", "&"))
+        assert answer.status_code == 200 and answer.mimetype in ("image/svg+xml", "image/png")
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert client.get(f"{URL}/figures/speedup.gif").status_code == 404
+    assert client.get(f"{URL}/figures/speedup.svg?theme=blue").status_code == 404
+    assert client.get(f"{URL}/figures/speedup.svg?narrow=2").status_code == 400
+
+
+def test_one_that_failed_says_why_and_the_others_are_shown(
+    client: FlaskClient, make_part: Callable[..., Record]
+) -> None:
+    make_part("pure_python", 1.0, 1.9)
+    make_part("by_numba", state="failed", error="Numba cannot run here: the Python package numba is not installed.")
+    said = words(client.get(URL).text)
+    assert "Numba cannot run here" in said and "1.90×" in said and "not measured yet" in said
+    assert client.get(f"{URL}/figures/speedup.svg").status_code == 200
+
+
+def test_a_function_without_its_package_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "imgproc.exhibits.blur_numba", raising=False)
+    with pytest.raises(UserError, match=r"^Numba cannot run here: the Python package numba is not installed\.$"):
+        EXHIBITS["gil"].part("by_numba").function()
+
+
+# ---------------------------------------------------------------- starting it
+
+
+def test_posting_queues_a_run_for_each_function_once(client: FlaskClient, store: Store, settings: Settings) -> None:
+    answer = client.post(URL, data={"budget": "3", "workers": "2"}, headers=JSON)
+    runs = answer.get_json()["runs"]
+    assert (answer.status_code, answer.headers["Location"]) == (202, URL)
+    records = [Record.load(settings.RESULTS_DIR / run_id) for run_id in runs]
+    assert [record.task and record.task.name for record in records] == [f"gil/{part.name}" for part in GIL.parts]
+    assert {(r.mode, r.settings.budget, r.settings.workers) for r in records} == {("compare", 3.0, 2)}
+    assert client.post(URL, headers=JSON).get_json()["runs"] == runs  # they wait already
+    assert client.post(URL, headers=HTML).status_code == 303
+    assert store.queued() == len(GIL.parts)
+    page = client.get(URL).text
+    assert '<noscript><meta http-equiv="refresh"' in page and "Next: Pure Python" in page
+    client.post(f"{URL}/cancel", headers=HTML)
+    assert store.queued() == 0 and "cancelled" in words(client.get(URL).text)
+
+
+@pytest.mark.parametrize(("address", "fields", "status", "said"), [
+    ("/exhibits/nothing", {}, 404, "There is no exhibit"),
+    (URL, {"function": "os:system"}, 400, "There is no field"),
+    (URL, {"budget": "soon"}, 400, "soon"),
+])  # fmt: skip
+def test_what_is_not_declared_is_refused(
+    client: FlaskClient, store: Store, address: str, fields: dict[str, str], status: int, said: str
+) -> None:
+    answer = client.post(address, data=fields, headers=JSON)
+    assert answer.status_code == status and said in answer.get_json()["error"]["message"]
+    assert store.queued() == 0
+
+
+def test_a_full_queue_takes_none_of_them(client: FlaskClient, store: Store, make_run: MakeRun) -> None:
+    for _ in range(Settings().MAX_QUEUED - 2):
+        make_run(state="queued")
+    assert client.post(URL, headers=JSON).status_code == 429
+    assert store.queued() == Settings().MAX_QUEUED - 2
+
+
+def test_only_whoever_started_them_can_cancel(client: FlaskClient, make_part: Callable[..., Record]) -> None:
+    make_part("pure_python", state="queued", owner="somebody else")
+    assert client.post(f"{URL}/cancel", headers=JSON).status_code == 403
+
+
+# ---------------------------------------------------------------- runs over items
+
+
+def test_a_run_over_items_is_a_page_like_others(client: FlaskClient, make_part: Callable[..., Record]) -> None:
+    run = make_part("pure_python", 1.0, 1.9)
+    page = client.get(f"/runs/{run.id}").text
+    said = words(page)
+    assert "A process pool is 1.90 times as fast as sequential" in said and "the same results from all three" in said
+    assert f'href="{URL}"' in page and "holds the GIL all the time" in said
+    assert "Items/s" in said and "Same results" in said and "Function gil/pure_python" in said
+    assert "A call takes 41.7 ms." in said
+    assert not re.search(r"\bimages?\b", said)
+    assert client.get(f"/runs/{run.id}/figures/speedup.svg").status_code == 200
+    text = client.get(f"/runs/{run.id}.txt").text
+    assert "Number of Items: 24\n" in text and "Advice: Use multiprocessing" in text
+    with client.get(f"/runs/{run.id}.json") as answer:
+        assert answer.get_json()["task"]["exhibit"] == "gil"
+
+
+def test_a_function_of_a_users_own_is_shown_but_cannot_be_run_again(client: FlaskClient, make_run: MakeRun) -> None:
+    task = TaskRecord("roughness", 25, failed=[FailedItem(7, "It ended its worker.")])
+    run = make_run(mode="compare", images=0, task=task, techniques=measured(1.0, 1.9), owner=owner_in(client))
+    page = client.get(f"/runs/{run.id}").text
+    assert "24 calls of <code>roughness</code>" in page and "item 7: It ended its worker." in page
+    assert "Run again" not in page and "Delete this run" in page
+    assert client.post(f"/runs/{run.id}/again", headers=JSON).status_code == 409
+
+
+def test_a_run_of_an_exhibit_can_be_run_again(client: FlaskClient, store: Store, settings: Settings) -> None:
+    first = client.post(URL, data={"budget": "3"}, headers=JSON).get_json()["runs"][1]
+    client.post(f"{URL}/cancel")
+    again = client.post(f"/runs/{first}/again", headers=JSON).get_json()["id"]
+    record = Record.load(settings.RESULTS_DIR / again)
+    assert record.task and record.task.name == "gil/in_numpy" and record.settings.budget == 3
+    newest = store.newest("gil/in_numpy")
+    assert newest and newest.id == again
+
+
+def test_history_tells_items_from_images_and_techniques_go_by_images(
+    client: FlaskClient, store: Store, all_parts: list[Record], make_run: MakeRun
+) -> None:
+    make_run(mode="compare")
+    said = words(client.get("/runs").text)
+    assert "24 of gil/pure_python" in said
+    assert store.history(q="pure_PYTHON")[1] == 1
+    times = {t.technique: t.runs for t in store.by_technique()}
+    assert times == {"sequential": 1, "threading": 1}
+
+
+def test_a_runner_that_died_leaves_the_next_one_what_to_measure(
+    make_part: Callable[..., Record], store: Store, settings: Settings
+) -> None:
+    run = make_part("pure_python", state="running")
+    record = Record.load(settings.RESULTS_DIR / run.id)
+    assert record.task
+    record.task.raised = [FailedItem(1, "ValueError")]
+    record.save(settings.RESULTS_DIR / run.id)
+    Runner(settings, store, lambda *_, **__: None).recover()
+    task = Record.load(settings.RESULTS_DIR / run.id).task
+    assert task == TaskRecord("pure_python", 24, exhibit="gil") and store.queued() == 1
+
+
+# ---------------------------------------------------------------- the real thing
+
+
+@pytest.mark.timeout(300)
+def test_the_app_measures_it_in_its_runner(tmp_path: Any) -> None:
+    pytest.importorskip("numba")
+    with serving(tmp_path) as live:
+        runs = live.http.post(URL, data={"budget": "1", "workers": "2"}, headers=JSON).json()["runs"]
+        assert live.http.get(URL).status_code == 200  # while it is measured
+        records = [live.finished(run_id, 120) for run_id in runs]
+        for record in records:
+            assert record["state"] == "done", record["error"]
+            timed = {t["name"]: t for t in record["techniques"]}
+            assert set(timed) == {"sequential", *GIL.techniques}
+            assert all(t["identical"] and t["rounds"] for t in timed.values())
+            assert live.http.get(f"/runs/{record['id']}").status_code == 200
+        said = words(live.http.get(URL).text)
+        assert "The fastest here:" in said or "Here neither" in said
+        assert f"{speedup(records[0], 'threading'):.2f}×" in said
+        plain = httpx.get(f"{live.url}/runs/{runs[0]}.txt", timeout=60).text
+        assert "Number of Items: 24" in plain
+
+
+def speedup(record: dict[str, Any], name: str) -> float:
+    return next(float(t["speedup"]) for t in record["techniques"] if t["name"] == name)
+
+
+def test_a_client_without_accept_waits_for_the_numbers(client: FlaskClient, runner: threading.Event) -> None:
+    text = client.post(URL).text
+    assert text.splitlines()[1].startswith("Pure Python") and "1.93x (1.89 to 1.97)" in text
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_the_page_waits_and_then_shows_the_numbers(
+    browse: Callable[..., Any],  # noqa: F811
+    runner: threading.Event,
+    scripts: bool,
+) -> None:
+    runner.clear()
+    page = browse("/techniques", java_script_enabled=scripts, viewport=PHONE)
+    page.get_by_role("link", name="Measure both on this machine").click()
+    page.get_by_role("button", name="Measure on this machine").click()
+    page.locator("h2", has_text=re.compile("Pure Python")).first.wait_for()
+    page.locator("[data-now]", has_text="Round 2 of 6, Threads").wait_for()
+    assert not scripts or overflow(page) <= 0
+    runner.set()
+    until = time.monotonic() + 30
+    while not page.get_by_role("heading", name="What they say").is_visible():
+        assert time.monotonic() < until
+        page.wait_for_timeout(200)
+    assert page.locator("table.exhibit tbody tr").count() == len(GIL.parts)
+    assert page.locator("figure img:visible").count() == 1
+    assert not scripts or overflow(page) <= 0
