@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from shells import namespace
 
 from imgproc.backends.base import BackendError, Options
 from imgproc.backends.mpi import backend as backend_module
@@ -73,6 +74,12 @@ def ranks():
 
 def shared_memory():
     return {file.name for file in Path("/dev/shm").glob("*") if "mpich" in file.name or "ucx" in file.name}
+
+
+def segments(processes):
+    """Those of System V that these processes have made; ``/proc`` lists whose each is."""
+    made = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    return [fields[1] for fields in made if int(fields[4]) in {process.pid for process in processes}]
 
 
 def folders():
@@ -152,11 +159,21 @@ def test_nothing_is_left_in_shared_memory_or_in_the_temporary_folder():
     mpi.start()
     processes = ranks()
     assert (shared_memory(), folders()) == before  # not even while it runs
+    assert segments(processes)
     for process in processes:
         process.kill()
     doubles(mpi)
     mpi.close()
-    assert (shared_memory(), folders()) == before
+    assert (shared_memory(), folders()) == before and not segments(processes)
+
+
+@linux
+def test_ranks_start_each_time_with_as_little_shared_memory_as_they_take():
+    """With UCX's blocks in /dev/shm too, 9 ranks would need 49 MB, and crash by chance up to 60 MB."""
+    program = "from imgproc.backends.mpi.backend import Mpi; mpi = Mpi(8)\nfor _ in range(5): mpi.start(); mpi.close()"
+    first = namespace("mount -t tmpfs -o size=12m none /dev/shm", "--mount")
+    done = subprocess.run([*first, sys.executable, "-c", program], stderr=subprocess.PIPE, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def kill_caller(count, *, stop=False):
@@ -390,10 +407,9 @@ def test_an_mpiexec_that_fails_is_said_at_once():
     [
         ("[0]1:Return code = 0, signaled with Bus error", 10**9, True),
         ("UCX ERROR Not enough memory. Please check that /dev/shm has it", 10**9, True),
-        ("[0]1:Return code = 0, signaled with Segmentation fault", 10**7, True),
         ("[0]1:Return code = 0, signaled with Segmentation fault", 10**9, False),
         ("[0]1:Return code = 1", 10**9, False),
-        ("it is not asked", 10**7, True),
+        ("it is not asked", 10**6, True),
     ],
 )
 def test_too_little_shared_memory_for_so_many_ranks_is_said(said, free, memory, monkeypatch, tmp_path):

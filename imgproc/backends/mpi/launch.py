@@ -20,6 +20,8 @@ ALLOCATIONS = ("SLURM_JOB_ID", "PBS_NODEFILE", "LSB_HOSTS", "PE_HOSTFILE")
 #: Starts ranks on this machine only, and listens nowhere.
 _LOCAL = "mpiexec.gforker"
 _COUNTS = {"-n", "-np"}
+#: Where Linux says which segments of System V there are, if its kernel knows them at all.
+_SYSTEM_V = Path("/proc/sysvipc/shm")
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ def prepare(
     # Ranks find the functions of tasks as this process does.
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(str(Path(entry or ".").absolute()) for entry in sys.path))
     if not elsewhere:
-        environment.setdefault("UCX_TLS", "posix,self")  # else each rank listens for others, on all interfaces
+        # Else each rank listens for others, on all interfaces. Segments of System V take nothing of /dev/shm, where
+        # ranks that start at once with little of it see one another's blocks, and crash by chance.
+        environment.setdefault("UCX_TLS", "sysv,self" if _SYSTEM_V.exists() else "posix,self")
     return LaunchCommand([*command, sys.executable, *RANK, *arguments], environment, bool(local), tuple(left_out))
 
 

@@ -35,13 +35,13 @@ LOG = logging.getLogger(__name__)
 START_SECONDS = 60.0
 #: Longest that ranks may take to read and write a file of a few bytes, in seconds.
 PROBE_SECONDS = 10.0
-#: Longest that mpiexec may take to end once its ranks are dead, in seconds.
+#: Longest that mpiexec may take to end once its ranks are killed, and they to give back their memory, in seconds.
 END_SECONDS = 1.0
 NOT_STARTED = "The MPI ranks could not be started."
 #: What is said where there is no more shared memory: of a rank that touched some and was ended by Linux, and by UCX.
 OUT_OF_MEMORY = ("Bus error", "Please check that /dev/shm")
-#: Shared memory that a rank needs at least, in bytes, about: with less, ranks may crash in other ways too.
-RANK_BYTES = 5_390_000
+#: What MPICH takes of /dev/shm for each rank, in bytes, about.
+RANK_BYTES = 1_061_000
 NO_MEMORY = (
     "There is not enough shared memory for so many: use fewer workers, or give the system more (in a container: the "
     "option --shm-size)."
@@ -122,7 +122,7 @@ class RankGroup(WorkerGroup):
         launch = prepare(self.workers, folder, [str(path), str(cv2_threads)], settings, again=again)
         self._blames, self.left_out = launch.blames, launch.left_out
         # Ranks that Linux ends for want of it leave behind what they had of it.
-        if launch.blames and shared_memory.free() < (self.workers + 1) * RANK_BYTES:
+        if launch.blames and not _room((self.workers + 1) * RANK_BYTES):
             raise BackendError(f"{NOT_STARTED} {NO_MEMORY}")
         if lack := without_socket(path):
             raise BackendError(f"{NOT_STARTED} {lack}")
@@ -151,7 +151,7 @@ class RankGroup(WorkerGroup):
                 log.seek(0)
                 said = log.read().decode(errors="replace")
                 LOG.info("mpiexec said: %s", said)
-                if _lacks_memory(said, self.workers + 1):
+                if any(sign in said for sign in OUT_OF_MEMORY):
                     raise BackendError(f"{NOT_STARTED} {NO_MEMORY}") from problem
                 raise problem if isinstance(problem, BackendError) else RanksDied(NOT_STARTED) from problem
 
@@ -236,10 +236,10 @@ class RankGroup(WorkerGroup):
             self._mpiexec.wait()
 
 
-def _lacks_memory(said: str, ranks: int) -> bool:
-    """Whether so many ranks could not be started for want of shared memory, by what mpiexec said."""
-    if any(sign in said for sign in OUT_OF_MEMORY):
-        return True
-    with suppress(OSError):
-        return "Segmentation fault" in said and shutil.disk_usage(shared_memory.FOLDER).free < ranks * RANK_BYTES
-    return False
+def _room(needed: int) -> bool:
+    """Whether there is so much shared memory, in bytes. Ranks killed just now have theirs until Linux has ended all
+    their threads."""
+    until = time.monotonic() + END_SECONDS
+    while (lacking := shared_memory.free() < needed) and time.monotonic() < until:
+        time.sleep(TICK / 10)
+    return not lacking
