@@ -110,7 +110,8 @@ def become_app(arguments: Sequence[str]) -> int:
 
 
 def run_checks(pytest_arguments: Sequence[str]) -> int:
-    """All checks, tests last; with arguments for pytest only the tests. Returns 0 if everything passed."""
+    """All checks, tests last; with arguments for pytest only the tests. Returns 0 if everything passed, 1 if nothing but
+    tests failed."""
     python = str(venv_python())
     pytest = [python, "-m", "pytest"]
     if pytest_arguments:
@@ -130,7 +131,8 @@ def run_checks(pytest_arguments: Sequence[str]) -> int:
     if failed:
         # Said before the tests: pytest's closing line stays the last one.
         say(f"FAILED, whatever the tests say: {', '.join(failed)}")
-    return call([*pytest, *AT_A_TIME]) or bool(failed)
+    tests = call([*pytest, *AT_A_TIME])
+    return 2 if failed else tests
 
 
 def call(

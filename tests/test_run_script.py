@@ -415,7 +415,7 @@ def test_checks_run_in_order_and_pytest_last(calls: Callable[..., list[str]]) ->
     every = ["requirements-test.lock", "ruff check", "ruff format --check", "mypy", "lint-imports"]
     every.append("pytest -n 2 --dist loadfile")
     assert calls() == [*every, "exit 0"]
-    assert calls(failing="mypy") == [*every, "exit 1"]
+    assert calls(failing="mypy") == [*every, "exit 2"]  # not pytest's 1, which says that tests failed and nothing else
     assert calls(failing=every[-1]) == [*every, "exit 3"]
 
 
@@ -495,3 +495,26 @@ def test_the_newest_python_that_works_is_found(tmp_path: Path) -> None:
     python("python3.98", "echo 98001")
     python("python3-config", "echo 99001")
     assert newest() == str(tmp_path / "python3.98")
+
+
+def test_ci_tries_up_to_three_failed_tests_once_more_and_nothing_else(tmp_path: Path) -> None:
+    script = (PROJECT / ".ci/run").read_text()
+    function = script[script.index("checked() {") :]
+    function = function[: function.index("\n}\n") + 3]
+    cases = "import os, pytest\n@pytest.mark.parametrize('n', '0123')\ndef test(n): assert n not in os.environ['BAD']\n"
+    (tmp_path / "test_cases.py").write_text(cases)
+    pytest_here = f"{sys.executable} -m pytest -q --rootdir ."
+
+    def tried(bad: str, then: str) -> tuple[int, int]:
+        """The exit status, and how many times pytest ran; ``then``: what is bad the second time."""
+        command = f'run() {{ echo ran; {pytest_here} "$@"; local s=$?; BAD={then}; return $s; }}; export BAD={bad}'
+        shell = ["bash", "-c", f"{function}\n{command}\nchecked run"]
+        done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout.count("ran\n")
+
+    assert tried("x", "x") == (0, 1)
+    assert tried("12", "x") == (0, 2)
+    assert tried("12", "2") == (1, 2)
+    assert tried("0123", "x") == (1, 1)
+    (tmp_path / "test_cases.py").write_text("import nothing_of_that_name\n")
+    assert tried("x", "x") == (2, 1)
