@@ -50,7 +50,15 @@ class Settings:
     MAX_SIDE: int = _setting(65_500, "Longest side of an image, in pixels", 1)
     MAX_FILES: int = _setting(1_000, "Most files in one run", 1)
     MAX_UPLOAD_MB: int = _setting(4_000, "Largest upload of one run, in megabytes", 1)
-    MAX_QUEUED: int = _setting(20, "Most runs waiting at once", 1)
+    MAX_QUEUED: int = _setting(30, "Most runs waiting at once", 1)
+    MAX_QUEUED_PER_VISITOR: int = _setting(
+        20, "Most of them of one visitor: a browser by its cookie, what sends none by its address", 1
+    )
+    MAX_MINUTES_PER_VISITOR: float = _setting(
+        1_440.0,
+        "Longest that the waiting runs of one visitor may be measured together, by their time budgets, in minutes",
+        1,
+    )
     MAX_WORKERS: int = _setting(64, "Most workers of one technique", 1)
     INSPECT_SECONDS: float = _setting(20.0, "Longest that vetting one file, or a preview, may take", 0.1)
     VET_SECONDS: float = _setting(600.0, "Longest that vetting the files of one run may take, on one core", 0.1)

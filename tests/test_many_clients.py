@@ -24,7 +24,7 @@ from flask import Flask
 
 from app import create_app
 from imgproc.settings import Settings
-from imgproc.web import front
+from imgproc.web import front, health
 from imgproc.web.front import PIECES, Limits, Server
 from imgproc.web.serving import LANES, listen
 
@@ -257,6 +257,30 @@ def test_posts_all_at_once_are_each_answered(settings: Settings, monkeypatch: py
                 time.sleep(0.1)
             assert state == "queued"
     app.config["VETTING"].close()
+
+
+def test_health_is_told_while_every_other_thread_is_busy(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    over, store = threading.Event(), app.config["STORE"]
+    app.add_url_rule("/slow", "slow", lambda: str(over.wait(PATIENCE)), methods=["GET", "POST"])
+    with served(app) as port, ExitStack() as stack:
+        stack.callback(over.set)
+        for method in ("GET", "POST"):
+            stack.enter_context(open_sockets(port, 2 * max(LANES.values()), head(f"{method} /slow", port)))
+        told = [ask(port, "/healthz") for _ in range(5)]
+        assert all(answer.json()["status"] == "ok" for answer in told)
+        assert min(answer.elapsed.total_seconds() for answer in told) < 0.5
+
+        monkeypatch.setattr(store, "queued", lambda: over.wait(PATIENCE))  # the index hangs: not at once, but soon
+        assert ask(port, "/healthz").json()["status"] == "ok"
+        app.config["HEALTH"] = health.Health(app.config["SETTINGS"], store)  # which has found nothing yet
+        answer = ask(port, "/healthz", headers=JSON)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+        assert answer.elapsed.total_seconds() < 2
+        over.set()
+        monkeypatch.undo()
+        until = time.monotonic() + PATIENCE
+        while ask(port, "/healthz").status_code != 200:
+            assert time.monotonic() < until
 
 
 Answer = Callable[[dict[str, Any], Callable[..., Any]], Iterator[bytes]]

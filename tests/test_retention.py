@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -39,7 +40,11 @@ Add = Callable[..., str]
 
 @pytest.fixture
 def add(settings: Settings, store: Store) -> Add:
-    """A run that ended so many days ago, with results of so many megabytes."""
+    return add_to(settings, store)
+
+
+def add_to(settings: Settings, store: Store) -> Add:
+    """Makes a run that ended so many days ago, with results of so many megabytes."""
     numbers = iter(range(1, 1000))
 
     def make(days: float = 0, megabytes: float = 0, state: str = "done") -> str:
@@ -302,6 +307,59 @@ def test_deleting_on_a_full_disk_makes_room(small_disk: Path, settings: Settings
     assert "No run yet" in client.get("/runs", headers=HTML).text
     app.config["PREVIEWS"].close()
     store.close()
+
+
+@pytest.fixture
+def apart(settings: Settings, tmp_path: Path) -> Iterator[tuple[Settings, Store]]:
+    """Settings with an index that does not lie among the results, and that index."""
+    own = replace(settings, DATABASE_URL=f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")
+    own.make_folders()
+    store = Store(own.database_url, own.RESULTS_DIR)
+    yield own, store
+    store.close()
+
+
+def test_results_that_are_not_mounted_cost_the_index_nothing(
+    apart: tuple[Settings, Store], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    own, store = apart
+    ended = add_to(own, store)
+    runs = [ended(days=day) for day in (3, 2, 1)]
+    Retention(own, store).apply()
+    mounted = own.RESULTS_DIR.rename(tmp_path / "not mounted")
+    own.RESULTS_DIR.mkdir()
+    new = ended()  # which goes on where the disk should be
+    hour_ago = time.time() - 2 * 3600
+    for run in runs:
+        os.utime(own.UPLOADS_DIR / run, (hour_ago, hour_ago))
+    runner = Runner(own, store, lambda *_, **__: None)
+    runner.recover()
+    runner.tidy()
+    runner.tidy()
+    assert {row.id for row in store.ended()} == {*runs, new}
+    assert all((own.UPLOADS_DIR / run).is_dir() for run in runs)
+    assert [record.getMessage()[:19] for record in caplog.records] == ["3 runs of the index"]
+
+    (own.RESULTS_DIR / new).rename(mounted / new)
+    shutil.rmtree(own.RESULTS_DIR)
+    mounted.rename(own.RESULTS_DIR)
+    shutil.rmtree(own.RESULTS_DIR / runs[0])  # this one is gone indeed
+    runner.tidy()
+    assert {row.id for row in store.ended()} == {*runs[1:], new}
+
+
+def test_an_index_elsewhere_forgets_nothing_before_it_has_seen_its_results(apart: tuple[Settings, Store]) -> None:
+    own, store = apart
+    ended = add_to(own, store)
+    runs = [ended(), ended()]
+    shutil.rmtree(own.RESULTS_DIR / runs[0])
+    Retention(own, store).apply()
+    assert {row.id for row in store.ended()} == set(runs)
+    assert store.delete(runs[0])
+    Retention(own, store).apply()
+    shutil.rmtree(own.RESULTS_DIR / runs[1])
+    Retention(own, store).apply()
+    assert not store.ended()
 
 
 def test_where_the_index_is_full_the_files_go_and_the_rest_follows(

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import secrets
+import shutil
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -559,6 +561,17 @@ def test_healthz_is_not_well_where_runs_wait_and_nobody_takes_them(
     with FileLock(settings.RESULTS_DIR / "runner.lock"):
         answer = client.get("/healthz")
     assert answer.status_code == 200 and answer.get_json() == {"status": "ok", "queued": 1, "runner": True}
+
+
+def test_healthz_is_not_well_where_the_disk_is_full_or_gone(
+    settings: Settings, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=settings.DISK_RESERVE_MB * 1_000_000 - 1))
+        answer = client.get("/healthz")
+    assert (answer.status_code, answer.get_json()["status"]) == (503, "disk full")
+    settings.UPLOADS_DIR.rmdir()
+    assert (client.get("/healthz").status_code, client.get("/healthz").get_json()["status"]) == (503, "no disk")
 
 
 # ---------------------------------------------------------------- errors and guards

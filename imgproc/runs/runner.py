@@ -75,7 +75,7 @@ class Runner:
         """Clean up after a runner that died: its run is queued again, first in line, or marked interrupted."""
         for work in self.settings.RESULTS_DIR.glob("*/work"):
             shutil.rmtree(work, ignore_errors=True)
-        remove_abandoned(self.settings)
+        self._remove_abandoned()
         for row in self.store.running():
             log.info("Run %s was left running; tried %d times.", row.id, row.attempts)
             remove_scratch(self._folder(row.id))
@@ -126,11 +126,15 @@ class Runner:
 
     def tidy(self) -> None:
         """Remove what nobody will ask for any more, and the runs that are too old or too many."""
-        remove_abandoned(self.settings)
         try:
+            self._remove_abandoned()
             self._retention.apply()
         except UserError:
             log.warning("Runs that are too old or too many stay for now.", exc_info=True)
+
+    def _remove_abandoned(self) -> None:
+        # Of a run that the index knows the results are somewhere, but not here while their disk is not mounted.
+        remove_abandoned(self.settings, lambda run_id: self.store.get(run_id) is not None)
 
     def _folder(self, run_id: str) -> Path:
         return self.settings.RESULTS_DIR / run_id
@@ -216,15 +220,21 @@ def remove_scratch(folder: Path) -> None:
             half.unlink()
 
 
-def remove_abandoned(settings: Settings) -> None:
+def remove_abandoned(settings: Settings, is_known: Callable[[str], bool] = lambda _: False) -> None:
     """Remove uploads that never became a run, because the app was killed while they came in or they were only tried,
-    and what is left of runs that were deleted."""
+    and what is left of runs that were deleted.
+
+    Args:
+        is_known: whether the index has a run of this id: its uploads stay although there is no folder of results.
+    """
     remove_expired(settings.UPLOADS_DIR)
     for folder in (*settings.UPLOADS_DIR.glob("*"), *settings.RESULTS_DIR.glob("*")):
-        if not RUN_ID.fullmatch(folder.name) or (settings.RESULTS_DIR / folder.name / "run.json").exists():
+        results = settings.RESULTS_DIR / folder.name
+        if not RUN_ID.fullmatch(folder.name) or (results / "run.json").exists():
             continue
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+            old = time.time() - folder.stat().st_mtime > ABANDONED_SECONDS
+            if old and (results.is_dir() or not is_known(folder.name)):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -27,7 +27,7 @@ from imgproc.runs.database import Database
 from imgproc.runs.record import FINAL_STATES, Mode, Record, State, now
 from imgproc.runs.tables import Base, RunRow, TimingRow, plain, run_values, text, timings
 
-__all__ = ["RunRow", "Store", "TechniqueTimes", "Visitor"]
+__all__ = ["RunRow", "Store", "TechniqueTimes", "Visitor", "Waiting"]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,14 @@ class Visitor:
     def listed(self) -> ColumnElement[bool]:
         others = RunRow.visible != "private" if self.shared else RunRow.visible == "public"
         return or_(others, RunRow.owner == self.owner) if self.owner else others
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many runs of a visitor wait, and for how many seconds they may be measured together."""
+
+    runs: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -89,11 +97,15 @@ class Store:
         """Close the connections; the next use opens new ones."""
         self._database.close()
 
-    def create(self, record: Record) -> None:
-        """Put a run at the end of the queue (or into the index, by its state). Save its access and its record first."""
+    def create(self, record: Record, visitor: str = "") -> None:
+        """Put a run at the end of the queue (or into the index, by its state). Save its access and its record first.
+
+        Args:
+            visitor: whose turn it takes; its owner's, or where nobody owns it one of its own, unless told otherwise.
+        """
         with self._database.sessions() as sessions:
             pid = os.getpid() if record.state == "checking" else None
-            _insert(sessions, record, self._access(record), pid)
+            _insert(sessions, record, self._access(record), pid, visitor)
 
     def get(self, run_id: str) -> RunRow | None:
         with self._session() as session:
@@ -171,20 +183,30 @@ class Store:
         """How many runs wait, those whose files are checked before as well."""
         return self._count(_QUEUED | _CHECKING)
 
-    def position(self, run_id: str) -> int:
-        """How many runs, waiting and running, come before this one; 0 for one that does not wait."""
+    def waiting_by_visitor(self) -> dict[str, Waiting]:
+        """What waits of each visitor, runs whose files are checked before as well."""
+        wanted = select(RunRow.visitor, func.count(), func.sum(RunRow.budget)).where(_QUEUED | _CHECKING)
         with self._session() as session:
-            number = session.scalar(select(RunRow.number).where(RunRow.id == run_id, _QUEUED))
-        if number is None:
+            found = session.execute(wanted.group_by(RunRow.visitor))
+            return {visitor: Waiting(int(runs), float(seconds)) for visitor, runs, seconds in found}
+
+    def position(self, run_id: str) -> int:
+        """How many runs, waiting and running, come before this one; 0 for one that does not wait. Runs of others that
+        come later may still get before it, one of each."""
+        with self._session() as session:
+            wanted = select(RunRow.turn, RunRow.number).where(RunRow.id == run_id, _QUEUED)
+            own = session.execute(wanted).first()
+        if own is None:
             return 0
-        return self._count(or_(_RUNNING, _QUEUED & (RunRow.number < number)))
+        before = or_(RunRow.turn < own.turn, (RunRow.turn == own.turn) & (RunRow.number < own.number))
+        return self._count(or_(_RUNNING, _QUEUED & before))
 
     def claim(self, runner_pid: int) -> str | None:
-        """Take the run that waits longest and mark it running; two callers never get the same one."""
+        """Take the run whose turn it is and mark it running; two callers never get the same one."""
         while True:
             # Looking and taking are two transactions: in one, SQLite refuses at once instead of waiting its turn.
             with self._session() as session:
-                waiting = select(RunRow.number, RunRow.id).where(_QUEUED).order_by(RunRow.number)
+                waiting = select(RunRow.number, RunRow.id).where(_QUEUED).order_by(RunRow.turn, RunRow.number)
                 first = session.execute(waiting.limit(1)).first()
             if first is None:
                 return None
@@ -311,13 +333,30 @@ def _mark_cancelled(folder: Path) -> None:
         log.warning("Run %s is cancelled, but its record could not be updated.", folder.name, exc_info=True)
 
 
-def _insert(sessions: sessionmaker[Session], record: Record, access: Access, pid: int | None = None) -> None:
+def _insert(
+    sessions: sessionmaker[Session], record: Record, access: Access, pid: int | None = None, visitor: str = ""
+) -> None:
     """Add a run, unless it is there already, made from its record."""
     # One found running without an index was tried at least once.
     attempts = int(record.state == "running")
-    row = RunRow(**run_values(record), **asdict(access), attempts=attempts, runner_pid=pid)
+    visitor, turn = visitor or access.owner or record.id, 0
+    if record.state not in FINAL_STATES:
+        with sessions.begin() as session:  # of its own, as in ``claim``
+            turn = _next_turn(session, visitor)
+    values = {**run_values(record), **asdict(access), "visitor": visitor, "turn": turn}
+    row = RunRow(**values, attempts=attempts, runner_pid=pid)
     with suppress(IntegrityError), sessions.begin() as session:
         session.add_all([row, *timings(record)])
+
+
+def _next_turn(session: Session, visitor: str) -> int:
+    """The turn of another run of a visitor: the one after the turn that is on, and after those of its other runs."""
+    now, waiting = select(func.max(RunRow.turn)).where(_RUNNING), _QUEUED | _CHECKING
+    on = session.scalar(now)
+    if on is None:
+        on = (session.scalar(select(func.min(RunRow.turn)).where(waiting)) or 1) - 1
+    own = session.scalar(select(func.max(RunRow.turn)).where(waiting, RunRow.visitor == visitor))
+    return max(on, own or 0) + 1
 
 
 def _read_records(results: Path) -> list[Record]:

@@ -36,7 +36,10 @@ class RunRow(Base):
     """A run as the index knows it.
 
     The table's name carries its version: the index is made anew from the records, never migrated.
-    ``number`` is the place in the queue: a run that is queued again keeps it and so is first in line.
+    Runs are taken by ``turn``, then by ``number``, and one that is queued again keeps both and so is first in line.
+    A turn takes one run of each visitor: whoever has more than one waiting has them in later turns.
+    ``visitor`` is whose turn it is: the owner, or of what sends no cookie something made of its address; never empty.
+    ``budget`` is how long it may be measured, in seconds.
     ``technique`` and ``label`` are the one asked for until something was measured, then the one the run is about
     (of a comparison: the fastest). Times are aware, UTC; ``seconds`` is the median round; ``progress`` is a
     ``Progress`` as a dict while the run is running; ``runner_pid`` is the process that runs it or
@@ -45,7 +48,7 @@ class RunRow(Base):
     its items then. ``owner`` and ``visible`` as in ``Access``.
     """
 
-    __tablename__ = "runs_3"
+    __tablename__ = "runs_4"
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
@@ -56,9 +59,12 @@ class RunRow(Base):
     mode: Mapped[Mode] = mapped_column(String(16))
     owner: Mapped[str] = mapped_column(String(64), index=True)
     visible: Mapped[Visible] = mapped_column(String(16))
+    visitor: Mapped[str] = mapped_column(String(64))
+    turn: Mapped[int] = mapped_column(Integer)
     technique: Mapped[str] = mapped_column(String(64))
     label: Mapped[str] = mapped_column(Text)
     workers: Mapped[int] = mapped_column(Integer)
+    budget: Mapped[float] = mapped_column(Double)
     images: Mapped[int] = mapped_column(Integer)
     megapixels: Mapped[float] = mapped_column(Double)
     seconds: Mapped[float | None] = mapped_column(Double)
@@ -74,13 +80,13 @@ class RunRow(Base):
     cancel: Mapped[bool] = mapped_column(default=False)
     runner_pid: Mapped[int | None] = mapped_column(Integer)
 
-    __table_args__ = (Index("runs_3_queue", "state", "number"),)
+    __table_args__ = (Index("runs_4_queue", "state", "turn", "number"),)
 
 
 class TimingRow(Base):
     """One technique of one done run."""
 
-    __tablename__ = "timings_3"
+    __tablename__ = "timings_4"
 
     run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     technique: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -113,6 +119,7 @@ def run_values(record: Record) -> dict[str, Any]:
         "technique": name,
         "label": text(known.label if known else name.capitalize()),
         "workers": int(measured.threads if measured else record.settings.workers),
+        "budget": _finite(record.settings.budget) or 0.0,
         "images": record.total,
         "megapixels": float(record.megapixels),
         "seconds": _finite(record.seconds),

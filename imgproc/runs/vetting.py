@@ -95,11 +95,11 @@ class Vetting:
         if inspector:
             inspector.close()
 
-    def begin(self, record: Record, owner: str) -> Check:
+    def begin(self, record: Record, visitor: str) -> Check:
         """Put the files of a run that is ``checking`` into the queue: ``incoming-0000``, … in its folder of uploads.
-        Every ``owner`` is a visitor, and so is each run of nobody."""
+        Each run of nobody is a visitor of its own."""
         folders = self._settings.UPLOADS_DIR / record.id, self._settings.RESULTS_DIR / record.id
-        check = Check(record, owner or record.id, *folders)
+        check = Check(record, visitor or record.id, *folders)
         (check.results / "previews").mkdir(parents=True, exist_ok=True)
         with self._changed:
             self._checks[record.id] = check
@@ -129,7 +129,7 @@ class Vetting:
                 self._store.fail(row.id, "The record of this run is missing or damaged. Send its images again.")
                 continue
             if record.state == "checking":
-                self.begin(record, row.owner)
+                self.begin(record, row.visitor)
             else:  # it ended between saving the record and the index
                 self._store.checked(record)
 

@@ -21,6 +21,8 @@ from imgproc.runs.supervisor import Supervisor
 from imgproc.runs.vetting import Vetting
 from imgproc.settings import Settings
 from imgproc.web import access_token, errors, metrics, pages, receiving, security
+from imgproc.web.admission import Admission
+from imgproc.web.health import Health
 from imgproc.web.preview import Previews
 from imgproc.web.routes import ROUTES
 
@@ -67,6 +69,8 @@ def _create_app(settings: Settings, ask_token: bool) -> Flask:
         BOOTSTRAP_SERVE_LOCAL=True,
         SETTINGS=settings,
         STORE=store,
+        ADMISSION=Admission(store),
+        HEALTH=Health(settings, store),
         PREVIEWS=Previews(settings, store),
         VETTING=Vetting(settings, store),
     )

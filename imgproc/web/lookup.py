@@ -34,7 +34,7 @@ def vetting() -> Vetting:
 
 def submission() -> Submission:
     """One that is about to be made."""
-    return Submission(settings(), store(), vetting())
+    return Submission(settings(), store(), vetting(), current_app.config["ADMISSION"], security.visitor())
 
 
 def row(run_id: str) -> RunRow:

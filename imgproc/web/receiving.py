@@ -1,5 +1,5 @@
-"""What a request may bring along: room on the disk, and the limit of one upload. Looked at before its body is stored,
-where the server can (``front.py``)."""
+"""What a request may bring along: room in the queue and on the disk, and the limit of one upload. Looked at before its
+body is stored, where the server can (``front.py``)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from imgproc.errors import UserError
 from imgproc.runs.uploads import IncomingFiles
 from imgproc.settings import Settings
+from imgproc.web import security
 from imgproc.web.form import Fields
 from imgproc.web.front import REFUSED
 from imgproc.web.multipart import FILES_FIELD, read_form
@@ -54,6 +55,8 @@ def look(app: Flask, environ: dict[str, Any], received: int, coming: int) -> Non
                 raise request.routing_exception
             if app.preprocess_request() is not None:
                 raise UserError("This request was answered before all of it was read.", code="bad_request")
+        if request.endpoint == "process" and not received:
+            app.config["ADMISSION"].look(settings, security.visitor())
         if request.endpoint in TAKES_FILES:
             length = max(request.content_length or 0, received)
             _check_length(length, settings)

@@ -30,7 +30,6 @@ from imgproc.runs.archive import rounds_csv, stream_zip
 from imgproc.runs.record import FINAL_STATES
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import RunRow, Visitor
-from imgproc.runs.supervisor import is_served
 from imgproc.runs.vetting import NoneGood
 from imgproc.web import comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting
 from imgproc.web import history as lists
@@ -172,12 +171,10 @@ def techniques() -> str:
 
 
 def healthz() -> AnyResponse | tuple[AnyResponse, int]:
-    """Well, unless runs wait for a runner and there is none: who serves the app otherwise than by ``serve`` must have
-    it started."""
-    queued, served = _store().queued(), is_served(_settings().RESULTS_DIR)
-    if queued and not served:
-        return jsonify(status="no runner", queued=queued, runner=False), 503
-    return jsonify(status="ok", queued=queued, runner=served)
+    """Well, unless runs wait for a runner and there is none (who serves the app otherwise than by ``serve`` must have
+    it started), or the disk has no room for more."""
+    report = current_app.config["HEALTH"].report()
+    return jsonify(asdict(report)), 200 if report.status == "ok" else 503
 
 
 def metrics_text() -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import os
 import secrets
@@ -9,7 +10,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request, session
+from flask import Flask, Response, current_app, g, request, session
 
 from imgproc.errors import UserError
 from imgproc.runs.access import owner_of
@@ -182,12 +183,25 @@ def owner() -> str:
     if "owner" not in session:
         session["owner"] = secrets.token_hex(16)
         session.permanent = True
+        g.came_without_cookie = True
     return known_owner()
 
 
 def known_owner() -> str:
     """The same, without making a cookie: empty for a browser that has none."""
     return owner_of(str(session.get("owner", "")))
+
+
+def visitor() -> str:
+    """Whose request this is, where all get their share: the owner that its cookie says. A program that sends none, such
+    as curl, is known by its address, of which nothing can be read in this. Empty for a browser that has none yet:
+    behind one address there may be many, and each will send its own from then on."""
+    if (owner := known_owner()) and not g.get("came_without_cookie"):
+        return owner
+    if request.headers.get("Sec-Fetch-Site"):  # every browser sends it
+        return ""
+    key = str(current_app.config["SECRET_KEY"]).encode()
+    return hmac.digest(key, (request.remote_addr or "").encode(), "sha256").hex()
 
 
 def is_owner(name: str) -> bool:

@@ -21,8 +21,9 @@ from imgproc.web.front import PIECES, Limits, Server
 from imgproc.web.receiving import look
 
 #: Threads by kind of request. Those that wait for a run, for files or for a preview are posts; at most 20 do
-#: (``waiting.py``, ``preview.py``), so that some are always left.
-LANES = {"pages": 12, "posts": 28, PIECES: 3}
+#: (``waiting.py``, ``preview.py``), so that some are always left. Monitors ask for the app's health when all others
+#: are busy, so they have one of their own.
+LANES = {"pages": 12, "posts": 28, PIECES: 3, "health": 1}
 
 
 def serve(host: str = "127.0.0.1", port: int = 5000, *, token: bool = True) -> int:
@@ -64,6 +65,8 @@ def wsgi_server(app: Flask, listening: socket.socket, limits: Limits | None = No
 def _lane(method: str, path: str) -> str:
     if method.upper() == "POST":
         return "posts"
+    if path == "/healthz":
+        return "health"
     return PIECES if path.endswith("/results.zip") else "pages"
 
 

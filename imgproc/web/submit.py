@@ -25,6 +25,7 @@ from imgproc.runs.uploads import IncomingFiles
 from imgproc.runs.vetting import Vetting
 from imgproc.settings import Settings
 from imgproc.web import waiting
+from imgproc.web.admission import Admission
 from imgproc.web.errors import disk_full
 from imgproc.web.form import IMAGES_OF, Fields, parse_run
 from imgproc.web.multipart import FILES_FIELD
@@ -35,10 +36,12 @@ _entering = threading.Lock()
 
 
 class Submission:
-    """One POST to /process. ``fields`` holds what was sent, also after an error, so that a form can show it again."""
+    """One POST to /process, of a ``visitor`` (``security.visitor``). ``fields`` holds what was sent, also after an
+    error, so that a form can show it again."""
 
-    def __init__(self, settings: Settings, store: Store, vetting: Vetting) -> None:
+    def __init__(self, settings: Settings, store: Store, vetting: Vetting, admission: Admission, visitor: str) -> None:
         self.settings, self.store, self.vetting = settings, store, vetting
+        self.admission, self.visitor = admission, visitor
         self.run_id = new_id()
         self.fields: Fields = MultiDict()
 
@@ -70,7 +73,7 @@ class Submission:
                 for index, (name, path) in enumerate(files)
             ]
             record = Record(self.run_id, mode, settings, images, state="checking")
-            return self._check(self._queue(record, results, access), owner)
+            return self._check(self._queue(record, results, access))
 
     def before(self, run_id: str, owner: str) -> Record:
         """The run of this owner whose images are to be used again.
@@ -116,7 +119,7 @@ class Submission:
         """
         fields = {name.replace("-", "_"): values for name, values in given.lists()}
         settings = [exhibit_settings(shown, fields, self.settings) for _ in shown.parts]
-        self._check_room(None, len(settings))
+        self._check_room(None, len(settings), sum(one.budget for one in settings))
         return [self._queue_task(shown, *pair, owner) for pair in zip(shown.parts, settings, strict=True)]
 
     def _repeat_task(self, task: TaskRecord, settings: RunSettings, owner: str) -> Record:
@@ -146,18 +149,9 @@ class Submission:
                 raise full from problem
             raise
 
-    def _check_room(self, request: Request | None, runs: int = 1) -> None:
+    def _check_room(self, request: Request | None, runs: int = 1, seconds: float = 0.0) -> None:
         check_room(request, self.settings)
-        self._check_queue(runs)
-
-    def _check_queue(self, runs: int) -> None:
-        most = self.settings.MAX_QUEUED
-        if self.store.waiting() + runs > most:
-            raise UserError(
-                f"{most} runs are waiting already, so the queue is full. Try again when some are done.",
-                code="queue_full",
-                limit=most,
-            )
+        self.admission.check(self.settings, self.visitor, runs, seconds)
 
     def _read(self, request: Request, uploads: Path) -> list[tuple[str, Path]]:
         uploads.mkdir(parents=True, exist_ok=True)
@@ -165,15 +159,17 @@ class Submission:
 
     def _queue(self, record: Record, results: Path, access: Access) -> Record:
         with _entering:
-            self._check_queue(1)  # others may have come while this one was read
+            # Others may have come while this one was read.
+            self.admission.check(self.settings, self.visitor, 1, record.settings.budget)
             access.save(results)
             record.save(results)  # before the index knows it: the runner may take it at once
-            self.store.create(record)
+            self.store.create(record, self.visitor)
+        self.admission.changed()
         return record
 
-    def _check(self, record: Record, owner: str) -> Record:
+    def _check(self, record: Record) -> Record:
         """Raises: UserError: it was found in a moment that the run cannot be, and there is none."""
-        check = self.vetting.begin(record, owner)
+        check = self.vetting.begin(record, self.visitor)
         if waiting.for_files(check) and check.problem:
             self.store.delete(record.id)
             raise check.problem
