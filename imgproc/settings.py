@@ -64,7 +64,7 @@ class Settings:
     VET_SECONDS: float = _setting(600.0, "Longest that vetting the files of one run may take, on one core", 0.1)
     TASK_SECONDS: float = _setting(120.0, "Longest that one image may take before its worker is replaced", 0.1)
     DISK_RESERVE_MB: int = _setting(200, "Free disk space below which no new run is taken", 0)
-    TRUSTED_HOSTS: str = _setting("", "Extra host names the app answers to, separated by commas")
+    TRUSTED_HOSTS: str = _setting("", "Extra host names and addresses the app answers to, separated by commas")
     MPI_HOSTFILE: str = _setting("", "File with the hosts for MPI, as mpiexec -f takes it; empty: this machine")
     MPI_ARGUMENTS: str = _setting("", "More arguments for mpiexec, as in a shell")
     OWN_OPERATIONS: str = _setting(

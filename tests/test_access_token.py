@@ -211,6 +211,15 @@ def test_no_token_says_what_that_means(tmp_path: Path) -> None:
         assert url and "?token" not in said[0]
         assert said[1].startswith("No access token is asked for: whoever reaches this port can start runs")
         assert httpx.get(url[0], trust_env=False).status_code == 200
+        assert httpx.get(url[0], headers={"Host": "8.8.8.8"}, trust_env=False).status_code == 200
+
+
+def test_what_only_this_machine_reaches_answers_to_no_address_of_elsewhere(tmp_path: Path) -> None:
+    with started(tmp_path, "app.py", "--port", "0", lines=1) as said:
+        url = re.search(r"http://\S+?:\d+/", said[0])
+        assert url
+        for host, status in ("8.8.8.8", 400), ("localhost", 200):
+            assert httpx.get(url[0], headers={"Host": host}, trust_env=False).status_code == status
 
 
 def test_none_and_one_that_is_set_contradict_each_other(settings: Settings) -> None:

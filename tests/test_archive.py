@@ -6,9 +6,11 @@ import csv
 import io
 import os
 import shutil
+import struct
 import subprocess
 import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import psutil
@@ -60,7 +62,7 @@ def test_the_size_of_nothing_is_known_before() -> None:
 @pytest.mark.parametrize("limit", [1, 100, 150_000, 900_000])
 def test_sizes_beyond_four_bytes(files: Files, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     """The layout for huge files, offsets and folders, with the limit made small instead of the files large."""
-    monkeypatch.setattr("zipstream.ng.ZIP64_LIMIT", limit)
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", limit)
     with read(files) as archive:
         assert archive.testzip() is None
         assert len(archive.infolist()) == 4
@@ -68,10 +70,56 @@ def test_sizes_beyond_four_bytes(files: Files, monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("limit", [3, 4, 5])
 def test_more_files_than_two_bytes_can_count(files: Files, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    monkeypatch.setattr("zipstream.ng.ZIP_FILECOUNT_LIMIT", limit)
     monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", limit)
     pieces, size = stream_zip(files)
     assert size == sum(map(len, pieces))
+
+
+JAVA = """
+import java.util.zip.*;
+
+class Read {
+    public static void main(String[] names) throws Exception {
+        var zip = new ZipInputStream(System.in);
+        for (ZipEntry e; (e = zip.getNextEntry()) != null; )
+            System.out.println(zip.readAllBytes().length);
+    }
+}
+"""
+
+
+def local_headers(data: bytes) -> list[tuple[int, ...]]:
+    """Flags, method, checksum and both sizes of each entry, as they stand before it."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return [struct.unpack_from("<HH4xLLL", data, info.header_offset + 6) for info in archive.infolist()]
+
+
+def test_checksum_and_size_stand_before_each_entry(files: Files) -> None:
+    """Behind a stored one they would leave open where it ends."""
+    given: list[tuple[str, Path | bytes]] = [*files, ("about/summary.txt", b"Number of Images: 2")]
+    found = local_headers(b"".join(stream_zip(given)[0]))
+    contents = [file if isinstance(file, bytes) else file.read_bytes() for _, file in given]
+    assert [rest for _, *rest in found] == [[0, zlib.crc32(c), len(c), len(c)] for c in contents]
+    assert not any(flags & 0x08 for flags, *_ in found)
+
+
+@pytest.mark.skipif(not shutil.which("java"), reason="Java is not installed")
+def test_java_reads_it_as_a_stream(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "Read.java").write_text(JAVA)
+    done = subprocess.run(
+        ["java", "Read.java"], cwd=tmp_path, input=b"".join(stream_zip(files)[0]), capture_output=True, check=False
+    )
+    if b"not found" in done.stderr or b"compiler" in done.stderr:
+        pytest.skip("this Java has no compiler")
+    assert (done.stdout.split(), done.stderr) == ([b"%d" % path.stat().st_size for _, path in files], b"")
+
+
+@pytest.mark.parametrize("size", [9, 11])
+def test_a_file_that_changes_before_its_turn_breaks_the_answer(files: Files, size: int) -> None:
+    pieces, _ = stream_zip(files)
+    os.truncate(files[0][1], size)
+    with pytest.raises(OSError, match="a_canny"):
+        b"".join(pieces)
 
 
 @pytest.mark.skipif(not shutil.which("unzip"), reason="unzip is not installed")

@@ -1,9 +1,11 @@
 """Dask's workers on this machine and of a scheduler that is there, and what becomes of images when they fail."""
 
+import importlib.util
 import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -12,10 +14,12 @@ from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
 import pytest
+from distributed.security import Security
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import BackendError, Options
@@ -87,6 +91,41 @@ def test_nobody_else_can_reach_a_local_cluster_and_there_are_no_pages():
             for path in ("/status", "/info/main/workers.html", "/health"):
                 assert page_status(address.port, path) in (None, 404)
     assert listeners() == before
+
+
+def let_in(port, context):
+    """Whether what listens there begins to talk, as Dask does with whom it lets in."""
+    with socket.create_connection(("127.0.0.1", port), timeout=1) as plain:
+        try:
+            with context.wrap_socket(plain) if context else plain as connection:
+                return bool(connection.recv(1))
+        except OSError:  # of ssl's too
+            return False
+
+
+def test_only_who_has_the_key_gets_in_to_scheduler_workers_and_nannies():
+    before = listeners()
+    with closing(DaskCluster(2)) as backend:
+        backend.start()
+        cluster = backend._cluster.cluster
+        ports = {address.port for address in listeners() - before}
+        nannies = cluster.workers.values()
+        addresses = {cluster.scheduler_address, *(n.address for n in nannies), *(n.worker_address for n in nannies)}
+        assert ports == {urlsplit(address).port for address in addresses} and len(ports) == 5
+
+        ours = cluster.security.get_connection_args("client")["ssl_context"]
+        other = Security.temporary().get_connection_args("client")["ssl_context"]
+        keyless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for context in other, keyless:  # for the server to refuse, not for them
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        for port in ports:
+            assert let_in(port, ours)
+            assert not any(let_in(port, context) for context in (other, keyless, None))
+
+        settings = Settings(DASK_SCHEDULER=cluster.scheduler_address)
+        with pytest.raises(BackendError, match="did not take the connection"):
+            DaskCluster(2, Options(settings=settings)).start()
+        assert [r.value for r in run(backend, (faults.double, 4))] == [8]  # they hurt nobody
 
 
 def test_the_dashboard_listens_where_it_is_asked_to(monkeypatch):
@@ -241,12 +280,22 @@ def test_without_its_package_the_command_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     found = DASK.availability()
     assert (found.ok, found.reason) == (False, "The Python package distributed is not installed.")
-    assert found.command == "pip install distributed"
+    assert found.command == "pip install distributed cryptography"
+
+
+def test_without_what_makes_its_key_a_local_cluster_is_not_there_and_a_scheduler_is(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "cryptography" else find(name))
+    found = DASK.availability(Settings())
+    assert (found.ok, found.command) == (False, "pip install cryptography")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert DASK.availability(Settings(DASK_SCHEDULER=f"tcp://127.0.0.1:{other.getsockname()[1]}")).ok
 
 
 def test_a_dashboard_without_bokeh_is_said(monkeypatch):
     monkeypatch.setenv("DASK_DASHBOARD", "127.0.0.1:8787")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "bokeh" else find(name))
     found = DASK.availability()
     assert not found.ok and "bokeh" in found.reason and found.command == "pip install bokeh"
 

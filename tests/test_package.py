@@ -210,7 +210,7 @@ def test_without_extras_all_commands_but_serve_work(core):
     said = core.lab("techniques")
     for name in ("sequential", "threading", "multiprocessing", "futures-processes", "joblib"):
         assert re.search(rf"^yes  {name} ", said, re.MULTILINE)
-    for name, command in ("mpi", "pip install mpi4py mpich"), ("dask", "pip install distributed"):
+    for name, command in ("mpi", "pip install mpi4py mpich"), ("dask", "pip install distributed cryptography"):
         assert re.search(rf"^no   {name} .* {command}$", said, re.MULTILINE)
     assert not list(core.work.glob("uploads")) and not list(core.home.glob(".local/share/*"))
 

@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -630,6 +631,25 @@ def test_cross_site_posts_are_refused(client_with: ClientWith, headers: dict[str
 def test_hosts(client_with: ClientWith, host: str, good: bool) -> None:
     client = client_with(TRUSTED_HOSTS="Lab.Example, .inside.example")
     assert client.get("/healthz", headers={"Host": host}).status_code == (200 if good else 400)
+
+
+@pytest.mark.parametrize(("host", "beyond", "here"), [
+    ("localhost:5000", True, True), (f"{socket.gethostname()}:5000", True, True), ("127.0.0.1", True, True),
+    ("127.8.9.1:80", True, True), ("[::1]:5000", True, True),
+    # Where others reach it, an address may be that of a machine in front, and cannot be pointed at this one.
+    ("8.8.8.8", True, False), ("192.168.1.9:5000", True, False), ("[2001:db8::7]", True, False),
+    ("0.0.0.0:5000", True, False), ("203.0.113.7:8000", True, True), ("8.8.8.8.evil.example", False, False),
+    ("2130706433", False, False), ("0x7f.1", False, False),
+])  # fmt: skip
+def test_addresses_of_elsewhere_are_refused_where_only_this_machine_asks(
+    settings: Settings, host: str, beyond: bool, here: bool
+) -> None:
+    for only_here, good in (False, beyond), (True, here):
+        app = create_app(replace(settings, TRUSTED_HOSTS="203.0.113.7"), only_here=only_here)
+        answer = app.test_client().get("/healthz", headers={"Host": host})
+        assert answer.status_code == (200 if good else 400)
+        assert good or "TRUSTED_HOSTS" in answer.text
+        app.config["STORE"].close()
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nothing", "/healthz", "/static/app.css"])

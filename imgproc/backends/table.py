@@ -164,7 +164,7 @@ TECHNIQUES: dict[str, Technique] = {
             "dask",
             "Dask",
             "imgproc.backends.dask.cluster:DaskCluster",
-            "pip install distributed",
+            "pip install distributed cryptography",
             "Dask’s scheduler with worker processes: on this machine, or those of a cluster (DASK_SCHEDULER).",
             "When one machine is too small, or you have a Dask cluster already.",
             "On one machine: each image passes through the scheduler, which the process pool does without.",

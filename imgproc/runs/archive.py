@@ -5,19 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 import unicodedata
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-from zipstream import ZipStream
+from typing import BinaryIO
+from zipfile import ZipFile, ZipInfo
+from zlib import crc32
 
 from imgproc.errors import UserError
 from imgproc.runs.record import Record
 
 _SEND_BYTES = 256 * 1024
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
-_LONG_END = 56 + 20  # what closes a zip of more files than two bytes can count
+_UTF8_NAME = 0x800  # the flag of an entry whose name is in UTF-8
 
 
 File = tuple[str, Path | bytes]
@@ -26,6 +27,9 @@ File = tuple[str, Path | bytes]
 def stream_zip(files: Iterable[File]) -> tuple[Iterator[bytes], int]:
     """A zip of the files, piece by piece: neither in memory nor on disk as a whole. Nothing is deflated,
     because images are compressed already.
+
+    Each file is read twice, once for its checksum, so that this stands before it. Entries that are stored and have it
+    behind them cannot be read as a stream: where they end is unknown, and Java refuses them.
 
     Args:
         files: (name in the zip, file or what is in it). Names become relative, safe on every system and unique.
@@ -36,10 +40,8 @@ def stream_zip(files: Iterable[File]) -> tuple[Iterator[bytes], int]:
     Raises:
         UserError: a file is gone (code ``not_found``); at once, before anything is sent.
     """
-    archive = _archive(files)
-    # zipstream-ng 1.9 writes the long end for one file fewer than it counts it for.
-    more = _LONG_END if archive.num_queued() == zipfile.ZIP_FILECOUNT_LIMIT else 0
-    return _pieces(archive), len(archive) + more
+    entries, end = _entries(files)
+    return _joined(_pieces(entries, end)), end + len(_directory([info for info, _ in entries], end))
 
 
 def rounds_csv(record: Record) -> str:
@@ -58,25 +60,79 @@ def rounds_csv(record: Record) -> str:
     return out.getvalue()
 
 
-def _archive(files: Iterable[File]) -> ZipStream:
-    archive, taken = ZipStream(sized=True), set[str]()
+def _entries(files: Iterable[File]) -> tuple[list[tuple[ZipInfo, Path | bytes]], int]:
+    """What the zip is told of each file, but for the checksum, with the file; and where the last one ends."""
+    entries, taken, end = list[tuple[ZipInfo, Path | bytes]](), set[str](), 0
     for name, file in files:
         place = _unique(_safe(name), taken)
         if isinstance(file, bytes):
-            archive.add(file, place)
-            continue
-        try:
-            archive.add_path(file, place, recurse=False)
-        except OSError:
-            gone = f"The file {_safe(name)} of this run is gone. Run it again."
-            raise UserError(gone, code="not_found", file=name) from None
-    return archive
+            info = ZipInfo(place, time.localtime()[:6])
+            info.file_size, info.external_attr = len(file), 0o600 << 16
+        else:
+            try:
+                info = ZipInfo.from_file(file, place, strict_timestamps=False)
+            except OSError:
+                gone = f"The file {_safe(name)} of this run is gone. Run it again."
+                raise UserError(gone, code="not_found", file=name) from None
+        info.compress_size, info.header_offset, info.CRC = info.file_size, end, 0
+        info.flag_bits |= _UTF8_NAME
+        end += len(info.FileHeader()) + info.file_size
+        entries.append((info, file))
+    return entries, end
 
 
-def _pieces(archive: ZipStream) -> Iterator[bytes]:
-    """What the archive yields, its many small pieces joined."""
+def _pieces(entries: Iterable[tuple[ZipInfo, Path | bytes]], end: int) -> Iterator[bytes]:
+    """
+    Raises:
+        OSError: a file is gone by now, or another size.
+    """
+    done = []
+    for info, given in entries:
+        with io.BytesIO(given) if isinstance(given, bytes) else given.open("rb") as file:
+            size = 0
+            for piece in _read(file):
+                info.CRC = crc32(piece, info.CRC)
+                size += len(piece)
+            if size != info.file_size:
+                raise OSError(f"{info.filename} has {size} bytes and had {info.file_size}")
+            yield info.FileHeader()
+            file.seek(0)
+            yield from _read(file)
+        done.append(info)
+    yield _directory(done, end)
+
+
+def _read(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(_SEND_BYTES):
+        yield piece
+
+
+def _directory(infos: Iterable[ZipInfo], start: int) -> bytes:
+    """What closes a zip, where its files end."""
+    out = _Behind(start)
+    with ZipFile(out, "w") as archive:
+        archive.filelist.extend(infos)
+    return out.getvalue()
+
+
+class _Behind(io.BytesIO):
+    """A file as somebody sees it who writes on where the first ``start`` bytes are behind him."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__()
+        self._start = start
+
+    def tell(self) -> int:
+        return self._start + super().tell()
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        raise io.UnsupportedOperation("seek")
+
+
+def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same in pieces of a good size to send."""
     joined = bytearray()
-    for piece in archive:
+    for piece in pieces:
         joined += piece
         if len(joined) >= _SEND_BYTES:
             yield bytes(joined)

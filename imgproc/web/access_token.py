@@ -124,7 +124,7 @@ def is_asked(settings: Settings, listening: socket.socket, *, token: bool) -> bo
     """
     if settings.ACCESS_TOKEN and not token:
         raise UserError("ACCESS_TOKEN is set, and --no-token asks for none: leave out one of them.", field="no_token")
-    return token and not _is_only_here(listening)
+    return token and not is_only_here(listening)
 
 
 def told(listening: socket.socket, token: str) -> list[str]:
@@ -133,17 +133,18 @@ def told(listening: socket.socket, token: str) -> list[str]:
     lines = [f"Speedup Lab is at {link(host, port, token)} (Ctrl-C ends it)"]
     if token:
         lines.append("Who opens this link gets in; programs send its token as “Authorization: Bearer TOKEN”.")
-    elif not _is_only_here(listening):
+    elif not is_only_here(listening):
         lines.append(
             "No access token is asked for: whoever reaches this port can start runs on this machine, and see those "
             "that are public or whose link they have."
         )
-    if not _is_only_here(listening):
+    if not is_only_here(listening):
         lines.append("What is sent can be read on the way: put a proxy with TLS in front where that matters.")
     return lines
 
 
-def _is_only_here(listening: socket.socket) -> bool:
+def is_only_here(listening: socket.socket) -> bool:
+    """Whether only this machine reaches what listens there."""
     return is_loopback(listening.getsockname()[0])
 
 

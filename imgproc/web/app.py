@@ -27,16 +27,22 @@ from imgproc.web.preview import Previews
 from imgproc.web.routes import ROUTES
 
 
-def create_app(settings: Settings | None = None, *, supervise: bool = False, ask_token: bool = False) -> Flask:
+def create_app(
+    settings: Settings | None = None, *, supervise: bool = False, ask_token: bool = False, only_here: bool = False
+) -> Flask:
     """The app. With ``supervise`` it starts the runner and ends it at exit; so it does under ``flask run``. With
     ``ask_token`` every request needs the access token, which then is in its ``config`` as ACCESS_TOKEN; so it does
-    where the setting ACCESS_TOKEN is set, and where ``flask run`` listens beyond this machine.
+    where the setting ACCESS_TOKEN is set, and where ``flask run`` listens beyond this machine. With ``only_here``
+    it refuses requests for other addresses than those of loopback; so it does where ``flask run`` listens there.
 
     Raises:
         UserError: a setting cannot be used; under ``flask run`` what that shows in words.
     """
     try:
-        app = _create_app(settings or Settings.from_environment(), ask_token or _flask_run_is_open())
+        under_flask = _flask_run_is_open()
+        app = _create_app(
+            settings or Settings.from_environment(), ask_token or under_flask is True, only_here or under_flask is False
+        )
         if supervise or _under_flask_run():
             supervisor = Supervisor(app.config["SETTINGS"])
             supervisor.start()
@@ -52,7 +58,7 @@ def create_app(settings: Settings | None = None, *, supervise: bool = False, ask
         raise
 
 
-def _create_app(settings: Settings, ask_token: bool) -> Flask:
+def _create_app(settings: Settings, ask_token: bool, only_here: bool) -> Flask:
     settings.make_folders()
     secret_key = security.secret_key(settings)
     token = access_token.token_of(settings, secret_key, asked=ask_token)
@@ -80,7 +86,7 @@ def _create_app(settings: Settings, ask_token: bool) -> Flask:
     Bootstrap5(app)
     metrics.install(app)
     errors.install(app)
-    security.install(app, settings)
+    security.install(app, settings, only_here=only_here)
     if token:
         access_token.install(app, token)
     receiving.install(app)
@@ -97,10 +103,10 @@ def _flask_run() -> click.Context | None:
     return context
 
 
-def _flask_run_is_open() -> bool:
-    """Whether this is under ``flask run`` on an address that others than this machine reach."""
+def _flask_run_is_open() -> bool | None:
+    """Whether ``flask run`` listens on an address that others than this machine reach; None: this is not under it."""
     context = _flask_run()
-    return context is not None and not access_token.is_loopback(str(context.params.get("host") or "127.0.0.1"))
+    return None if context is None else not access_token.is_loopback(str(context.params.get("host") or "127.0.0.1"))
 
 
 def _under_flask_run() -> bool:

@@ -34,14 +34,18 @@ _KEY_FILE = "secret_key"
 LEAST_SECRET, _LEAST_DIFFERENT = 32, 8
 
 
-def install(app: Flask, settings: Settings) -> None:
-    """Refuse strange hosts and cross-site posts before any route; add the headers after every one."""
+def install(app: Flask, settings: Settings, *, only_here: bool = False) -> None:
+    """Refuse strange hosts and cross-site posts before any route; add the headers after every one.
+
+    Args:
+        only_here: nothing but this machine reaches the app, so a request is for a name or an address of loopback.
+    """
     extra = frozenset(name.strip().lower() for name in settings.TRUSTED_HOSTS.split(",") if name.strip())
     trusted = extra | {"localhost", socket.gethostname().lower()}
 
     @app.before_request
     def check() -> None:
-        _check_host(trusted)
+        _check_host(trusted, only_here)
         if request.method not in ("GET", "HEAD", "OPTIONS"):
             _check_site(extra)
 
@@ -71,17 +75,19 @@ def policy_with_style(source: str) -> str:
     return HEADERS["Content-Security-Policy"].replace(_STYLE, f"{_STYLE} {source}")
 
 
-def _check_host(trusted: frozenset[str]) -> None:
-    """A name that somebody else may point at this machine (DNS rebinding) is refused; an address is none."""
+def _check_host(trusted: frozenset[str], only_here: bool) -> None:
+    """A name that somebody else may point at this machine (DNS rebinding) is refused. An address cannot be pointed
+    anywhere, and which ones lead here is not known behind published ports of a container or NAT; but to what only this
+    machine reaches, only those of loopback do."""
     given = request.headers.get("Host")
     if given is None:  # HTTP/1.0; every browser sends it
         return
     name = _name_in(given)
-    if _is_named(name, trusted) or _is_address(name):
+    if _is_named(name, trusted) or _is_address(name, only_here):
         return
     raise UserError(
-        "This server does not answer to the host name of this request. Whoever runs it can add the name "
-        "to TRUSTED_HOSTS.",
+        "This server does not answer to the host name or address of this request. Whoever runs it can add that to "
+        "TRUSTED_HOSTS.",
         code="bad_request",
     )
 
@@ -98,12 +104,11 @@ def _is_named(name: str, known: frozenset[str]) -> bool:
     return name in known or any(pattern.startswith(".") and name.endswith(pattern) for pattern in known)
 
 
-def _is_address(name: str) -> bool:
+def _is_address(name: str, of_loopback: bool) -> bool:
     try:
-        ipaddress.ip_address(name)
+        return ipaddress.ip_address(name).is_loopback or not of_loopback
     except ValueError:
         return False
-    return True
 
 
 def _check_site(extra: frozenset[str]) -> None:

@@ -36,7 +36,8 @@ def serve(host: str = "127.0.0.1", port: int = 5000, *, token: bool = True) -> i
         listening = listen(host, port)
         # While temporary files are still where other processes have theirs.
         ask_token = access_token.is_asked(settings, listening, token=token)
-        app = create_app(settings, supervise=True, ask_token=ask_token)
+        only_here = access_token.is_only_here(listening)
+        app = create_app(settings, supervise=True, ask_token=ask_token, only_here=only_here)
     except UserError as problem:
         print(problem.message, file=sys.stderr)
         return 1

@@ -60,7 +60,8 @@ _LASTING = {
     # A cluster looks whether a worker that died is back after so long, and if it just died again, does without it.
     "distributed.deploy.lost-worker-timeout": "30000000s",
 }
-#: Dask listens for browsers in any case; without a dashboard there is nothing to be had there.
+#: Dask listens for browsers in any case; without a dashboard there is nothing to be had there, and that ends as soon as
+#: it can.
 _NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 
 
@@ -88,6 +89,8 @@ class DaskCluster(DispatchedBackend):
         if settings.DASK_SCHEDULER:
             why = _unreachable(settings.DASK_SCHEDULER)
             return Availability(not why, why)
+        if importlib.util.find_spec("cryptography") is None:
+            return Availability(False, "The Python package cryptography is not installed.", "pip install cryptography")
         if settings.DASK_DASHBOARD and importlib.util.find_spec("bokeh") is None:
             return Availability(False, "DASK_DASHBOARD is set, and the dashboard needs bokeh.", "pip install bokeh")
         return Availability(True)
@@ -182,21 +185,27 @@ class DaskCluster(DispatchedBackend):
 
 
 def _local(workers: int, folder: str, dashboard: str) -> LocalCluster:
-    """A cluster of this machine, that only this machine can reach."""
+    """A cluster of this machine, that only this machine can reach, and only who has its key: that is made here, and
+    known to this process and its workers alone."""
     import dask
     from distributed import LocalCluster
+    from distributed.security import Security
 
     leave_main_out("Dask Worker")
     with dask.config.set({**_LOCAL, **({} if dashboard else _NO_PAGES), "temporary-directory": folder}):
-        return LocalCluster(
+        cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
+            security=Security.temporary(),
             memory_limit=0,  # Dask would stop giving work, and kill, by its own idea of how much there is
             scheduler_kwargs={"dashboard": bool(dashboard), "dashboard_address": dashboard or "127.0.0.1:0"},
             silence_logs=_QUIET,
         )
+    if not dashboard:
+        cluster.scheduler.http_server.stop()
+    return cluster
 
 
 def _connect(settings: Settings) -> Client:

@@ -44,8 +44,10 @@ def join(name: str, status: str | None, cv2_threads: int) -> Joined:
         status: the status folder, where it is on this machine.
     """
     global _name
-    if status is not None:  # Ctrl-C is for the caller, which ends its workers
-        get_worker().loop.add_callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    if status is not None:
+        worker = get_worker()
+        worker.loop.add_callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # it is for the caller, which ends them
+        worker.loop.add_callback(worker.http_server.stop)  # the cluster's dashboard, if there is one, does without
     with _turn:
         _name = name
         took = pin_threads(cv2_threads)
