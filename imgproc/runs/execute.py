@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from imgproc.backends import AUTO, TECHNIQUES, Technique
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
+from imgproc.exhibits import with_operations
 from imgproc.files import sha256_of
 from imgproc.intake.samples import draw_many
 from imgproc.measure.curves import scaling
@@ -91,7 +92,7 @@ def process(
         _hash_inputs(record, folders)
     _conclude(record, contenders.main, first, measured)
     _predict(record, calibration)
-    if measured:
+    if measured and not record.exhibit:  # what it does is none of what is predicted
         learn_and_keep(record, settings.cache_dir)
 
 
@@ -119,7 +120,8 @@ def execute(
         def save() -> None:
             record.save(results)
 
-        process(record, folders, settings, progress=progress, cancelled=cancelled, results_ready=save)
+        with with_operations(record.exhibit) if record.exhibit else nullcontext():
+            process(record, folders, settings, progress=progress, cancelled=cancelled, results_ready=save)
         record.state = "done"
     except Cancelled:
         record.state = "cancelled"
