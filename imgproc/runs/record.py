@@ -14,6 +14,7 @@ from typing import Any, Literal
 from imgproc.errors import UserError
 from imgproc.files import write_whole
 from imgproc.measure.alarms import Alarm, alarms_of_run, of_items
+from imgproc.measure.bounds import MemoryUse
 from imgproc.measure.curves import Scaling
 from imgproc.measure.findings import Findings, findings
 from imgproc.measure.results import TechniqueMeasurement
@@ -197,11 +198,12 @@ class Record:
     """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
 
     ``techniques`` all did the same work. ``weak`` are those of scale mode whose work grew with their workers, with
-    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``task``: where
-    it was about a user's own function over items; there are no images then. ``warnings``, here and of techniques, are
-    the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was; ``repetition`` what
-    the run found of the one that it repeats. ``exhibit``: of which exhibit, and which part of it, a run over pictures
-    is (``borders/with``). ``other_pixels``: of the first few results that differed from the baseline's, in what.
+    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``task``:
+    where it was about a user's own function over items; there are no images then. ``warnings``, here and of
+    techniques, are the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was;
+    ``repetition`` what the run found of the one that it repeats. ``memory``: what its operations must move.
+    ``exhibit``: of which exhibit, and which part of it, a run over pictures is (``borders/with``).
+    ``other_pixels``: of the first few results that differed from the baseline's, in what.
     """
 
     id: str
@@ -226,6 +228,7 @@ class Record:
     task: TaskRecord | None = None
     command: str | None = None
     repetition: Repetition | None = None
+    memory: list[MemoryUse] = field(default_factory=list)
     exhibit: str = ""
     other_pixels: list[OtherPixels] = field(default_factory=list)
 
