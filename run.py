@@ -110,8 +110,8 @@ def become_app(arguments: Sequence[str]) -> int:
 
 
 def run_checks(pytest_arguments: Sequence[str]) -> int:
-    """All checks, tests last; with arguments for pytest only the tests. Returns 0 if everything passed, 1 if nothing but
-    tests failed."""
+    """All checks, tests last; with arguments for pytest only the tests. Returns 0 if everything passed, 1 if only tests
+    failed."""
     python = str(venv_python())
     pytest = [python, "-m", "pytest"]
     if pytest_arguments:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from test_browser import PHONE, browse, overflow  # noqa: F401  a fixture
 from test_end_to_end import serving
 
 from imgproc.errors import UserError
-from imgproc.exhibits import EXHIBITS
+from imgproc.exhibits import EXHIBITS, borders
 from imgproc.measure.derive import derive, derive_tasks
 from imgproc.measure.results import Round, TechniqueMeasurement
+from imgproc.operations.rows import Rows
+from imgproc.report import exhibits
 from imgproc.runs.record import FailedItem, Record, TaskRecord
 from imgproc.runs.runner import Runner
 from imgproc.runs.store import Store
@@ -273,6 +276,100 @@ def test_a_runner_that_died_leaves_the_next_one_what_to_measure(
 
 
 # ---------------------------------------------------------------- the real thing
+
+
+# ---------------------------------------------------------------- fast and wrong
+
+
+def test_strips_by_themselves_differ_near_their_cuts_and_nowhere_else() -> None:
+    picture = np.random.default_rng(2).integers(0, 256, (400, 80), np.uint8)
+    whole, out = borders.blur(picture, {}), np.empty_like(picture)
+    for rows in (Rows(0, 200), Rows(200, 400)):
+        borders.blur_alone(picture, out[rows.start : rows.stop], rows, {}, None)
+    wrong = np.flatnonzero((out != whole).any(axis=1))
+    assert wrong.min() >= 200 - borders.BORDER and wrong.max() < 200 + borders.BORDER and len(wrong) > borders.BORDER
+
+
+@pytest.mark.timeout(300)
+def test_fast_and_wrong_shows_the_seam_and_withholds_the_speedup(tmp_path: Any) -> None:
+    url = "/exhibits/borders"
+    with serving(tmp_path) as live:
+        runs = live.http.post(url, data={"budget": "1", "workers": "2"}, headers=JSON).json()["runs"]
+        without, right = (live.finished(run_id, 120) for run_id in runs)
+        wrong, good = (next(t for t in r["techniques"] if t["name"] == "threading") for r in (without, right))
+        assert (without["state"], right["state"]) == ("done", "done"), (without["error"], right["error"])
+        assert wrong["identical"] is False and wrong["speedup"] is None and wrong["rounds"]
+        assert good["identical"] is True and good["speedup"] and not right["other_pixels"]
+        (other,) = without["other_pixels"]
+        assert other["of"] == pytest.approx(6e6, rel=0.01) and 0 < other["pixels"] < 0.1 * other["of"]
+        assert len(other["bands"]) == 3  # two workers, four strips
+        assert all(last - first < 2 * borders.BORDER for first, last in other["bands"])
+        answer = live.http.get(url)
+        said = words(answer.text)
+        assert f"{other['pixels']:,} of {other['of']:,} pixels" in said and "no speedup shown" in said
+        assert "fast and wrong. Only strips that borrow rows have a speedup." in said
+        pictures = re.findall(r'src="(/runs/[^"]*/previews/[^"]*)"', answer.text)
+        seen = [live.http.get(picture) for picture in pictures]
+        shown = [cv2.imdecode(np.frombuffer(one.content, np.uint8), cv2.IMREAD_COLOR) for one in seen]
+        red = (shown[0][:, :, 2] > 200) & (shown[0][:, :, 1] < 100)
+        assert 0.001 < red.mean() < 0.2  # along the cuts
+        assert shown[1].shape[0] == 324
+        # The result that stays is the right one, and the run's own page and its repetition know where it is from.
+        assert {i["outputs"][0]["pixels_sha256"] for i in without["images"]} == {
+            i["outputs"][0]["pixels_sha256"] for i in right["images"]
+        }
+        page = live.http.get(f"/runs/{runs[0]}")
+        assert page.status_code == 200 and "It is part of the exhibit" in page.text
+        assert f"{other['pixels']:,} of {other['of']:,} pixels differ" in words(page.text)
+        history = words(live.http.get("/runs").text)
+        assert "of borders/without" in history and "Strips" not in history
+        again = live.http.post(f"/runs/{runs[0]}/again", headers=JSON).json()["id"]
+        assert live.finished(again, 120)["exhibit"] == "borders/without"
+
+
+def test_fast_and_wrong_with_one_worker_has_no_seam(make_run: MakeRun) -> None:
+    found = measured(1.0, 1.0)[0::2]
+    run = make_run(mode="compare", techniques=found, exhibit="borders/without")
+    shown = EXHIBITS["borders"]
+    conclusion, said = exhibits.lesson(shown, [exhibits.Measured(shown.part("without"), run)])
+    assert conclusion == "All have the pixels of the whole picture here." and "was not cut" in said
+
+
+# ---------------------------------------------------------------- a baseline with a handicap
+
+
+@pytest.mark.parametrize(("old", "conclusion"), [
+    (1.2, "Nobody is 114 % efficient: that baseline has a handicap."),
+    (1.0, "Here the handicap does not show as more than 100 %, so nobody would have noticed."),
+])  # fmt: skip
+def test_an_efficiency_of_more_than_all_is_the_baselines(
+    client: FlaskClient, make_run: MakeRun, old: float, conclusion: str
+) -> None:
+    for name, slower in (("with_copy", old), ("without_copy", 1.0)):
+        found = [technique("threading", "Threads", slower / 1.9, 0.0), technique("sequential", "Sequential", slower, 0)]
+        derive(found, images=24, megapixels=0.0)
+        task = TaskRecord(name, 24, exhibit="baseline")
+        make_run(mode="compare", images=0, task=task, techniques=found, best=None, visible="public")
+    said = words(client.get("/exhibits/baseline").text)
+    assert conclusion in said
+    assert f"so {1.9 * old:.2f} times as fast, an efficiency of {95 * old:.0f} %" in said
+    assert "Compared with the best serial program: 1.90 times as fast with threads: surely" in said
+    assert "an efficiency of 95 %" in said
+
+
+def test_both_programs_blur_alike() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (40, 37), np.uint8)
+    old, new = (part.function()(image) for part in EXHIBITS["baseline"].parts)
+    assert np.array_equal(old, new)
+
+
+def test_every_exhibit_opens_from_a_link_asks_and_takes_less_than_a_minute(client: FlaskClient) -> None:
+    page = client.get("/exhibits").text
+    for shown in EXHIBITS.values():
+        assert f'href="/exhibits/{shown.name}"' in page and shown.asks.endswith("?")
+        answer = client.get(f"/exhibits/{shown.name}")
+        assert answer.status_code == 200 and "?" in shown.question and "What they say" not in answer.text
+        assert len(shown.parts) * (shown.budget + 4) < 60
 
 
 @pytest.mark.timeout(300)

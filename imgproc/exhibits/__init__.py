@@ -5,29 +5,44 @@ Only what is declared here can be measured by the web app: a request gives a nam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from imgproc.errors import UserError
+from imgproc.functions.operations import registered
+from imgproc.operations.contract import Operation
 
 Image = npt.NDArray[np.uint8]
+#: What an exhibit is about: which technique is fastest for what, whether the pixels are right, what a speedup is over.
+Lesson = Literal["techniques", "pixels", "baseline"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A run over drawn pictures: its settings, as a form has them, and where an operation (module:name) is declared
+    that it does, where that is none that everybody may choose."""
+
+    fields: Mapping[str, str]
+    operation: str = ""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One function, ``where`` it is (module:function) and what it does with the GIL, in words; ``side`` is that of its
-    images in pixels, such that a call takes some milliseconds."""
+    """One function, ``where`` it is (module:function) and what it does, in words; ``side`` is that of its images in
+    pixels, such that a call takes some milliseconds. Or, instead of a function, ``pictures``."""
 
     name: str
     label: str
     what: str
-    where: str
-    side: int
+    where: str = ""
+    side: int = 0
+    pictures: Pictures | None = None
 
     def function(self) -> Callable[[Any], Any]:
         """Raises: UserError: what it needs is not installed, or has no folder for its machine code."""
@@ -46,15 +61,20 @@ class Part:
 @dataclass(frozen=True)
 class Exhibit:
     """A question, asked of each of ``parts`` by comparing ``techniques`` over ``items`` images, for ``budget``
-    seconds each."""
+    seconds each. ``over`` says of what; ``asks`` is what a link to it says."""
 
     name: str
     title: str
+    asks: str
     question: str
     techniques: tuple[str, ...]
     parts: tuple[Part, ...]
     items: int = 24
     budget: float = 8.0
+    lesson: Lesson = "techniques"
+    over: str = (
+        "24 gray images of random pixels for each function, as large as it takes for a call to last some milliseconds."
+    )
 
     def part(self, name: str) -> Part:
         """Raises: UserError: there is none of that name."""
@@ -69,11 +89,15 @@ class Exhibit:
         return [rng.integers(0, 256, (part.side, part.side), np.uint8) for _ in range(self.items)]
 
 
+#: The same drawn picture for both ways of cutting it.
+_PICTURE = {"samples": "1", "sample_megapixels": "6", "split": "always"}
+
 #: THE table of exhibits.
 EXHIBITS = {
     "gil": Exhibit(
         "gil",
         "Threads and the GIL",
+        "Does the GIL make threads useless?",
         "Python’s lock, the GIL, lets one thread at a time run Python code. Does that make threads useless? Here is "
         "the same blur, the mean of 3 × 3 pixels, written four times. Each is measured with as many threads and as "
         "many worker processes as there are cores, against one call after the other.",
@@ -93,8 +117,75 @@ EXHIBITS = {
                 "imgproc.exhibits.blur:by_opencv", 1800,
             ),
         ),
-    )
+    ),
+    "borders": Exhibit(
+        "borders",
+        "Fast and wrong",
+        "Strips of one picture, each blurred by itself: what can go wrong?",
+        "One picture is to be blurred by all cores, so it is cut into strips of rows, and each is blurred by itself. "
+        "That is as fast as it can be, and looks right at first sight. Is it? Here it is done twice: as told, and with "
+        "strips that borrow rows from their neighbours. What does each gain over the whole picture on one core?",
+        ("threading",),
+        (
+            Part(
+                "without", "Strips by themselves", "blurs each strip as if the picture ended at its cuts",
+                pictures=Pictures(_PICTURE, "imgproc.exhibits.borders:WITHOUT_BORDERS"),
+            ),
+            Part(
+                "with", "Strips that borrow rows", "blurs each strip with 30 rows of its neighbours on either side",
+                pictures=Pictures({**_PICTURE, "operations": "gaussian", "kernel": "61", "sigma": "0"}),
+            ),
+        ),
+        items=1,
+        lesson="pixels",
+        over="One drawn picture of 6 megapixels, cut into strips; a Gaussian blur with a kernel of 61 × 61 pixels.",
+    ),
+    "baseline": Exhibit(
+        "baseline",
+        "More than 100 % efficient",
+        "Two workers, more than twice as fast: how can that be?",
+        "A program is made parallel, and while somebody is at it, a needless copy of each image goes. The report "
+        "divides the time of the old program by that of the new one, and finds an efficiency of more than 100 %. Are "
+        "its workers better than perfect? Here both programs are measured, each with one call after the other and "
+        "with threads.",
+        ("threading",),
+        (
+            Part("with_copy", "The old program", "copies each image before it blurs it",
+                 "imgproc.exhibits.copying:with_copy", 2000),
+            Part("without_copy", "The new program", "blurs the same images without the copy",
+                 "imgproc.exhibits.copying:without_copy", 2000),
+        ),
+        lesson="baseline",
+        over="24 gray images of random pixels, 2,000 × 2,000 each, blurred by OpenCV.",
+    ),
 }  # fmt: skip
+
+#: The parts over pictures, as ``exhibit/part``.
+OF_PICTURES = {f"{one.name}/{part.name}" for one in EXHIBITS.values() for part in one.parts if part.pictures}
+
+
+@contextmanager
+def with_operations(name: str) -> Iterator[None]:
+    """With the operation of a part, ``exhibit/part``, in the table of operations, if it has one of its own.
+
+    Raises:
+        UserError: there is no such exhibit, or it has no such part.
+    """
+    shown, _, part = name.partition("/")
+    found = own_operation(exhibit(shown).part(part))
+    with ExitStack() as stack:
+        if found:
+            stack.enter_context(registered(found))
+        yield
+
+
+def own_operation(part: Part) -> Operation | None:
+    """The operation that it does, where that is none that everybody may choose."""
+    if part.pictures is None or not part.pictures.operation:
+        return None
+    module, _, name = part.pictures.operation.partition(":")
+    found: Operation = getattr(import_module(module), name)
+    return found
 
 
 def exhibit(name: str) -> Exhibit:

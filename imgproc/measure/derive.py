@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from imgproc.backends import BASELINE
+from imgproc.measure.bounds import work_and_span
 from imgproc.measure.breakdown import CALLER, breakdown
 from imgproc.measure.laws import karp_flatt
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
@@ -27,8 +28,10 @@ from imgproc.measure.tails import tails
 DERIVED = (
     "median_seconds", "geometric_mean_seconds", "ci95", "images_per_second", "megapixels_per_second", "typical_round",
     "stages", "speedup", "speedup_ci95", "speedup_check_ci95", "between_starts", "efficiency", "karp_flatt", "verdict",
-    "break_even_images", "breakdown", "tails", "operations_speedup", "pays_from_task_seconds",
+    "break_even_images", "breakdown", "tails", "work_span", "operations_speedup", "pays_from_task_seconds",
 )  # fmt: skip
+#: Those of them that records lack which are older than they.
+LATER = ("work_span",)
 #: Those of this version, for a run that was not told otherwise.
 USUAL = Rules()
 
@@ -104,6 +107,8 @@ def _describe(m: TechniqueMeasurement, images: int, megapixels: float, rules: Ru
     m.stages = stages(typical_spans(m), m.workers * walls[m.typical_round - 1])
     # Of weak scaling one image is there several times under one number; an earlier version's record has none.
     m.tails = tails(typical_spans(m), m.workers) if m.copies == 1 and not rules.of_medians else None
+    barriers = m.rounds[m.typical_round - 1].phase_ends[:-1]
+    m.work_span = work_and_span(typical_spans(m), barriers) if m.copies == 1 and not rules.of_medians else None
 
 
 def comparisons_of(measurements: Sequence[TechniqueMeasurement]) -> int:

@@ -56,6 +56,15 @@ class Tails:
 
 
 @dataclass
+class WorkSpan:
+    """Seconds of the round nearest the median: of all stages (T1 of the work-span model), and of the longest path of
+    stages that need each other, in which no number of workers can beat these stages (its T of infinitely many)."""
+
+    work_seconds: float
+    span_seconds: float
+
+
+@dataclass
 class TechniqueMeasurement:
     """One entry of ``techniques`` in run.json.
 
@@ -72,6 +81,7 @@ class TechniqueMeasurement:
     share that is between the starts. ``typical_round``: the number of the round nearest the median. ``stages``: seconds
     summed over its workers.
     ``break_even_images``: from how many images like these starting it pays against the baseline; None: never.
+    ``work_span``: how far its stages could be shared out at all.
     ``tails``: what its single images take. ``breakdown``: that round's wall time in parts (see ``breakdown.PARTS``).
     ``identical``: every output had the
     baseline's pixels; None where they could not be compared. Speedups are T1/Tp from paired rounds: the geometric mean
@@ -129,6 +139,7 @@ class TechniqueMeasurement:
     stages: dict[str, float] = field(default_factory=dict)
     breakdown: dict[str, float] = field(default_factory=dict)
     tails: Tails | None = None
+    work_span: WorkSpan | None = None
     predicted_seconds: float | None = None
     predicted_startup_seconds: float | None = None
     warnings: list[str] = field(default_factory=list)

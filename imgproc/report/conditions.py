@@ -65,6 +65,7 @@ def _machine(record: Record, env: Mapping[str, Any]) -> Facts:
         ("Load before", "" if load is None else f"{load:.2f}"),
         ("Memory", size(memory) if memory else ""),
         ("Memory limit", size(limit) if limit else ""),
+        ("All cores copy", f"{copied / 1e9:.3g} GB/s" if (copied := env.get("copy_bytes_per_second")) else ""),
         ("GPU", env.get("gpu") or "none"),
         ("File systems", _file_systems(env.get("file_systems") or {})),
         (

@@ -14,6 +14,7 @@ from imgproc.measure.findings import Loss, Pair
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, milliseconds, percent, seconds, size, spelled_times
 from imgproc.report import sentences
+from imgproc.report.bounds import bounds
 from imgproc.report.pictures import Micro, micro, rank
 from imgproc.runs.record import Record
 
@@ -38,6 +39,7 @@ def costs(record: Record) -> dict[str, Any]:
         "lost": headline(found, meaning) if found else None,
         "parts": parts(found, meaning),
         "tails": tails(record),
+        "bounds": bounds(record),
         "transfers": transfers(record),
         "scopes": scopes(record),
     }

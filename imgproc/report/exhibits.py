@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.exhibits import Exhibit, Part
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
-from imgproc.numbers import NBSP, listed, seconds, spelled_times, times
+from imgproc.numbers import NBSP, counted, listed, percent, seconds, spelled_times, times
 from imgproc.report.charts.chart import Chart
 from imgproc.report.charts.speedup import side_by_side
 from imgproc.report.pictures import Micro, micro
 from imgproc.report.scale import FASTER, SLOWER
 from imgproc.report.sentences import spoken
 from imgproc.runs.record import Record
+
+#: So many groups of rows are named in which pixels differ.
+_FEW_BANDS = 4
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def figure(shown: Exhibit, measured: Sequence[Measured]) -> Chart | None:
 # ---------------------------------------------------------------- what is said of it
 
 
-def conclusion(shown: Exhibit, measured: Sequence[Measured]) -> str:
+def _fastest(shown: Exhibit, measured: Sequence[Measured]) -> str:
     """For which functions which technique is the one to take."""
     winners = {name: [m.part.label for m in measured if m.wins(name, shown.techniques)] for name in shown.techniques}
     rest = [m.part.label for m in measured if not any(m.part.label in labels for labels in winners.values())]
@@ -95,9 +98,81 @@ def conclusion(shown: Exhibit, measured: Sequence[Measured]) -> str:
     return f"The fastest here: {'; '.join(said)}."
 
 
-def sentences(shown: Exhibit, measured: Sequence[Measured]) -> list[str]:
-    """One for each function, as its numbers say."""
-    return [" ".join(_of(shown, one)) for one in measured]
+def lesson(shown: Exhibit, measured: Sequence[Measured]) -> list[str]:
+    """The answer to its question, as the numbers say, the conclusion first; nothing without numbers."""
+    if not measured:
+        return []
+    if shown.lesson == "pixels":
+        return list(_pixels(shown, measured))
+    if shown.lesson == "baseline":
+        return list(_baseline(shown, measured))
+    return [_fastest(shown, measured), *(" ".join(_of(shown, one)) for one in measured)]
+
+
+def _pixels(shown: Exhibit, measured: Sequence[Measured]) -> Iterator[str]:
+    """Of ways of doing the same of which some may be wrong."""
+    name = shown.techniques[0]
+    timed = [(one, t) for one in measured if (t := one.of(name))]
+    wrong = [one.part.label for one, t in timed if t.identical is False]
+    right = [one.part.label for one, t in timed if t.identical]
+    if wrong and right:
+        yield f"{listed(wrong)}: fast and wrong. Only {listed(right).lower()} have a speedup."
+    elif wrong:
+        yield f"{listed(wrong)}: fast and wrong."
+    else:
+        yield "All have the pixels of the whole picture here."
+    for one, t in timed:
+        yield f"{one.part.label}: it {one.part.what}. {' '.join(_right_or_wrong(one, t))}"
+
+
+def _right_or_wrong(one: Measured, t: TechniqueMeasurement) -> Iterator[str]:
+    if t.identical is False:
+        for other in one.record.other_pixels:
+            rows = listed([f"{first + 1} to {last + 1}" for first, last in other.bands[:_FEW_BANDS]])
+            more = "" if len(other.bands) <= _FEW_BANDS else " and more"
+            yield (
+                f"{other.pixels:,} of {other.of:,} pixels ({percent(other.pixels / other.of)}) are not those of the "
+                f"whole picture, all in the rows near the cuts: {rows}{more}."
+            )
+        yield "No speedup is shown, since what took that time was other work; the results were made again in one piece."
+    elif t.identical:
+        yield f"The pixels are those of the whole picture. Compared with one core: {_did(spoken(t.label), t)}."
+        if not t.split:
+            yield "The picture was not cut, as there was one worker."
+
+
+def _baseline(shown: Exhibit, measured: Sequence[Measured]) -> Iterator[str]:
+    """Of a program and what became of it: the speedup over the one, and over the other."""
+    name = shown.techniques[0]
+    old, new = measured[0], measured[-1]
+    before, t, serial = old.of(BASELINE), new.of(name), new.of(BASELINE)
+    if old is new or not (before and t and serial and before.cost and t.cost and serial.cost):
+        yield "Both programs have to be measured before anything follows."
+        return
+    ratio, workers = before.cost / t.cost, t.threads
+    claimed = ratio / workers
+    if claimed > 1:
+        yield f"Nobody is {percent(claimed)} efficient: that baseline has a handicap."
+    else:
+        yield f"Here the handicap does not show as more than 100{NBSP}%, so nobody would have noticed."
+    yield (
+        f"As the report has it: {seconds(before.cost)} by the old program, one call after the other, "
+        f"{seconds(t.cost)} by the new one with {counted(workers, 'thread')}, so {spelled_times(ratio)} as fast, an "
+        f"efficiency of {percent(claimed)}."
+    )
+    gain = before.cost / serial.cost
+    yield (
+        f"Without any parallelism the new program takes {seconds(serial.cost)}: leaving out the copy alone makes it "
+        f"{spelled_times(gain)} as fast."
+    )
+    yield f"Compared with the best serial program: {_did(spoken(t.label), t)}{_sure(t)}."
+
+
+def _sure(t: TechniqueMeasurement) -> str:
+    if t.efficiency is None or t.speedup_ci95 is None:
+        return ""
+    low, high = t.speedup_ci95
+    return f": surely {times(low)} to {times(high)}, an efficiency of {percent(t.efficiency)}"
 
 
 def _of(shown: Exhibit, one: Measured) -> Iterator[str]:
@@ -132,9 +207,10 @@ def text(shown: Exhibit, measured: Sequence[Measured], notes: Sequence[str]) -> 
     for one in measured:
         call = seconds(one.call) if one.call else "-"
         lines.append(f"{one.part.label:<{wide}}{call:>10}" + "".join(f"{_short(c):>26}" for c in one.cells(shown)))
-    lines += [*notes, "", *sentences(shown, measured)]
+    conclusion, *rest = lesson(shown, measured) or [""]
+    lines += [*notes, "", *rest]
     if measured:
-        lines += ["", conclusion(shown, measured)]
+        lines += ["", conclusion]
     return "\n".join(lines).replace(NBSP, " ") + "\n"
 
 

@@ -204,9 +204,10 @@ class OfExhibit:
 
 def of_exhibit(record: Record) -> OfExhibit | None:
     """None for any other run, also for one of an exhibit that this version does not have."""
+    name, _, part = record.of_exhibit.partition("/")
     try:
-        shown = exhibit(record.task.exhibit if record.task else "")
-        return OfExhibit(shown, shown.part(record.task.function if record.task else ""))
+        shown = exhibit(name)
+        return OfExhibit(shown, shown.part(part))
     except UserError:
         return None
 

@@ -10,6 +10,7 @@ from imgproc.measure.curves import Cell, Point
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, plain_seconds, seconds
 from imgproc.report.advice import advice
+from imgproc.report.bounds import bounds
 from imgproc.report.commands import ANY_PATHS
 from imgproc.report.costs import tails
 from imgproc.report.image_warnings import image_warnings
@@ -108,7 +109,7 @@ def comparison(record: Record, paths: Sequence[str] = ANY_PATHS) -> str:
     rounds = max((len(t.rounds) for t in timed), default=0)
     same = "All made the same pixels." if all(t.identical for t in timed) else "Not all made the same pixels."
     lines.append(f"{rounds} rounds, seed {record.settings.seed}. {same}")
-    lines += filter(None, [starts(record), tails(record)])
+    lines += filter(None, [starts(record), tails(record), *bounds(record)])
     lines += [
         f"{t.label}: its start-up pays off from {t.break_even_images} images like these on."
         for t in timed

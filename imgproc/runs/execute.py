@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
-from imgproc.backends import AUTO, TECHNIQUES, Technique
+from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique
 from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
+from imgproc.exhibits import with_operations
 from imgproc.files import sha256_of
 from imgproc.intake.samples import draw_many
+from imgproc.measure.bounds import copy_bandwidth, memory_use
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.measure.results import Progress
-from imgproc.operations import parse_operations, remarks
+from imgproc.operations import OPERATIONS, parse_operations, remarks
 from imgproc.pixels.png_encoders import Choice, choose
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
@@ -28,7 +31,7 @@ from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, 
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders, file_systems_of
 from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
-from imgproc.runs.record import Record, png_megapixels
+from imgproc.runs.record import ImageRecord, Record, png_megapixels
 from imgproc.runs.tasks.exhibits import measure_exhibit
 from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
@@ -91,7 +94,7 @@ def process(
         _hash_inputs(record, folders)
     _conclude(record, contenders.main, first, measured)
     _predict(record, calibration)
-    if measured:
+    if measured and not record.exhibit:  # what it does is none of what is predicted
         learn_and_keep(record, settings.cache_dir)
 
 
@@ -119,7 +122,8 @@ def execute(
         def save() -> None:
             record.save(results)
 
-        process(record, folders, settings, progress=progress, cancelled=cancelled, results_ready=save)
+        with with_operations(record.exhibit) if record.exhibit else nullcontext():
+            process(record, folders, settings, progress=progress, cancelled=cancelled, results_ready=save)
         record.state = "done"
     except Cancelled:
         record.state = "cancelled"
@@ -201,6 +205,16 @@ def _png_encoder(record: Record, contenders: Contenders, tracker: Tracker) -> Ch
     )
 
 
+def _moved(record: Record, images: Sequence[ImageRecord]) -> dict[str, int]:
+    """Bytes that each operation must move at least: the image in, the result out."""
+    settings, found = record.settings, {}
+    for name in settings.operations:
+        shapes = [(i.height, i.width, 3) if settings.color else (i.height, i.width) for i in images]
+        results = (OPERATIONS[name].result_shape(shape, settings.parameters) for shape in shapes)
+        found[name] = sum(math.prod(shape) for shape in (*shapes, *results))
+    return found
+
+
 def _hash_inputs(record: Record, folders: RunFolders) -> None:
     """Note what the files hold that were measured on, after it was done, so that it takes no measured time."""
     images = record.good_images
@@ -231,10 +245,13 @@ def _conclude(record: Record, main: Contender, first: Pass, measured: Measured |
     """Put into the record what was measured and what follows from it."""
     if measured:
         record.environment["cores_used_by_others"] = measured.busy
+        record.environment["copy_bytes_per_second"] = copied = copy_bandwidth(usable_cores())
         images = measured.images
         megapixels = sum(image.megapixels for image in images)
         conclude(measured.contenders, images=len(images), megapixels=megapixels, rules=record.rules)
         record.warn()
+        baseline = next((m for m in record.techniques if m.name == BASELINE), None)
+        record.memory = memory_use(baseline.stages if baseline else {}, _moved(record, images), copied)
     if not measured or main not in measured.contenders:  # where it failed later, its first pass was whole
         main.passes = [first]
         conclude([main], images=len(record.good_images), megapixels=record.megapixels, rules=record.rules)

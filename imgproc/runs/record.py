@@ -14,6 +14,7 @@ from typing import Any, Literal
 from imgproc.errors import UserError
 from imgproc.files import write_whole
 from imgproc.measure.alarms import Alarm, alarms_of_run, of_items
+from imgproc.measure.bounds import MemoryUse
 from imgproc.measure.curves import Scaling
 from imgproc.measure.findings import Findings, findings
 from imgproc.measure.results import TechniqueMeasurement
@@ -29,7 +30,9 @@ SCHEMA = 1
 #: ``checking``: its files are being vetted, after which it is queued.
 State = Literal["checking", "queued", "running", "done", "failed", "cancelled", "interrupted"]
 #: What ``forget_results`` keeps.
-_KEPT = {"id", "mode", "settings", "images", "state", "created", "started", "finished", "error", "environment"}
+_KEPT = {
+    "id", "mode", "settings", "images", "state", "created", "started", "finished", "error", "environment", "exhibit",
+}  # fmt: skip
 FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
 
 
@@ -87,6 +90,23 @@ class ImageRecord:
     def megapixels_of(self, operation: str, settings: RunSettings) -> float:
         """Of the result of an operation that there is here."""
         return math.prod(OPERATIONS[operation].size(self.height, self.width, settings.parameters)) / 1e6
+
+
+@dataclass
+class OtherPixels:
+    """How a result of a technique differed from the baseline's: in ``pixels`` of ``of``, in rows ``bands``, the first
+    and last of each group of neighbouring rows, from 0. In the folder ``previews``: ``picture``, the result with these
+    pixels marked, and ``detail``, a part of it at full size above the same part as it should be; None without previews.
+    """
+
+    technique: str
+    image: int
+    operation: str
+    pixels: int
+    of: int
+    bands: list[list[int]] = field(default_factory=list)
+    picture: str | None = None
+    detail: str | None = None
 
 
 @dataclass
@@ -178,10 +198,12 @@ class Record:
     """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
 
     ``techniques`` all did the same work. ``weak`` are those of scale mode whose work grew with their workers, with
-    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``task``: where
-    it was about a user's own function over items; there are no images then. ``warnings``, here and of techniques, are
-    the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was; ``repetition`` what
-    the run found of the one that it repeats.
+    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``task``:
+    where it was about a user's own function over items; there are no images then. ``warnings``, here and of
+    techniques, are the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was;
+    ``repetition`` what the run found of the one that it repeats. ``memory``: what its operations must move.
+    ``exhibit``: of which exhibit, and which part of it, a run over pictures is (``borders/with``).
+    ``other_pixels``: of the first few results that differed from the baseline's, in what.
     """
 
     id: str
@@ -206,6 +228,14 @@ class Record:
     task: TaskRecord | None = None
     command: str | None = None
     repetition: Repetition | None = None
+    memory: list[MemoryUse] = field(default_factory=list)
+    exhibit: str = ""
+    other_pixels: list[OtherPixels] = field(default_factory=list)
+
+    @property
+    def of_exhibit(self) -> str:
+        """Which exhibit it is of and which part of it, over items or over pictures; empty for any other run."""
+        return self.task.name if self.task and self.task.exhibit else self.exhibit
 
     @property
     def good_images(self) -> list[ImageRecord]:

@@ -15,7 +15,7 @@ from imgproc.numbers import counted
 from imgproc.runs.record import Again, Difference, ImageRecord, Record, Repetition, new_id
 
 #: What of the environment is of the moment, not of the machine.
-_OF_THE_MOMENT = ("load_before", "cores_used_by_others", "pace_seconds")
+_OF_THE_MOMENT = ("load_before", "cores_used_by_others", "pace_seconds", "copy_bytes_per_second")
 _FEW = 5
 
 

@@ -9,6 +9,7 @@ from imgproc.backends.base import BackendError
 from imgproc.errors import UserError
 from imgproc.measure.protocol import Contender
 from imgproc.numbers import counted, few
+from imgproc.runs.other_pixels import WrongResults
 from imgproc.runs.passes import Hashes, Passes
 from imgproc.runs.record import ImageRecord
 
@@ -30,6 +31,7 @@ def replace_results(passes: Passes, main: Contender, baseline: Contender, made: 
     wrong = [image for image in record.good_images if image.index in right and made[image.index] != right[image.index]]
     others = [image for image in record.good_images if image.index not in right]
     rest = f"the {counted(len(others), 'image')} that were not compared"
+    set_aside = WrongResults(passes, main.measurement.label, wrong, made, right)
     try:
         _make_again(passes, baseline, [*wrong, *others])
     except BackendError as problem:
@@ -38,13 +40,19 @@ def replace_results(passes: Passes, main: Contender, baseline: Contender, made: 
         if others:
             then += f" The results of {rest} may differ as well."
     else:
+        record.other_pixels += set_aside.compare()
         failed = sum(image.error is not None for image in (*wrong, *others))
         then = f"The baseline made these results again{f', and those of {rest}' if others else ''}"
         then += f"; {counted(failed, 'image')} failed." if failed else "."
     names = few([image.name for image in wrong])
+    of_name = {image.index: image.name for image in wrong}
+    counts = "".join(
+        f" In the {one.operation} of {of_name[one.image]} {one.pixels:,} of {one.of:,} pixels differ."
+        for one in record.other_pixels
+    )
     record.warnings.append(
         f"{main.measurement.label}: its pixels differed from the baseline’s in {len(wrong)} of the "
-        f"{counted(len(right), 'image')} compared ({names}). {then}"
+        f"{counted(len(right), 'image')} compared ({names}).{counts} {then}"
     )
     if not record.good_images:
         raise UserError("None of the images could be processed.", code="refused_image")

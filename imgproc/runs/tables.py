@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.exhibits import OF_PICTURES
 from imgproc.runs.access import Visible
 from imgproc.runs.record import Mode, Record, State
 
@@ -44,8 +45,9 @@ class RunRow(Base):
     (of a comparison: the fastest). Times are aware, UTC; ``seconds`` is the median round; ``progress`` is a
     ``Progress`` as a dict while the run is running; ``runner_pid`` is the process that runs it or
     checks its files; ``attempts`` counts how often a runner took it; ``names`` is what
-    a search looks through. ``task`` is what a run over items calls, empty where it is over images; ``images`` counts
-    its items then. ``owner`` and ``visible`` as in ``Access``.
+    a search looks through. ``task`` is what a run over items calls, or which part of an exhibit a run over pictures is,
+    empty for other runs over images; ``images`` counts its items where it is over items. ``owner`` and ``visible`` as
+    in ``Access``.
     """
 
     __tablename__ = "runs_4"
@@ -82,6 +84,11 @@ class RunRow(Base):
 
     __table_args__ = (Index("runs_4_queue", "state", "turn", "number"),)
 
+    @property
+    def over_items(self) -> bool:
+        """Whether it is over items: those have no pixels that anybody counts."""
+        return bool(self.task) and self.task not in OF_PICTURES
+
 
 class TimingRow(Base):
     """One technique of one done run."""
@@ -108,7 +115,7 @@ def run_values(record: Record) -> dict[str, Any]:
     known = measured or TECHNIQUES.get(name)
     decided = measured if record.found.outcome != "undecided" else None
     low, high = (decided and decided.speedup_ci95) or (None, None)
-    task = record.task.name if record.task else ""
+    task = record.task.name if record.task else record.exhibit
     return {
         "id": record.id,
         "created": moment(record.created),
@@ -136,7 +143,7 @@ def run_values(record: Record) -> dict[str, Any]:
 def timings(record: Record) -> list[TimingRow]:
     """A row for every technique that a done run has timed, without a speedup that has no interval; of one that ran in
     several ways the fastest. None for a run over items, whose speedups say nothing of images."""
-    if record.state != "done" or record.task:
+    if record.state != "done" or record.task or record.exhibit:
         return []
     images = record.sample or record.good_images
     timed = [t for t in record.techniques if t.available and _finite(t.median_seconds) is not None]

@@ -40,6 +40,7 @@ def page(shown: Exhibit, store: Store, results: Path) -> dict[str, Any]:
     current = next((row for row in waits if row.state == "running"), waits[0] if waits else None)
     top = exhibits.highest(shown, measured)
     chart = None if waits else exhibits.figure(shown, measured)
+    conclusion, *said = exhibits.lesson(shown, measured) or [""]
     return {
         "exhibit": shown,
         "rows": rows,
@@ -49,8 +50,9 @@ def page(shown: Exhibit, store: Store, results: Path) -> dict[str, Any]:
         "live": pages.live(current, store.position(current.id)) if current else None,
         "chart": chart,
         "drawn_from": {"exhibit": shown.name, "of": "-".join(one.record.id for one in measured)},
-        "conclusion": exhibits.conclusion(shown, measured) if measured else "",
-        "sentences": exhibits.sentences(shown, measured),
+        "conclusion": conclusion,
+        "sentences": said,
+        "wrong": [(one.record, other) for one in measured for other in one.record.other_pixels if other.picture],
         "cells": {one.part.name: one.cells(shown, top) for one in measured},
         "labels": {name: TECHNIQUES[name].label for name in shown.techniques},
         "alarms": sum(len(one.record.alarms) for one in measured),

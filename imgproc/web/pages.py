@@ -56,7 +56,7 @@ def live(row: RunRow, position: int, checked: tuple[int, int] | None = None) -> 
     elif row.state == "running":
         known = {name: value for name, value in (row.progress or {}).items() if name in Progress.__dataclass_fields__}
         progress = Progress(**{"phase": "", **known})
-        now, detail = step(progress, "item" if row.task else "image")
+        now, detail = step(progress, "item" if row.over_items else "image")
         left = f"{numbers.about(progress.seconds_left)} left" if progress.seconds_left is not None else ""
         passes = f"{progress.passes_done} of {progress.passes_total} passes done." if progress.passes_total else ""
         answer |= {

@@ -21,7 +21,7 @@ from flask import (
 from werkzeug.wrappers import Response as AnyResponse
 
 from imgproc.errors import UserError
-from imgproc.exhibits import exhibit
+from imgproc.exhibits import EXHIBITS, exhibit
 from imgproc.report import charts as figures
 from imgproc.report import differences, document, sentences
 from imgproc.report.parcel import parcel
@@ -185,6 +185,11 @@ def metrics_text() -> Response:
 # ---------------------------------------------------------------- exhibits
 
 
+def exhibit_list() -> str:
+    """All exhibits, each as the question that it asks."""
+    return render_template("exhibits.html", exhibits=EXHIBITS.values())
+
+
 def exhibit_page(name: str) -> str:
     return render_template("exhibit.html", **exhibits.page(exhibit(name), _store(), _settings().RESULTS_DIR))
 
@@ -320,6 +325,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}/again", _POST, again),
     (f"{_RUN}/share", _POST, share),
     (f"{_RUN}/delete", _POST, delete),
+    ("/exhibits", _GET, exhibit_list),
     (_EXHIBIT, _GET, exhibit_page),
     (_EXHIBIT, _POST, measure_exhibit),
     (f"{_EXHIBIT}/cancel", _POST, cancel_exhibit),

@@ -17,7 +17,7 @@ from imgproc.errors import UserError
 from imgproc.exhibits import Exhibit, Part, exhibit
 from imgproc.intake.naming import display_name
 from imgproc.runs.access import Access
-from imgproc.runs.record import ImageRecord, Record, RunSettings, TaskRecord, new_id
+from imgproc.runs.record import ImageRecord, Record, RunSettings, new_id
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import Store
 from imgproc.runs.tasks.exhibits import exhibit_run, exhibit_settings
@@ -101,8 +101,8 @@ class Submission:
         Raises:
             UserError: the queue or the disk is full, or the images are gone.
         """
-        if old.task:
-            return self._repeat_task(old.task, old.settings, owner)
+        if old.task or old.exhibit:
+            return self._repeat_exhibit(old, owner)
         with self._folders() as (uploads, results):
             self._check_room(None)
             images = self._copy_inputs(old, uploads, results)
@@ -112,25 +112,26 @@ class Submission:
             return self._queue(Record(self.run_id, old.mode, settings, images), results, Access(owner))
 
     def show(self, shown: Exhibit, given: Fields, owner: str) -> list[Record]:
-        """Queue a run for each function of an exhibit.
+        """Queue a run for each part of an exhibit.
 
         Raises:
             UserError: a field is not allowed, or the queue or the disk is full.
         """
         fields = {name.replace("-", "_"): values for name, values in given.lists()}
-        settings = [exhibit_settings(shown, fields, self.settings) for _ in shown.parts]
+        settings = [exhibit_settings(shown, part, fields, self.settings) for part in shown.parts]
         self._check_room(None, len(settings), sum(one.budget for one in settings))
         return [self._queue_task(shown, *pair, owner) for pair in zip(shown.parts, settings, strict=True)]
 
-    def _repeat_task(self, task: TaskRecord, settings: RunSettings, owner: str) -> Record:
-        if not task.exhibit:
+    def _repeat_exhibit(self, old: Record, owner: str) -> Record:
+        name, _, part = old.of_exhibit.partition("/")
+        if not name:
             raise UserError(
                 "The function of this run is in a program of its own, not in this app: run it again from there.",
                 code="conflict",
             )
         self._check_room(None)
-        shown = exhibit(task.exhibit)
-        return self._queue_task(shown, shown.part(task.function), settings, owner)
+        shown = exhibit(name)
+        return self._queue_task(shown, shown.part(part), old.settings, owner)
 
     def _queue_task(self, shown: Exhibit, part: Part, settings: RunSettings, owner: str) -> Record:
         record = exhibit_run(shown, part, settings)  # with nothing of a person's in it, and on a page for everybody

@@ -1,11 +1,11 @@
-"""Runs over items that the web app may queue: a function of an exhibit over its images."""
+"""Runs that the web app may queue for an exhibit: a function over its images, or a run over drawn pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from imgproc.errors import UserError
-from imgproc.exhibits import Exhibit, Part, exhibit
+from imgproc.exhibits import Exhibit, Part, exhibit, own_operation
 from imgproc.runs.parsing import parse_settings
 from imgproc.runs.progress import Cancel, OnProgress
 from imgproc.runs.record import Record, RunSettings, TaskRecord, new_id
@@ -17,21 +17,28 @@ from imgproc.settings import Settings
 GIVEN = ("workers", "rounds", "budget", "seed")
 
 
-def exhibit_settings(shown: Exhibit, given: Mapping[str, Sequence[str]], app: Settings) -> RunSettings:
+def exhibit_settings(shown: Exhibit, part: Part, given: Mapping[str, Sequence[str]], app: Settings) -> RunSettings:
     """Raises: UserError: a setting is not one of ``GIVEN``, or its value is not allowed."""
     for name in given:
         if name not in GIVEN:
             raise UserError(f"There is no field “{name}” here. Known are {', '.join(GIVEN)}.", field=name)
-    asked = {"techniques": list(shown.techniques), "budget": [str(shown.budget)], **given}
+    own = {name: [value] for name, value in part.pictures.fields.items()} if part.pictures else {}
+    asked = {"techniques": list(shown.techniques), "budget": [str(shown.budget)], **own, **given}
     settings = parse_settings("compare", asked, app)
-    settings.operations, settings.cv2_threads = [], [1]
+    settings.cv2_threads = [1]
+    operation = own_operation(part)
+    if operation or not part.pictures:
+        settings.operations = [operation.name] if operation else []
     return settings
 
 
 def exhibit_run(shown: Exhibit, part: Part, settings: RunSettings) -> Record:
-    """A run of one of its functions, to be queued."""
+    """A run of one of its functions, or over its pictures, to be queued."""
     record = Record(new_id(), "compare", settings)
-    record.task = TaskRecord(part.name, shown.items, Exact().words, exhibit=shown.name)
+    if part.pictures:
+        record.exhibit = f"{shown.name}/{part.name}"
+    else:
+        record.task = TaskRecord(part.name, shown.items, Exact().words, exhibit=shown.name)
     return record
 
 
