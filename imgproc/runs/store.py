@@ -10,7 +10,7 @@ import logging
 import os
 import statistics
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -265,13 +265,21 @@ class Store:
         Raises:
             UserError: it cannot be kept there (``disk_full``).
         """
-        row = self.get(run_id)
-        if row and self._results:
-            try:
-                Access(row.owner, visible).save(self._results / run_id)
-            except OSError as problem:
-                raise UserError("This could not be kept on the disk. Try again.", code="disk_full") from problem
-        self._update((RunRow.id == run_id,), visible=visible)
+        self._set_access(run_id, visible=visible)
+
+    def post(self, run_id: str, class_name: str, shown_as: str) -> None:
+        """Say which class's table has a line of the run, if any, and what it is called there.
+
+        Raises:
+            UserError: it cannot be kept there (``disk_full``).
+        """
+        self._set_access(run_id, class_name=class_name, shown_as=shown_as)
+
+    def of_class(self, name: str) -> list[RunRow]:
+        """The runs that were posted to a class, oldest first."""
+        wanted = select(RunRow).where(RunRow.class_name == name).order_by(RunRow.number)
+        with self._session() as session:
+            return list(session.scalars(wanted))
 
     def delete(self, run_id: str) -> bool:
         """Forget a run that is not running; its folders are the caller's. False: it runs, or there is none."""
@@ -291,6 +299,16 @@ class Store:
 
     def _access(self, record: Record) -> Access:
         return Access.load(self._results / record.id) if self._results else Access()
+
+    def _set_access(self, run_id: str, **changes: Any) -> None:
+        row = self.get(run_id)
+        if row and self._results:
+            now = Access(**{name.name: getattr(row, name.name) for name in fields(Access)})
+            try:
+                replace(now, **changes).save(self._results / run_id)
+            except OSError as problem:
+                raise UserError("This could not be kept on the disk. Try again.", code="disk_full") from problem
+        self._update((RunRow.id == run_id,), **changes)
 
     def _count(self, wanted: ColumnElement[bool]) -> int:
         with self._session() as session:

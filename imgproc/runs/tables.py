@@ -42,10 +42,11 @@ class RunRow(Base):
     ``Progress`` as a dict while the run is running; ``runner_pid`` is the process that runs it or
     checks its files; ``attempts`` counts how often a runner took it; ``names`` is what
     a search looks through. ``task`` is what a run over items calls, empty where it is over images; ``images`` counts
-    its items then. ``owner`` and ``visible`` as in ``Access``.
+    its items then. ``cpu`` and ``cores`` are what it was measured on. ``owner``, ``visible``, ``class_name`` and
+    ``shown_as`` as in ``Access``.
     """
 
-    __tablename__ = "runs_3"
+    __tablename__ = "runs_4"
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
@@ -56,6 +57,10 @@ class RunRow(Base):
     mode: Mapped[Mode] = mapped_column(String(16))
     owner: Mapped[str] = mapped_column(String(64), index=True)
     visible: Mapped[Visible] = mapped_column(String(16))
+    class_name: Mapped[str] = mapped_column(String(64), index=True)
+    shown_as: Mapped[str] = mapped_column(String(64))
+    cpu: Mapped[str] = mapped_column(Text)
+    cores: Mapped[int | None] = mapped_column(Integer)
     technique: Mapped[str] = mapped_column(String(64))
     label: Mapped[str] = mapped_column(Text)
     workers: Mapped[int] = mapped_column(Integer)
@@ -74,13 +79,13 @@ class RunRow(Base):
     cancel: Mapped[bool] = mapped_column(default=False)
     runner_pid: Mapped[int | None] = mapped_column(Integer)
 
-    __table_args__ = (Index("runs_3_queue", "state", "number"),)
+    __table_args__ = (Index("runs_4_queue", "state", "number"),)
 
 
 class TimingRow(Base):
     """One technique of one done run."""
 
-    __tablename__ = "timings_3"
+    __tablename__ = "timings_4"
 
     run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     technique: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -103,6 +108,7 @@ def run_values(record: Record) -> dict[str, Any]:
     decided = measured if record.found.outcome != "undecided" else None
     low, high = (decided and decided.speedup_ci95) or (None, None)
     task = record.task.name if record.task else ""
+    cores = record.environment.get("cores_usable")
     return {
         "id": record.id,
         "created": moment(record.created),
@@ -120,6 +126,8 @@ def run_values(record: Record) -> dict[str, Any]:
         "speedup_low": _finite(low),
         "speedup_high": _finite(high),
         "verdict": decided.verdict if decided else None,
+        "cpu": text(str(record.environment.get("cpu") or "")),
+        "cores": cores if isinstance(cores, int) and 0 < cores < 1_000_000 else None,
         "error": record.error and text(record.error),
         "names": text("\n".join([*(image.name for image in record.images), task])).casefold(),
         "task": text(task),
