@@ -24,8 +24,9 @@ from imgproc.errors import UserError
 from imgproc.measure.results import Progress
 from imgproc.runs.access import Access, Visible
 from imgproc.runs.database import Database
+from imgproc.runs.notes import Notes
 from imgproc.runs.record import FINAL_STATES, Mode, Record, State, now
-from imgproc.runs.tables import Base, RunRow, TimingRow, plain, run_values, text, timings
+from imgproc.runs.tables import Base, RunRow, TimingRow, notes_values, plain, run_values, text, timings
 
 __all__ = ["RunRow", "Store", "TechniqueTimes", "Visitor"]
 
@@ -93,7 +94,7 @@ class Store:
         """Put a run at the end of the queue (or into the index, by its state). Save its access and its record first."""
         with self._database.sessions() as sessions:
             pid = os.getpid() if record.state == "checking" else None
-            _insert(sessions, record, self._access(record), pid)
+            _insert(sessions, record, self._access(record), self._notes(record), pid)
 
     def get(self, run_id: str) -> RunRow | None:
         with self._session() as session:
@@ -119,7 +120,7 @@ class Store:
         """One page of the runs that match, newest first, and how many match in all.
 
         Args:
-            q: part of a run's id or of the name of one of its images, in any case.
+            q: part of a run's id, of the name of one of its images, or of its own name, tags and note, in any case.
             since: created at this time or later; aware.
             visitor: whose history; None: every run there is.
             page: counts from 1.
@@ -131,6 +132,7 @@ class Store:
                 or_(
                     RunRow.id.contains(words.lower(), autoescape=True),
                     RunRow.names.contains(words.casefold(), autoescape=True),
+                    RunRow.said.contains(words.casefold(), autoescape=True),
                 )
             )
         for column, wanted in ((RunRow.mode, mode), (RunRow.technique, technique), (RunRow.state, state)):
@@ -295,10 +297,26 @@ class Store:
         with sessions.begin() as session:
             empty = session.scalar(select(RunRow.number).limit(1)) is None
         for record in _read_records(self._results) if empty and self._results else ():
-            _insert(sessions, record, self._access(record))
+            _insert(sessions, record, self._access(record), self._notes(record))
 
     def _access(self, record: Record) -> Access:
         return Access.load(self._results / record.id) if self._results else Access()
+
+    def annotate(self, run_id: str, notes: Notes) -> None:
+        """Keep what its owner says of the run, in its folder too.
+
+        Raises:
+            UserError: it cannot be kept there (``disk_full``).
+        """
+        if self._results:
+            try:
+                notes.save(self._results / run_id)
+            except OSError as problem:
+                raise UserError("This could not be kept on the disk. Try again.", code="disk_full") from problem
+        self._update((RunRow.id == run_id,), **notes_values(notes))
+
+    def _notes(self, record: Record) -> Notes:
+        return Notes.load(self._results / record.id) if self._results else Notes()
 
     def _set_access(self, run_id: str, **changes: Any) -> None:
         row = self.get(run_id)
@@ -329,11 +347,13 @@ def _mark_cancelled(folder: Path) -> None:
         log.warning("Run %s is cancelled, but its record could not be updated.", folder.name, exc_info=True)
 
 
-def _insert(sessions: sessionmaker[Session], record: Record, access: Access, pid: int | None = None) -> None:
+def _insert(
+    sessions: sessionmaker[Session], record: Record, access: Access, notes: Notes, pid: int | None = None
+) -> None:
     """Add a run, unless it is there already, made from its record."""
     # One found running without an index was tried at least once.
     attempts = int(record.state == "running")
-    row = RunRow(**run_values(record), **asdict(access), attempts=attempts, runner_pid=pid)
+    row = RunRow(**run_values(record), **asdict(access), **notes_values(notes), attempts=attempts, runner_pid=pid)
     with suppress(IntegrityError), sessions.begin() as session:
         session.add_all([row, *timings(record)])
 

@@ -12,6 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.runs.access import Visible
+from imgproc.runs.notes import Notes
 from imgproc.runs.record import Mode, Record, State
 
 
@@ -43,10 +44,11 @@ class RunRow(Base):
     checks its files; ``attempts`` counts how often a runner took it; ``names`` is what
     a search looks through. ``task`` is what a run over items calls, empty where it is over images; ``images`` counts
     its items then. ``cpu`` and ``cores`` are what it was measured on. ``owner``, ``visible``, ``class_name`` and
-    ``shown_as`` as in ``Access``.
+    ``shown_as`` as in ``Access``; ``name``, ``note`` and ``tags``, with commas, as in ``Notes``, and ``said`` is all of
+    them for a search.
     """
 
-    __tablename__ = "runs_4"
+    __tablename__ = "runs_5"
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
@@ -59,6 +61,10 @@ class RunRow(Base):
     visible: Mapped[Visible] = mapped_column(String(16))
     class_name: Mapped[str] = mapped_column(String(64), index=True)
     shown_as: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(Text)
+    tags: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(Text)
+    said: Mapped[str] = mapped_column(Text)
     cpu: Mapped[str] = mapped_column(Text)
     cores: Mapped[int | None] = mapped_column(Integer)
     technique: Mapped[str] = mapped_column(String(64))
@@ -79,13 +85,13 @@ class RunRow(Base):
     cancel: Mapped[bool] = mapped_column(default=False)
     runner_pid: Mapped[int | None] = mapped_column(Integer)
 
-    __table_args__ = (Index("runs_4_queue", "state", "number"),)
+    __table_args__ = (Index("runs_5_queue", "state", "number"),)
 
 
 class TimingRow(Base):
     """One technique of one done run."""
 
-    __tablename__ = "timings_4"
+    __tablename__ = "timings_5"
 
     run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     technique: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -132,6 +138,12 @@ def run_values(record: Record) -> dict[str, Any]:
         "names": text("\n".join([*(image.name for image in record.images), task])).casefold(),
         "task": text(task),
     }
+
+
+def notes_values(notes: Notes) -> dict[str, str]:
+    """The columns that its owner's notes decide."""
+    said = "\n".join((notes.name, *notes.tags, notes.note)).casefold()
+    return {"name": text(notes.name), "tags": text(",".join(notes.tags)), "note": text(notes.note), "said": text(said)}
 
 
 def timings(record: Record) -> list[TimingRow]:

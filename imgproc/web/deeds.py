@@ -10,6 +10,7 @@ from imgproc.numbers import counted
 from imgproc.report.text import summary
 from imgproc.runs import classes
 from imgproc.runs.access import parse_class, parse_shown, parse_visible
+from imgproc.runs.notes import parse_notes
 from imgproc.runs.record import FINAL_STATES, Record
 from imgproc.runs.removal import in_use, remove
 from imgproc.runs.vetting import NoneGood
@@ -66,6 +67,14 @@ def share(run_id: str) -> AnyResponse:
     visible = parse_visible(request.form.get("visible", ""))
     lookup.store().show(run_id, visible)
     return see(url_for("run_page", run_id=run_id), id=run_id, state=row.state, visible=visible)
+
+
+def annotate(run_id: str) -> AnyResponse:
+    """Keep the name, the tags and the note that its owner gives a run; empty: none."""
+    row = lookup.owned(run_id)
+    notes = parse_notes(*(request.form.get(field, "") for field in ("name", "tags", "note")))
+    lookup.store().annotate(run_id, notes)
+    return see(url_for("run_page", run_id=run_id), id=run_id, state=row.state, name=notes.name)
 
 
 def post_to_class(run_id: str) -> AnyResponse:

@@ -36,7 +36,7 @@ from imgproc.runs.vetting import NoneGood
 from imgproc.web import classes, comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting
 from imgproc.web import history as lists
 from imgproc.web.deeds import accepted as _accepted
-from imgproc.web.deeds import again, cancel, delete, delete_many, none_good, post_to_class, share
+from imgproc.web.deeds import again, annotate, cancel, delete, delete_many, none_good, post_to_class, share
 from imgproc.web.deeds import see as _see
 from imgproc.web.lookup import owned as _owned
 from imgproc.web.lookup import row as _row
@@ -376,6 +376,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_EXHIBIT}/cancel", _POST, cancel_exhibit),
     (f"{_EXHIBIT}/figures/speedup.<format>", _GET, exhibit_figure),
     (f"{_RUN}/class", _POST, post_to_class),
+    (f"{_RUN}/notes", _POST, annotate),
     (_CLASS, _GET, class_page),
     (_CLASS, _POST, class_post),
     (f"{_CLASS}.csv", _GET, class_csv),
