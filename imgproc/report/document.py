@@ -17,6 +17,7 @@ from imgproc.numbers import FILTERS
 from imgproc.operations import OPERATIONS
 from imgproc.report import charts, commands, exercise, page
 from imgproc.report.sentences import spoken
+from imgproc.runs.notes import Notes
 from imgproc.runs.record import Record
 
 #: The appendix names so many images; run.json has them all.
@@ -27,7 +28,8 @@ def document(record: Record, folder: Path | None = None, *, back: str = "", scri
     """The report as HTML.
 
     Args:
-        folder: that of the run's results; the report shows its first picture where previews lie there.
+        folder: that of the run's results; the report shows its first picture where previews lie there, and its
+            owner's name and note of it.
         back: the address of the run's page, for a report that is shown on the site: it then has a bar with links.
         script: the address of the script of that bar.
     """
@@ -39,6 +41,7 @@ def document(record: Record, folder: Path | None = None, *, back: str = "", scri
         figures=figures,
         drawn={made.name: _data(charts.figure(record, made.name), "image/svg+xml") for made in figures},
         pictures=_pictures(record, folder) if folder else [],
+        notes=Notes.load(folder) if folder else Notes(),
         question=exercise.question(record),
         discussion=exercise.discussion(record),
         command=commands.command(record),

@@ -9,6 +9,7 @@ from imgproc.report import charts
 from imgproc.report.tables import techniques
 from imgproc.report.text import summary
 from imgproc.runs.archive import File, rounds_csv
+from imgproc.runs.notes import FILE as NOTES
 from imgproc.runs.record import Record
 
 
@@ -28,6 +29,8 @@ def parcel(record: Record, folder: Path, *, about: bool) -> list[File]:
 def _about(record: Record, folder: Path) -> Iterator[File]:
     yield "about/summary.txt", summary(record).encode()
     yield "about/run.json", folder / "run.json"
+    if (folder / NOTES).is_file():
+        yield f"about/{NOTES}", folder / NOTES
     if not record.techniques:
         return
     yield "about/techniques.csv", techniques(record).csv().encode()

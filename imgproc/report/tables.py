@@ -25,7 +25,7 @@ class Table:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.columns)
-        writer.writerows([[_plain(value) for value in row] for row in self.rows])
+        writer.writerows([[_harmless(_plain(value)) for value in row] for row in self.rows])
         return out.getvalue()
 
     def dicts(self) -> list[dict[str, Cell]]:
@@ -50,6 +50,11 @@ def _plain(value: Cell) -> str | int | float:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else value
+
+
+def _harmless(value: str | int | float) -> str | int | float:
+    """Text that a spreadsheet would take for a formula, told to be text: names come from anybody."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _short(row: Sequence[Cell]) -> list[str]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,6 +21,10 @@ from imgproc.files import write_whole
 Visible = Literal["private", "link", "public"]
 
 _FILE = "access.json"
+#: What a class may be called, as its address has it.
+_CLASS = re.compile("[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+#: So many characters at most has the name that a run is shown by in a class.
+MOST_SHOWN = 40
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +47,46 @@ def parse_visible(value: str) -> Visible:
     )
 
 
+def parse_class(value: str) -> str:
+    """The name of a class as addresses have it, in small letters; empty: none.
+
+    Raises:
+        UserError: a class cannot be called so.
+    """
+    name = value.strip().lower()
+    if name and not _CLASS.fullmatch(name):
+        raise UserError(
+            f"A class cannot be called “{name[:MOST_SHOWN]}”. Its name has 1 to 40 of the letters a to z, digits and "
+            "dashes, and no dash at either end.",
+            field="class",
+            limit=40,
+        )
+    return name
+
+
+def parse_shown(value: str) -> str:
+    """The name that a run is shown by in a class; empty: none.
+
+    Raises:
+        UserError: it is too long, or has what is no letter or sign.
+    """
+    name = " ".join(value.split())
+    if len(name) > MOST_SHOWN or not name.isprintable():
+        raise UserError(
+            f"The name shown in a class has up to {MOST_SHOWN} letters and signs.", field="shown_as", limit=MOST_SHOWN
+        )
+    return name
+
+
 @dataclass(frozen=True)
 class Access:
-    """``owner`` is empty where nobody owns the run, as one that was copied here."""
+    """``owner`` is empty where nobody owns the run, as one that was copied here. ``class_name``: the class whose table
+    has a line of it, empty for none; ``shown_as``: what it is called there."""
 
     owner: str = ""
     visible: Visible = "link"
+    class_name: str = ""
+    shown_as: str = ""
 
     def save(self, folder: Path) -> None:
         """Write it into the run's folder, for the app's own user alone where the system can do that."""
@@ -62,8 +101,13 @@ class Access:
         if found is None:
             return _from_old_record(folder)
         owner, visible = found.get("owner"), found.get("visible")
-        known = visible in get_args(Visible) and isinstance(owner, str)
-        return cls(str(owner), visible) if known else cls(visible="private")  # type: ignore[arg-type]
+        if visible not in get_args(Visible) or not isinstance(owner, str):
+            return cls(visible="private")
+        try:
+            posted = parse_class(str(found.get("class_name", ""))), parse_shown(str(found.get("shown_as", "")))
+        except UserError:
+            posted = "", ""
+        return cls(owner, visible, *posted)  # type: ignore[arg-type]
 
 
 def _from_old_record(folder: Path) -> Access:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from imgproc.errors import UserError
 from imgproc.files import owned, sweep
+from imgproc.runs.classes import FOLDER as CLASSES
 from imgproc.runs.store import RunRow, Store
 from imgproc.settings import Settings
 
@@ -97,6 +98,7 @@ class Retention:
         Raises:
             UserError: the index cannot be used.
         """
+        self._remove_lines()
         ended, lost, gone = [], [], []
         for row in self._store.ended():
             if (self._settings.RESULTS_DIR / row.id).is_dir():
@@ -132,6 +134,14 @@ class Retention:
             )
             self._warned = True
         return False
+
+    def _remove_lines(self) -> None:
+        """Of records from elsewhere in the tables of classes, which belong to no run here."""
+        for line in (self._settings.RESULTS_DIR / CLASSES).glob("*/*.json"):
+            with suppress(OSError):
+                until = expires(self._settings, datetime.fromtimestamp(line.stat().st_mtime, UTC))
+                if until is not None and until < datetime.now(UTC):
+                    line.unlink()
 
     def _is_too_old(self, row: RunRow) -> bool:
         until = expires(self._settings, row.finished or row.created)

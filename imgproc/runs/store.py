@@ -10,7 +10,7 @@ import logging
 import os
 import statistics
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -24,8 +24,9 @@ from imgproc.errors import UserError
 from imgproc.measure.results import Progress
 from imgproc.runs.access import Access, Visible
 from imgproc.runs.database import Database
+from imgproc.runs.notes import Notes
 from imgproc.runs.record import FINAL_STATES, Mode, Record, State, now
-from imgproc.runs.tables import Base, RunRow, TimingRow, plain, run_values, text, timings
+from imgproc.runs.tables import Base, RunRow, TimingRow, notes_values, plain, run_values, text, timings
 
 __all__ = ["RunRow", "Store", "TechniqueTimes", "Visitor", "Waiting"]
 
@@ -105,7 +106,7 @@ class Store:
         """
         with self._database.sessions() as sessions:
             pid = os.getpid() if record.state == "checking" else None
-            _insert(sessions, record, self._access(record), pid, visitor)
+            _insert(sessions, record, self._access(record), self._notes(record), pid, visitor)
 
     def get(self, run_id: str) -> RunRow | None:
         with self._session() as session:
@@ -131,7 +132,7 @@ class Store:
         """One page of the runs that match, newest first, and how many match in all.
 
         Args:
-            q: part of a run's id or of the name of one of its images, in any case.
+            q: part of a run's id, of the name of one of its images, or of its own name, tags and note, in any case.
             since: created at this time or later; aware.
             visitor: whose history; None: every run there is.
             page: counts from 1.
@@ -143,6 +144,7 @@ class Store:
                 or_(
                     RunRow.id.contains(words.lower(), autoescape=True),
                     RunRow.names.contains(words.casefold(), autoescape=True),
+                    RunRow.said.contains(words.casefold(), autoescape=True),
                 )
             )
         for column, wanted in ((RunRow.mode, mode), (RunRow.technique, technique), (RunRow.state, state)):
@@ -287,13 +289,21 @@ class Store:
         Raises:
             UserError: it cannot be kept there (``disk_full``).
         """
-        row = self.get(run_id)
-        if row and self._results:
-            try:
-                Access(row.owner, visible).save(self._results / run_id)
-            except OSError as problem:
-                raise UserError("This could not be kept on the disk. Try again.", code="disk_full") from problem
-        self._update((RunRow.id == run_id,), visible=visible)
+        self._set_access(run_id, visible=visible)
+
+    def post(self, run_id: str, class_name: str, shown_as: str) -> None:
+        """Say which class's table has a line of the run, if any, and what it is called there.
+
+        Raises:
+            UserError: it cannot be kept there (``disk_full``).
+        """
+        self._set_access(run_id, class_name=class_name, shown_as=shown_as)
+
+    def of_class(self, name: str) -> list[RunRow]:
+        """The runs that were posted to a class, oldest first."""
+        wanted = select(RunRow).where(RunRow.class_name == name).order_by(RunRow.number)
+        with self._session() as session:
+            return list(session.scalars(wanted))
 
     def delete(self, run_id: str) -> bool:
         """Forget a run that is not running; its folders are the caller's. False: it runs, or there is none."""
@@ -309,10 +319,36 @@ class Store:
         with sessions.begin() as session:
             empty = session.scalar(select(RunRow.number).limit(1)) is None
         for record in _read_records(self._results) if empty and self._results else ():
-            _insert(sessions, record, self._access(record))
+            _insert(sessions, record, self._access(record), self._notes(record))
 
     def _access(self, record: Record) -> Access:
         return Access.load(self._results / record.id) if self._results else Access()
+
+    def annotate(self, run_id: str, notes: Notes) -> None:
+        """Keep what its owner says of the run, in its folder too.
+
+        Raises:
+            UserError: it cannot be kept there (``disk_full``).
+        """
+        if self._results:
+            try:
+                notes.save(self._results / run_id)
+            except OSError as problem:
+                raise UserError("This could not be kept on the disk. Try again.", code="disk_full") from problem
+        self._update((RunRow.id == run_id,), **notes_values(notes))
+
+    def _notes(self, record: Record) -> Notes:
+        return Notes.load(self._results / record.id) if self._results else Notes()
+
+    def _set_access(self, run_id: str, **changes: Any) -> None:
+        row = self.get(run_id)
+        if row and self._results:
+            now = Access(**{name.name: getattr(row, name.name) for name in fields(Access)})
+            try:
+                replace(now, **changes).save(self._results / run_id)
+            except OSError as problem:
+                raise UserError("This could not be kept on the disk. Try again.", code="disk_full") from problem
+        self._update((RunRow.id == run_id,), **changes)
 
     def _count(self, wanted: ColumnElement[bool]) -> int:
         with self._session() as session:
@@ -334,7 +370,12 @@ def _mark_cancelled(folder: Path) -> None:
 
 
 def _insert(
-    sessions: sessionmaker[Session], record: Record, access: Access, pid: int | None = None, visitor: str = ""
+    sessions: sessionmaker[Session],
+    record: Record,
+    access: Access,
+    notes: Notes,
+    pid: int | None = None,
+    visitor: str = "",
 ) -> None:
     """Add a run, unless it is there already, made from its record."""
     # One found running without an index was tried at least once.
@@ -343,7 +384,7 @@ def _insert(
     if record.state not in FINAL_STATES:
         with sessions.begin() as session:  # of its own, as in ``claim``
             turn = _next_turn(session, visitor)
-    values = {**run_values(record), **asdict(access), "visitor": visitor, "turn": turn}
+    values = {**run_values(record), **asdict(access), **notes_values(notes), "visitor": visitor, "turn": turn}
     row = RunRow(**values, attempts=attempts, runner_pid=pid)
     with suppress(IntegrityError), sessions.begin() as session:
         session.add_all([row, *timings(record)])

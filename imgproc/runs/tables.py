@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeDecorator
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.exhibits import OF_PICTURES
 from imgproc.runs.access import Visible
+from imgproc.runs.notes import Notes
 from imgproc.runs.record import Mode, Record, State
 
 
@@ -46,8 +47,9 @@ class RunRow(Base):
     ``Progress`` as a dict while the run is running; ``runner_pid`` is the process that runs it or
     checks its files; ``attempts`` counts how often a runner took it; ``names`` is what
     a search looks through. ``task`` is what a run over items calls, or which part of an exhibit a run over pictures is,
-    empty for other runs over images; ``images`` counts its items where it is over items. ``owner`` and ``visible`` as
-    in ``Access``.
+    empty for other runs over images; ``images`` counts its items where it is over items. ``cpu`` and ``cores`` are what
+    it was measured on. ``owner``, ``visible``, ``class_name`` and ``shown_as`` as in ``Access``; ``name``, ``note`` and
+    ``tags``, with commas, as in ``Notes``, and ``said`` is all of them for a search.
     """
 
     __tablename__ = "runs_4"
@@ -63,6 +65,14 @@ class RunRow(Base):
     visible: Mapped[Visible] = mapped_column(String(16))
     visitor: Mapped[str] = mapped_column(String(64))
     turn: Mapped[int] = mapped_column(Integer)
+    class_name: Mapped[str] = mapped_column(String(64), index=True)
+    shown_as: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(Text)
+    tags: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(Text)
+    said: Mapped[str] = mapped_column(Text)
+    cpu: Mapped[str] = mapped_column(Text)
+    cores: Mapped[int | None] = mapped_column(Integer)
     technique: Mapped[str] = mapped_column(String(64))
     label: Mapped[str] = mapped_column(Text)
     workers: Mapped[int] = mapped_column(Integer)
@@ -116,6 +126,7 @@ def run_values(record: Record) -> dict[str, Any]:
     decided = measured if record.found.outcome != "undecided" else None
     low, high = (decided and decided.speedup_ci95) or (None, None)
     task = record.task.name if record.task else record.exhibit
+    cores = record.environment.get("cores_usable")
     return {
         "id": record.id,
         "created": moment(record.created),
@@ -134,10 +145,18 @@ def run_values(record: Record) -> dict[str, Any]:
         "speedup_low": _finite(low),
         "speedup_high": _finite(high),
         "verdict": decided.verdict if decided else None,
+        "cpu": text(str(record.environment.get("cpu") or "")),
+        "cores": cores if isinstance(cores, int) and 0 < cores < 1_000_000 else None,
         "error": record.error and text(record.error),
         "names": text("\n".join([*(image.name for image in record.images), task])).casefold(),
         "task": text(task),
     }
+
+
+def notes_values(notes: Notes) -> dict[str, str]:
+    """The columns that its owner's notes decide."""
+    said = "\n".join((notes.name, *notes.tags, notes.note)).casefold()
+    return {"name": text(notes.name), "tags": text(",".join(notes.tags)), "note": text(notes.note), "said": text(said)}
 
 
 def timings(record: Record) -> list[TimingRow]:

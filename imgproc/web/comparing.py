@@ -20,8 +20,8 @@ MOST, MOST_MEGABYTES = 6, 20
 FILES, RUNS = "records", "run"
 #: What the page shows besides an error.
 NOTHING: dict[str, Any] = {"found": None, "sides": [], "most": MOST, "megabytes": MOST_MEGABYTES}
-# Reading and verifying a record takes memory and time: one request after the other.
-_reading = threading.Lock()
+#: Reading and verifying a record takes memory and time: one request after the other.
+reading = threading.Lock()
 
 
 def page(request: Request, find: Callable[[str], Record]) -> dict[str, Any]:
@@ -33,12 +33,12 @@ def page(request: Request, find: Callable[[str], Record]) -> dict[str, Any]:
     Raises:
         UserError: too many runs, a record is too large or none, or there is no such run.
     """
-    sent = _sent(request)  # first: it sets what a form may bring
+    sent = records_sent(request, MOST)  # first: it sets what a form may bring
     chosen = list(dict.fromkeys(name.strip() for name in request.values.getlist(RUNS) if name.strip()))
     if len(chosen) + len(sent) > MOST:
         raise UserError(f"Up to {MOST} runs stand side by side; these are {len(chosen) + len(sent)}.", field=RUNS)
     sides = [Side(name, find(run)) for name, run in zip(_short(chosen), chosen, strict=True)]
-    with _reading:
+    with reading:
         sides += _from_elsewhere(sent)
     found = compared(sides) if len(sides) > 1 else None
     return {**NOTHING, "found": found, "sides": sides}
@@ -50,13 +50,17 @@ def _short(ids: Sequence[str]) -> list[str]:
     return [f"Run {run[:length]}" for run in ids]
 
 
-def _sent(request: Request) -> list[tuple[str, bytes]]:
-    """Names and contents of the records that were posted."""
+def records_sent(request: Request, most_records: int) -> list[tuple[str, bytes]]:
+    """Names and contents of the records that were posted.
+
+    Raises:
+        UserError: one is too large, or all together are.
+    """
     if request.method != "POST":
         return []
     if problem := request.environ.get(REFUSED):
         raise problem
-    most = MOST * MOST_MEGABYTES * 1_000_000
+    most = most_records * MOST_MEGABYTES * 1_000_000
     if (request.content_length or 0) > most:
         raise _too_large("These records")
     request.max_content_length = most  # where no length is said

@@ -8,11 +8,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from imgproc.errors import UserError
 from imgproc.numbers import counted
 from imgproc.report.text import summary
-from imgproc.runs.access import parse_visible
+from imgproc.runs import classes
+from imgproc.runs.access import parse_class, parse_shown, parse_visible
+from imgproc.runs.notes import parse_notes
 from imgproc.runs.record import FINAL_STATES, Record
 from imgproc.runs.removal import in_use, remove
 from imgproc.runs.vetting import NoneGood
 from imgproc.web import errors, lookup, security, waiting
+from imgproc.web.form import CLASS, SHOWN_AS
 
 #: The status of a plain-text answer that waited for its run.
 _RUN_STATUS = {"done": 200, "failed": 500, "cancelled": 409, "interrupted": 503}
@@ -64,6 +67,23 @@ def share(run_id: str) -> AnyResponse:
     visible = parse_visible(request.form.get("visible", ""))
     lookup.store().show(run_id, visible)
     return see(url_for("run_page", run_id=run_id), id=run_id, state=row.state, visible=visible)
+
+
+def annotate(run_id: str) -> AnyResponse:
+    """Keep the name, the tags and the note that its owner gives a run; empty: none."""
+    row = lookup.owned(run_id)
+    notes = parse_notes(*(request.form.get(field, "") for field in ("name", "tags", "note")))
+    lookup.store().annotate(run_id, notes)
+    return see(url_for("run_page", run_id=run_id), id=run_id, state=row.state, name=notes.name)
+
+
+def post_to_class(run_id: str) -> AnyResponse:
+    """Give the table of the class in the field ``class`` a line of the run; empty: take it out of the one it is in."""
+    row = lookup.owned(run_id)
+    name, shown_as = parse_class(request.form.get(CLASS, "")), parse_shown(request.form.get(SHOWN_AS, ""))
+    classes.post(run_id, name, shown_as, lookup.store(), lookup.settings().RESULTS_DIR)
+    url = url_for("class_page", name=name) if name else url_for("run_page", run_id=run_id)
+    return see(url, id=run_id, state=row.state, **{"class": name})
 
 
 def delete(run_id: str) -> AnyResponse:

@@ -26,6 +26,8 @@ DEFAULT_MODE: Mode = "parallel"
 KEPT_FIELD = "token"
 #: Names a run whose images are to be used, where none are sent.
 IMAGES_OF = "images_of"
+#: The class that a run is posted to when it is done, and what it is called there.
+CLASS, SHOWN_AS = "class", "shown_as"
 #: ``samples`` with this value means: as many as ``sample_count`` says. The form's button sends it.
 AS_COUNTED = "form"
 
@@ -66,7 +68,7 @@ def _given(fields: Fields, *more: str) -> dict[str, list[str]]:
     Raises:
         UserError: a field is unknown.
     """
-    known = {FILES_FIELD, IMAGES_OF, "mode", *more, *names()}
+    known = {FILES_FIELD, IMAGES_OF, CLASS, SHOWN_AS, "mode", *more, *names()}
     given: dict[str, list[str]] = {}
     for field, values in fields.lists():
         name = field.replace("-", "_")
@@ -127,6 +129,8 @@ def form(settings: Settings, fields: Fields, problem: UserError | None = None) -
         "settings": settings,
         "problem": problem,
         "has_picture": _operation_pictures(),
+        "class_name": fields.get(CLASS, "").strip().lower(),
+        "shown_as": fields.get(SHOWN_AS, ""),
     }
 
 

@@ -25,7 +25,7 @@ PER_PAGE = 20
 #: What the history as CSV says of a run, by the names of the index.
 CSV_COLUMNS = (
     "id", "created", "state", "mode", "task", "images", "megapixels", "technique", "label", "workers", "seconds",
-    "speedup", "speedup_low", "speedup_high",
+    "speedup", "speedup_low", "speedup_high", "name", "tags", "note",
 )  # fmt: skip
 
 

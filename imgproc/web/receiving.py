@@ -19,7 +19,7 @@ from imgproc.web.front import REFUSED
 from imgproc.web.multipart import FILES_FIELD, read_form
 
 #: The addresses that take files, by name; they tell themselves what is wrong with a body.
-TAKES_FILES = ("process", "preview", "compare_runs")
+TAKES_FILES = ("process", "preview", "compare_runs", "class_post")
 #: The longest body of any other request.
 MOST_FIELDS_BYTES = 64_000
 

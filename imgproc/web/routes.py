@@ -22,6 +22,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from imgproc.errors import UserError
 from imgproc.exhibits import EXHIBITS, exhibit
+from imgproc.numbers import counted
 from imgproc.report import charts as figures
 from imgproc.report import differences, document, sentences
 from imgproc.report.parcel import parcel
@@ -31,10 +32,10 @@ from imgproc.runs.record import FINAL_STATES
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import RunRow, Visitor
 from imgproc.runs.vetting import NoneGood
-from imgproc.web import comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting
+from imgproc.web import classes, comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting
 from imgproc.web import history as lists
 from imgproc.web.deeds import accepted as _accepted
-from imgproc.web.deeds import again, cancel, delete, delete_many, none_good, share
+from imgproc.web.deeds import again, annotate, cancel, delete, delete_many, none_good, post_to_class, share
 from imgproc.web.deeds import see as _see
 from imgproc.web.lookup import owned as _owned
 from imgproc.web.lookup import row as _row
@@ -224,6 +225,52 @@ def exhibit_figure(name: str, format: str) -> Response:
     return _figure(data, name, format)
 
 
+# ---------------------------------------------------------------- classes
+
+
+def class_page(name: str) -> AnyResponse:
+    shown = classes.page(name)
+    kind = errors.wanted_kind()
+    if kind == "html":
+        return make_response(render_template("class.html", **shown))
+    if kind == "json":
+        return jsonify(**{"class": shown["name"]}, runs=shown["table"].dicts())
+    text = shown["table"].markdown() if shown["lines"] else f"Nothing was posted to class {shown['name']} yet.\n"
+    return Response(text, mimetype="text/plain")
+
+
+def class_post(name: str) -> AnyResponse:
+    """Lines of records from elsewhere, which are sent as ``records``."""
+    try:
+        added = classes.bring(name, request)
+    except UserError as problem:
+        page = _page_for_browsers("class.html", **classes.page(name), problem=problem)
+        return errors.error_response(problem, page=page)
+    url, kind = url_for("class_page", name=classes.checked(name)), errors.wanted_kind()
+    if kind == "html":
+        return redirect(url, 303)
+    if kind == "json":
+        return jsonify(url=url, lines=[line.key for line in added])
+    return Response(f"Posted {counted(len(added), 'record')} to {url}\n", mimetype="text/plain")
+
+
+def class_withdraw(name: str) -> AnyResponse:
+    """Take the line in the field ``line`` out again; only who posted it may."""
+    key = classes.withdraw(name, request.form.get("line", ""))
+    return _see(url_for("class_page", name=classes.checked(name)), id=key, state="withdrawn")
+
+
+def class_csv(name: str) -> Response:
+    shown = classes.page(name)
+    headers = {"Content-Disposition": f'attachment; filename="speedup-lab-class-{shown["name"]}.csv"'}
+    return Response(shown["table"].csv(), headers=headers, mimetype="text/csv")
+
+
+def class_figure(name: str, format: str) -> Response:
+    """The speedups of a class; ``of`` is what it is drawn from, for browsers that keep it."""
+    return _figure(classes.drawing(name, format, *_look()), f"class-{classes.checked(name)}", format)
+
+
 # ---------------------------------------------------------------- downloads
 
 
@@ -304,6 +351,7 @@ def _figure(data: bytes, name: str, format: str) -> Response:
 _GET, _POST = ["GET"], ["POST"]
 _RUN = "/runs/<run_id>"
 _EXHIBIT = "/exhibits/<name>"
+_CLASS = "/class/<name>"
 ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     ("/", _GET, index),
     ("/process", _POST, process),
@@ -330,6 +378,13 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (_EXHIBIT, _POST, measure_exhibit),
     (f"{_EXHIBIT}/cancel", _POST, cancel_exhibit),
     (f"{_EXHIBIT}/figures/speedup.<format>", _GET, exhibit_figure),
+    (f"{_RUN}/class", _POST, post_to_class),
+    (f"{_RUN}/notes", _POST, annotate),
+    (_CLASS, _GET, class_page),
+    (_CLASS, _POST, class_post),
+    (f"{_CLASS}.csv", _GET, class_csv),
+    (f"{_CLASS}/withdraw", _POST, class_withdraw),
+    (f"{_CLASS}/figures/speedup.<format>", _GET, class_figure),
     ("/techniques", _GET, techniques),
     ("/healthz", _GET, healthz),
     ("/metrics", _GET, metrics_text),

@@ -59,7 +59,7 @@ def install(app: Flask, settings: Settings, *, only_here: bool = False) -> None:
 
 def _keep_private(answer: Response) -> None:
     """No cache keeps what one browser was shown of runs, but its own the pictures, which never change."""
-    if not request.path.startswith(("/runs", "/compare")):
+    if not request.path.startswith(("/runs", "/compare", "/class")):
         if answer.mimetype in ("text/html", "application/json"):
             answer.headers.setdefault("Cache-Control", "no-cache")
         return

@@ -16,7 +16,8 @@ from werkzeug.datastructures import MultiDict
 from imgproc.errors import UserError
 from imgproc.exhibits import Exhibit, Part, exhibit
 from imgproc.intake.naming import display_name
-from imgproc.runs.access import Access
+from imgproc.runs import classes
+from imgproc.runs.access import Access, parse_class, parse_shown
 from imgproc.runs.record import ImageRecord, Record, RunSettings, new_id
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import Store
@@ -27,7 +28,7 @@ from imgproc.settings import Settings
 from imgproc.web import waiting
 from imgproc.web.admission import Admission
 from imgproc.web.errors import disk_full
-from imgproc.web.form import IMAGES_OF, Fields, parse_run
+from imgproc.web.form import CLASS, IMAGES_OF, SHOWN_AS, Fields, parse_run
 from imgproc.web.multipart import FILES_FIELD
 from imgproc.web.receiving import check_room, receive
 
@@ -58,7 +59,7 @@ class Submission:
             mode, settings = parse_run(self.fields, self.settings)
             if settings.samples:
                 shutil.rmtree(uploads)  # files that came along with "use sample images"
-            before, access = self.fields.get(IMAGES_OF, "").strip(), Access(owner)
+            before, access = self.fields.get(IMAGES_OF, "").strip(), self._access(owner)
             if settings.samples:
                 return self._queue(Record(self.run_id, mode, settings, []), results, access)
             if before and not files:
@@ -74,6 +75,14 @@ class Submission:
             ]
             record = Record(self.run_id, mode, settings, images, state="checking")
             return self._check(self._queue(record, results, access))
+
+    def _access(self, owner: str) -> Access:
+        """Raises: UserError: the class that the fields name cannot be one, or is full."""
+        name, shown_as = parse_class(self.fields.get(CLASS, "")), parse_shown(self.fields.get(SHOWN_AS, ""))
+        if not name:
+            return Access(owner)
+        classes.check_room(name, self.store, self.settings.RESULTS_DIR)
+        return Access(owner, class_name=name, shown_as=shown_as)
 
     def before(self, run_id: str, owner: str) -> Record:
         """The run of this owner whose images are to be used again.

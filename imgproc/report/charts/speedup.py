@@ -49,18 +49,22 @@ def chart(record: Record) -> Chart | None:
     )  # fmt: skip
 
 
-def side_by_side(named: Sequence[tuple[str, TechniqueMeasurement]], cores: int) -> Chart:
+def side_by_side(
+    named: Sequence[tuple[str, TechniqueMeasurement]],
+    cores: int,
+    sentence: str = "Times as fast as one call after the other of the same function.",
+) -> Chart:
     """The speedups of several runs in one figure, each by a name that says of which run it is.
 
     Args:
-        cores: that those runs could use.
+        cores: that those runs could use; 1: each its own, so no ideal is drawn.
     """
     rows = [bars.Row(name, said := _said(t), said, False) for name, t in named]
     shown = [t for _, t in named]
     best = float(min(cores, max(t.threads for t in shown)))
     beyond = best if best > 1.05 else None
     return Chart(
-        "speedup", "summary", "Speedup", "Times as fast as one call after the other of the same function.",
+        "speedup", "summary", "Speedup", sentence,
         f"Bars of speedup with 95{NBSP}% intervals: {bars.listed(rows)}.",
         bars.heights(rows, list(_labels(shown, beyond).values())), partial(_draw, shown, rows, beyond),
     )  # fmt: skip
