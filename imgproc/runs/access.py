@@ -44,15 +44,18 @@ def parse_visible(value: str) -> Visible:
 
 @dataclass(frozen=True)
 class Access:
-    """``owner`` is empty where nobody owns the run, as one that was copied here."""
+    """``owner`` is empty where nobody owns the run, as one that was copied here; ``visitor`` says whose turn it takes
+    in the queue, empty where that is the owner's, or for one that nobody owns, its own."""
 
     owner: str = ""
     visible: Visible = "link"
+    visitor: str = ""
 
     def save(self, folder: Path) -> None:
         """Write it into the run's folder, for the app's own user alone where the system can do that."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / _FILE, json.dumps(asdict(self)).encode(), b"\n")
+        values = {name: value for name, value in asdict(self).items() if value or name != "visitor"}
+        write_whole(folder / _FILE, json.dumps(values).encode(), b"\n")
         os.chmod(folder / _FILE, 0o600)  # noqa: PTH101
 
     @classmethod
@@ -63,7 +66,8 @@ class Access:
             return _from_old_record(folder)
         owner, visible = found.get("owner"), found.get("visible")
         known = visible in get_args(Visible) and isinstance(owner, str)
-        return cls(str(owner), visible) if known else cls(visible="private")  # type: ignore[arg-type]
+        visitor = str(found.get("visitor", ""))[:64]
+        return cls(str(owner), visible, visitor) if known else cls(visible="private")  # type: ignore[arg-type]
 
 
 def _from_old_record(folder: Path) -> Access:

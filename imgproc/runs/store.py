@@ -97,15 +97,11 @@ class Store:
         """Close the connections; the next use opens new ones."""
         self._database.close()
 
-    def create(self, record: Record, visitor: str = "") -> None:
-        """Put a run at the end of the queue (or into the index, by its state). Save its access and its record first.
-
-        Args:
-            visitor: whose turn it takes; its owner's, or where nobody owns it one of its own, unless told otherwise.
-        """
+    def create(self, record: Record) -> None:
+        """Put a run into the queue (or into the index, by its state). Save its access and its record first."""
         with self._database.sessions() as sessions:
             pid = os.getpid() if record.state == "checking" else None
-            _insert(sessions, record, self._access(record), pid, visitor)
+            _insert(sessions, record, self._access(record), pid)
 
     def get(self, run_id: str) -> RunRow | None:
         with self._session() as session:
@@ -290,7 +286,7 @@ class Store:
         row = self.get(run_id)
         if row and self._results:
             try:
-                Access(row.owner, visible).save(self._results / run_id)
+                Access(row.owner, visible, row.visitor).save(self._results / run_id)
             except OSError as problem:
                 raise UserError("This could not be kept on the disk. Try again.", code="disk_full") from problem
         self._update((RunRow.id == run_id,), visible=visible)
@@ -333,13 +329,11 @@ def _mark_cancelled(folder: Path) -> None:
         log.warning("Run %s is cancelled, but its record could not be updated.", folder.name, exc_info=True)
 
 
-def _insert(
-    sessions: sessionmaker[Session], record: Record, access: Access, pid: int | None = None, visitor: str = ""
-) -> None:
+def _insert(sessions: sessionmaker[Session], record: Record, access: Access, pid: int | None = None) -> None:
     """Add a run, unless it is there already, made from its record."""
     # One found running without an index was tried at least once.
     attempts = int(record.state == "running")
-    visitor, turn = visitor or access.owner or record.id, 0
+    visitor, turn = access.visitor or access.owner or record.id, 0
     if record.state not in FINAL_STATES:
         with sessions.begin() as session:  # of its own, as in ``claim``
             turn = _next_turn(session, visitor)

@@ -58,7 +58,7 @@ class Submission:
             mode, settings = parse_run(self.fields, self.settings)
             if settings.samples:
                 shutil.rmtree(uploads)  # files that came along with "use sample images"
-            before, access = self.fields.get(IMAGES_OF, "").strip(), Access(owner)
+            before, access = self.fields.get(IMAGES_OF, "").strip(), Access(owner, visitor=self.visitor)
             if settings.samples:
                 return self._queue(Record(self.run_id, mode, settings, []), results, access)
             if before and not files:
@@ -109,7 +109,9 @@ class Submission:
             settings = RunSettings(**{**vars(old.settings), "parameters": dict(old.settings.parameters)})
             if images:
                 settings.samples = 0  # they are drawn already
-            return self._queue(Record(self.run_id, old.mode, settings, images), results, Access(owner))
+            return self._queue(
+                Record(self.run_id, old.mode, settings, images), results, Access(owner, visitor=self.visitor)
+            )
 
     def show(self, shown: Exhibit, given: Fields, owner: str) -> list[Record]:
         """Queue a run for each function of an exhibit.
@@ -134,7 +136,7 @@ class Submission:
 
     def _queue_task(self, shown: Exhibit, part: Part, settings: RunSettings, owner: str) -> Record:
         record = exhibit_run(shown, part, settings)  # with nothing of a person's in it, and on a page for everybody
-        return self._queue(record, self.settings.RESULTS_DIR / record.id, Access(owner, "public"))
+        return self._queue(record, self.settings.RESULTS_DIR / record.id, Access(owner, "public", self.visitor))
 
     @contextmanager
     def _folders(self) -> Iterator[tuple[Path, Path]]:
@@ -163,7 +165,7 @@ class Submission:
             self.admission.check(self.settings, self.visitor, 1, record.settings.budget)
             access.save(results)
             record.save(results)  # before the index knows it: the runner may take it at once
-            self.store.create(record, self.visitor)
+            self.store.create(record)
         self.admission.changed()
         return record
 
