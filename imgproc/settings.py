@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -17,22 +19,40 @@ from imgproc.installation import CHECKOUT
 #: Where an app keeps its runs unless told otherwise.
 DATA = CHECKOUT or Path(user_data_dir("imgproc", appauthor=False))
 
-_OPENCV_THREADS = "OPENCV_FOR_THREADS_NUM"
+_NUMBER, _SIZE = ("[0-9]+", "a number"), ("[0-9]+([MmKk][Bb])?", "a number")
+_METHODS = multiprocessing.get_all_start_methods()
+#: What variables that libraries read may be, as far as they do not say so themselves, and that in words. Every one of
+#: them may be missing.
+_OF_LIBRARIES = {
+    "OPENCV_FOR_THREADS_NUM": _NUMBER,
+    "OPENCV_IO_MAX_IMAGE_PIXELS": _SIZE,
+    "OPENCV_IO_MAX_IMAGE_WIDTH": _SIZE,
+    "OPENCV_IO_MAX_IMAGE_HEIGHT": _SIZE,
+    "OMP_NUM_THREADS": ("([0-9]+(,[0-9]+)*)?", "a number"),
+    "NUMBA_NUM_THREADS": ("0*[1-9][0-9]*", "a number from 1 on"),
+    "LOKY_MAX_CPU_COUNT": ("-?[0-9]+", "a number"),
+    "JOBLIB_MULTIPROCESSING": _NUMBER,
+    "JOBLIB_START_METHOD": ("|".join(["", *_METHODS]), f"one of {', '.join(_METHODS)}"),
+}
+_SET_HERE = {"OPENCV_FOR_THREADS_NUM", "OMP_NUM_THREADS"}
 
 
 def _setting(default: Any, help: str, minimum: float | None = None, choices: Sequence[str] = ()) -> Any:
     return field(default=default, metadata={"help": help, "minimum": minimum, "choices": choices})
 
 
-def _check_opencv(environ: Mapping[str, str]) -> None:
-    """OpenCV reads it when it is first asked for threads, in every process, and gives up where it is no number."""
-    text = environ.get(_OPENCV_THREADS, "0")
-    if not (text.isascii() and text.isdigit()):
-        raise UserError(
-            f"{_OPENCV_THREADS} must be a number, not “{text}”. Unset it: the threads are set here by technique and "
-            "workers.",
-            field=_OPENCV_THREADS,
-        )
+def check_libraries(environ: Mapping[str, str]) -> None:
+    """Refuse values of variables at which a library ends the process, or fails somewhere in the middle of a run.
+
+    Raises:
+        UserError: there is one; ``field`` is the variable's name.
+    """
+    for name, (allowed, words) in _OF_LIBRARIES.items():
+        if name in environ and not re.fullmatch(allowed, environ[name]):
+            said = f"{name} must be {words}, not “{environ[name]}”."
+            if name in _SET_HERE:
+                said += " Unset it: the threads are set here by technique and workers."
+            raise UserError(said, field=name)
 
 
 @dataclass(frozen=True)
@@ -115,7 +135,7 @@ class Settings:
                 name.
         """
         environ = os.environ if environ is None else environ
-        _check_opencv(environ)
+        check_libraries(environ)
         values: dict[str, Any] = {}
         for item in fields(cls):
             text = environ.get(item.name)

@@ -16,6 +16,7 @@ from test_many_clients import UPLOAD, head, open_sockets, read_answer
 from test_store import key, record
 
 from app import create_app
+from imgproc.runs.access import Access
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
 
@@ -25,6 +26,7 @@ BROWSER = {**JSON, "Sec-Fetch-Site": "same-origin"}
 PATIENCE = 30.0
 
 AppWith = Callable[..., Flask]
+Create = Callable[[int, str], None]
 
 
 @pytest.fixture
@@ -110,7 +112,8 @@ def test_whose_runs_wait_is_told_to_nobody(app: Flask, settings: Settings) -> No
     row = app.config["STORE"].get(answer.get_json()["id"])
     assert len(row.visitor) == 64 and row.visitor != row.owner
     for path in (settings.RESULTS_DIR / row.id).iterdir():
-        assert b"192.0.2.1" not in path.read_bytes() and row.visitor.encode() not in path.read_bytes()
+        assert b"192.0.2.1" not in path.read_bytes()
+    assert row.visitor not in (settings.RESULTS_DIR / row.id / "run.json").read_text()
 
 
 # ---------------------------------------------------------------- before the body
@@ -173,31 +176,42 @@ def claimed(store: Store) -> list[str]:
 
 
 @pytest.fixture
+def create(index: Store, tmp_path: Path) -> Create:
+    """Puts a run of a visitor into the queue."""
+
+    def make(number: int, visitor: str) -> None:
+        Access(visitor=visitor).save(tmp_path / key(number))
+        index.create(record(number))
+
+    return make
+
+
+@pytest.fixture
 def index(tmp_path: Path) -> Iterator[Store]:
     index = Store(f"sqlite:///{tmp_path / 'index.sqlite'}", tmp_path)
     yield index
     index.close()
 
 
-def test_runs_are_taken_from_each_visitor_in_turn(index: Store) -> None:
+def test_runs_are_taken_from_each_visitor_in_turn(index: Store, create: Create) -> None:
     for number in range(10):
-        index.create(record(number), "a")
+        create(number, "a")
     assert index.claim(1) == key(0)
     for number, visitor in ((10, "b"), (11, "c"), (12, "b")):
-        index.create(record(number), visitor)
+        create(number, visitor)
     expected = [key(n) for n in (1, 10, 11, 2, 12, 3, 4, 5, 6, 7, 8, 9)]
     assert [index.position(run) for run in expected] == list(range(1, 13))
     index.requeue(key(0))
     assert claimed(index) == [key(0), *expected]
 
 
-def test_nobody_gets_ahead_by_deleting_what_is_done_or_waits_for_ever(index: Store) -> None:
+def test_nobody_gets_ahead_by_deleting_what_is_done_or_waits_for_ever(index: Store, create: Create) -> None:
     for number in range(3):
-        index.create(record(number), "a")
+        create(number, "a")
     order = []
     for number in range(100, 140, 2):  # somebody else always has two waiting, and deletes those that have ended
         for more in (number, number + 1):
-            index.create(record(more), "b")
+            create(more, "b")
         run = index.claim(1)
         assert run
         order.append(run)
@@ -206,8 +220,10 @@ def test_nobody_gets_ahead_by_deleting_what_is_done_or_waits_for_ever(index: Sto
     assert [order.index(key(number)) for number in range(3)] == [0, 2, 4]
 
 
-def test_an_index_made_anew_knows_turns_by_owner(make_run: MakeRun, settings: Settings) -> None:
-    runs = [make_run(state="queued", owner=owner).id for owner in ("a", "a", "a", "b", "")]
+def test_an_index_made_anew_knows_whose_turn_it_is(make_run: MakeRun, settings: Settings, store: Store) -> None:
+    runs = [make_run(state="queued", owner=owner).id for owner in ("a", "a", "b", "", "c")]
+    Access("c", visitor="a").save(settings.RESULTS_DIR / runs[4])
+    store.show(runs[0], "public")  # which keeps what else is said there
     anew = Store(f"sqlite:///{settings.RESULTS_DIR / 'anew.sqlite'}", settings.RESULTS_DIR)
-    assert [anew.position(run) for run in runs] == [0, 3, 4, 1, 2]
+    assert [anew.position(run) for run in runs] == [0, 3, 1, 2, 4]
     anew.close()

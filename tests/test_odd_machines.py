@@ -70,6 +70,12 @@ SITUATIONS = (
     Situation("no loopback, others", "true", "", ("multiprocessing", "mpi"), kinds=("--net",), status=0, made=3),
     Situation("OpenCV's threads", "export OPENCV_FOR_THREADS_NUM=auto", "OPENCV_FOR_THREADS_NUM must be a number, not "
               "“auto”. Unset it", kinds=(), command=PROCESS, status=2),
+    Situation("loky's processors", "export LOKY_MAX_CPU_COUNT=x", "LOKY_MAX_CPU_COUNT must be a number, not “x”.",
+              ("joblib",), kinds=(), status=2),
+    Situation("joblib's method", "export JOBLIB_START_METHOD=x", "JOBLIB_START_METHOD must be one of", ("threading",),
+              kinds=(), status=2),
+    Situation("OpenCV's limit", "export OPENCV_IO_MAX_IMAGE_PIXELS=x", "OPENCV_IO_MAX_IMAGE_PIXELS must be a number",
+              ("",), "$imgproc serve --port 0", kinds=(), status=2),
     Situation("uploads nowhere", "export UPLOADS_DIR=", "UPLOADS_DIR is empty. Name a folder", kinds=(),
               command="$imgproc serve --port 0", status=1),
     Situation("one core", "true", "Parallel (joblib, 2 workers)", ("joblib",),

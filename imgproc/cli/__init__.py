@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from imgproc.cli import own, streams
 from imgproc.cli.parser import Parser
 from imgproc.errors import UserError, did_you_mean
 from imgproc.installation import called
+from imgproc.settings import check_libraries
 
 #: The commands, each ``imgproc/cli/<name>.py`` with ``add_arguments(parser)`` and ``run(arguments) -> status``.
 COMMANDS = {
@@ -75,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     name = arguments[0] if arguments else ""
     if name in COMMANDS:
+        check_libraries(os.environ)  # before OpenCV is loaded, which may end the process
         command = import_module(f"imgproc.cli.{name}")
         parser = Parser(prog=f"{called()} {name}", description=f"{COMMANDS[name].capitalize()}.")
         words = arguments[1:]

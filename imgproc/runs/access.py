@@ -81,17 +81,20 @@ def parse_shown(value: str) -> str:
 @dataclass(frozen=True)
 class Access:
     """``owner`` is empty where nobody owns the run, as one that was copied here. ``class_name``: the class whose table
-    has a line of it, empty for none; ``shown_as``: what it is called there."""
+    has a line of it, empty for none; ``shown_as``: what it is called there. ``visitor`` says whose turn it takes in the
+    queue, empty where that is the owner's, or for one that nobody owns, its own."""
 
     owner: str = ""
     visible: Visible = "link"
     class_name: str = ""
     shown_as: str = ""
+    visitor: str = ""
 
     def save(self, folder: Path) -> None:
         """Write it into the run's folder, for the app's own user alone where the system can do that."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / _FILE, json.dumps(asdict(self)).encode(), b"\n")
+        values = {name: value for name, value in asdict(self).items() if value or name != "visitor"}
+        write_whole(folder / _FILE, json.dumps(values).encode(), b"\n")
         os.chmod(folder / _FILE, 0o600)  # noqa: PTH101
 
     @classmethod
@@ -107,7 +110,7 @@ class Access:
             posted = parse_class(str(found.get("class_name", ""))), parse_shown(str(found.get("shown_as", "")))
         except UserError:
             posted = "", ""
-        return cls(owner, visible, *posted)  # type: ignore[arg-type]
+        return cls(owner, visible, *posted, str(found.get("visitor", ""))[:64])  # type: ignore[arg-type]
 
 
 def _from_old_record(folder: Path) -> Access:

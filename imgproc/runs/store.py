@@ -98,15 +98,11 @@ class Store:
         """Close the connections; the next use opens new ones."""
         self._database.close()
 
-    def create(self, record: Record, visitor: str = "") -> None:
-        """Put a run at the end of the queue (or into the index, by its state). Save its access and its record first.
-
-        Args:
-            visitor: whose turn it takes; its owner's, or where nobody owns it one of its own, unless told otherwise.
-        """
+    def create(self, record: Record) -> None:
+        """Put a run into the queue (or into the index, by its state). Save its access and its record first."""
         with self._database.sessions() as sessions:
             pid = os.getpid() if record.state == "checking" else None
-            _insert(sessions, record, self._access(record), self._notes(record), pid, visitor)
+            _insert(sessions, record, self._access(record), self._notes(record), pid)
 
     def get(self, run_id: str) -> RunRow | None:
         with self._session() as session:
@@ -370,17 +366,12 @@ def _mark_cancelled(folder: Path) -> None:
 
 
 def _insert(
-    sessions: sessionmaker[Session],
-    record: Record,
-    access: Access,
-    notes: Notes,
-    pid: int | None = None,
-    visitor: str = "",
+    sessions: sessionmaker[Session], record: Record, access: Access, notes: Notes, pid: int | None = None
 ) -> None:
     """Add a run, unless it is there already, made from its record."""
     # One found running without an index was tried at least once.
     attempts = int(record.state == "running")
-    visitor, turn = visitor or access.owner or record.id, 0
+    visitor, turn = access.visitor or access.owner or record.id, 0
     if record.state not in FINAL_STATES:
         with sessions.begin() as session:  # of its own, as in ``claim``
             turn = _next_turn(session, visitor)

@@ -40,7 +40,7 @@ class RunRow(Base):
     The table's name carries its version: the index is made anew from the records, never migrated.
     Runs are taken by ``turn``, then by ``number``, and one that is queued again keeps both and so is first in line.
     A turn takes one run of each visitor: whoever has more than one waiting has them in later turns.
-    ``visitor`` is whose turn it is: the owner, or of what sends no cookie something made of its address; never empty.
+    ``visitor`` is whose turn it is, as in ``Access``, but never empty.
     ``budget`` is how long it may be measured, in seconds.
     ``technique`` and ``label`` are the one asked for until something was measured, then the one the run is about
     (of a comparison: the fastest). Times are aware, UTC; ``seconds`` is the median round; ``progress`` is a

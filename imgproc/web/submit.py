@@ -80,9 +80,9 @@ class Submission:
         """Raises: UserError: the class that the fields name cannot be one, or is full."""
         name, shown_as = parse_class(self.fields.get(CLASS, "")), parse_shown(self.fields.get(SHOWN_AS, ""))
         if not name:
-            return Access(owner)
+            return Access(owner, visitor=self.visitor)
         classes.check_room(name, self.store, self.settings.RESULTS_DIR)
-        return Access(owner, class_name=name, shown_as=shown_as)
+        return Access(owner, class_name=name, shown_as=shown_as, visitor=self.visitor)
 
     def before(self, run_id: str, owner: str) -> Record:
         """The run of this owner whose images are to be used again.
@@ -118,7 +118,9 @@ class Submission:
             settings = RunSettings(**{**vars(old.settings), "parameters": dict(old.settings.parameters)})
             if images:
                 settings.samples = 0  # they are drawn already
-            return self._queue(Record(self.run_id, old.mode, settings, images), results, Access(owner))
+            return self._queue(
+                Record(self.run_id, old.mode, settings, images), results, Access(owner, visitor=self.visitor)
+            )
 
     def show(self, shown: Exhibit, given: Fields, owner: str) -> list[Record]:
         """Queue a run for each part of an exhibit.
@@ -144,7 +146,7 @@ class Submission:
 
     def _queue_task(self, shown: Exhibit, part: Part, settings: RunSettings, owner: str) -> Record:
         record = exhibit_run(shown, part, settings)  # with nothing of a person's in it, and on a page for everybody
-        return self._queue(record, self.settings.RESULTS_DIR / record.id, Access(owner, "public"))
+        return self._queue(record, self.settings.RESULTS_DIR / record.id, Access(owner, "public", visitor=self.visitor))
 
     @contextmanager
     def _folders(self) -> Iterator[tuple[Path, Path]]:
@@ -173,7 +175,7 @@ class Submission:
             self.admission.check(self.settings, self.visitor, 1, record.settings.budget)
             access.save(results)
             record.save(results)  # before the index knows it: the runner may take it at once
-            self.store.create(record, self.visitor)
+            self.store.create(record)
         self.admission.changed()
         return record
 
