@@ -14,6 +14,7 @@ from flask import Flask, Response, request, session
 from imgproc.errors import UserError
 from imgproc.runs.access import owner_of
 from imgproc.settings import Settings
+from imgproc.web.public_url import public_url
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -40,6 +41,8 @@ def install(app: Flask, settings: Settings, *, only_here: bool = False) -> None:
         only_here: nothing but this machine reaches the app, so a request is for a name or an address of loopback.
     """
     extra = frozenset(name.strip().lower() for name in settings.TRUSTED_HOSTS.split(",") if name.strip())
+    if public := public_url(settings).host:
+        extra |= {public}
     trusted = extra | {"localhost", socket.gethostname().lower()}
 
     @app.before_request
