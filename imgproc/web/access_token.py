@@ -25,7 +25,7 @@ from imgproc.web.security import check_secret
 #: What answers to everybody: what the page that asks for the token looks like, and whether the app is well.
 _OPEN = {"static", "bootstrap.static", "healthz"}
 #: What stands for all addresses of a machine.
-_ALL = {"", "0.0.0.0", "::"}  # noqa: S104
+_ALL = {"", "0.0.0.0", "::"}  # noqa: S104  nothing is bound to them here
 #: Addresses set aside for documents. Nothing is sent there: only the way to them is asked for.
 _FAR = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
@@ -112,7 +112,8 @@ def _mark(token: str) -> str:
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens on this address or name."""
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host or "0.0.0.0", None)}  # noqa: S104
+        # No host stands for all addresses, to listen on.
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host or "0.0.0.0", None)}  # noqa: S104  a question
     except (OSError, UnicodeError):
         return False
     return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
