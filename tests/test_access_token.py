@@ -250,6 +250,20 @@ def test_flask_run_asks_beyond_loopback_too(tmp_path: Path) -> None:
             assert client.get(link[0]).status_code == 200
 
 
+@pytest.mark.slow
+def test_flask_run_on_loopback_answers_to_no_address_of_elsewhere(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
+    command = ("-m", "flask", "--app", "app", "run", "--port", url.rpartition(":")[2].strip("/"))
+    with (
+        started(tmp_path, *command, lines=2),
+        httpx.Client(transport=httpx.HTTPTransport(retries=5), trust_env=False) as client,
+    ):
+        for host, status in ("8.8.8.8", 400), ("localhost", 200):
+            assert client.get(url, headers={"Host": host}).status_code == status
+
+
 # ---------------------------------------------------------------- in a browser
 
 
