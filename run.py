@@ -105,7 +105,7 @@ def become_app(arguments: Sequence[str]) -> int:
     environment = {"PYTHONPATH": found, "SPEEDUP_LAB_CALLED": command_line()}
     if not WINDOWS:
         sys.stdout.flush()
-        os.execve(command[0], command, {**os.environ, **environment})  # noqa: S606
+        os.execve(command[0], command, {**os.environ, **environment})  # noqa: S606  no shell is wanted
     return call(command, folder=None, environment=environment)
 
 

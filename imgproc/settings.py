@@ -85,6 +85,11 @@ class Settings:
     TASK_SECONDS: float = _setting(120.0, "Longest that one image may take before its worker is replaced", 0.1)
     DISK_RESERVE_MB: int = _setting(200, "Free disk space below which no new run is taken", 0)
     TRUSTED_HOSTS: str = _setting("", "Extra host names and addresses the app answers to, separated by commas")
+    PUBLIC_URL: str = _setting(
+        "",
+        "Address at which a proxy in front of serve shows the app, as https://lab.example.org/speedup; an access token "
+        "is then asked for; empty: there is none",
+    )
     MPI_HOSTFILE: str = _setting("", "File with the hosts for MPI, as mpiexec -f takes it; empty: this machine")
     MPI_ARGUMENTS: str = _setting("", "More arguments for mpiexec, as in a shell")
     OWN_OPERATIONS: str = _setting(
@@ -112,7 +117,7 @@ class Settings:
     ACCESS_TOKEN: str = _setting(
         "",
         "Token that every request needs, at least 32 characters; empty: none on this machine itself, and one made of "
-        "the secret key where serve or flask run listens beyond it",
+        "the secret key where serve or flask run listens beyond it, or a proxy is in front (PUBLIC_URL)",
     )
     SECRET_KEY: str = _setting(
         "", "Signs the cookie that says who owns a run; at least 32 characters; empty: made once and kept"

@@ -24,6 +24,7 @@ from app import create_app
 from imgproc.errors import UserError
 from imgproc.settings import Settings
 from imgproc.web import access_token
+from imgproc.web.public_url import PublicUrl
 
 HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
 TOKEN = "the token of these tests: 0123456789"
@@ -209,7 +210,7 @@ def test_no_token_says_what_that_means(tmp_path: Path) -> None:
     with started(tmp_path, "app.py", "--host", "0.0.0.0", "--port", "0", "--no-token", lines=3) as said:
         url = re.search(r"http://\S+?:\d+/", said[0])
         assert url and "?token" not in said[0]
-        assert said[1].startswith("No access token is asked for: whoever reaches this port can start runs")
+        assert said[1].startswith("No access token is asked for: whoever reaches it can start runs")
         assert httpx.get(url[0], trust_env=False).status_code == 200
         assert httpx.get(url[0], headers={"Host": "8.8.8.8"}, trust_env=False).status_code == 200
 
@@ -224,7 +225,8 @@ def test_what_only_this_machine_reaches_answers_to_no_address_of_elsewhere(tmp_p
 
 def test_none_and_one_that_is_set_contradict_each_other(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        assert access_token.told(listening, "") == [f"Speedup Lab is at {url_of(listening)} (Ctrl-C ends it)"]
+        said = access_token.told(listening, "", PublicUrl())
+        assert said == [f"Speedup Lab is at {url_of(listening)} (Ctrl-C ends it)"]
         assert not access_token.is_asked(settings, listening, token=True)
         with pytest.raises(UserError, match="ACCESS_TOKEN is set, and --no-token asks for none"):
             access_token.is_asked(replace(settings, ACCESS_TOKEN=TOKEN), listening, token=False)
@@ -246,6 +248,20 @@ def test_flask_run_asks_beyond_loopback_too(tmp_path: Path) -> None:
         with httpx.Client(transport=httpx.HTTPTransport(retries=5), trust_env=False) as client:
             assert client.get(f"http://127.0.0.1:{port}/").status_code == 401
             assert client.get(link[0]).status_code == 200
+
+
+@pytest.mark.slow
+def test_flask_run_on_loopback_answers_to_no_address_of_elsewhere(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
+    command = ("-m", "flask", "--app", "app", "run", "--port", url.rpartition(":")[2].strip("/"))
+    with (
+        started(tmp_path, *command, lines=2),
+        httpx.Client(transport=httpx.HTTPTransport(retries=5), trust_env=False) as client,
+    ):
+        for host, status in ("8.8.8.8", 400), ("localhost", 200):
+            assert client.get(url, headers={"Host": host}).status_code == status
 
 
 # ---------------------------------------------------------------- in a browser

@@ -52,6 +52,15 @@ def test_the_commands_of_the_readme_exist(capsys):
         assert all(option in text for option in options), options
 
 
+def test_every_exception_from_a_security_rule_says_why():
+    sources = [PROJECT / "app.py", PROJECT / "run.py", *(PROJECT / "imgproc").rglob("*.py")]
+    exceptions = [
+        line for source in sources for line in source.read_text().splitlines() if re.search(r"noqa: S\d", line)
+    ]
+    without = [line for line in exceptions if re.search(r"noqa: S\d+(, S\d+)*\s*$", line)]
+    assert len(exceptions) > 10 and not without
+
+
 def test_files_that_documents_link_to_are_there():
     for document in (
         PROJECT / "README.md",

@@ -117,6 +117,7 @@ def shared_folder() -> Path | None:
     except UserError:
         return None
     found = str(folder)
-    usual = {os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")} | {"/tmp", "/var/tmp", "/usr/tmp"}  # noqa: S108
+    usual = {os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")}
+    usual |= {"/tmp", "/var/tmp", "/usr/tmp"}  # noqa: S108  names to compare with
     fell_back = os.name == "posix" and found not in usual and Path(found) == Path.cwd()
     return None if fell_back else folder

@@ -19,12 +19,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from imgproc.errors import UserError
 from imgproc.settings import Settings
 from imgproc.web import errors
+from imgproc.web.public_url import PublicUrl
 from imgproc.web.security import check_secret
 
 #: What answers to everybody: what the page that asks for the token looks like, and whether the app is well.
 _OPEN = {"static", "bootstrap.static", "healthz"}
 #: What stands for all addresses of a machine.
-_ALL = {"", "0.0.0.0", "::"}  # noqa: S104
+_ALL = {"", "0.0.0.0", "::"}  # noqa: S104  nothing is bound to them here
 #: Addresses set aside for documents. Nothing is sent there: only the way to them is asked for.
 _FAR = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
@@ -77,7 +78,8 @@ def _remember(token: str) -> AnyResponse | None:
     if errors.wanted_kind() != "html":
         return None
     rest = urlencode([(name, value) for name, value in request.args.items(multi=True) if name != "token"])
-    path = "/" + quote(request.path.lstrip("/\\"))  # two slashes would be the name of another site
+    path = quote(request.path.lstrip("/\\"))  # two slashes would be the name of another site
+    path = f"{request.root_path}/{path}"
     return redirect(f"{path}?{rest}" if rest else path, 303)
 
 
@@ -110,7 +112,8 @@ def _mark(token: str) -> str:
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens on this address or name."""
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host or "0.0.0.0", None)}  # noqa: S104
+        # No host stands for all addresses, to listen on.
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host or "0.0.0.0", None)}  # noqa: S104  a question
     except (OSError, UnicodeError):
         return False
     return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
@@ -124,21 +127,24 @@ def is_asked(settings: Settings, listening: socket.socket, *, token: bool) -> bo
     """
     if settings.ACCESS_TOKEN and not token:
         raise UserError("ACCESS_TOKEN is set, and --no-token asks for none: leave out one of them.", field="no_token")
-    return token and not is_only_here(listening)
+    return token and (bool(settings.PUBLIC_URL) or not is_only_here(listening))
 
 
-def told(listening: socket.socket, token: str) -> list[str]:
+def told(listening: socket.socket, token: str, public: PublicUrl) -> list[str]:
     """What whoever starts the app is told of where it is and who gets in, a line each."""
     host, port = listening.getsockname()[:2]
-    lines = [f"Speedup Lab is at {link(host, port, token)} (Ctrl-C ends it)"]
+    shown = f"{public.url}/{_query(token)}" if public.url else link(host, port, token)
+    lines = [f"Speedup Lab is at {shown} (Ctrl-C ends it)"]
+    if public.url:
+        lines.append(f"The proxy reaches it at {link(host, port)}")
     if token:
         lines.append("Who opens this link gets in; programs send its token as “Authorization: Bearer TOKEN”.")
-    elif not is_only_here(listening):
+    elif public.url or not is_only_here(listening):
         lines.append(
-            "No access token is asked for: whoever reaches this port can start runs on this machine, and see those "
+            "No access token is asked for: whoever reaches it can start runs on this machine, and see those "
             "that are public or whose link they have."
         )
-    if not is_only_here(listening):
+    if not (public.secure or is_only_here(listening)):
         lines.append("What is sent can be read on the way: put a proxy with TLS in front where that matters.")
     return lines
 
@@ -154,7 +160,11 @@ def link(host: str, port: int, token: str = "") -> str:
     if host in _ALL:
         host = next(_own_addresses(":" in host))
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/" + (f"?{urlencode({'token': token})}" if token else "")
+    return f"http://{shown}:{port}/{_query(token)}"
+
+
+def _query(token: str) -> str:
+    return f"?{urlencode({'token': token})}" if token else ""
 
 
 def _own_addresses(six: bool) -> Iterator[str]:

@@ -24,6 +24,7 @@ from imgproc.web import access_token, errors, metrics, pages, receiving, securit
 from imgproc.web.admission import Admission
 from imgproc.web.health import Health
 from imgproc.web.preview import Previews
+from imgproc.web.public_url import public_url
 from imgproc.web.routes import ROUTES
 
 
@@ -59,6 +60,7 @@ def create_app(
 
 
 def _create_app(settings: Settings, ask_token: bool, only_here: bool) -> Flask:
+    public = public_url(settings)
     settings.make_folders()
     secret_key = security.secret_key(settings)
     token = access_token.token_of(settings, secret_key, asked=ask_token)
@@ -70,6 +72,8 @@ def _create_app(settings: Settings, ask_token: bool, only_here: bool) -> Flask:
         ACCESS_TOKEN=token,
         SESSION_COOKIE_NAME="speedup_lab",
         SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH=public.prefix or "/",
+        SESSION_COOKIE_SECURE=public.secure,
         PERMANENT_SESSION_LIFETIME=timedelta(days=365),
         MAX_CONTENT_LENGTH=receiving.MOST_FIELDS_BYTES,  # /process and /preview set their own
         BOOTSTRAP_SERVE_LOCAL=True,

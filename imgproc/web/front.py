@@ -333,12 +333,16 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         lanes: Mapping[str, int],
         lane: Callable[[str, str], str],
         limits: Limits | None = None,
+        prefix: str = "",
+        secure: bool = False,
     ) -> None:
         """
         Args:
             look: asked about each request that has a body, before it is stored and while it comes.
             lanes: threads by the name of a lane; ``PIECES`` is one.
             lane: the lane of a request, by its method and path.
+            prefix: what paths may begin with before those of the app, as a proxy passes them on.
+            secure: clients talk https, with a proxy.
         """
         self.limits = limits or Limits()
         self.lanes = {name: ThreadedTaskDispatcher() for name in lanes}
@@ -349,6 +353,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         adj = Adjustments(
             sockets=[listening],
             ident=None,
+            url_prefix=prefix,
+            url_scheme="https" if secure else "http",
             clear_untrusted_proxy_headers=True,
             connection_limit=self.limits.connections + 10,  # what it counts besides connections
             cleanup_interval=1,

@@ -15,6 +15,7 @@ from flask import Flask, Response, current_app, g, request, session
 from imgproc.errors import UserError
 from imgproc.runs.access import owner_of
 from imgproc.settings import Settings
+from imgproc.web.public_url import public_url
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -41,6 +42,8 @@ def install(app: Flask, settings: Settings, *, only_here: bool = False) -> None:
         only_here: nothing but this machine reaches the app, so a request is for a name or an address of loopback.
     """
     extra = frozenset(name.strip().lower() for name in settings.TRUSTED_HOSTS.split(",") if name.strip())
+    if public := public_url(settings).host:
+        extra |= {public}
     trusted = extra | {"localhost", socket.gethostname().lower()}
 
     @app.before_request

@@ -18,6 +18,7 @@ from imgproc.settings import Settings
 from imgproc.web import access_token
 from imgproc.web.app import create_app
 from imgproc.web.front import PIECES, Limits, Server
+from imgproc.web.public_url import public_url
 from imgproc.web.receiving import look
 
 #: Threads by kind of request. Those that wait for a run, for files or for a preview are posts; at most 20 do
@@ -28,8 +29,8 @@ LANES = {"pages": 12, "posts": 28, PIECES: 3, "health": 1}
 
 def serve(host: str = "127.0.0.1", port: int = 5000, *, token: bool = True) -> int:
     """Serve the app with its runner until SIGTERM or Ctrl-C; returns the exit status. The URL is printed once the
-    port is really ours. Where others than this machine reach it, it asks for an access token, unless ``token`` is
-    False."""
+    port is really ours. Where others than this machine reach it, by a proxy too, it asks for an access token, unless
+    ``token`` is False."""
     try:
         settings = Settings.from_environment()
         logs.set_up(settings.LOG_FORMAT, style="%(levelname)s %(name)s: %(message)s")
@@ -50,7 +51,7 @@ def serve(host: str = "127.0.0.1", port: int = 5000, *, token: bool = True) -> i
     sys.setswitchinterval(0.001)
     server = wsgi_server(app, listening)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    for line in access_token.told(listening, app.config["ACCESS_TOKEN"]):
+    for line in access_token.told(listening, app.config["ACCESS_TOKEN"], public_url(settings)):
         print(line, flush=True)
     print(f"Uploads are kept in {settings.UPLOADS_DIR}, results in {settings.RESULTS_DIR}.", flush=True)
     server.run()
@@ -60,7 +61,11 @@ def serve(host: str = "127.0.0.1", port: int = 5000, *, token: bool = True) -> i
 
 def wsgi_server(app: Flask, listening: socket.socket, limits: Limits | None = None) -> Server:
     """The app's server on a bound socket; its ``run`` serves until the process is told to end."""
-    return Server(app, listening, look=partial(look, app), lanes=LANES, lane=_lane, limits=limits)
+    public = public_url(app.config["SETTINGS"])
+    return Server(
+        app, listening, look=partial(look, app), lanes=LANES, lane=_lane, limits=limits,
+        prefix=public.prefix, secure=public.secure,
+    )  # fmt: skip
 
 
 def _lane(method: str, path: str) -> str:

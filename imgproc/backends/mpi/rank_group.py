@@ -209,7 +209,7 @@ class RankGroup(WorkerGroup):
                     self.victims.add(self._busy[message.rank][0])
                 self.over.set()
             case MessageKind.READY:
-                ready: Ready = pickle.loads(message.data)  # noqa: S301
+                ready: Ready = pickle.loads(message.data)  # noqa: S301  our own worker sent it
                 if ready.machine == machine():
                     with suppress(psutil.Error):
                         self._processes.append(psutil.Process(ready.pid))
