@@ -379,7 +379,7 @@ function runForm() {
     for (const button of $$("button:not([data-upload-cancel])", form)) button.disabled = on;
     if (!on) tell();
   }
-  const unused = (field) => Boolean(field.closest(".f-technique, .f-techniques, .f-workers")) && !field.offsetParent;
+  const unused = (field) => Boolean(field.closest(".f-technique, .f-techniques, .f-workers, .f-guess")) && !field.offsetParent;
   function body(submitter) {
     const data = new FormData(form);
     data.delete("images");

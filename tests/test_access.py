@@ -33,7 +33,7 @@ from imgproc.settings import Settings
 HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
 #: Every address of a run that only shows something, and what only its owner may do.
 SHOWN = ("", ".json", ".json?view=progress", ".txt", "/report", "/report?download", "/results.zip", "/rounds.csv",
-         "/images/photo 1_canny.png", "/previews/0000.jpg", "/figures/speedup.svg")  # fmt: skip
+         "/trace/perfetto.json", "/images/photo 1_canny.png", "/previews/0000.jpg", "/figures/speedup.svg")  # fmt: skip
 DEEDS = ("cancel", "again", "delete", "share")
 
 

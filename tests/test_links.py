@@ -66,6 +66,7 @@ GIVEN = st.fixed_dictionaries({}, optional={
     "rounds": st.integers(1, 20).map(str),
     "starts": st.sampled_from(["1", "4"]),
     "smallest_difference": st.sampled_from(["0", "2.5"]),
+    "guess": st.sampled_from(["0", "1.9"]),
     "budget": st.sampled_from(["1", "12.5", "90"]),
     "format": st.sampled_from(["png", "jpeg", "webp"]),
     "color": st.sampled_from(["on", "off"]),

@@ -13,7 +13,7 @@ from scale_runs import conclude, scale_run
 
 from imgproc.measure.results import SpanRecord, Tails
 from imgproc.measure.statistics import FIRST_RULES
-from imgproc.measure.tails import tails
+from imgproc.measure.tails import imbalance, tails
 from imgproc.numbers import NBSP
 from imgproc.report.costs import tails as sentence
 from imgproc.report.text import comparison
@@ -65,6 +65,14 @@ def test_no_schedule_beats_the_bound_and_taking_turns_is_within_twice_of_it(time
     assert found.slowest_seconds == pytest.approx(max(times))
 
 
+def test_imbalance_is_the_busiest_worker_over_the_mean_of_all() -> None:
+    assert imbalance(in_turn([1.0] * 6, 2), 2) == pytest.approx(1.0)
+    assert imbalance(in_turn([1.0, 1.0, 5.0], 2), 2) == pytest.approx(6.0 / 3.5)
+    assert imbalance(in_turn([2.0], 1), 4) == pytest.approx(4.0)  # three got nothing
+    assert imbalance(in_turn([1.0], 1), 1) is imbalance([], 2) is None
+    assert imbalance([SpanRecord(0, 0, "write", 0.0, 9.0), *in_turn([1.0] * 2, 2)], 2) == pytest.approx(1.0)
+
+
 def test_they_stand_in_the_record_and_verify_computes_them_again() -> None:
     record = scale_run((1, 2, 4))
     again = Record.from_dict(json.loads(json.dumps(record.to_dict())))
@@ -72,6 +80,7 @@ def test_they_stand_in_the_record_and_verify_computes_them_again() -> None:
     assert again.techniques[0].tails and all(m.tails is None for m in again.weak)
     again.techniques[0].tails.p95_seconds *= 2
     assert any("tails is " in said for said in verify(again))
+    assert any(t.imbalance for t in again.techniques)
     conclude(record, FIRST_RULES)  # an earlier version knew none
     assert all(m.tails is None for m in record.techniques) and verify(record) == []
 
@@ -85,5 +94,9 @@ def test_text_and_page_tell_them(client: FlaskClient, make_run: MakeRun, setting
     assert said.startswith(f"With threads half of the images take at most 0.100{NBSP}s each, 95{NBSP}% at most 0.200")
     assert f"The last was done 0.300{NBSP}s after the one before it. In no order could" in said
     assert said.replace(NBSP, " ") in comparison(record).replace(NBSP, " ")
+    assert "imbalance" not in said
+    main.imbalance = 1.25
+    said = sentence(record)
+    assert said.endswith(f"Load imbalance: the busiest worker was at work 1.25{NBSP}times as long as the mean of all.")
     record.save(settings.RESULTS_DIR / record.id)
     assert said in client.get(f"/runs/{record.id}", headers={"Accept": "text/html"}).text

@@ -22,16 +22,16 @@ from imgproc.measure.statistics import (
     start_means,
     verdict,
 )
-from imgproc.measure.tails import tails
+from imgproc.measure.tails import imbalance, tails
 
 #: What ``derive`` sets; everything else in a measurement was measured.
 DERIVED = (
     "median_seconds", "geometric_mean_seconds", "ci95", "images_per_second", "megapixels_per_second", "typical_round",
     "stages", "speedup", "speedup_ci95", "speedup_check_ci95", "between_starts", "efficiency", "karp_flatt", "verdict",
-    "break_even_images", "breakdown", "tails", "work_span", "operations_speedup", "pays_from_task_seconds",
+    "break_even_images", "breakdown", "tails", "work_span", "imbalance", "operations_speedup", "pays_from_task_seconds",
 )  # fmt: skip
 #: Those of them that records lack which are older than they.
-LATER = ("work_span",)
+LATER = ("work_span", "imbalance")
 #: Those of this version, for a run that was not told otherwise.
 USUAL = Rules()
 
@@ -107,6 +107,7 @@ def _describe(m: TechniqueMeasurement, images: int, megapixels: float, rules: Ru
     m.stages = stages(typical_spans(m), m.workers * walls[m.typical_round - 1])
     # Of weak scaling one image is there several times under one number; an earlier version's record has none.
     m.tails = tails(typical_spans(m), m.workers) if m.copies == 1 and not rules.of_medians else None
+    m.imbalance = imbalance(typical_spans(m), m.workers) if not rules.of_medians else None
     barriers = m.rounds[m.typical_round - 1].phase_ends[:-1]
     m.work_span = work_and_span(typical_spans(m), barriers) if m.copies == 1 and not rules.of_medians else None
 

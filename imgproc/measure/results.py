@@ -81,7 +81,7 @@ class TechniqueMeasurement:
     share that is between the starts. ``typical_round``: the number of the round nearest the median. ``stages``: seconds
     summed over its workers.
     ``break_even_images``: from how many images like these starting it pays against the baseline; None: never.
-    ``work_span``: how far its stages could be shared out at all.
+    ``work_span``: how far its stages could be shared out at all. ``imbalance``: its busiest worker over their mean.
     ``tails``: what its single images take. ``breakdown``: that round's wall time in parts (see ``breakdown.PARTS``).
     ``identical``: every output had the
     baseline's pixels; None where they could not be compared. Speedups are T1/Tp from paired rounds: the geometric mean
@@ -140,6 +140,7 @@ class TechniqueMeasurement:
     breakdown: dict[str, float] = field(default_factory=dict)
     tails: Tails | None = None
     work_span: WorkSpan | None = None
+    imbalance: float | None = None
     predicted_seconds: float | None = None
     predicted_startup_seconds: float | None = None
     warnings: list[str] = field(default_factory=list)

@@ -41,6 +41,17 @@ def tails(spans: Sequence[SpanRecord], workers: int) -> Tails | None:
     )
 
 
+def imbalance(spans: Sequence[SpanRecord], workers: int) -> float | None:
+    """Load imbalance of a round: the time that the busiest worker was at work, over the mean of all workers, those
+    included that got nothing; 1 is ideal. None with one worker, or where nothing was recorded."""
+    busy: dict[int, float] = defaultdict(float)
+    for span in spans:
+        if span.stage != "wait" and span.worker != CALLER:
+            busy[span.worker] += span.end - span.start
+    total, count = sum(busy.values()), max(workers, len(busy))
+    return max(busy.values()) * count / total if count > 1 and total > 0 else None
+
+
 def _quantile(ordered: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of all does not exceed, so that it is one that was measured."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

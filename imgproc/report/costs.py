@@ -83,7 +83,11 @@ def tails(record: Record) -> str:
         f"done {seconds(found.last_after_seconds)} after the one before it."
     )
     bound = f"{seconds(found.makespan_bound_seconds)}, and this round took {seconds(typical.wall_seconds)}"
-    return f"{said} In no order could {workers} have done the same work in less than {bound}."
+    said += f" In no order could {workers} have done the same work in less than {bound}."
+    if t.imbalance is not None:
+        balance = spelled_times(t.imbalance)
+        said += f" Load imbalance: the busiest worker was at work {balance} as long as the mean of all."
+    return said
 
 
 def _lost(cost: Cost, meaning: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ _OF_THE_MOMENT = {"Used by others", "Load before"}
 #: Settings beside those of pixels that change what a pass does.
 _OF_THE_WORK = {"format", "split", "transfer", "start_method", "chunk_size", "durable"}
 #: Settings that change only how it is measured.
-_OF_MEASURING = {"rounds", "starts", "budget", "smallest_difference", "seed"}
+_OF_MEASURING = {"rounds", "starts", "budget", "smallest_difference", "seed", "guess"}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, few, number, percent, seconds, spelled_times, times_interval
 from imgproc.report.advice import way
 from imgproc.report.scale import FASTER, SLOWER, many, scaled, scaled_counts, span, unit
-from imgproc.report.sentences import spoken
+from imgproc.report.sentences import guess, spoken
 from imgproc.runs.record import Record
 
 
@@ -48,7 +48,8 @@ def _prompts(record: Record) -> Iterator[str]:
         return
     main = record.technique if record.technique in timed else min(timed, key=lambda t: t.median_seconds or 0.0)
     assert main is not None
-    yield "Before you looked at the results: what did you expect, and why? What differs from it?"
+    expected = "Before you looked at the results: what did you expect, and why? What differs from it?"
+    yield f"{told} What did you base the guess on, and what did it leave out?" if (told := guess(record)) else expected
     yield from _of_speedup(record, main)
     yield from _of_others(record, main, timed)
     if record.mode == "scale":

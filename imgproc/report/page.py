@@ -219,6 +219,7 @@ def told(record: Record) -> dict[str, Any]:
         "image_warnings": image_warnings(record),
         "rows": table(record),
         "note": measured_note(record),
+        "guess": sentences.guess(record),
         **costs.costs(record),
         **conditions.conditions(record),
         "summary": summary(record, MOST_FAILED).rstrip("\n"),

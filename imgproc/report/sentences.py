@@ -86,6 +86,25 @@ def headline(record: Record) -> Headline:
     return Headline(f"{images} in", figure, f" with {spoken(main.label)},", compared)
 
 
+def guess(record: Record) -> str:
+    """How what was guessed of the speedup compares with what was measured; empty where nothing was guessed."""
+    guessed, main = record.settings.guess, record.technique
+    if not guessed or record.state != "done":
+        return ""
+    said = f"The guess was {spelled_times(guessed)} as fast as sequential"
+    if main is not None and main.name == BASELINE and record.found.outcome != "undecided":
+        return f"{said}; nothing is measurably faster than sequential here."
+    if main is None or main.speedup is None or main.speedup_ci95 is None:
+        return f"{said}; without a speedup and its interval nothing says how near that is."
+    found = f"{spelled_times(main.speedup)} with {spoken(main.label)}"
+    low, high = main.speedup_ci95
+    interval = f"95{NBSP}% interval {times_interval(main.speedup_ci95)}"
+    if low <= guessed <= high:
+        return f"{said}, and it was right: {found}, {interval}, in which the guess lies."
+    way, off = ("high", guessed / main.speedup - 1) if guessed > high else ("low", 1 - guessed / main.speedup)
+    return f"{said}, which is {percent(off)} too {way}: {found}, {interval}."
+
+
 def title(record: Record) -> str:
     """The shortest form of the same."""
     images, main, outcome = counted(record.total, record.unit), record.technique, record.found.outcome

@@ -203,7 +203,8 @@ def _drawn(
     )
 
 
-def _worker(technique: TechniqueMeasurement, number: int, host: str | None) -> str:
+def worker_name(technique: TechniqueMeasurement, number: int, host: str | None) -> str:
+    """What a lane is called: worker 2, thread 1, caller."""
     if number == CALLER:
         return "caller"
     row = TECHNIQUES.get(technique.name)
@@ -217,9 +218,29 @@ def _shares(done: _ShownRound) -> list[WorkerShare]:
     for number, lane in done.lanes.items():
         busy = min(done.wall, sum(span.end - span.start for span in lane if span.stage != "wait"))
         host = lane[0].host if lane else None
-        who, images = f"{done.technique.label}, {_worker(done.technique, number, host)}", len({s.image for s in lane})
+        who = f"{done.technique.label}, {worker_name(done.technique, number, host)}"
+        images = len({s.image for s in lane})
         found.append(WorkerShare(who, images, busy, done.wall - busy, busy / done.wall if done.wall else 0.0))
     return sorted(found, key=lambda share: share.who.endswith(", caller"))
+
+
+class Names:
+    """What the images or items of a run are called."""
+
+    def __init__(self, record: Record) -> None:
+        self.every = max(1, record.task.items if record.task else len(record.images))
+        self.unit = record.unit
+        self.names = {image.index: image.name for image in record.images}
+
+    def number(self, image: int) -> int:
+        """Its place in the run: in weak scaling there are several copies of each image, numbered on."""
+        return image % self.every
+
+    def of(self, span: SpanRecord) -> str:
+        """The image or item of a stage, and which strip of it."""
+        number = self.number(span.image)
+        strip = "" if span.part is None else f", strip {span.part + 1}"
+        return f"{self.names.get(number, f'{self.unit} {number + 1}')}{strip}"
 
 
 class _Scale:
@@ -227,10 +248,7 @@ class _Scale:
 
     def __init__(self, record: Record, until: float) -> None:
         self.until, self.top = until, until * 1.06
-        # In weak scaling there are several copies of each image, numbered on.
-        self.every = max(1, record.task.items if record.task else len(record.images))
-        self.unit = record.unit
-        self.names = {image.index: image.name for image in record.images}
+        self.unit, self.names = record.unit, Names(record)
 
     def place(self, seconds: float) -> float:
         return round(seconds / self.top * 100, 2)
@@ -269,8 +287,8 @@ class _Scale:
                 span.stage,
                 self.place(span.start),
                 max(0.05, self.place(span.end - span.start)),
-                f"{self._name(span)}, {span.stage}, {seconds(span.end - span.start)}, "
-                f"{_worker(technique, span.worker, span.host)}",
+                f"{self.names.of(span)}, {span.stage}, {seconds(span.end - span.start)}, "
+                f"{worker_name(technique, span.worker, span.host)}",
             )
             for span in seen
         ]
@@ -283,13 +301,8 @@ class _Scale:
             blocks,
             [self.place(start) for _, start, _ in places],
             [
-                (self.place((start + end) / 2), image % self.every + 1)
+                (self.place((start + end) / 2), self.names.number(image) + 1)
                 for image, start, end in places
                 if (end - start) / self.top > 0.016  # a number wider than its block would run into the next one
             ],
         )
-
-    def _name(self, span: SpanRecord) -> str:
-        number = span.image % self.every
-        strip = "" if span.part is None else f", strip {span.part + 1}"
-        return f"{self.names.get(number, f'{self.unit} {number + 1}')}{strip}"

@@ -35,7 +35,7 @@ class RunSettings:
 
     ``worker_counts`` and ``cv2_threads`` (OpenCV's threads in each worker) are what scale mode goes through.
     ``transfers`` are the ways in which pixels reach worker processes, see ``TRANSFERS``. ``smallest_difference`` is in
-    percent.
+    percent. ``guess``: the speedup that somebody expected before it was measured; 0 where nobody did.
     """
 
     operations: list[str]
@@ -60,6 +60,7 @@ class RunSettings:
     smallest_difference: float = 100 * SMALLEST
     samples: int = 0
     sample_megapixels: float = 0.0
+    guess: float = 0.0
 
     @property
     def rounds_of_start(self) -> int:
@@ -265,6 +266,11 @@ TABLE: tuple[Option, ...] = (
         "cv2_threads", "OpenCV threads in each", "counts", "OpenCV’s own threads in each worker; 1 alone: no grid.",
         "technique", "", 1, "MAX_WORKERS", default=lambda _: scale_threads(), default_words="1 and the cores there are",
         modes=("scale",),
+    ),
+    Option(
+        "guess", "Your guess of the speedup", "number",
+        "Before anything is measured: so many times as fast as sequential will the best be; the run says how near that "
+        "was. 0: no guess.", "technique", maximum=1000, step=0.1, modes=("parallel", "compare", "scale"),
     ),
     Option(
         "rounds", "Rounds", "integer", "Measured rounds; from 6 on there is a 95\u00a0% interval.",

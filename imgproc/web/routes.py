@@ -27,6 +27,7 @@ from imgproc.report import charts as figures
 from imgproc.report import differences, document, sentences
 from imgproc.report.parcel import parcel
 from imgproc.report.text import summary
+from imgproc.report.traces import TRACES, has_trace, trace_text
 from imgproc.runs.archive import rounds_csv, stream_zip
 from imgproc.runs.record import FINAL_STATES
 from imgproc.runs.removal import in_use
@@ -317,6 +318,15 @@ def rounds(run_id: str) -> Response:
     return Response(rounds_csv(_run(run_id)[1]), headers=headers, mimetype="text/csv")
 
 
+def trace(run_id: str, name: str) -> Response:
+    """What every worker did, for a viewer of traces: a key of ``TRACES``."""
+    _, record = _run(run_id)
+    if name not in TRACES or not has_trace(record):
+        raise UserError("This run has no such trace.", code="not_found")
+    headers = {"Content-Disposition": f'attachment; filename="speedup-lab-{run_id}.{TRACES[name].suffix}"'}
+    return Response(trace_text(record, name), headers=headers, mimetype="application/json")
+
+
 def run_figure(run_id: str, name: str, format: str) -> Response:
     """A figure; ``theme`` is light or dark, ``narrow=1`` the one for small screens."""
     _, record = _run(run_id)
@@ -366,6 +376,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}/report", _GET, report),
     (f"{_RUN}/results.zip", _GET, results_zip),
     (f"{_RUN}/rounds.csv", _GET, rounds),
+    (f"{_RUN}/trace/<name>.json", _GET, trace),
     (f"{_RUN}/images/<file>", _GET, run_image),
     (f"{_RUN}/previews/<file>", _GET, run_preview),
     (f"{_RUN}/figures/<name>.<format>", _GET, run_figure),
