@@ -25,12 +25,13 @@ COMMANDS = {
     "repeat": "run a run.json again, and say whether it reproduces",
     "verify": "compute every statistic of a run.json again from its raw samples",
     "diff": "set two records or more side by side",
-    "report": "write what a run.json says as one HTML file, to print and to hand in",
+    "report": "write what a run.json says as one HTML file, to print and to hand in, or as a notebook",
     "trace": "write what every worker did as a trace, for Perfetto or speedscope",
     "sample": "draw sample pictures into a folder",
     "techniques": "what can run here, and what is missing",
     "operations": "what can be done to images, and where it comes from",
     "serve": "start the web app",
+    "completion": "print what lets a shell complete these commands: bash, zsh or fish",
 }
 #: Those that take a user's own operation.
 _WITH_OWN = ("process", "compare", "scale", "advise", "repeat")

@@ -24,14 +24,16 @@ from imgproc.runs.record import Record
 MOST_IMAGES = 60
 
 
-def document(record: Record, folder: Path | None = None, *, back: str = "", script: str = "") -> str:
+def document(
+    record: Record, folder: Path | None = None, *, back: str = "", notebook: str = "", script: str = ""
+) -> str:
     """The report as HTML.
 
     Args:
         folder: that of the run's results; the report shows its first picture where previews lie there, and its
             owner's name and note of it.
         back: the address of the run's page, for a report that is shown on the site: it then has a bar with links.
-        script: the address of the script of that bar.
+        notebook, script: the addresses of the report as a notebook, for that bar, and of the bar's script.
     """
     template = _templates().get_template("report.html")
     figures = [] if record.mode == "sequential" else charts.figures(record)
@@ -49,6 +51,7 @@ def document(record: Record, folder: Path | None = None, *, back: str = "", scri
         version=__version__,
         style=_style(),
         back=back,
+        notebook=notebook,
         script=script,
     )
 

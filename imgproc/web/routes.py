@@ -24,11 +24,12 @@ from imgproc.errors import UserError
 from imgproc.exhibits import EXHIBITS, exhibit
 from imgproc.numbers import counted
 from imgproc.report import charts as figures
-from imgproc.report import differences, document, sentences
+from imgproc.report import differences, document, notebook, sentences
 from imgproc.report.parcel import parcel
 from imgproc.report.text import summary
 from imgproc.report.traces import TRACES, has_trace, trace_text
 from imgproc.runs.archive import rounds_csv, stream_zip
+from imgproc.runs.notes import Notes
 from imgproc.runs.record import FINAL_STATES
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import RunRow, Visitor
@@ -133,12 +134,21 @@ def report(run_id: str) -> Response:
     """The run as one file that needs nothing else; shown here, it has a bar to print and download it."""
     _, record = _run(run_id)
     folder, shown = _settings().RESULTS_DIR / run_id, "download" not in request.args
-    links = {"back": url_for("run_page", run_id=run_id), "script": url_for("static", filename="report.js")}
+    back, ipynb = (url_for(page, run_id=run_id) for page in ("run_page", "report_notebook"))
+    links = {"back": back, "notebook": ipynb, "script": url_for("static", filename="report.js")}
     answer = Response(document.document(record, folder, **(links if shown else {})), mimetype="text/html")
     answer.headers["Content-Security-Policy"] = security.policy_with_style(document.style_hash())
     if not shown:
         answer.headers["Content-Disposition"] = f'attachment; filename="speedup-lab-{run_id}.html"'
     return answer
+
+
+def report_notebook(run_id: str) -> Response:
+    """The report as a Jupyter notebook that computes it again."""
+    _, record = _run(run_id)
+    made = notebook.notebook(record, Notes.load(_settings().RESULTS_DIR / run_id))
+    headers = {"Content-Disposition": f'attachment; filename="speedup-lab-{run_id}.ipynb"'}
+    return Response(made, headers=headers, mimetype="application/x-ipynb+json")
 
 
 def compare_runs() -> AnyResponse:
@@ -374,6 +384,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}.json", _GET, run_json),
     (f"{_RUN}.txt", _GET, run_text),
     (f"{_RUN}/report", _GET, report),
+    (f"{_RUN}/report.ipynb", _GET, report_notebook),
     (f"{_RUN}/results.zip", _GET, results_zip),
     (f"{_RUN}/rounds.csv", _GET, rounds),
     (f"{_RUN}/trace/<name>.json", _GET, trace),
