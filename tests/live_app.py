@@ -48,9 +48,7 @@ class Live:
         return [app, *app.children(recursive=True)]
 
     def runner(self):
-        return self.wait(
-            lambda: next((p for p in self.family() if "imgproc.runs.runner" in p.cmdline()), None), "a runner", 20
-        )
+        return self.wait(lambda: next(filter(is_runner, self.family()), None), "a runner", 20)
 
     def post(self, files, accept="application/json", **fields):
         parts = [("images", (name, data)) for name, data in files] or None
@@ -93,6 +91,13 @@ class Live:
         self.process.stdout.close()
         self.http.close()
         return code
+
+
+def is_runner(process):
+    try:
+        return "imgproc.runs.runner" in process.cmdline()
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def gone(processes, seconds=15):

@@ -22,7 +22,7 @@ from imgproc.backends.task import Task
 from imgproc.pixels.job import ImageJob, process_image
 from imgproc.runs.record import FINAL_STATES
 from tests.backend_kinds import AVAILABLE, KILLABLE, kind
-from tests.live_app import gone
+from tests.live_app import gone, is_runner
 from tests.many_images import assert_done, many_images
 
 TECHNIQUES = [name for name in KILLABLE if name in AVAILABLE]
@@ -202,7 +202,7 @@ def killed_app(scale: float, seed: int) -> Iterator[Promise]:
             time.sleep(chance.uniform(0, 3))
             victim = _VICTIMS[number % len(_VICTIMS)]
             app, family = live.process, live.family()
-            runner = next((p for p in family if "imgproc.runs.runner" in p.cmdline()), None)
+            runner = next(filter(is_runner, family), None)
             began = time.monotonic()
             if victim != "runner":
                 app.kill()

@@ -148,7 +148,7 @@ class Leftovers:
         """Half written files, scratch folders, uploads that no run has."""
         results, uploads = self._folder / "results", self._folder / "uploads"
         found = [*self._folder.rglob("*.part"), *results.glob("*/work")]
-        found += [one for one in uploads.glob("*") if not (results / one.name / "run.json").exists()]
+        found += [one for one in uploads.glob("[!.]*") if not (results / one.name / "run.json").exists()]
         return [str(path.relative_to(self._folder)) for path in found]
 
     def elsewhere(self) -> list[str]:
