@@ -21,6 +21,6 @@ Short forms, which CI runs:
 | 8 | runs posted at once | `../web_load.py` | `tests/test_many_clients.py` (posts_all_at_once) |
 | 9 | disk full | `storage.py` | `tests/test_runner.py`, `tests/test_retention.py`, `tests/test_many_clients.py` |
 | 10 | index locked, damaged | `storage.py` | `tests/test_store.py` (damaged, busy_writer) |
-| 11 | soak | `weeks.py` | `tests/test_retention.py` (quota), `tests/test_leftovers.py`, `tests/test_holds.py` (the slope) |
+| 11 | soak | `weeks.py` | `tests/test_retention.py` (quota), `tests/test_leftovers.py`, `tests/test_holds.py` |
 | 12 | zip of many results | `weeks.py` | `tests/test_holds.py`, `tests/test_archive.py` |
 """
