@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -20,8 +20,8 @@ class Live:
     """A served app; ``start`` after a kill gives the next one in the same folders."""
 
     command, place = (sys.executable, "-m", "imgproc"), PROJECT
-    #: Where its standard error goes, as subprocess takes it; None: where this process's goes.
-    stderr = None
+    #: The file that its standard error is added to; None: it goes where this process's goes.
+    log = None
 
     def __init__(self, folder, **settings):
         self.folder = folder
@@ -35,9 +35,10 @@ class Live:
 
     def start(self):
         command = [*map(str, self.command), "serve", "--port", "0"]
-        self.process = subprocess.Popen(
-            command, cwd=self.place, env=self.environment, stdout=subprocess.PIPE, stderr=self.stderr, text=True
-        )
+        with open(self.log, "ab") if self.log else nullcontext() as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.place, env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         line = self.process.stdout.readline()
         self.url = re.search(r"http://\S+?:\d+", line)[0]
         self.http = httpx.Client(base_url=self.url, timeout=120)

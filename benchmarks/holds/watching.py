@@ -28,7 +28,7 @@ _ROLES = {"imgproc.runs.runner": "runner", "imgproc.intake.inspector_child": "ve
 def app_of(folder: Path, **settings: object) -> Live:
     """An app that is not started yet, with its folders, its log and what is temporary in this folder."""
     live = Live(folder, CACHE_DIR=folder / "cache", **settings)
-    live.stderr = open(folder / "server.log", "ab")  # noqa: SIM115  as long as the app
+    live.log = folder / "server.log"
     return live
 
 
