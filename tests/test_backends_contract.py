@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
+from benchmarks.holds.kills import killed_workers
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.dask import workers as dask_workers
@@ -568,6 +569,18 @@ def test_an_idle_workers_death_costs_nothing(killable, tmp_path):
     for worker in meet(killable, tmp_path / "meeting"):
         os.kill(worker.pid, signal.SIGKILL)
     assert values(run(killable, *((faults.double, n) for n in range(20)))) == doubled(20)
+
+
+@unix
+@pytest.mark.parametrize("name", each(PROCESSES))
+def test_a_worker_killed_while_workers_start_or_start_again_costs_nothing(name, tmp_path):
+    """The short form of row 3 of ``benchmarks/holds``. Pools wait a minute for workers that will not come."""
+    if name == "joblib" and JoblibLoky._started:
+        JoblibLoky._started.close()
+    found = list(killed_workers(0.05, 1, [name]))
+    assert len(found) == 9
+    for promise in found:
+        assert promise.kept or ("stood still" in promise.what and float(promise.reached.split()[0]) < 25), promise
 
 
 @unix

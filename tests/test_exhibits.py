@@ -16,7 +16,6 @@ import pytest
 from conftest import MakeRun, owner_in
 from flask.testing import FlaskClient
 from test_browser import PHONE, browse, overflow  # noqa: F401  a fixture
-from test_end_to_end import serving
 
 from imgproc.errors import UserError
 from imgproc.exhibits import EXHIBITS, borders
@@ -28,6 +27,7 @@ from imgproc.runs.record import FailedItem, Record, TaskRecord
 from imgproc.runs.runner import Runner
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
+from tests.live_app import serving
 
 GIL = EXHIBITS["gil"]
 JSON, HTML = {"Accept": "application/json"}, {"Accept": "text/html"}

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.test_end_to_end import serving
+from tests.live_app import serving
 
 PROJECT = Path(__file__).resolve().parent.parent
 TUTORIAL = PROJECT / "docs" / "own-functions.md"

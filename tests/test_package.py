@@ -15,10 +15,10 @@ import pytest
 from conftest import jpeg
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from test_end_to_end import Live
 
 import imgproc
 from imgproc import installation
+from tests.live_app import Live
 
 PROJECT = Path(__file__).resolve().parent.parent
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]

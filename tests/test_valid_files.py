@@ -23,13 +23,13 @@ import pytest
 pytest.importorskip("imagecodecs", reason="imagecodecs has no wheel for this machine")
 
 from conftest import SUMMARY
-from test_end_to_end import PROJECT, serving
 from valid_files import FAMILIES, all_files
 from valid_files.truth import DEPTHS, FULL_RANGE, HIGH_BYTE, USED_BITS, ValidFile
 
 from imgproc.errors import UserError
 from imgproc.operations import OPERATIONS
 from imgproc.pixels.codecs import decode
+from tests.live_app import PROJECT, serving
 
 #: At least so many of the files are read, and at most so many are refused for a named reason.
 LEAST_READ, MOST_REFUSED = 1_487, 131

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities, Options
-from imgproc.backends.pools.pool import DispatchedBackend
+from imgproc.backends.pools.pool import DispatchedBackend, WorkersDied, started
 from imgproc.backends.pools.processes import in_background
 from imgproc.backends.pools.starting import leave_main_out
 from imgproc.backends.surroundings import Needs, check
@@ -107,7 +107,7 @@ class DaskCluster(DispatchedBackend):
                     return
                 self.close(kill=True)  # Dask lost one for good
             if self._cluster is None:
-                self._open()
+                started(self._open)
             self._await_workers(START_SECONDS)
         except BaseException as problem:
             self.close(kill=True)
@@ -186,23 +186,30 @@ class DaskCluster(DispatchedBackend):
 
 def _local(workers: int, folder: str, dashboard: str) -> LocalCluster:
     """A cluster of this machine, that only this machine can reach, and only who has its key: that is made here, and
-    known to this process and its workers alone."""
+    known to this process and its workers alone.
+
+    Raises:
+        WorkersDied: a worker did not live until it was ready.
+    """
     import dask
     from distributed import LocalCluster
     from distributed.security import Security
 
     leave_main_out("Dask Worker")
-    with dask.config.set({**_LOCAL, **({} if dashboard else _NO_PAGES), "temporary-directory": folder}):
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            security=Security.temporary(),
-            memory_limit=0,  # Dask would stop giving work, and kill, by its own idea of how much there is
-            scheduler_kwargs={"dashboard": bool(dashboard), "dashboard_address": dashboard or "127.0.0.1:0"},
-            silence_logs=_QUIET,
-        )
+    try:
+        with dask.config.set({**_LOCAL, **({} if dashboard else _NO_PAGES), "temporary-directory": folder}):
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                security=Security.temporary(),
+                memory_limit=0,  # Dask would stop giving work, and kill, by its own idea of how much there is
+                scheduler_kwargs={"dashboard": bool(dashboard), "dashboard_address": dashboard or "127.0.0.1:0"},
+                silence_logs=_QUIET,
+            )
+    except RuntimeError as problem:  # what Dask makes of the death of a worker, and of some other things
+        raise WorkersDied("The Dask workers could not be started.") from problem
     if not dashboard:
         cluster.scheduler.http_server.stop()
     return cluster

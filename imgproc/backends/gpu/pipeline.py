@@ -16,7 +16,7 @@ from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabili
 from imgproc.backends.dispatcher import TICK
 from imgproc.backends.gpu import child as gpu_child
 from imgproc.backends.gpu import nvidia
-from imgproc.backends.pools.pool import PoolBackend, WorkerGroup
+from imgproc.backends.pools.pool import PoolBackend, WorkerGroup, WorkersDied, started
 from imgproc.backends.pools.starting import context_without_main
 from imgproc.backends.pools.watcher import kill
 from imgproc.backends.task import Task, TaskResult
@@ -50,7 +50,7 @@ class GpuPipeline(PoolBackend):
         if self._child is not None and not self._child.over.is_set():
             return
         self.close(kill=True)
-        self._group = self._child = _GpuProcess(self.adapter, self.workers, self.notes.append)
+        self._group = self._child = started(lambda: _GpuProcess(self.adapter, self.workers, self.notes.append))
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
         """As ``Backend.run``. All that the child was at when it died may have killed it, so each of these is tried
@@ -101,8 +101,8 @@ class _GpuProcess(WorkerGroup):
                 if kind == gpu_child.READY:
                     return
                 why = content
-        except (EOFError, OSError):
-            why = "its process ended without a word"
+        except (EOFError, OSError) as problem:
+            raise WorkersDied("The GPU could not be started: its process ended without a word.") from problem
         raise BackendError(f"The GPU could not be started: {why}.")
 
     def submit(self, batch: Batch, done: Callable[[Batch], None]) -> None:

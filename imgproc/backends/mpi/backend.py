@@ -9,8 +9,8 @@ from pathlib import Path
 
 from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities
 from imgproc.backends.mpi.launch import may_be_elsewhere, mpiexec
-from imgproc.backends.mpi.rank_group import RankGroup, RanksDied
-from imgproc.backends.pools.pool import PoolBackend
+from imgproc.backends.mpi.rank_group import RankGroup
+from imgproc.backends.pools.pool import PoolBackend, started
 from imgproc.backends.surroundings import Needs, check
 from imgproc.backends.worker_loop import Batch
 from imgproc.settings import Settings
@@ -48,10 +48,7 @@ class Mpi(PoolBackend):
         self.close(kill=True)
         if not may_be_elsewhere(self.settings):
             check(_NEEDS, self.workers)
-        try:
-            ranks = self._new_ranks()
-        except RanksDied:  # as any worker's death, it is tried once more
-            ranks = self._new_ranks()
+        ranks = started(self._new_ranks)
         self._group = self._ranks = ranks
         self._again = True
         if ranks.left_out:

@@ -23,7 +23,7 @@ from imgproc.backends.base import BackendError
 from imgproc.backends.dispatcher import TICK
 from imgproc.backends.mpi.launch import prepare
 from imgproc.backends.mpi.protocol import Hello, Message, MessageKind, Ready, begun_in, machine, receive, seen_by, send
-from imgproc.backends.pools.pool import WorkerGroup
+from imgproc.backends.pools.pool import WorkerGroup, WorkersDied
 from imgproc.backends.sharing import memory as shared_memory
 from imgproc.backends.worker_loop import Batch
 from imgproc.settings import Settings
@@ -46,10 +46,6 @@ NO_MEMORY = (
     "There is not enough shared memory for so many: use fewer workers, or give the system more (in a container: the "
     "option --shm-size)."
 )
-
-
-class RanksDied(BackendError):
-    """Ranks ended while they started, nobody knows why: by chance, the next time they may not."""
 
 
 class RankGroup(WorkerGroup):
@@ -144,7 +140,7 @@ class RankGroup(WorkerGroup):
                 self._listener.start()
                 self._await(lambda: len(self._ready) == self.workers, until - time.monotonic())
                 if self.over.is_set():
-                    raise RanksDied(NOT_STARTED)
+                    raise WorkersDied(NOT_STARTED)
                 if len(self._ready) != self.workers:
                     raise BackendError(f"The MPI ranks were not ready within {START_SECONDS:g} seconds.")
             except (BackendError, EOFError, OSError) as problem:
@@ -153,7 +149,7 @@ class RankGroup(WorkerGroup):
                 LOG.info("mpiexec said: %s", said)
                 if any(sign in said for sign in OUT_OF_MEMORY):
                     raise BackendError(f"{NOT_STARTED} {NO_MEMORY}") from problem
-                raise problem if isinstance(problem, BackendError) else RanksDied(NOT_STARTED) from problem
+                raise problem if isinstance(problem, BackendError) else WorkersDied(NOT_STARTED) from problem
 
     def _accept(self, listener: socket.socket, until: float) -> Connection:
         listener.settimeout(TICK)
@@ -163,7 +159,7 @@ class RankGroup(WorkerGroup):
                 connection = Connection(listener.accept()[0].detach())
                 self._greet(connection)
                 return connection
-        raise RanksDied(NOT_STARTED)
+        raise WorkersDied(NOT_STARTED)
 
     def _greet(self, connection: Connection) -> None:
         hello: Hello = pickle.loads(receive(connection).data)  # noqa: S301  our own rank sent it

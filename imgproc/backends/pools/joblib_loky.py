@@ -161,7 +161,9 @@ class JoblibLoky(ProcessBackend):
         _break(self._executor, self._workers)
         if feeder is not None:
             feeder.close()
-        self._executor, self._first = None, iter(())
+        with warnings.catch_warnings():  # that what it was given first comes to nothing
+            warnings.simplefilter("ignore")
+            self._executor, self._first = None, iter(())
         if parallel is not None:
             in_background(lambda: parallel.__exit__(None, None, None)).join(5)
             in_background(lambda: get_reusable_executor(reuse=True).shutdown(kill_workers=True)).join(5)

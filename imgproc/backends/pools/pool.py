@@ -10,7 +10,8 @@ import logging
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
+from typing import TypeVar
 
 from imgproc.backends.base import DEFAULTS, Backend, BackendError, Options
 from imgproc.backends.dispatcher import Assignment, Dispatcher, Workforce
@@ -23,6 +24,25 @@ LOG = logging.getLogger(__name__)
 
 #: So often in a row may workers end without a result or a task to blame, or not start.
 TRIES = 3
+
+
+_Started = TypeVar("_Started")
+
+
+class WorkersDied(BackendError):
+    """Workers ended while they started, nobody knows why: by chance, the next time they may not."""
+
+
+def started(start: Callable[[], _Started]) -> _Started:
+    """What ``start`` returns. Where workers die meanwhile it is tried again, as any work is whose worker dies.
+
+    Raises:
+        WorkersDied: they did each time.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(WorkersDied):
+            return start()
+    return start()
 
 
 class WorkersClosed(Exception):

@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from functools import partial
 from multiprocessing.context import BaseContext
@@ -20,7 +20,7 @@ from operator import attrgetter
 from typing import ClassVar
 
 from imgproc.backends.base import DEFAULTS, BackendError, Capabilities, Options
-from imgproc.backends.pools.pool import PoolBackend
+from imgproc.backends.pools.pool import PoolBackend, WorkersDied, started
 from imgproc.backends.pools.starting import context_without_main
 from imgproc.backends.pools.watcher import ProcessGroup
 from imgproc.backends.surroundings import Needs, check
@@ -83,13 +83,16 @@ class ProcessBackend(PoolBackend):
             return
         self.close(kill=True)
         check(self.needs, self.workers, self.start_method)
+        self._group = started(self._new_group)
+
+    def _new_group(self) -> ProcessGroup:
         self._status = status = StatusFolder()
         others = set(multiprocessing.active_children())
         try:
             # OpenCV's own threads do not survive a fork: a worker that then ends them waits for ever.
             with one_opencv_thread():
                 self._open_pool(partial(begin_work, status.folder, self.cv2_threads))
-                self._await_workers(status)
+                self._await_workers(status, others)
             self._opened()
         except BaseException as problem:
             self._workers = [process for process in multiprocessing.active_children() if process not in others]
@@ -97,14 +100,20 @@ class ProcessBackend(PoolBackend):
             if isinstance(problem, Exception) and not isinstance(problem, BackendError):
                 raise BackendError("The worker processes could not be started.") from problem
             raise
-        self._group = ProcessGroup(status, self._workers)
+        return ProcessGroup(status, self._workers)
 
-    def _await_workers(self, status: StatusFolder) -> None:
+    def _await_workers(self, status: StatusFolder, others: Set[BaseProcess]) -> None:
         seconds = FORK_SECONDS if self.start_method == "fork" else START_SECONDS
         until = time.monotonic() + seconds
+        seen: set[BaseProcess] = set()
         while time.monotonic() < until:
+            alive = set(multiprocessing.active_children()) - others
+            seen |= alive
+            # A pool may go on with another in its place, which waits for ever for a lock that the dead one holds.
+            if len(alive) < max(self.workers, len(seen)):
+                raise WorkersDied("A worker process ended while it started.")
             if ready := status.ready():
-                self._workers = [process for process in multiprocessing.active_children() if process.pid in ready]
+                self._workers = [process for process in alive if process.pid in ready]
                 if len(self._workers) >= self.workers:
                     self.cv2_threads = min(ready.values())
                     status.close()
