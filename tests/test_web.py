@@ -120,8 +120,8 @@ def test_plain_post_tells_when_the_run_failed(
 ) -> None:
     create = store.create
 
-    def fail(record: Record, visitor: str) -> None:
-        create(record, visitor)
+    def fail(record: Record) -> None:
+        create(record)
         store.fail(record.id, "There was not enough memory for this run.")
 
     monkeypatch.setattr(store, "create", fail)
