@@ -27,10 +27,10 @@ from urllib.request import Request, urlopen
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))
 
 from imgproc.backends import TECHNIQUES
-from imgproc.settings import PROJECT
 
 EVERY = 5
 MOST_GROWTH = 1.3
