@@ -27,11 +27,11 @@ from urllib.request import Request, urlopen
 
 import psutil
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from imgproc.backends import TECHNIQUES
 
+PROJECT = Path(__file__).resolve().parent.parent
 EVERY = 5
 MOST_GROWTH = 1.3
 #: Longest that one run may take, in seconds.
