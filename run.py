@@ -2,8 +2,8 @@
 
 python3 run.py [--host HOST] [--port PORT]   start the app
 python3 run.py COMMAND ...                   process, compare, scale, advise, calibrate, repeat, verify, diff,
-                                             report, sample, techniques, operations or serve; “run.py COMMAND --help”
-                                             says more
+                                             report, trace, sample, techniques, operations, completion or serve;
+                                             “run.py COMMAND --help” says more
 python3 run.py test [ARGUMENTS]              all checks; arguments go to pytest, which then runs alone
 python3 run.py setup                         only set up, or once more the GPU packages that failed
 """

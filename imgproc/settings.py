@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -20,7 +20,7 @@ from imgproc.installation import CHECKOUT
 DATA = CHECKOUT or Path(user_data_dir("imgproc", appauthor=False))
 
 _NUMBER, _SIZE = ("[0-9]+", "a number"), ("[0-9]+([MmKk][Bb])?", "a number")
-_METHODS = multiprocessing.get_all_start_methods()
+_METHODS = ("spawn",) if sys.platform == "win32" else ("fork", "spawn", "forkserver")
 #: What variables that libraries read may be, as far as they do not say so themselves, and that in words. Every one of
 #: them may be missing.
 _OF_LIBRARIES = {
