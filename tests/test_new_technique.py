@@ -115,7 +115,7 @@ def in_copy(copy, *arguments):
     ("code", "fewest"), [(INLINE, 12), (THREADS, 17), pytest.param(PROCESSES, 30, marks=pytest.mark.slow)]
 )
 def test_one_file_and_one_entry_make_a_technique(code, fewest, tmp_path):
-    for name in ("imgproc", "tests"):
+    for name in ("imgproc", "tests", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("app.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
