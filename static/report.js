@@ -3,3 +3,7 @@
 const print = document.querySelector("[data-print]");
 print.hidden = false;
 print.addEventListener("click", () => window.print());
+// On a narrow screen wide tables scroll: then a keyboard gets into them, too.
+for (const table of document.querySelectorAll("table")) {
+  if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+}

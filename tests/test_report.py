@@ -193,6 +193,10 @@ def test_it_opens_offline_and_prints(browser: Any, server: str, make_run: MakeRu
         with page.expect_download() as download:
             page.get_by_role("link", name="Download").click()
         download.value.save_as(tmp_path / "report.html")
+        page.set_viewport_size({"width": 320, "height": 700})
+        page.reload()
+        wide = "[...document.querySelectorAll('table')].filter((table) => table.scrollWidth > table.clientWidth)"
+        assert page.evaluate(f"{wide}.length") and page.evaluate(f"{wide}.every((table) => table.tabIndex == 0)")
     context = browser.new_context(offline=True, viewport={"width": 320, "height": 700})
     page = context.new_page()
     asked: list[str] = []

@@ -142,7 +142,7 @@ EXHIBITS = {
     ),
     "baseline": Exhibit(
         "baseline",
-        "More than 100 % efficient",
+        "More than 100\u00a0% efficient",
         "Two workers, more than twice as fast: how can that be?",
         "A program is made parallel, and while somebody is at it, a needless copy of each image goes. The report "
         "divides the time of the old program by that of the new one, and finds an efficiency of more than 100 %. Are "

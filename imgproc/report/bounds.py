@@ -34,7 +34,7 @@ def _memory(record: Record) -> Iterator[str]:
         return
     yield (
         f"Memory: all cores together copy {_gigabytes(copied)} here. An operation must at least read each image and "
-        f"write each result once, on one core {listed([_of(one) for one in record.memory])}."
+        f"write each result once. On one core {listed([_of(one) for one in record.memory])}."
     )
 
 

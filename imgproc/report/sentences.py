@@ -124,8 +124,8 @@ def _winner(record: Record, best: TechniqueMeasurement) -> Headline:
     timed = [t for t in record.techniques if t.median_seconds is not None]
     same = [t for t in timed if t.identical is not False]
     made = "results" if record.task else "pixels"
-    count = counted(len(timed), "technique", words=True)
-    pixels = f"the same {made} from all {count}." if len(same) == len(timed) else f"not all made the same {made}."
+    every = "both techniques" if len(timed) == 2 else f"all {counted(len(timed), 'technique', words=True)}"
+    pixels = f"the same {made} from {every}." if len(same) == len(timed) else f"not all made the same {made}."
     others = ""
     for verdict in LEVEL:
         level = [spoken(t.label) for t in same if record.found.versus(t.label, best.label).verdict == verdict]
