@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -279,6 +280,25 @@ def fill(folder: Path) -> None:
                     file.write(bytes(size))
             except OSError as problem:
                 assert problem.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("secret", [{}, {"SECRET_KEY": secrets.token_hex(32)}], ids=["key", "index"])
+def test_on_a_full_disk_the_app_says_at_its_start_that_it_is_full(
+    secret: dict[str, str], small_disk: Path, settings: Settings
+) -> None:
+    """The first that it wants to write is its key, or, where it has one, the index."""
+    own = replace(settings, UPLOADS_DIR=small_disk / "u", RESULTS_DIR=small_disk / "r")
+    app = create_app(own)
+    assert app.config["STORE"].waiting() == 0  # the index is there from now on
+    app.config["STORE"].close()
+    fill(small_disk)
+    environment = {**os.environ, "UPLOADS_DIR": str(own.UPLOADS_DIR), "RESULTS_DIR": str(own.RESULTS_DIR)}
+    done = subprocess.run(
+        [sys.executable, "-m", "imgproc", "serve", "--port", "0"], capture_output=True, text=True, timeout=15,
+        env={**environment, **secret},
+    )  # fmt: skip
+    assert done.returncode == 1 and "The disk is full. Free some space" in done.stderr
+    assert "Traceback" not in done.stderr and "remove the index" not in done.stderr
 
 
 def test_deleting_on_a_full_disk_makes_room(small_disk: Path, settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import sqlite3
 import threading
 import time
@@ -24,6 +25,9 @@ from imgproc.errors import UserError
 _BUSY_SECONDS = 10
 #: What SQLite says of a file with damage, as an error of the kind that also tells of a lock or a full disk.
 _DAMAGE = re.compile("malformed|not a database|corrupt")
+_LOCKED = re.compile("locked|busy")
+#: Where a disk has less than that left, in bytes, SQLite cannot begin: it says that the disk is full, or does not work.
+_LEAST_ROOM = 100_000
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +85,10 @@ class Database:
             self._prepare()
             yield self._sessions
         except SQLAlchemyError as problem:
-            log.warning("The index of runs cannot be used.", exc_info=True)
             self._prepared = None  # what is wrong with it is looked for at the next use
-            raise _as_user_error(problem, file=self._file is not None) from problem
+            told = _as_user_error(problem, self._file)
+            log.warning("The index of runs cannot be used: %s", told.message, exc_info=told.code != "disk_full")
+            raise told from problem
 
     def _prepare(self) -> None:
         if self._prepared and self._prepared == self._identity():
@@ -147,8 +152,8 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             break
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as problem:
+            if not _LOCKED.search(str(problem)) or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
     cursor.execute("PRAGMA synchronous=NORMAL")
@@ -203,8 +208,9 @@ def _is_sound(engine: Engine, tables: type[DeclarativeBase]) -> bool:
     return True
 
 
-def _as_user_error(problem: SQLAlchemyError, *, file: bool) -> UserError:
-    if "full" in str(getattr(problem, "orig", "")):
+def _as_user_error(problem: SQLAlchemyError, file: Path | None) -> UserError:
+    said = str(getattr(problem, "orig", ""))
+    if "full" in said or (file and "I/O" in said and _is_full(file.parent)):
         return UserError("The disk is full. Free some space, then try again.", code="disk_full")
     remedy = (
         "stop it, remove the index file and start it again: the index is then made anew from the results."
@@ -216,3 +222,10 @@ def _as_user_error(problem: SQLAlchemyError, *, file: bool) -> UserError:
         f"{remedy}",
         code="unavailable",
     )
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _LEAST_ROOM
+    except OSError:
+        return False

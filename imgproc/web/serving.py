@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -41,6 +42,11 @@ def serve(host: str = "127.0.0.1", port: int = 5000, *, token: bool = True) -> i
         app = create_app(settings, supervise=True, ask_token=ask_token, only_here=only_here)
     except UserError as problem:
         print(problem.message, file=sys.stderr)
+        return 1
+    except OSError as problem:  # its key, and folders
+        if problem.errno != errno.ENOSPC:
+            raise
+        print("The disk is full. Free some space, then try again.", file=sys.stderr)
         return 1
     # Uploads are spooled beside where they end, so that one disk has the room or has it not.
     spool = settings.UPLOADS_DIR / ".spool"
