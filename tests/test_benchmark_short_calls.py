@@ -32,6 +32,21 @@ def test_what_is_said_of_50_us_calls_is_what_a_sweep_of_such_a_technique_finds(h
     assert passed == pytest.approx(said, rel=0.05) and said == pytest.approx((handing - own) * workers / (workers - 1))
 
 
+def test_handing_over_that_takes_longer_while_workers_are_busy_is_measured_where_it_counts():
+    """Tasks that do nothing come back in batches, which saves half of what handing one over takes."""
+    own, call, count = 2e-6, 50e-6, 400
+    one = TechniqueMeasurement("multiprocessing", "", 2, median_seconds=count * 250e-6, idle_task_seconds=200e-6)
+    one.tried_tasks = [[own + 500e-6, 650e-6], [own + 20e-3, 10.4e-3]]
+    alone = TechniqueMeasurement("sequential", "", 1, median_seconds=count * (call + own), idle_task_seconds=own)
+    derive_tasks([alone, one], count, cores=2)
+    passed = crossing(*sweep(800e-6, lambda seconds: (seconds + own) / (400e-6 + seconds / 2)))
+    assert one.pays_from_task_seconds == pytest.approx(passed, rel=0.02)
+    assert one.calls_overlap is None  # 50 µs beside 200 do not tell
+    alone.median_seconds, one.median_seconds = count * 500e-6, count * 690e-6  # one at a time
+    derive_tasks([alone, one], count, cores=2)
+    assert one.pays_from_task_seconds is None and one.calls_overlap is False
+
+
 def test_a_call_takes_its_time():
     start = time.perf_counter()
     busy(0.003)

@@ -357,6 +357,15 @@ def test_from_calls_of_which_length_a_technique_pays_is_what_a_sweep_finds():
     assert quickly(time.sleep, [0.0] * 200, ["multiprocessing"]).speedup("multiprocessing") < 1.0
 
 
+def test_handing_over_calls_far_shorter_than_that_is_measured_by_other_work():
+    found = quickly(own.pure_python, [0] * 200, ["multiprocessing"])
+    pool = found["multiprocessing"]
+    (near, near_task), (far, far_task) = pool.tried_tasks
+    assert pool.speedup < 1 and pool.idle_task_seconds < near < far / 3 and near_task < far_task
+    assert "calls of" not in found.table() or pool.pays_from_task_seconds > (pool.idle_task_seconds or 0.0)
+    assert not verify(found.record)
+
+
 def test_calls_that_hold_the_gil_pay_for_no_thread_however_long():
     found = quickly(own.pure_python, [20_000] * 20, ["threading"])
     assert found["threading"].pays_from_task_seconds is None or found.speedup("threading") > 1.05

@@ -29,9 +29,10 @@ DERIVED = (
     "median_seconds", "geometric_mean_seconds", "ci95", "images_per_second", "megapixels_per_second", "typical_round",
     "stages", "speedup", "speedup_ci95", "speedup_check_ci95", "between_starts", "efficiency", "karp_flatt", "verdict",
     "break_even_images", "breakdown", "tails", "work_span", "imbalance", "operations_speedup", "pays_from_task_seconds",
+    "calls_overlap",
 )  # fmt: skip
 #: Those of them that records lack which are older than they.
-LATER = ("work_span", "imbalance")
+LATER = ("work_span", "imbalance", "calls_overlap")
 #: Those of this version, for a run that was not told otherwise.
 USUAL = Rules()
 
@@ -143,8 +144,9 @@ def _compare(
 def derive_tasks(measurements: Sequence[TechniqueMeasurement], count: int, cores: int) -> None:
     """Fill from calls of which length on each technique pays, for tasks without images.
 
-    A task takes the technique at least its idle time, and ``1/p`` of the baseline's beyond that; p are its workers that
-    have a core each, as far as its calls run at the same time.
+    A task takes the technique its handing over, and of what it takes the baseline a share: ``1/p`` at least, with the
+    workers ``p`` that have a core each. Both are told by tasks of other work near where it begins to pay and far
+    beyond; the share by the calls themselves, where they are long enough beside handing one over.
 
     Args:
         count: of tasks in a round.
@@ -157,10 +159,18 @@ def derive_tasks(measurements: Sequence[TechniqueMeasurement], count: int, cores
         idle, own = m.idle_task_seconds, baseline.idle_task_seconds
         if m is baseline or idle is None or own is None or m.median_seconds is None:
             continue
-        lanes = min(m.threads, cores)
-        # Of each call's own time the part by which a round grows; calls that hold the GIL do not run at the same time.
-        share = max(1 / lanes, (m.median_seconds / count - idle) / max(call - own, 1e-12))
-        m.pays_from_task_seconds = max(0.0, idle - own) / (1 - share) if share < _AT_THE_SAME_TIME else None
+        least, task = 1 / min(m.threads, cores), m.median_seconds / count
+        share, handing = least, idle - least * own
+        if len(m.tried_tasks) == 2:
+            (near, near_task), (far, far_task) = m.tried_tasks
+            share = max(least, (far_task - near_task) / max(far - near, 1e-12))
+            handing = max(handing, near_task - share * near)
+        long_enough = call - own > idle or not m.tried_tasks
+        if long_enough:
+            share = max(least, (task - idle) / max(call - own, 1e-12))
+        m.calls_overlap = share < _AT_THE_SAME_TIME if long_enough else None
+        overlaps = m.calls_overlap is not False and share < _AT_THE_SAME_TIME
+        m.pays_from_task_seconds = max(0.0, handing / (1 - share) - own) if overlaps else None
 
 
 #: Of a call's time the part by which a round grows, from which on calls do not run at the same time.

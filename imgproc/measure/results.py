@@ -92,6 +92,9 @@ class TechniqueMeasurement:
     what had been measured before this run; None where nothing was known.
 
     Of a run over items: ``idle_task_seconds``: what a round takes for each task whose function does nothing;
+    ``tried_tasks``: what tasks of other work take, about as long as where the technique begins to pay and much longer:
+    pairs of seconds for each task, the baseline's and the technique's. ``calls_overlap``: whether calls run at the same
+    time; None where they are too short beside handing them over to tell;
     ``pays_from_task_seconds``: from calls of which length on the technique is faster than the baseline, one at a time.
 
     ``operations_seconds``: where a GPU takes part, what each operation alone takes, with the pixels where it works,
@@ -131,7 +134,9 @@ class TechniqueMeasurement:
     verdict: Verdict | None = None
     break_even_images: int | None = None
     idle_task_seconds: float | None = None
+    tried_tasks: list[list[float]] = field(default_factory=list)
     pays_from_task_seconds: float | None = None
+    calls_overlap: bool | None = None
     operations_seconds: dict[str, float] = field(default_factory=dict)
     operations_images: list[int] = field(default_factory=list)
     operations_speedup: float | None = None

@@ -92,7 +92,12 @@ def advice(record: Record) -> Iterator[str]:
         if t.pays_from_task_seconds is None:
             yield f"{t.label}: its calls do not run at the same time{_gil(t)}, so it pays for none, however long."
         else:
-            yield f"{t.label}: pays from calls of {seconds(t.pays_from_task_seconds)}, one handed over at a time."
+            least = seconds(t.pays_from_task_seconds)
+            hedge = "" if t.calls_overlap is not None or not t.tried_tasks else _TOO_SHORT
+            yield f"{t.label}: pays from calls of {least}, one handed over at a time{hedge}."
+
+
+_TOO_SHORT = ", if they run at the same time, which calls as short as these do not show"
 
 
 def _gil(t: TechniqueMeasurement) -> str:

@@ -7,6 +7,7 @@ import random
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from imgproc.backends import AUTO, BASELINE, TECHNIQUES, default_techniques, technique
@@ -28,6 +29,7 @@ from imgproc.runs.options import Mode, RunSettings
 from imgproc.runs.progress import Cancel, OnProgress, Tracker
 from imgproc.runs.record import FailedItem, Record, TaskRecord, new_id
 from imgproc.runs.tasks.calls import CANNOT_ARRIVE, CANNOT_RETURN, Call, Failure, Returned, call
+from imgproc.runs.tasks.handing import do_work, seconds_to_work
 from imgproc.runs.tasks.sameness import Incomparable, Sameness, alike, digest, kept
 from imgproc.settings import Settings
 
@@ -35,11 +37,12 @@ from imgproc.settings import Settings
 TRIAL = "multiprocessing"
 #: Passes of calls that do nothing, of which the median tells what handing over a task takes.
 _IDLE_PASSES = 3
+#: Passes of tasks with some work at most, a second of the budget for each; seconds that such a pass is meant to take,
+#: and how many tasks a worker has in it at least.
+_TRIED_PASSES, _TRIED_SECONDS, _TRIED_TASKS = 5, 0.1, 4
+#: Of where a technique begins to pay, and seconds, how long the long ones of them are at least.
+_LONG, _LONG_SECONDS = 8, 0.01
 _FEW = 3
-
-
-def _do_nothing(_: Any) -> None:
-    """What is left of a task without its function."""
 
 
 @dataclass
@@ -69,10 +72,16 @@ class TaskRun:
     # ------------------------------------------------------------ one pass
 
     def pass_over(
-        self, contender: Contender, indexes: Sequence[int], phase: str, number: int = 0, *, idle: bool = False
+        self,
+        contender: Contender,
+        indexes: Sequence[int],
+        phase: str,
+        number: int = 0,
+        *,
+        function: Carried | None = None,
     ) -> Pass:
-        """One pass over the items, as often as the contender has copies of each."""
-        function = Carried(_do_nothing) if idle else self.carried
+        """One pass over the items, as often as the contender has copies of each; with another function if given."""
+        function = function or self.carried
         every = len(self.items)
         tasks = [
             Task(index + copy * every, call, Call(function, self.parcels[index]))
@@ -419,9 +428,7 @@ def _time(run: TaskRun, contenders: Contenders, left: list[Contender]) -> list[C
         seed=settings.seed,
     )
     record.environment["cores_used_by_others"] = load.stop()
-    for contender in left:
-        if contender.copies == 1:
-            contender.measurement.idle_task_seconds = _idle_seconds(run, contender, indexes)
+    _time_handing_over(run, [contender for contender in left if contender.copies == 1], indexes)
     return left
 
 
@@ -439,12 +446,39 @@ def _sample(run: TaskRun, left: Sequence[Contender]) -> list[int]:
     return record.sample
 
 
-def _idle_seconds(run: TaskRun, contender: Contender, indexes: Sequence[int]) -> float | None:
-    """Seconds for each of as many tasks with the same items whose function does nothing; None where they fail."""
+def _time_handing_over(run: TaskRun, contenders: Sequence[Contender], indexes: Sequence[int]) -> None:
+    """Fill what tasks with the same items take that have no work; and some about as long as where the technique begins
+    to pay, and some much longer: workers that have work answer later than those that have none."""
+    for contender in contenders:
+        idle = _seconds_of_each(run, [contender], indexes, passes=_IDLE_PASSES)
+        contender.measurement.idle_task_seconds = idle[0] if idle else None
+    baseline = next((c for c in contenders if c.measurement.name == BASELINE), None)
+    passes = max(1, min(_TRIED_PASSES, int(run.record.settings.budget / len(contenders))))
+    for contender in contenders:
+        m, idle_seconds = contender.measurement, contender.measurement.idle_task_seconds
+        if baseline is None or contender is baseline or not idle_seconds:
+            continue
+        lanes = max(2, min(m.threads, usable_cores()))
+        begins = idle_seconds * lanes / (lanes - 1)
+        for wanted in (begins, max(_LONG * begins, _LONG_SECONDS)):
+            count = max(_TRIED_TASKS * m.threads, min(len(indexes), int(_TRIED_SECONDS / wanted)))
+            chosen = [indexes[k % len(indexes)] for k in range(count)]
+            pair = _seconds_of_each(run, [baseline, contender], chosen, passes=passes, work=seconds_to_work(wanted))
+            if pair:
+                m.tried_tasks.append(pair)
+
+
+def _seconds_of_each(
+    run: TaskRun, contenders: Sequence[Contender], indexes: Sequence[int], *, passes: int, work: int = 0
+) -> list[float]:
+    """What each takes for each task of so much work, as the median of passes in turns; nothing where one fails."""
+    function, walls = Carried(partial(do_work, work)), [[] for _ in contenders]  # type: ignore[var-annotated]
     try:
-        run.ready(contender)
-        passes = [run.pass_over(contender, indexes, "idle", idle=True) for _ in range(_IDLE_PASSES)]
-        run.done(contender)
+        for _ in range(passes):
+            for contender, found in zip(contenders, walls, strict=True):
+                run.ready(contender)
+                found.append(run.pass_over(contender, indexes, "idle", function=function).round.wall_seconds)
+                run.done(contender)
     except BackendError:
-        return None
-    return statistics.median(one.round.wall_seconds for one in passes) / len(indexes)
+        return []
+    return [statistics.median(found) / len(indexes) for found in walls]
