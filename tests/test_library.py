@@ -350,9 +350,9 @@ def test_parameters_are_given_by_name():
 
 
 def test_from_calls_of_which_length_a_technique_pays_is_what_a_sweep_finds():
-    found = quickly(time.sleep, [0.01] * 30, ["multiprocessing"])
+    found = quickly(time.sleep, [0.03] * 14, ["multiprocessing"])
     pays = found["multiprocessing"].pays_from_task_seconds
-    assert found.speedup("multiprocessing") > 1.2 and 1e-5 < pays < 0.01
+    assert found.speedup("multiprocessing") > 1.2 and 1e-5 < pays < 0.03
     assert "Process pool: pays from calls of" in found.table()
     assert quickly(time.sleep, [0.0] * 200, ["multiprocessing"]).speedup("multiprocessing") < 1.0
 
