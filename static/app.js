@@ -62,6 +62,7 @@ function timelines() {
 }
 
 /* ---------- gallery ---------- */
+let seen = "";  // the address of the picture that was turned to
 function viewer() {
   const box = $("[data-viewer]");
   if (!box) return;
@@ -127,6 +128,7 @@ function viewer() {
     cut(50);
     show();
     reveal();
+    seen = withOperation(picks[at].href);
   }
   function reveal() {
     const item = picks[at].parentElement, top = item.offsetTop - strip.offsetTop;
@@ -136,7 +138,7 @@ function viewer() {
   range.hidden = false;
   range.addEventListener("input", () => cut(range.value));
   picks.forEach((link, index) => link.addEventListener("click", (event) => { event.preventDefault(); go(index); }));
-  for (const link of ops) link.addEventListener("click", (event) => { event.preventDefault(); op = link.dataset.op; show(); });
+  for (const link of ops) link.addEventListener("click", (event) => { event.preventDefault(); op = link.dataset.op; show(); seen = withOperation(picks[at].href); });
   for (const link of turns) link.addEventListener("click", (event) => { event.preventDefault(); turn(Number(link.dataset.turn)); });
   // In the strip the arrow keys go from picture to picture; at the slider they move the line.
   strip.addEventListener("keydown", (event) => {
@@ -172,13 +174,23 @@ function pickAll() {
 }
 
 /* ---------- a run that is still going ---------- */
+// The page anew, at the picture that was looked at.
+function anew() {
+  const dialog = $("[data-zoom-dialog]");
+  if (dialog && dialog.open) { dialog.addEventListener("close", anew, { once: true }); return; }
+  if (seen) {
+    history.scrollRestoration = "manual";  // else it would be at the height of before, where something else is now
+    history.replaceState(null, "", seen);
+  }
+  location.reload();
+}
 function livePage() {
   const box = $("[data-live]");
   if (!box) return;
   const put = (name, text) => { const spot = $(`[data-${name}]`, box); if (spot.textContent !== text) spot.textContent = text; };
   const trouble = $("[data-trouble]", box), chip = $("[data-state]");
   const rounds = $("#rounds"), place = $("[data-grid]");
-  const title = document.title;
+  const title = document.title, READY = ["", "images", "results"], shown = READY.indexOf(box.dataset.ready);
   let misses = 0, grid = "";
   async function look() {
     let wait = 700;
@@ -190,8 +202,9 @@ function livePage() {
       const run = await answer.json();
       misses = 0;
       trouble.hidden = true;
-      // Once its files are checked, the page has pictures to show, and perhaps refused files.
-      if (run.final || (chip.textContent === "checking" && run.state !== "checking")) { location.reload(); return; }
+      // Once its files are checked, the page has pictures to show, and perhaps refused files; then results.
+      const more = shown >= 0 && READY.indexOf(run.ready) > shown;
+      if (run.final || more || (chip.textContent === "checking" && run.state !== "checking")) { anew(); return; }
       if (chip.textContent !== run.state) { chip.textContent = run.state; chip.className = `state is-${run.state}`; }
       put("now", run.now);
       put("detail", run.detail ? `, ${run.detail}` : "");

@@ -303,6 +303,48 @@ def test_the_rounds_of_a_live_run_appear(browse: Open, make_run: MakeRun, store:
     assert overflow(page) <= 0
 
 
+def test_results_appear_while_a_run_goes_on_and_its_end_comes_at_the_picture_looked_at(
+    browse: Open, make_run: MakeRun, settings: Settings, store: Store
+) -> None:
+    run = make_run(mode="compare")
+    done, techniques = settings.RESULTS_DIR / run.id, run.techniques
+    outputs = [image.outputs for image in run.images]
+    run.state, run.techniques, run.findings = "queued", [], None
+    for image in run.images:
+        image.outputs = []
+    run.save(done)
+    store.delete(run.id)
+    store.create(run)
+    assert store.claim(1) == run.id
+    page = browse(f"/runs/{run.id}")
+    assert page.locator(".done-grid img").count() == 3 and page.locator("[data-viewer]").count() == 0
+    for image, made in zip(run.images, outputs, strict=True):
+        image.outputs = made
+    run.state = "running"
+    run.save(done)
+    told = Progress("rounds", "threading", "Threads", 1, 6, 0, 3, share=0.25, walls={"Threads": []}, ready="results")
+    store.set_progress(run.id, told)
+    page.locator("[data-viewer]").wait_for()
+    page.wait_for_function("document.title.startsWith('25')")
+    page.get_by_role("link", name="Blur", exact=True).click()
+    page.get_by_role("link", name="Next", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all results").click()
+    assert download.value.suggested_filename == f"speedup-lab-{run.id}.zip"
+    page.get_by_role("link", name="Open at 100").click()
+    run.state, run.techniques, run.finished = "done", techniques, run.created
+    run.conclude()
+    run.save(done)
+    store.finish(run)
+    page.wait_for_timeout(1200)
+    assert page.get_by_role("dialog").is_visible()  # nobody is torn away from a picture
+    page.keyboard.press("Escape")
+    page.locator(".verdict-line").wait_for()
+    assert page.locator("[data-name]").inner_text() == "photo 2.jpg"
+    assert page.locator("[data-result-label]").inner_text() == "Blur"
+    page.wait_for_function("Math.abs(document.querySelector('#images').getBoundingClientRect().top) < 200")
+
+
 def test_a_thousand_images(browse: Open, make_run: MakeRun) -> None:
     page = browse(f"/runs/{make_run(images=1000).id}", viewport=PHONE)
     asked: list[str] = []

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from conftest import MakeRun
@@ -282,6 +285,43 @@ def test_the_live_page_and_its_answer_have_the_grid(client: FlaskClient, make_ru
     assert said.count("is-done") == 3 and "3.00×" in said
     page = client.get(url, headers=HTML).text
     assert said.strip() in page and not re.search(r'id="rounds"[^>]* hidden', page)
+
+
+# ---------------------------------------------------------------- results of a run that is still going
+
+
+def results_made(run: Record, settings: Settings) -> None:
+    """What the runner saves once the results are there to stay: those of a run that is done, while it goes on."""
+    run.state, run.techniques, run.findings, run.best = "running", [], None, None
+    run.save(settings.RESULTS_DIR / run.id)
+
+
+def test_results_are_there_while_measuring_goes_on(
+    client: FlaskClient, make_run: MakeRun, settings: Settings, store: Store
+) -> None:
+    run = make_run(state="running", mode="compare")
+    url = f"/runs/{run.id}"
+    before = client.get(url, headers=HTML).text
+    assert "done-grid" in before and "data-viewer" not in before and 'data-ready="images"' in before
+    refused = client.get(f"{url}/results.zip")
+    assert refused.status_code == 404 and "no results to download yet" in refused.text
+    run.images = make_run().images
+    for folder in ("images", "previews"):
+        (settings.RESULTS_DIR / f"{2:012x}" / folder).replace(settings.RESULTS_DIR / run.id / f"{folder}-new")
+        shutil.rmtree(settings.RESULTS_DIR / run.id / folder, ignore_errors=True)
+        (settings.RESULTS_DIR / run.id / f"{folder}-new").rename(settings.RESULTS_DIR / run.id / folder)
+    results_made(run, settings)
+    store.set_progress(run.id, replace(progress(Sequential=[0.9]), ready="results"))
+    assert client.get(f"{url}.json?view=progress").get_json()["ready"] == "results"
+    page = client.get(f"{url}?image=2&operation=gaussian", headers=HTML).text
+    assert "data-viewer" in page and "done-grid" not in page and 'data-ready="results"' in page
+    assert "2 of 3" in page and "photo%202_gaussian.png" in page and "data-zoom-dialog" in page
+    assert re.search(rf'href="{url}/results.zip">Download all results', page) and 'id="rounds"' in page
+    for asked in ("", "?about=1"):  # of numbers that are not yet there nothing goes along
+        with ZipFile(BytesIO(client.get(f"{url}/results.zip{asked}").data)) as archive:
+            assert sorted(archive.namelist()) == sorted(o.file for image in run.images for o in image.outputs)
+    picture = client.get(f"{url}/images/photo%202_gaussian.png")
+    assert picture.status_code == 200 and picture.mimetype == "image/png"
 
 
 # ---------------------------------------------------------------- runs of many images

@@ -232,12 +232,18 @@ def told(record: Record) -> dict[str, Any]:
     }
 
 
+def asked_gallery(record: Record, results: Path, query: Mapping[str, str]) -> Gallery | None:
+    """The gallery with the image and the result open that ``query``, the address's, asks for, where they are there."""
+    image = query.get("image", "")
+    number = int(image) if image.isdecimal() and len(image) < 10 else 1
+    return gallery(record, results, number, query.get("operation", ""))
+
+
 def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, Any]:
     """What ``query``, the address's, asks for and there is not is left out."""
-    image, operation = query.get("image", ""), query.get("operation", "")
     return {
         **told(record),
-        "gallery": gallery(record, results, int(image) if image.isdecimal() and len(image) < 10 else 1, operation),
+        "gallery": asked_gallery(record, results, query),
         "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
         "exhibit": of_exhibit(record),
         "can_repeat": bool(record.task.exhibit) if record.task else _has_inputs(record),

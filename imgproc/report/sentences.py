@@ -212,6 +212,8 @@ def ending(record: Record) -> Ending | None:
         if made
         else "No result was made."
     )
+    if made and record.mode != "sequential" and all(t.identical is None for t in record.techniques):
+        kept += " Their pixels were not compared with sequential’s yet."
     again = "“Run again” starts it anew with the same images and settings."
     if record.task:
         kept, again = "Nothing was measured.", "“Run again” starts it anew."

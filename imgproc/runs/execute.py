@@ -19,7 +19,7 @@ from imgproc.measure.bounds import copy_bandwidth, memory_use
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender, Pass, conclude
-from imgproc.measure.results import Progress
+from imgproc.measure.results import IMAGES, RESULTS, Progress
 from imgproc.operations import OPERATIONS, parse_operations, remarks
 from imgproc.pixels.png_encoders import Choice, choose
 from imgproc.runs.advisor.calibration import Calibration
@@ -58,7 +58,8 @@ def process(
     it and the baseline take turns on the same images, or on a sample where all would take too long.
 
     Args:
-        results_ready: called when every output is written and has its preview, before any measuring.
+        results_ready: called when the results are there to stay, while measuring goes on: every output is written and
+            has its preview, and where something is measured, its pixels were found to be the baseline's.
 
     Raises:
         UserError: the technique cannot run here, or no image could be processed.
@@ -83,8 +84,12 @@ def process(
     passes.name_outputs()
     try:
         first = _make_results(passes, contenders.main)
-        results_ready()
-        measured = measure(passes, contenders, first) if asked.budget > 0 else None
+
+        def ready() -> None:
+            results_ready()
+            tracker.can_be_seen(RESULTS)
+
+        measured = measure(passes, contenders, first, ready) if asked.budget > 0 else None
     finally:
         for contender in contenders.all:
             # Not by kill: a thread still inside OpenCV when Python ends would abort the program.
@@ -104,8 +109,8 @@ def execute(
     """A run of the web app, in its two folders: draw the samples if it asks for some, then ``process``; or measure the
     function of an exhibit.
 
-    Fills the record and its state; saves it once when the results are there, so that they can be looked at
-    while the speedup is measured.
+    Fills the record and its state; saves it when samples are drawn and once the results are there to stay, so that
+    they can be looked at while the speedup is measured.
 
     Raises:
         UserError: as ``process``, or a technique failed as a whole.
@@ -116,6 +121,8 @@ def execute(
             return measure_exhibit(record, settings, progress, cancelled)
         if record.settings.samples and not record.images:
             _draw_samples(record, uploads, previews, settings, progress, cancelled)
+            record.save(results)
+            progress(Progress("starting", ready=IMAGES))
         sources = {image.index: uploads / image.stored for image in record.images}
         folders = RunFolders(sources, results / "images", previews, results / "work")
 
