@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from imgproc.backends import AUTO, BASELINE, technique
 from imgproc.backends.base import BackendError
 from imgproc.cli import DONE, SOME_FAILED, TechniqueFailed
-from imgproc.cli.output import check_outputs, is_printed, printed_table, write_tables
+from imgproc.cli.output import check_outputs, is_printed, printed_table, show, write_tables
 from imgproc.cli.parser import STDOUT
 from imgproc.cli.places import make_folder, read_record
 from imgproc.cli.streams import as_json
@@ -27,10 +27,11 @@ from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.parameters import Parameter
+from imgproc.report.blocks import Block
 from imgproc.report.predictions import advice_table, plan
 from imgproc.report.repetition import told
 from imgproc.report.tables import Table, of_dicts, techniques
-from imgproc.report.text import summary
+from imgproc.report.text import process_blocks
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.pace import pace_seconds
@@ -85,7 +86,7 @@ def app_settings(arguments: argparse.Namespace) -> Settings:
 def measure(
     mode: Mode,
     arguments: argparse.Namespace,
-    table: Callable[[Record], str],
+    told: Callable[[Record], Iterable[Block]],
     keep: Callable[[Record], int] | None = None,
 ) -> int:
     """A run of which only the record is kept, and what ``keep`` makes of it, which returns an exit status too."""
@@ -98,7 +99,7 @@ def measure(
             return say_plan(record, settings)
         execute(record, RunFolders(files, folder / "results", None, folder / "work"), settings, arguments)
     try:
-        status = tell(record, arguments, table)
+        status = tell(record, arguments, told)
     finally:  # also where nobody reads what is told
         kept = keep(record) if keep else DONE
     return max(status, kept)
@@ -115,7 +116,7 @@ def process_into(out: Path, arguments: argparse.Namespace) -> int:
     make_folder(out)
     with own_folder(out, WORK) as work:
         execute(record, RunFolders(files, out, None, work), settings, arguments)
-    return tell(record, arguments, summary)
+    return tell(record, arguments, process_blocks)
 
 
 def say_plan(record: Record, settings: Settings, out: Path | None = None) -> int:
@@ -145,7 +146,7 @@ def repeat(file: Path, arguments: argparse.Namespace) -> int:
         sources = RunFolders(dict(enumerate(files)), folder / "results", None, folder / "work")
         execute(record, sources, settings, arguments)
     record.repetition = found = compare(before, record)
-    tell(record, arguments, lambda _: told(found, before, record))
+    tell(record, arguments, lambda _: told(found, before, record).removesuffix("\n").split("\n"))
     return DONE if found.reproduced else SOME_FAILED
 
 
@@ -236,7 +237,7 @@ def _turn(bar: ProgressBar, budget: float, wait: bool) -> AbstractContextManager
     return machine_lock(bar.waiting, wait=wait, budget=budget) if budget else nullcontext(True)
 
 
-def tell(record: Record, arguments: argparse.Namespace, text: Callable[[Record], str]) -> int:
+def tell(record: Record, arguments: argparse.Namespace, blocks: Callable[[Record], Iterable[Block]]) -> int:
     """Print what was found, as text or as asked for, and write the files that it is to go into; returns the exit
     status."""
 
@@ -247,7 +248,10 @@ def tell(record: Record, arguments: argparse.Namespace, text: Callable[[Record],
         said = printed_table(arguments, table)
         if arguments.json == STDOUT:
             said = as_json(record.to_dict()) + "\n"
-        print(said or ("" if arguments.quiet else text(record)), end="")
+        if said:
+            print(said, end="")
+        elif not arguments.quiet:
+            show(blocks(record), plain=arguments.plain)
     finally:
         if arguments.json not in (None, STDOUT):
             _write_record(record, Path(arguments.json))

@@ -14,6 +14,7 @@ from imgproc.measure import environment
 from imgproc.numbers import counted
 from imgproc.report import pictures
 from imgproc.report.glossary import terms
+from imgproc.report.sentences import spoken
 from imgproc.report.tables import Cell, Table
 from imgproc.runs.options import MODES
 from imgproc.runs.record import State
@@ -123,9 +124,11 @@ def _entry(store: Store, row: RunRow) -> RunEntry:
 def _outcome(row: RunRow) -> str:
     """What a run that is done found, where that is no speedup."""
     if row.technique != BASELINE:
-        return "no speedup shown"
+        return "its pixels differ from sequential’s" if row.other_pixels else "no speedup shown"
     if row.mode != "compare":
         return "baseline only"
+    if row.speedup is not None and row.other_pixels:
+        return f"{spoken(row.other_pixels)}: quicker, with other pixels; nothing else is faster"
     return "too few rounds to tell" if row.speedup is None else "nothing is faster"
 
 
