@@ -111,6 +111,12 @@ function viewer() {
       turns[1].toggleAttribute("data-off", at === picks.length - 1 && !after);
       for (const link of turns) link.setAttribute("aria-disabled", String(link.hasAttribute("data-off")));
     }
+    // For zoom.js.
+    box.dispatchEvent(new CustomEvent("shown", { detail: {
+      title, op, label, has, original: pick.dataset.original, small: pick.getAttribute(`data-small-${op}`), file: pick.getAttribute(`data-file-${op}`),
+      histogram: ops.find((link) => link.dataset.op === op).hasAttribute("data-histogram"),
+      turns: [at > 0 || before, at < picks.length - 1 || after].map(Boolean),
+    } }));
   }
   // The address of another page, which is to show the same operation.
   function withOperation(href) {
@@ -138,7 +144,10 @@ function viewer() {
   range.hidden = false;
   range.addEventListener("input", () => cut(range.value));
   picks.forEach((link, index) => link.addEventListener("click", (event) => { event.preventDefault(); go(index); }));
-  for (const link of ops) link.addEventListener("click", (event) => { event.preventDefault(); op = link.dataset.op; show(); seen = withOperation(picks[at].href); });
+  function choose(name) { op = name; show(); seen = withOperation(picks[at].href); }
+  for (const link of ops) link.addEventListener("click", (event) => { event.preventDefault(); choose(link.dataset.op); });
+  box.addEventListener("op", (event) => choose(event.detail));
+  box.addEventListener("turn", (event) => turn(event.detail));
   for (const link of turns) link.addEventListener("click", (event) => { event.preventDefault(); turn(Number(link.dataset.turn)); });
   // In the strip the arrow keys go from picture to picture; at the slider they move the line.
   strip.addEventListener("keydown", (event) => {
@@ -150,16 +159,6 @@ function viewer() {
   });
   show();
   if (at) reveal();
-
-  const dialog = $("[data-zoom-dialog]");
-  $("[data-open]", box).addEventListener("click", (event) => {
-    event.preventDefault();
-    $("[data-zoom-image]").src = event.currentTarget.href;
-    $("[data-zoom-image]").alt = result.alt;
-    $("[data-zoom-name]").textContent = result.alt;
-    dialog.showModal();
-  });
-  $("[data-zoom-close]").addEventListener("click", () => dialog.close());
 }
 
 /* ---------- the history ---------- */

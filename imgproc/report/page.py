@@ -57,7 +57,8 @@ class Gallery:
     ``images`` are those on this page, ``start`` of all ``total`` come before it; ``at`` is the place of the open one
     among them, from 0, and ``output`` the result of it that is shown. ``before`` and ``after`` are the numbers of the
     images that adjoin the page. ``pages`` lead to the other pages: a text and the number of the first image there,
-    None where this is that page. ``bytes`` are those of all results.
+    None where this is that page. ``bytes`` are those of all results. ``histograms``: the operations beside whose
+    results it stands how many of each gray there are.
     """
 
     images: list[ShownImage]
@@ -70,6 +71,7 @@ class Gallery:
     labels: list[tuple[str, str]]
     pages: list[tuple[str, int | None]]
     bytes: int
+    histograms: set[str]
 
     @property
     def current(self) -> ShownImage:
@@ -113,6 +115,7 @@ def gallery(record: Record, results: Path, number: int, operation: str) -> Galle
         [(name, OPERATIONS[name].result.capitalize()) for name in record.settings.operations if name in OPERATIONS],
         _pages(there, start),
         sum(output.bytes for image in there for output in image.outputs if output.file in present),
+        {name for name in record.settings.operations if name in OPERATIONS and OPERATIONS[name].look.histogram},
     )
 
 
