@@ -355,6 +355,18 @@ def test_the_images_are_shown_a_hundred_at_a_time(client: FlaskClient, make_run:
     assert list(links(last)) == ["First", "Previous"]
 
 
+def test_strip_and_history_show_thumbnails_and_earlier_runs_their_previews(
+    client: FlaskClient, make_run: MakeRun, settings: Settings
+) -> None:
+    run, before = make_run(images=2, visible="public"), make_run(images=2, visible="public")
+    (settings.RESULTS_DIR / run.id / "previews" / "thumbnail-0001.jpg").write_bytes(b"small")
+    page = client.get(f"/runs/{run.id}", headers=HTML).text
+    shown = re.findall(r'data-pick.*?<img src="([^"]*)"', page)
+    assert shown == [f"/runs/{run.id}/previews/0000.jpg", f"/runs/{run.id}/previews/thumbnail-0001.jpg"]
+    listed = client.get("/runs", headers=HTML).text
+    assert f'src="/runs/{run.id}/previews/thumbnail-0001.jpg"' in listed and f"/runs/{before.id}/previews" not in listed
+
+
 def test_images_without_results_are_on_no_page(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:
     run = make_run(images=102)
     for image in run.images[:2]:

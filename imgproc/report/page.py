@@ -14,7 +14,7 @@ from imgproc.exhibits import Exhibit, Part, exhibit
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
-from imgproc.pixels.previews import PREVIEW_SIDE
+from imgproc.pixels.previews import PREVIEW_SIDE, thumbnail_of
 from imgproc.report import advice, conditions, costs, scale, sentences, tasks, timeline
 from imgproc.report.glossary import CONDITIONS, NUMBERS, terms
 from imgproc.report.image_warnings import image_warnings
@@ -38,7 +38,8 @@ class ShownOutput:
 
 @dataclass(frozen=True)
 class ShownImage:
-    """One image in the gallery; ``width`` and ``height`` are those of its preview."""
+    """One image in the gallery; ``width`` and ``height`` are those of its preview. ``thumbnail``: a file among the
+    previews; that of a run of an earlier version is the preview itself."""
 
     number: int
     name: str
@@ -46,6 +47,7 @@ class ShownImage:
     width: int
     height: int
     preview: str | None
+    thumbnail: str | None
     outputs: list[ShownOutput]
     warnings: list[str]
 
@@ -95,7 +97,7 @@ class Gallery:
 
 def gallery(record: Record, results: Path, number: int, operation: str) -> Gallery | None:
     """The page of images on which the one with that number is, open, or the first page; None where nothing was made."""
-    present, small = (_names(results / folder) for folder in ("images", "previews"))
+    present, small = (names_in(results / folder) for folder in ("images", "previews"))
     there = [i for i in record.good_images if any(output.file in present for output in i.outputs)]
     if not there:
         return None
@@ -124,7 +126,8 @@ def _has_inputs(record: Record) -> bool:
     return not record.images or any(image.stored for image in record.images)
 
 
-def _names(folder: Path) -> set[str]:
+def names_in(folder: Path) -> set[str]:
+    """Of all files there; none where there is no such folder."""
     if not folder.is_dir():
         return set()
     with os.scandir(folder) as entries:  # there may be tens of thousands
@@ -156,9 +159,16 @@ def _shown(image: ImageRecord, present: set[str], small: set[str]) -> ShownImage
         max(1, round(image.width * scale)),
         max(1, round(image.height * scale)),
         image.preview if image.preview in small else None,
+        thumbnail(image, small),
         outputs,
         image.warnings,
     )
+
+
+def thumbnail(image: ImageRecord, small: set[str]) -> str | None:
+    """The file, among those that are there, that shows an image smallest."""
+    names = (thumbnail_of(image.preview), image.preview) if image.preview else ()
+    return next((name for name in names if name in small), None)
 
 
 @dataclass(frozen=True)

@@ -328,6 +328,7 @@ def step(progress: Progress, what: str = "image") -> tuple[str, str]:
 PHASES = {
     "": "Preparing",
     "drawing": "Drawing sample images",
+    "inspecting": "Checking the sample images",
     "waiting": "Waiting",
     "loading": "Loading the PNG encoder, which is compiled first if it is new to this machine",
     "starting": "Starting the workers",

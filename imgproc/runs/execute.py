@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
+from itertools import count as count_from
 from pathlib import Path
 
 from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique
@@ -150,7 +151,12 @@ def _draw_samples(
                 raise Cancelled
             on_progress(Progress("drawing", images_done=done, images_total=count))
     files = [(file.name, file) for file in sorted(folder.iterdir())]
-    record.images = inspect_files(files, uploads, previews, settings, processes=cores)
+    inspected = count_from(1)
+
+    def tell() -> None:
+        on_progress(Progress("inspecting", images_done=next(inspected), images_total=count))
+
+    record.images = inspect_files(files, uploads, previews, settings, processes=cores, inspected=tell)
     folder.rmdir()
 
 

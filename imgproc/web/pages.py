@@ -12,7 +12,7 @@ from imgproc.measure import environment
 from imgproc.measure.results import IMAGES, NOTHING, RESULTS, Progress
 from imgproc.report import live as live_rounds
 from imgproc.report.image_warnings import image_warnings
-from imgproc.report.page import asked_gallery
+from imgproc.report.page import asked_gallery, names_in, thumbnail
 from imgproc.report.page import done as done
 from imgproc.report.sentences import doing, step
 from imgproc.runs.record import FINAL_STATES, Record
@@ -57,7 +57,9 @@ def going_on(record: Record, results: Path, query: Mapping[str, str], live: dict
         live: where the run stands, as ``live`` says it.
     """
     gallery = asked_gallery(record, results, query)
-    pictures = [] if gallery else [image for image in record.good_images if image.preview][:LIVE_PICTURES]
+    small = set() if gallery else names_in(results / "previews")
+    there = ((image, thumbnail(image, small)) for image in record.good_images)
+    pictures = [(image, name) for image, name in there if name][:LIVE_PICTURES]
     return {
         "live": live,
         "ready": RESULTS if gallery else IMAGES if pictures else live["ready"],

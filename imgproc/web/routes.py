@@ -163,7 +163,9 @@ def compare_runs() -> AnyResponse:
 
 def history() -> str:
     return render_template(
-        "runs.html", **lists.history(_store(), request.args, _visitor()), until=pages.kept(_settings())
+        "runs.html",
+        **lists.history(_store(), request.args, _visitor(), _settings().RESULTS_DIR),
+        until=pages.kept(_settings()),
     )
 
 
