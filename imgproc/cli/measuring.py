@@ -26,6 +26,7 @@ from imgproc.intake.paths import find_images
 from imgproc.intake.samples import draw_many
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
+from imgproc.numbers import counted
 from imgproc.parameters import Parameter
 from imgproc.report.blocks import Block
 from imgproc.report.predictions import advice_table, plan
@@ -114,9 +115,23 @@ def process_into(out: Path, arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return say_plan(record, settings, out)
     make_folder(out)
+    before = {path.name for path in out.iterdir()}
     with own_folder(out, WORK) as work:
         execute(record, RunFolders(files, out, None, work), settings, arguments)
-    return tell(record, arguments, process_blocks)
+    status = tell(record, arguments, process_blocks)
+    say_where(record, out, before, arguments)
+    return status
+
+
+def say_where(record: Record, out: Path, before: set[str], arguments: argparse.Namespace) -> None:
+    """Say on standard error where the results are, on a terminal and wherever they took the place of others; ``before``
+    are the files that there were."""
+    made = [output.file for image in record.good_images for output in image.outputs]
+    replaced = len(before.intersection(made))
+    if arguments.quiet or not (replaced or sys.stderr.isatty()):
+        return
+    instead = f", {replaced:,} of them in place of earlier ones of the same name" if replaced else ""
+    print(f"imgproc: {counted(len(made), 'result')} in {out}{instead}.", file=sys.stderr)
 
 
 def say_plan(record: Record, settings: Settings, out: Path | None = None) -> int:
