@@ -23,7 +23,7 @@ from imgproc.files import own_folder, write_whole
 from imgproc.installation import called
 from imgproc.intake.checks import HIGHER_LIMIT
 from imgproc.intake.paths import find_images
-from imgproc.intake.samples import draw_many
+from imgproc.intake.samples.kept import draw_once
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.numbers import counted
@@ -153,7 +153,9 @@ def repeat(file: Path, arguments: argparse.Namespace) -> int:
     record = settings_again(before)
     record.command = typed()
     with own_folder(temporary_folder(), WORK) as folder:
-        given = find_images(arguments.images, folder).files if arguments.images else drawn_again(before, folder)
+        given = (
+            find_images(arguments.images, folder).files if arguments.images else drawn_again(before, folder, settings)
+        )
         files = find_inputs(before, file.parent, Path(settings.UPLOADS_DIR), given)
         record.images = look_at(files, settings, record.settings.depth)
         if refused := [image for image in record.images if image.error]:
@@ -165,12 +167,13 @@ def repeat(file: Path, arguments: argparse.Namespace) -> int:
     return DONE if found.reproduced else SOME_FAILED
 
 
-def drawn_again(before: Record, folder: Path) -> list[Path]:
-    """The sample pictures of a run, drawn anew; none of a run of other images."""
+def drawn_again(before: Record, folder: Path, settings: Settings) -> list[Path]:
+    """The sample pictures of a run once more; none of a run of other images."""
     asked = before.settings
     if not asked.samples:
         return []
-    with closing(draw_many(folder / "samples", asked.samples, asked.sample_megapixels, 0, usable_cores())) as drawn:
+    places = folder / "samples", asked.samples, asked.sample_megapixels, 0, usable_cores(), settings.cache_dir
+    with closing(draw_once(*places)) as drawn:
         return sorted(drawn)
 
 

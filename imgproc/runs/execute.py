@@ -15,7 +15,7 @@ from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
 from imgproc.exhibits import with_operations
 from imgproc.files import sha256_of
-from imgproc.intake.samples import draw_many
+from imgproc.intake.samples.kept import draw_once
 from imgproc.measure.bounds import copy_bandwidth, memory_use
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
@@ -145,7 +145,8 @@ def _draw_samples(
     """Draw the sample pictures that the settings ask for and make them the record's images, vetted like any upload."""
     count, cores, folder = record.settings.samples, usable_cores(), uploads / "samples"
     on_progress(Progress("drawing", images_total=count))
-    with closing(draw_many(folder, count, record.settings.sample_megapixels, 0, cores)) as drawn:
+    size = record.settings.sample_megapixels
+    with closing(draw_once(folder, count, size, 0, cores, settings.cache_dir)) as drawn:
         for done, _ in enumerate(drawn, 1):
             if cancelled():
                 raise Cancelled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import threading
@@ -15,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from imgproc.errors import UserError
 from imgproc.exhibits import Exhibit, Part, exhibit
+from imgproc.files import link_or_copy
 from imgproc.intake.naming import display_name
 from imgproc.pixels.previews import thumbnail_of
 from imgproc.runs import classes
@@ -208,9 +208,5 @@ class Submission:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under a second name, or a copy where the file system has no links."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    link_or_copy(source, target)
