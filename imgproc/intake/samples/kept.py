@@ -1,5 +1,5 @@
-"""Sample pictures that were drawn before are not drawn again: the last sets are kept in the folder for what is kept from
-run to run."""
+"""Sample pictures that were drawn before are not drawn again: the last sets are kept in the folder for what is kept
+from run to run."""
 
 from __future__ import annotations
 
