@@ -300,6 +300,12 @@ def test_a_record_from_elsewhere_is_verified_marked_and_not_kept(client: FlaskCl
     assert theirs.id not in client.get("/runs", headers=HTML).text
 
 
+def test_a_record_of_the_command_line_opens_by_itself(client: FlaskClient) -> None:
+    page = post(client, as_json(run())).text
+    assert "<h1>laptop.json</h1>" in page and "from elsewhere, verified" in page and "Conditions</h2>" in page
+    assert "speedup 1.8" in page and "no difference" not in page and "side by side</h1>" not in page
+
+
 def test_text_of_a_record_from_elsewhere_is_text(client: FlaskClient, make_run: MakeRun) -> None:
     bad, theirs = "<img src=x onerror=alert(1)>", run()
     theirs.environment |= {"cpu": bad, "os": bad, "versions": {bad: bad}}

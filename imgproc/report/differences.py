@@ -87,7 +87,7 @@ class Comparison:
 
 
 def compared(sides: Sequence[Side]) -> Comparison:
-    """Two runs or more side by side, each against the first."""
+    """Two runs or more side by side, each against the first; one by itself is compared with nothing."""
     first, records = sides[0], [side.record for side in sides]
     settings = _settings(records)
     of_work = [_different_work(first, side) for side in sides]
