@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from imgproc.measure.alarms import Alarm
 from imgproc.measure.breakdown import PARTS
 from imgproc.measure.results import Progress, Round, TechniqueMeasurement
+from imgproc.numbers import size
 from imgproc.report import conditions, costs, live
 from imgproc.runs.record import Record
 from imgproc.runs.store import Store
@@ -365,6 +366,9 @@ def test_strip_and_history_show_thumbnails_and_earlier_runs_their_previews(
     assert shown == [f"/runs/{run.id}/previews/0000.jpg", f"/runs/{run.id}/previews/thumbnail-0001.jpg"]
     listed = client.get("/runs", headers=HTML).text
     assert f'src="/runs/{run.id}/previews/thumbnail-0001.jpg"' in listed and f"/runs/{before.id}/previews" not in listed
+    both = sum(image.bytes + sum(o.bytes for o in image.outputs) for one in (run, before) for image in one.images)
+    assert f"The images and results of all take {size(both)}." in listed
+    assert "of all take" not in client.get("/runs?q=photo", headers=HTML).text
 
 
 def test_images_without_results_are_on_no_page(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:

@@ -48,7 +48,8 @@ class RunRow(Base):
     ``Progress`` as a dict while the run is running; ``runner_pid`` is the process that runs it or
     checks its files; ``attempts`` counts how often a runner took it; ``names`` is what
     a search looks through. ``task`` is what a run over items calls, or which part of an exhibit a run over pictures is,
-    empty for other runs over images; ``images`` counts its items where it is over items. ``cpu`` and ``cores`` are what
+    empty for other runs over images; ``images`` counts its items where it is over items. ``bytes`` are those
+    of its files that were accepted and of its results. ``cpu`` and ``cores`` are what
     it was measured on. ``other_pixels`` is the label of the technique that took no longer than the one the run is
     about, and whose pixels differed from the baseline's; empty: there is none. ``owner``, ``visible``, ``class_name``
     and ``shown_as`` as in ``Access``; ``name``, ``note`` and ``tags``, with commas, as in ``Notes``, and ``said`` is
@@ -82,6 +83,7 @@ class RunRow(Base):
     budget: Mapped[float] = mapped_column(Double)
     images: Mapped[int] = mapped_column(Integer)
     megapixels: Mapped[float] = mapped_column(Double)
+    bytes: Mapped[float] = mapped_column(Double)
     seconds: Mapped[float | None] = mapped_column(Double)
     speedup: Mapped[float | None] = mapped_column(Double)
     speedup_low: Mapped[float | None] = mapped_column(Double)
@@ -145,6 +147,7 @@ def run_values(record: Record) -> dict[str, Any]:
         "budget": _finite(record.settings.budget) or 0.0,
         "images": record.total,
         "megapixels": float(record.megapixels),
+        "bytes": float(sum(i.bytes + sum(o.bytes for o in i.outputs) for i in record.images if i.stored)),
         "seconds": _finite(record.seconds),
         "speedup": _finite(decided.speedup if decided else None),
         "speedup_low": _finite(low),

@@ -61,6 +61,7 @@ def history(store: Store, args: Mapping[str, str], visitor: Visitor, results: Pa
         "shared": visitor.shared,
         "entries": [_entry(store, row, results) for row in rows],
         "total": total,
+        "taken": store.taken(visitor),
         "first": (page - 1) * PER_PAGE + 1,
         "last": (page - 1) * PER_PAGE + len(rows),
         "page": page,
