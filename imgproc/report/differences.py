@@ -352,7 +352,7 @@ def _figures(cell: Cell, t: TechniqueMeasurement) -> tuple[str, str, str, str]:
 
 
 _COLUMNS = (
-    Column("technique"), Column("run"), Column("median", right=True), Column("95% interval", rank=2),
+    Column("technique"), Column("run"), Column("median", right=True, rank=1), Column("95% interval", rank=2),
     Column("speedup", right=True), Column("against the first", wraps=True),
 )  # fmt: skip
 

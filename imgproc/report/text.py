@@ -155,8 +155,8 @@ def _timed(record: Record) -> list[TechniqueMeasurement]:
 
 
 _COLUMNS = (
-    Column("technique"), Column("start-up", right=True, rank=2), Column("median", right=True),
-    Column("95% interval", rank=3), Column("speedup", right=True), Column("95% interval", rank=1),
+    Column("technique"), Column("start-up", right=True, rank=4), Column("median", right=True, rank=1),
+    Column("95% interval", rank=5), Column("speedup", right=True), Column("95% interval", rank=2),
     Column("verdict", wraps=True),
 )  # fmt: skip
 
@@ -271,8 +271,11 @@ def _points(points: Sequence[Point], what: str, best: Point | None, *, serial: b
         plain.append(line.replace(NBSP, " "))
         cells = (str(p.workers), *_figures(p.seconds, p), *shares, over)
         rows.append(Row(cells, p.speedup, ends(p.speedup_ci95), best=p is best))
-    shares_of = [Column("efficiency", right=True), *([Column("Karp-Flatt", right=True, rank=4)] if serial else [])]
-    columns = (Column(f"{what}s", right=True), *_COLUMNS[2:6], *shares_of, Column("", wraps=True, rank=5))
+    shares_of = [
+        Column("efficiency", right=True, rank=3),
+        *([Column("Karp-Flatt", right=True, rank=4)] if serial else []),
+    ]
+    columns = (Column(f"{what}s", right=True), *_COLUMNS[2:6], *shares_of, Column("", wraps=True, rank=6))
     return Drawn(plain, columns, rows)
 
 
