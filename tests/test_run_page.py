@@ -321,8 +321,8 @@ def test_results_are_there_while_measuring_goes_on(
     for asked in ("", "?about=1"):  # of numbers that are not yet there nothing goes along
         with ZipFile(BytesIO(client.get(f"{url}/results.zip{asked}").data)) as archive:
             assert sorted(archive.namelist()) == sorted(o.file for image in run.images for o in image.outputs)
-    picture = client.get(f"{url}/images/photo%202_gaussian.png")
-    assert picture.status_code == 200 and picture.mimetype == "image/png"
+    with client.get(f"{url}/images/photo%202_gaussian.png") as picture:
+        assert picture.status_code == 200 and picture.mimetype == "image/png"
 
 
 # ---------------------------------------------------------------- runs of many images

@@ -163,7 +163,7 @@ def on_terminal(folder: Path, *words: str, columns: int = 80, **more: str) -> st
             said += some
         os.close(main)
     assert process.returncode == 0
-    return said.decode().replace("\r\n", "\n")
+    return said.decode(errors="replace").replace("\r\n", "\n")
 
 
 def in_pipe(folder: Path, *words: str, **more: str) -> str:
@@ -175,7 +175,7 @@ def in_pipe(folder: Path, *words: str, **more: str) -> str:
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_a_terminal_gets_tables_and_whoever_wants_none_the_text_of_pipes(records: Path) -> None:
     plain = in_pipe(records)
-    assert "\x1b" not in plain and "█" not in plain and plain.splitlines()[2].startswith("technique ")
+    assert "\x1b" not in plain and "█" not in plain and "\ntechnique " in plain
     for columns in (80, 44):
         shown = on_terminal(records, columns=columns)
         assert "\x1b[1m" in shown and max(len(line) for line in STYLES.sub("", shown).splitlines()) <= columns

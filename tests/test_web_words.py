@@ -179,6 +179,7 @@ def test_a_fast_technique_with_other_pixels_is_told_of_where_nothing_else_is_fas
         )
 
     record = compared(make_run)
+    store.show(record.id, "public")
     threads = record.techniques[0]
     threads.identical, threads.speedup, threads.speedup_ci95, threads.verdict = False, None, None, None
     threads.reason = "its pixels differ from the baseline’s in 3 of 3 images"

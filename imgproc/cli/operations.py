@@ -38,6 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
         origin = "" if row["origin"] == BUILT_IN else f" ({row['origin']})"
         what = f"{row.get('problem') or row['help']}{origin}"
         lines.append(f"{row['name']:<{width}}  {what}")
-        drawn.append(Row((row["name"], what)))
+        drawn.append(Row((str(row["name"]), what)))
     show([Drawn(lines, _COLUMNS, drawn)], plain=arguments.plain)
     return DONE

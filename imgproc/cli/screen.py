@@ -63,9 +63,11 @@ def _draw_table(console: Console, drawn: Drawn) -> None:
     width = min(room, _MOST_BAR)
     for k in shown:
         column = drawn.columns[k]
-        justify = "right" if column.right else "left"
         table.add_column(
-            Text(column.head), justify=justify, no_wrap=column.right or (whole and not column.wraps), overflow="fold"
+            Text(column.head),
+            justify="right" if column.right else "left",
+            no_wrap=column.right or (whole and not column.wraps),
+            overflow="fold",
         )
     if bars:
         table.add_column(Text(_axis(max(top, 1.0), width)), no_wrap=True, width=width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from imgproc.backends import BASELINE, TECHNIQUES
@@ -238,7 +239,7 @@ def _scale_parts(record: Record, part: Section) -> list[list[Block]]:
     if part.rows:
         parts.append([*_grid(part), Paragraph(part.grid_headline)])
     parts.append([*part.left_out])
-    parts.append([*_advice(record, ANY_PATHS)][1:])
+    parts.append([*itertools.islice(_advice(record, ANY_PATHS), 1, None)])
     return parts
 
 
