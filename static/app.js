@@ -159,6 +159,10 @@ function viewer() {
   });
   show();
   if (at) reveal();
+  if (history.scrollRestoration === "manual") {  // as ``anew`` left it
+    history.scrollRestoration = "auto";
+    box.closest("section").scrollIntoView();
+  }
 }
 
 /* ---------- the history ---------- */

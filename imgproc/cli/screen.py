@@ -18,6 +18,7 @@ from imgproc.report.blocks import Block, Column, Drawn, Paragraph, Row
 _GAP = 2
 #: Where there is less room, a column that wraps is this wide, and a bar at least and at most this wide.
 _WRAPPED, _LEAST_BAR, _MOST_BAR = 16, 10, 40
+_TO_COPY = "Command: "
 _STYLES = {"faster": "green", "slower": "red"}
 _SURE, _LOWER, _UPPER = "█", "▓", "░"
 
@@ -27,10 +28,13 @@ def draw(blocks: Iterable[Block]) -> None:
     console = Console(file=sys.stdout, highlight=False)
     for block in blocks:
         if isinstance(block, Drawn):
+            if not block.plain:  # it is only here, where it needs its distance
+                console.print()
             _draw_table(console, block)
         else:
             line = block.text if isinstance(block, Paragraph) else block
-            console.print(_headed(line))
+            # A command stays one line to whoever copies it, however many the terminal shows.
+            console.print(_headed(line), soft_wrap=line.startswith(_TO_COPY))
 
 
 def _headed(line: str) -> Text:

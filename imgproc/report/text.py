@@ -237,7 +237,8 @@ def _scale_parts(record: Record, part: Section) -> list[list[Block]]:
         )
     parts.append([Paragraph(f"{law.name}: {law.sentence} {law.basis}".rstrip()) for law in part.laws])
     if part.rows:
-        parts.append([*_grid(part), Paragraph(part.grid_headline)])
+        title = "Workers with OpenCV’s own threads in each, as speedups (*: fastest, +: more threads than cores)"
+        parts.append([title, _grid(part), Paragraph(part.grid_headline)])
     parts.append([*part.left_out])
     parts.append([*itertools.islice(_advice(record, ANY_PATHS), 1, None)])
     return parts
@@ -280,15 +281,12 @@ def _points(points: Sequence[Point], what: str, best: Point | None, *, serial: b
     return Drawn(plain, columns, rows)
 
 
-def _grid(part: Section) -> list[str]:
-    return [
-        "Workers with OpenCV’s own threads in each, as speedups (*: fastest, +: more threads than cores)",
-        f"{'workers':<10}" + "".join(f"{counted(count, 'thread'):>12}" for count in part.inner),
-        *(
-            f"{workers:<10}" + "".join(f"{_cell(cell, part.best_cell):>12}" for cell in cells)
-            for workers, cells in part.rows
-        ),
-    ]
+def _grid(part: Section) -> Drawn:
+    heads = [counted(count, "thread").replace(NBSP, " ") for count in part.inner]
+    rows = [(str(workers), *(_cell(cell, part.best_cell) for cell in cells)) for workers, cells in part.rows]
+    lines = [f"{line[0]:<10}" + "".join(f"{cell:>12}" for cell in line[1:]) for line in [("workers", *heads), *rows]]
+    columns = (Column("workers", right=True), *(Column(head, right=True) for head in heads))
+    return Drawn([line.replace(NBSP, " ") for line in lines], columns, [Row(cells) for cells in rows])
 
 
 def _cell(cell: Cell | None, best: Cell | None) -> str:
