@@ -31,6 +31,18 @@ def sha256_of(file: Path) -> str | None:
         return None
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under a second name, or a copy where the file system has no links.
+
+    Raises:
+        OSError: it can be neither.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def owned(kind: str, pid: int | str | None = None) -> str:
     """How the names of a process's things of a kind begin; of this process by default. Something random follows,
     without dashes."""

@@ -97,7 +97,9 @@ class Settings:
         "Operations beyond those of this package that the web app offers: FILE.py:FUNCTION, MODULE:FUNCTION or names, "
         "separated by commas",
     )
-    CACHE_DIR: str = _setting("", "Where the calibration of this machine is kept; empty: the user’s folder for caches")
+    CACHE_DIR: str = _setting(
+        "", "Where the calibration of this machine and drawn samples are kept; empty: the user’s folder for caches"
+    )
     LOG_FORMAT: str = _setting(
         "text",
         "What serve writes to standard error: text, what is wrong in words; or json, an object a line, requests too",

@@ -62,6 +62,7 @@ function timelines() {
 }
 
 /* ---------- gallery ---------- */
+let seen = "";  // the address of the picture that was turned to
 function viewer() {
   const box = $("[data-viewer]");
   if (!box) return;
@@ -110,6 +111,12 @@ function viewer() {
       turns[1].toggleAttribute("data-off", at === picks.length - 1 && !after);
       for (const link of turns) link.setAttribute("aria-disabled", String(link.hasAttribute("data-off")));
     }
+    // For zoom.js.
+    box.dispatchEvent(new CustomEvent("shown", { detail: {
+      title, op, label, has, original: pick.dataset.original, small: pick.getAttribute(`data-small-${op}`), file: pick.getAttribute(`data-file-${op}`),
+      histogram: ops.find((link) => link.dataset.op === op).hasAttribute("data-histogram"),
+      turns: [at > 0 || before, at < picks.length - 1 || after].map(Boolean),
+    } }));
   }
   // The address of another page, which is to show the same operation.
   function withOperation(href) {
@@ -127,6 +134,7 @@ function viewer() {
     cut(50);
     show();
     reveal();
+    seen = withOperation(picks[at].href);
   }
   function reveal() {
     const item = picks[at].parentElement, top = item.offsetTop - strip.offsetTop;
@@ -136,7 +144,10 @@ function viewer() {
   range.hidden = false;
   range.addEventListener("input", () => cut(range.value));
   picks.forEach((link, index) => link.addEventListener("click", (event) => { event.preventDefault(); go(index); }));
-  for (const link of ops) link.addEventListener("click", (event) => { event.preventDefault(); op = link.dataset.op; show(); });
+  function choose(name) { op = name; show(); seen = withOperation(picks[at].href); }
+  for (const link of ops) link.addEventListener("click", (event) => { event.preventDefault(); choose(link.dataset.op); });
+  box.addEventListener("op", (event) => choose(event.detail));
+  box.addEventListener("turn", (event) => turn(event.detail));
   for (const link of turns) link.addEventListener("click", (event) => { event.preventDefault(); turn(Number(link.dataset.turn)); });
   // In the strip the arrow keys go from picture to picture; at the slider they move the line.
   strip.addEventListener("keydown", (event) => {
@@ -148,16 +159,10 @@ function viewer() {
   });
   show();
   if (at) reveal();
-
-  const dialog = $("[data-zoom-dialog]");
-  $("[data-open]", box).addEventListener("click", (event) => {
-    event.preventDefault();
-    $("[data-zoom-image]").src = event.currentTarget.href;
-    $("[data-zoom-image]").alt = result.alt;
-    $("[data-zoom-name]").textContent = result.alt;
-    dialog.showModal();
-  });
-  $("[data-zoom-close]").addEventListener("click", () => dialog.close());
+  if (history.scrollRestoration === "manual") {  // as ``anew`` left it
+    history.scrollRestoration = "auto";
+    box.closest("section").scrollIntoView();
+  }
 }
 
 /* ---------- the history ---------- */
@@ -172,13 +177,23 @@ function pickAll() {
 }
 
 /* ---------- a run that is still going ---------- */
+// The page anew, at the picture that was looked at.
+function anew() {
+  const dialog = $("[data-zoom-dialog]");
+  if (dialog && dialog.open) { dialog.addEventListener("close", anew, { once: true }); return; }
+  if (seen) {
+    history.scrollRestoration = "manual";  // else it would be at the height of before, where something else is now
+    history.replaceState(null, "", seen);
+  }
+  location.reload();
+}
 function livePage() {
   const box = $("[data-live]");
   if (!box) return;
   const put = (name, text) => { const spot = $(`[data-${name}]`, box); if (spot.textContent !== text) spot.textContent = text; };
   const trouble = $("[data-trouble]", box), chip = $("[data-state]");
   const rounds = $("#rounds"), place = $("[data-grid]");
-  const title = document.title;
+  const title = document.title, READY = ["", "images", "results"], shown = READY.indexOf(box.dataset.ready);
   let misses = 0, grid = "";
   async function look() {
     let wait = 700;
@@ -190,8 +205,9 @@ function livePage() {
       const run = await answer.json();
       misses = 0;
       trouble.hidden = true;
-      // Once its files are checked, the page has pictures to show, and perhaps refused files.
-      if (run.final || (chip.textContent === "checking" && run.state !== "checking")) { location.reload(); return; }
+      // Once its files are checked, the page has pictures to show, and perhaps refused files; then results.
+      const more = shown >= 0 && READY.indexOf(run.ready) > shown;
+      if (run.final || more || (chip.textContent === "checking" && run.state !== "checking")) { anew(); return; }
       if (chip.textContent !== run.state) { chip.textContent = run.state; chip.className = `state is-${run.state}`; }
       put("now", run.now);
       put("detail", run.detail ? `, ${run.detail}` : "");

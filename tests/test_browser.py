@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from conftest import MakeRun, browsing, jpeg
 
@@ -42,6 +45,15 @@ def overflow(page: Any) -> int:
 def cut(page: Any) -> str:
     share: str = page.evaluate("document.querySelector('[data-compare]').style.getPropertyValue('--cut')")
     return share
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until it is true; Playwright's own way needs eval, which the pages forbid."""
+    for _ in range(150):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(expression)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -219,6 +231,76 @@ def test_gallery_by_keyboard(browse: Open, make_run: MakeRun) -> None:
     assert page.get_by_role("dialog").is_hidden()
 
 
+def test_a_picture_at_100_percent_has_its_results_the_original_neighbours_and_keys(
+    browse: Open, make_run: MakeRun, settings: Settings
+) -> None:
+    run = make_run(images=2)
+    made = settings.RESULTS_DIR / run.id / "images"
+    for name in ("canny", "gaussian"):  # larger than the window
+        cv2.imwrite(str(made / f"photo 1_{name}.png"), np.full((3000, 4000), 90, np.uint8))
+    page = browse(f"/runs/{run.id}", viewport=PHONE)
+    page.get_by_role("link", name="Open at 100").click()
+    dialog, image = page.get_by_role("dialog"), page.locator("[data-zoom-image]")
+    scrolled = "area => [area.scrollLeft + area.clientWidth / 2, area.scrollTop + area.clientHeight / 2]"
+    area = dialog.locator("[data-zoom-area]")
+    until(page, "document.querySelector('[data-zoom-area]').scrollLeft > 1000")
+    x, y = area.evaluate(scrolled)
+    assert abs(x - 2000) < 2 and abs(y - 1500) < 2
+    box = area.bounding_box()
+    page.mouse.move(box["x"] + 150, box["y"] + 150)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 50, box["y"] + 110)
+    page.mouse.up()
+    assert area.evaluate(scrolled) == [x + 100, y + 40]
+    dialog.get_by_role("button", name="Blur").click()
+    assert image.get_attribute("src").endswith("photo%201_gaussian.png")
+    until(page, "document.querySelector('[data-zoom-image]').complete")
+    assert area.evaluate(scrolled) == [x + 100, y + 40]  # the same place of it
+    page.keyboard.press("b")
+    assert image.get_attribute("src").endswith("previews/0000.jpg") and "original" in image.get_attribute("alt")
+    until(page, "document.querySelector('[data-zoom-image]').naturalWidth < 1000")
+    assert image.bounding_box()["width"] == 4000 and area.evaluate(scrolled) == [x + 100, y + 40]
+    page.keyboard.press("1")
+    assert image.get_attribute("src").endswith("photo%201_canny.png")
+    page.keyboard.press("n")
+    assert "photo 2.jpg" in image.get_attribute("alt") and page.locator("[data-name]").inner_text() == "photo 2.jpg"
+    assert dialog.get_by_role("button", name="Next").is_disabled()
+    page.keyboard.press("n")
+    page.keyboard.press("p")
+    assert "photo 1.jpg" in image.get_attribute("alt")
+    page.keyboard.press("?")
+    assert dialog.get_by_text("for full screen").is_visible()
+    dialog.get_by_role("button", name="Full screen").click()
+    until(page, "document.fullscreenElement")
+    page.keyboard.press("z")
+    until(page, "!document.fullscreenElement")
+    assert dialog.is_hidden()
+    page.get_by_role("slider").focus()
+    for key, shown in (("3", "Equalized"), ("n", "photo 2.jpg"), ("ArrowRight", "photo 2.jpg")):
+        page.keyboard.press(key)
+        assert shown in page.locator("[data-viewer]").inner_text()
+    page.keyboard.press("z")
+    assert dialog.is_visible() and overflow(page) <= 0
+
+
+def test_beside_equalized_pictures_stands_how_many_of_each_gray_there_are(browse: Open, make_run: MakeRun) -> None:
+    page = browse(f"/runs/{make_run(images=2).id}")
+    figure = page.locator("[data-grays]")
+    assert figure.is_hidden()
+    page.get_by_role("link", name="Equalized", exact=True).click()
+    figure.wait_for()
+    said = figure.inner_text()
+    ends = [int(number) for number in re.findall(r"from (\d+)|to (\d+)[., ]", said) for number in number if number]
+    assert "by the previews" in said and len(ends) >= 4
+    before, after = figure.locator("[data-gray='0']"), figure.locator("[data-gray='1']")
+    assert before.get_attribute("d").count("V") == after.get_attribute("d").count("V") == 65
+    first = before.get_attribute("d")
+    page.get_by_role("link", name="Next", exact=True).click()
+    until(page, f"document.querySelector('[data-gray=\"0\"]').getAttribute('d') !== {first!r}")
+    page.get_by_role("link", name="Blur", exact=True).click()
+    assert figure.is_hidden()
+
+
 @pytest.mark.parametrize("scripts", [True, False])
 def test_how_each_image_was_read_stands_below_it(
     browse: Open, make_run: MakeRun, settings: Settings, scripts: bool
@@ -301,6 +383,48 @@ def test_the_rounds_of_a_live_run_appear(browse: Open, make_run: MakeRun, store:
     store.set_progress(run.id, replace(told, walls={"Threads": [0.45], "Sequential": [0.9]}))
     page.locator("#rounds .so-far-n", has_text="2.00×").wait_for()
     assert overflow(page) <= 0
+
+
+def test_results_appear_while_a_run_goes_on_and_its_end_comes_at_the_picture_looked_at(
+    browse: Open, make_run: MakeRun, settings: Settings, store: Store
+) -> None:
+    run = make_run(mode="compare")
+    done, techniques = settings.RESULTS_DIR / run.id, run.techniques
+    outputs = [image.outputs for image in run.images]
+    run.state, run.techniques, run.findings = "queued", [], None
+    for image in run.images:
+        image.outputs = []
+    run.save(done)
+    store.delete(run.id)
+    store.create(run)
+    assert store.claim(1) == run.id
+    page = browse(f"/runs/{run.id}")
+    assert page.locator(".done-grid img").count() == 3 and page.locator("[data-viewer]").count() == 0
+    for image, made in zip(run.images, outputs, strict=True):
+        image.outputs = made
+    run.state = "running"
+    run.save(done)
+    told = Progress("rounds", "threading", "Threads", 1, 6, 0, 3, share=0.25, walls={"Threads": []}, ready="results")
+    store.set_progress(run.id, told)
+    page.locator("[data-viewer]").wait_for()
+    until(page, "document.title.startsWith('25')")
+    page.get_by_role("link", name="Blur", exact=True).click()
+    page.get_by_role("link", name="Next", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all results").click()
+    assert download.value.suggested_filename == f"speedup-lab-{run.id}.zip"
+    page.get_by_role("link", name="Open at 100").click()
+    run.state, run.techniques, run.finished = "done", techniques, run.created
+    run.conclude()
+    run.save(done)
+    store.finish(run)
+    page.wait_for_timeout(1200)
+    assert page.get_by_role("dialog").is_visible()  # nobody is torn away from a picture
+    page.keyboard.press("Escape")
+    page.locator(".verdict-line").wait_for()
+    assert page.locator("[data-name]").inner_text() == "photo 2.jpg"
+    assert page.locator("[data-result-label]").inner_text() == "Blur"
+    until(page, "Math.abs(document.querySelector('#images').getBoundingClientRect().top) < 200")
 
 
 def test_a_thousand_images(browse: Open, make_run: MakeRun) -> None:

@@ -147,6 +147,16 @@ def test_quiet_prints_nothing_but_errors(photos: list[Path], tmp_path: Path, cap
     assert "bad.jpg" in capsys.readouterr().err
 
 
+def test_results_that_take_the_place_of_others_are_told_of(photos: list[Path], tmp_path: Path, capsys: Capture) -> None:
+    words = ["process", *map(str, photos), "--out", str(tmp_path / "o"), *quick("--budget", "0")]
+    assert main(words) == 0 and capsys.readouterr().err == ""
+    (tmp_path / "o" / "photo 1_canny.png").unlink()
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert f"imgproc: 3 results in {tmp_path / 'o'}, 2 of them in place of earlier ones" in said.err
+    assert main([*words, "--quiet"]) == 0 and capsys.readouterr() == ("", "")
+
+
 def test_a_dry_run_does_nothing_and_says_what_it_would(photos: list[Path], tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "o"
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}

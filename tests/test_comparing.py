@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -298,6 +299,12 @@ def test_a_record_from_elsewhere_is_verified_marked_and_not_kept(client: FlaskCl
     answer = post(client, as_json(spoiled), run=mine.id)
     assert "from elsewhere, figures do not verify" in answer.text and "raw samples" in answer.text
     assert theirs.id not in client.get("/runs", headers=HTML).text
+
+
+def test_a_record_of_the_command_line_opens_by_itself(client: FlaskClient) -> None:
+    page = post(client, as_json(run())).text
+    assert "<h1>laptop.json</h1>" in page and "from elsewhere, verified" in page and "Conditions</h2>" in page
+    assert re.search(r"speedup \d\.\d\d×", page) and "no difference" not in page and "side by side</h1>" not in page
 
 
 def test_text_of_a_record_from_elsewhere_is_text(client: FlaskClient, make_run: MakeRun) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from imgproc.backends import TECHNIQUES
 from imgproc.cli import COMMANDS, main
-from imgproc.cli.completion import SCRIPTS, flags_of
+from imgproc.cli.completion import SHELLS, every_command
 
 BASH, ZSH, FISH = (shutil.which(name) for name in ("bash", "zsh", "fish"))
 
@@ -46,18 +46,22 @@ def completed(script: Path, *words: str) -> set[str]:
 
 @pytest.mark.skipif(not BASH, reason="bash is not installed")
 def test_bash_completes_commands_options_and_what_can_be_chosen(script: Path) -> None:
-    assert completed(script, "") == {*COMMANDS, "--help", "--version"}
+    assert completed(script, "") == {*COMMANDS}
+    assert completed(script, "--") == {"--help", "--version"}
     assert completed(script, "com") == {"compare", "completion"}
-    assert completed(script, "diff", "--") == {"--help", "--json", "--csv", "--markdown"}
+    assert completed(script, "completion", "z") == {"zsh"}
+    assert completed(script, "diff", "--") == {"--help", "--json", "--csv", "--markdown", "--plain"}
     assert completed(script, "compare", "photos", "--wor") == {"--workers"}
     assert completed(script, "compare", "--technique", "") == {"auto", *TECHNIQUES}
     assert completed(script, "compare", "--technique", "=", "multip") == {"multiprocessing"}
     assert completed(script, "compare", "--technique", "=") == {"auto", *TECHNIQUES}
+    assert completed(script, "compare", "--technique", "=", "threading,mp") == {"threading,mpi"}
+    assert completed(script, "compare", "--technique", "=", "mpi", "photos", "--wor") == {"--workers"}
     assert completed(script, "compare", "--operations", "canny,ga") == {"canny,gaussian"}
     assert completed(script, "process", "--depth", "hi") == {"high-byte"}
     assert completed(script, "process", "--interpolation", "lan") == {"lanczos"}
     assert completed(script, "compare", "pho") == set()  # files are bash's own matter
-    assert completed(script, "nothing", "--") == set()
+    assert completed(script, "compare", "some,pho") == set()
 
 
 @pytest.mark.skipif(not BASH or sys.platform == "win32", reason="bash is not installed")
@@ -116,15 +120,17 @@ def test_fish_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert expected in done.stdout
 
 
-@pytest.mark.parametrize("shell", SCRIPTS)
+@pytest.mark.parametrize("shell", SHELLS)
 def test_every_command_and_option_is_in_every_script(
     shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = written(shell, tmp_path, capsys).read_text()
-    for name in COMMANDS:
-        flags = flags_of(name)
-        assert re.search(rf"\b{name}\b", text) and flags
-        assert all(one.lstrip("-") in text for flag in flags for one in flag.names)
+    [commands] = every_command()._subparsers._group_actions
+    assert {*commands.choices} == {*COMMANDS}
+    for name, parser in commands.choices.items():
+        assert re.search(rf"\b{name}\b", text)
+        assert all(one.lstrip("-") in text for one in parser._option_string_actions)
+    assert all(name in text for name in TECHNIQUES)
 
 
 def test_another_shell_is_said_not_to_be_known(capsys: pytest.CaptureFixture[str]) -> None:

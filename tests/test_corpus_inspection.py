@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from imgproc.pixels.codecs import decode
+from imgproc.pixels.previews import thumbnail_of
 from imgproc.runs.record import ImageRecord
 from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
@@ -102,5 +103,5 @@ def test_files_that_may_go_either_way_are_harmless_when_accepted(
 def test_nothing_is_left_of_refused_files(records: dict[str, ImageRecord], uploads: Path) -> None:
     kept = {record.stored for record in records.values() if record.error is None}
     assert {path.name for path in uploads.iterdir()} == kept | {"previews"}
-    previews = {record.preview for record in records.values() if record.error is None}
-    assert {path.name for path in (uploads / "previews").iterdir()} == previews
+    previews = [record.preview or "" for record in records.values() if record.error is None]
+    assert {path.name for path in (uploads / "previews").iterdir()} == {*previews, *map(thumbnail_of, previews)}

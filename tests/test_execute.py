@@ -26,12 +26,14 @@ from imgproc.runs.execute import process
 from imgproc.runs.passes import RunFolders
 from imgproc.runs.progress import Cancelled
 from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.runs.replacing import replace_results
 from imgproc.runs.verify import verify
 from imgproc.settings import Settings
 from tests.backend_kinds import DEFAULT, each
 
 PROJECT = Path(__file__).resolve().parent.parent
 SETTINGS = Settings()
+HOOKS = ("progress", "cancelled", "results_ready", "spoil")
 
 
 def images(folder, sizes):
@@ -50,7 +52,7 @@ def images(folder, sizes):
 def run(tmp_path):
     def run(technique="threading", sizes=((60, 80), (200, 300), (10, 9)), mode="parallel", previews=True, **asked):
         records, sources = images(tmp_path / "in", sizes)
-        hooks = {name: asked.pop(name) for name in ("progress", "cancelled", "spoil") if name in asked}
+        hooks = {name: asked.pop(name) for name in HOOKS if name in asked}
         hooks.pop("spoil", lambda _: None)(sources)
         written = asked.pop("written", lambda _: None)
         settings = RunSettings(list(DEFAULT_OPERATIONS), parse_parameters({}), technique, **{"workers": 2, **asked})
@@ -304,6 +306,47 @@ def test_results_that_differ_are_made_again_by_the_baseline(kind, said, previews
         made = decode((places.previews / record.images[0].outputs[1].preview).read_bytes())
         right = cv2.imread(str(places.sources[0]), cv2.IMREAD_GRAYSCALE)
         assert np.abs(cv2.GaussianBlur(right, (5, 5), 0).astype(int) - made).mean() < 3
+
+
+@pytest.mark.parametrize("kind", ["threading", "Sloppy"])
+def test_results_can_be_seen_once_they_are_proven_while_measuring_goes_on(kind, run, tmp_path, monkeypatch):
+    if kind == "Sloppy":
+        add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
+    seen, at_ready = [], []
+
+    def ready():
+        files = {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
+        at_ready.append((len(seen), files))
+
+    names = [kind.lower(), "futures-threads"]
+    record, places = run(mode="compare", techniques=names, progress=seen.append, results_ready=ready)
+    [(when, files)] = at_ready
+    assert right_files(record, places) and files == {p.name: p.read_bytes() for p in places.outputs.iterdir()}
+    # By then only the technique that makes the results and the baseline have done anything.
+    assert {p.technique for p in seen[:when]} == {kind.lower(), "sequential"}
+    assert {p.ready for p in seen[:when]} == {"images"} and {p.ready for p in seen[when:]} == {"results"}
+    assert "futures-threads" in {p.technique for p in seen[when:]}
+    assert all(t.identical for t in record.techniques if t.name != "sloppy")
+
+
+def test_results_that_differ_do_not_stay_where_the_run_is_cancelled_while_they_are_made_again(run, monkeypatch):
+    add_technique(monkeypatch, "sloppy", "fakes:SloppyOnOne")
+    phases, found = [], []
+
+    def watch(progress):
+        phases.append((progress.phase, progress.technique))
+
+    def prepared(passes, *_):
+        found.append(passes)
+        return replace_results(passes, *_)
+
+    monkeypatch.setattr("imgproc.runs.measuring.replace_results", prepared)
+    with pytest.raises(Cancelled):
+        run("sloppy", progress=watch, cancelled=lambda: phases[-1:] == [("results", "sequential")])
+    record, outputs = found[0].record, found[0].folders.outputs
+    assert [image.error is None for image in record.images] == [True, False, True]
+    assert "the run was cancelled" in record.images[1].error and len(list(outputs.iterdir())) == 6
+    assert sentences.ending(replace(record, state="cancelled")).what == "Two images are done and can be downloaded."
 
 
 def test_what_was_not_compared_is_made_again_too(run, monkeypatch):

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from imgproc.errors import UserError
+from imgproc.pixels.codecs import decode
+from imgproc.pixels.previews import PREVIEW_SIDE, THUMBNAIL_SIDE, thumbnail_of
 from imgproc.runs.uploads import IncomingFiles, inspect_files
 from imgproc.settings import Settings
 
@@ -159,7 +161,14 @@ def test_good_files_are_kept_and_bad_ones_listed(processes: int, tmp_path: Path)
     assert "3.1 megapixels; the limit is 3." in str(records[6].error)
     assert records[2].bytes == len(jpeg)
     assert {path.name for path in uploads.iterdir()} == {record.stored for record in records if record.stored}
-    assert {path.name for path in previews.iterdir()} == {record.preview for record in records if record.preview}
+    shown = [record.preview for record in records if record.preview]
+    assert {path.name for path in previews.iterdir()} == {*shown, *map(thumbnail_of, shown)}
+    for name, longest in (
+        (shown[1], PREVIEW_SIDE),
+        (thumbnail_of(shown[1]), THUMBNAIL_SIDE),
+        (thumbnail_of(shown[0]), 32),
+    ):
+        assert max(decode((previews / name).read_bytes()).shape) == longest
     assert (uploads / "0002.jpg").read_bytes() == (uploads / "0004.jpg").read_bytes() == jpeg
 
 

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-HEAVY = ("flask", "matplotlib", "distributed", "dask", "numba", "cupy", "mpi4py", "sqlalchemy", "waitress")
+HEAVY = (
+    "flask", "matplotlib", "distributed", "dask", "numba", "cupy", "mpi4py", "sqlalchemy", "waitress", "rich", "shtab",
+)  # fmt: skip
 #: Only commands that show progress, or compute, need these.
 LESS = (*HEAVY, "cv2", "numpy", "scipy", "PIL", "tqdm", "joblib", "psutil", "multiprocessing")
 PROGRAM = """

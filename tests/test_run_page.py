@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from conftest import MakeRun
@@ -12,6 +15,7 @@ from flask.testing import FlaskClient
 from imgproc.measure.alarms import Alarm
 from imgproc.measure.breakdown import PARTS
 from imgproc.measure.results import Progress, Round, TechniqueMeasurement
+from imgproc.numbers import size
 from imgproc.report import conditions, costs, live
 from imgproc.runs.record import Record
 from imgproc.runs.store import Store
@@ -284,6 +288,43 @@ def test_the_live_page_and_its_answer_have_the_grid(client: FlaskClient, make_ru
     assert said.strip() in page and not re.search(r'id="rounds"[^>]* hidden', page)
 
 
+# ---------------------------------------------------------------- results of a run that is still going
+
+
+def results_made(run: Record, settings: Settings) -> None:
+    """What the runner saves once the results are there to stay: those of a run that is done, while it goes on."""
+    run.state, run.techniques, run.findings, run.best = "running", [], None, None
+    run.save(settings.RESULTS_DIR / run.id)
+
+
+def test_results_are_there_while_measuring_goes_on(
+    client: FlaskClient, make_run: MakeRun, settings: Settings, store: Store
+) -> None:
+    run = make_run(state="running", mode="compare")
+    url = f"/runs/{run.id}"
+    before = client.get(url, headers=HTML).text
+    assert "done-grid" in before and "data-viewer" not in before and 'data-ready="images"' in before
+    refused = client.get(f"{url}/results.zip")
+    assert refused.status_code == 404 and "no results to download yet" in refused.text
+    run.images = make_run().images
+    for folder in ("images", "previews"):
+        (settings.RESULTS_DIR / f"{2:012x}" / folder).replace(settings.RESULTS_DIR / run.id / f"{folder}-new")
+        shutil.rmtree(settings.RESULTS_DIR / run.id / folder, ignore_errors=True)
+        (settings.RESULTS_DIR / run.id / f"{folder}-new").rename(settings.RESULTS_DIR / run.id / folder)
+    results_made(run, settings)
+    store.set_progress(run.id, replace(progress(Sequential=[0.9]), ready="results"))
+    assert client.get(f"{url}.json?view=progress").get_json()["ready"] == "results"
+    page = client.get(f"{url}?image=2&operation=gaussian", headers=HTML).text
+    assert "data-viewer" in page and "done-grid" not in page and 'data-ready="results"' in page
+    assert "2 of 3" in page and "photo%202_gaussian.png" in page and "data-zoom-dialog" in page
+    assert re.search(rf'href="{url}/results.zip">Download all results', page) and 'id="rounds"' in page
+    for asked in ("", "?about=1"):  # of numbers that are not yet there nothing goes along
+        with ZipFile(BytesIO(client.get(f"{url}/results.zip{asked}").data)) as archive:
+            assert sorted(archive.namelist()) == sorted(o.file for image in run.images for o in image.outputs)
+    with client.get(f"{url}/images/photo%202_gaussian.png") as picture:
+        assert picture.status_code == 200 and picture.mimetype == "image/png"
+
+
 # ---------------------------------------------------------------- runs of many images
 
 
@@ -313,6 +354,21 @@ def test_the_images_are_shown_a_hundred_at_a_time(client: FlaskClient, make_run:
     last = client.get(links(middle)["Last"].partition("#")[0], headers=HTML).text
     assert last.count("data-pick") == 50 and "Images 201 to 250 of 250" in last
     assert list(links(last)) == ["First", "Previous"]
+
+
+def test_strip_and_history_show_thumbnails_and_earlier_runs_their_previews(
+    client: FlaskClient, make_run: MakeRun, settings: Settings
+) -> None:
+    run, before = make_run(images=2, visible="public"), make_run(images=2, visible="public")
+    (settings.RESULTS_DIR / run.id / "previews" / "thumbnail-0001.jpg").write_bytes(b"small")
+    page = client.get(f"/runs/{run.id}", headers=HTML).text
+    shown = re.findall(r'data-pick.*?<img src="([^"]*)"', page)
+    assert shown == [f"/runs/{run.id}/previews/0000.jpg", f"/runs/{run.id}/previews/thumbnail-0001.jpg"]
+    listed = client.get("/runs", headers=HTML).text
+    assert f'src="/runs/{run.id}/previews/thumbnail-0001.jpg"' in listed and f"/runs/{before.id}/previews" not in listed
+    both = sum(image.bytes + sum(o.bytes for o in image.outputs) for one in (run, before) for image in one.images)
+    assert f"The images and results of all take {size(both)}." in listed
+    assert "of all take" not in client.get("/runs?q=photo", headers=HTML).text
 
 
 def test_images_without_results_are_on_no_page(client: FlaskClient, make_run: MakeRun, settings: Settings) -> None:

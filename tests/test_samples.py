@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from imgproc.intake.samples import (
     MIN_MEGAPIXELS,
     draw,
     draw_many,
+    kept,
     sample_megapixels,
     sample_name,
     write_sample,
@@ -159,3 +161,52 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family):
         assert time.monotonic() < deadline, "a worker was left behind"
         time.sleep(0.1)
+
+
+# ---------------------------------------------------------------- drawn once
+
+
+def test_the_same_samples_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def drawing(folder: Path, count: int, *more: object) -> Iterator[Path]:
+        for index in range(count):
+            drawn.append(index)
+            write_sample(folder / sample_name(index), index, 0.02)
+            yield folder / sample_name(index)
+
+    monkeypatch.setattr(kept, "draw_many", drawing)
+
+    def once(name: str, count: int = 2, megapixels: float = 0.02) -> dict[str, bytes]:
+        folder = tmp_path / name
+        files = [*kept.draw_once(folder, count, megapixels, 0, 1, tmp_path / "cache")]
+        assert sorted(files) == sorted(folder.iterdir())
+        return {path.name: path.read_bytes() for path in files}
+
+    first = once("a")
+    assert once("b") == first and drawn == [0, 1]
+    once("c", count=3)
+    assert drawn == [0, 1, 0, 1, 2]
+    [cached] = [path for path in (tmp_path / "cache" / "samples").iterdir() if len(list(path.iterdir())) == 2]
+    (cached / "ridge.jpg").unlink()
+    (cached / "ridge.jpg").write_bytes(bytes(500))  # as a loss of power leaves it
+    assert once("d") == first and len(drawn) == 7
+    assert once("e") == first and len(drawn) == 7  # whole again
+    for number in range(kept.MOST_SETS + 1):
+        once(f"size {number}", megapixels=0.03 + number / 100)
+    assert len(list((tmp_path / "cache" / "samples").iterdir())) == kept.MOST_SETS
+
+
+def test_samples_are_drawn_where_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert len([*kept.draw_once(tmp_path / "a", 1, 0.02, 0, 1, tmp_path / "file")]) == 1
+    monkeypatch.setattr(kept, "MOST_BYTES", 10)
+    assert len([*kept.draw_once(tmp_path / "b", 1, 0.02, 0, 1, tmp_path / "cache")]) == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_drawing_that_is_given_up_keeps_nothing(tmp_path: Path) -> None:
+    drawing = kept.draw_once(tmp_path / "a", 3, 0.02, 0, 1, tmp_path / "cache")
+    next(drawing)
+    drawing.close()
+    assert not (tmp_path / "cache").exists()

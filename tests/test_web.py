@@ -458,6 +458,7 @@ def test_again_has_the_same_inputs_and_settings(
     client: FlaskClient, make_run: MakeRun, mine: str, settings: Settings, store: Store
 ) -> None:
     old = make_run(owner=mine, bad=1)
+    (settings.RESULTS_DIR / old.id / "previews" / "thumbnail-0001.jpg").write_bytes(b"small")
     answer = client.post(f"/runs/{old.id}/again", headers=JSON)
     assert answer.status_code == 202
     new = record_of(settings, answer.get_json()["id"])
@@ -469,6 +470,7 @@ def test_again_has_the_same_inputs_and_settings(
         copy, original = (settings.UPLOADS_DIR / run / image.stored for run in (new.id, old.id))
         assert copy.read_bytes() == original.read_bytes()
         assert (settings.RESULTS_DIR / new.id / "previews" / str(image.preview)).is_file()
+    assert (settings.RESULTS_DIR / new.id / "previews" / "thumbnail-0001.jpg").read_bytes() == b"small"
     assert client.post(f"/runs/{old.id}/delete", headers=JSON).status_code == 200
     assert (settings.UPLOADS_DIR / new.id / new.images[0].stored).is_file()
 

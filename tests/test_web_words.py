@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from conftest import MakeRun
 from flask import Flask
+from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from scale_runs import conclude, fail, scale_run
@@ -18,6 +19,8 @@ from imgproc.measure.curves import Scaling
 from imgproc.measure.results import Progress, Round, TechniqueMeasurement
 from imgproc.report import page, pictures, scale, sentences
 from imgproc.runs.record import Record, RunSettings
+from imgproc.runs.store import Store
+from imgproc.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -159,6 +162,39 @@ def test_other_pixels_are_said_in_the_verdict(make_run: MakeRun) -> None:
     record = compared(make_run, ("joblib", "joblib", 1.5))
     record.techniques[2].identical = False
     assert sentences.headline(record).after.endswith("not all made the same pixels.")
+
+
+def test_a_fast_technique_with_other_pixels_is_told_of_where_nothing_else_is_faster(
+    client: FlaskClient, make_run: MakeRun, settings: Settings, store: Store
+) -> None:
+    def ended(record: Record) -> str:
+        """Measured anew, with what follows from that, and its row of the history."""
+        record.findings = None
+        record.conclude()
+        record.save(settings.RESULTS_DIR / record.id)
+        store.finish(record)
+        page = client.get("/runs", headers={"Accept": "text/html"}).text
+        return re.sub(
+            r"<[^>]*>|\s+", " ", page[page.index(record.id[:12]) : page.index("</tr>", page.index(record.id))]
+        )
+
+    record = compared(make_run)
+    store.show(record.id, "public")
+    threads = record.techniques[0]
+    threads.identical, threads.speedup, threads.speedup_ci95, threads.verdict = False, None, None, None
+    threads.reason = "its pixels differ from the baseline’s in 3 of 3 images"
+    assert "threads: quicker, with other pixels; nothing else is faster" in ended(record)
+    said = sentences.headline(record)
+    assert said.lead == "Nothing with the same pixels is faster than"
+    assert said.after == "threads took less time, with other pixels."
+    assert sentences.title(record).startswith("Nothing faster than sequential with the same pixels")
+    record.mode = "parallel"
+    assert "its pixels differ from sequential’s" in ended(record)
+    record.mode = "compare"
+    threads.median_seconds, threads.geometric_mean_seconds = 0.9, None  # slower as well
+    threads.rounds = [Round(0.9)] * 6
+    assert "nothing is faster" in ended(record) and "quicker" not in ended(record)
+    assert sentences.headline(record).lead == "Nothing is faster than"
 
 
 def test_the_table_of_a_comparison_has_the_fastest_first(make_run: MakeRun) -> None:

@@ -31,7 +31,7 @@ COMMANDS = {
     "techniques": "what can run here, and what is missing",
     "operations": "what can be done to images, and where it comes from",
     "serve": "start the web app",
-    "completion": "print what lets a shell complete these commands: bash, zsh or fish",
+    "completion": "print what lets a shell complete these commands: bash, zsh, fish, tcsh or powershell",
 }
 #: Those that take a user's own operation.
 _WITH_OWN = ("process", "compare", "scale", "advise", "repeat")

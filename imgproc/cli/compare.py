@@ -43,7 +43,7 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from imgproc.cli.measuring import measure  # all that measures, which --help and typos do without
     from imgproc.report.commands import ANY_PATHS
-    from imgproc.report.text import comparison
+    from imgproc.report.text import comparison_blocks
 
     file: Path | None = arguments.program
     if file is not None:
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         kept = DONE if file is None else _write_program(record, file)
         return max(kept, DONE if least is None else _judge(record, least))
 
-    return measure("compare", arguments, lambda record: comparison(record, paths), keep)
+    return measure("compare", arguments, lambda record: comparison_blocks(record, paths), keep)
 
 
 def _judge(record: Record, least: float) -> int:

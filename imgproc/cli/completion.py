@@ -1,12 +1,11 @@
-"""completion: a script that lets a shell complete commands, options and what can be chosen for them."""
+"""completion: a script that lets a shell complete commands, options and what can be chosen for them, by shtab."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib import import_module
+
+import shtab
 
 from imgproc.cli import COMMANDS, DONE
 from imgproc.cli.parser import Parser
@@ -15,48 +14,59 @@ from imgproc.runs.options import Option, options
 
 #: The command as pip installs it, which the scripts are for.
 _PROGRAM = "speedup-lab"
-
-
-@dataclass(frozen=True)
-class Flag:
-    """An option: its ``names``, what can be ``chosen`` after it (nothing: a file, or whatever it says), and whether a
-    word must follow."""
-
-    names: tuple[str, ...]
-    help: str
-    chosen: tuple[str, ...]
-    takes: bool
+#: The shells that there is a script for.
+SHELLS: tuple[str, ...] = tuple(shtab.SUPPORTED_SHELLS)
+#: What bash completes by itself as well, and better: names with spaces.
+_FILE = {**shtab.FILE, "bash": ""}
+#: What arguments are called that take a file or a folder.
+_FILES = ("FILE", "DIR", "PATH", "RUN.JSON", "FILE.py:FUNCTION")
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("shell", metavar="SHELL", help=f"{', '.join(SCRIPTS)}")
+    parser.add_argument("shell", metavar="SHELL", help=f"{', '.join(SHELLS)}")
     parser.epilog = (
         f'bash: eval "$({_PROGRAM} completion bash)" in ~/.bashrc. zsh: {_PROGRAM} completion zsh > _{_PROGRAM} in a '
-        f"folder of $fpath. fish: {_PROGRAM} completion fish > ~/.config/fish/completions/{_PROGRAM}.fish."
+        f"folder of $fpath. fish: {_PROGRAM} completion fish > ~/.config/fish/completions/{_PROGRAM}.fish. "
+        f"powershell: {_PROGRAM} completion powershell | Out-String | Invoke-Expression in $PROFILE."
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    make = SCRIPTS.get(arguments.shell)
-    if make is None:
-        hint = did_you_mean(arguments.shell, SCRIPTS) or f" Choose from {', '.join(SCRIPTS)}."
-        raise UserError(f"There is no completion for “{arguments.shell}”.{hint}", field="shell")
-    print(make({name: flags_of(name) for name in COMMANDS}), end="")
+    shell = arguments.shell
+    if shell not in SHELLS:
+        hint = did_you_mean(shell, SHELLS) or f" Choose from {', '.join(SHELLS)}."
+        raise UserError(f"There is no completion for “{shell}”.{hint}", field="shell")
+    whole = every_command()
+    print(shtab.complete(whole, shell))
+    if shell == "bash":
+        print(_in_bash(whole), end="")
     return DONE
 
 
-def flags_of(command: str) -> list[Flag]:
-    """The options of a command, as its own parser has them."""
-    parser = Parser(prog=_PROGRAM, description="")
-    import_module(f"imgproc.cli.{command}").add_arguments(parser)
+def every_command() -> Parser:
+    """One parser of all commands, which knows what can be chosen for each option."""
+    whole = Parser(prog=_PROGRAM, description="")
+    whole.add_argument("--version", action="version", version="")
+    commands = whole.add_subparsers(metavar="COMMAND")
+    for name, what in COMMANDS.items():
+        one = commands.add_parser(name, description=f"{what.capitalize()}.", help=what)
+        import_module(f"imgproc.cli.{name}").add_arguments(one)
+        for action in one._actions:  # argparse has no public list of them
+            _describe(action)
+    return whole
+
+
+def _describe(action: argparse.Action) -> None:
+    """Say what can be chosen for an argument, or that it takes a file; and only the first sentence of its help."""
     rows = options()
-    found = []
-    for action in parser._actions:  # argparse has no public list of them
-        if action.option_strings:
-            takes, names = action.nargs != 0, tuple(action.option_strings)
-            chosen = _choices(rows.get(action.dest)) if takes else ()
-            found.append(Flag(names, _short(action.help or ""), chosen, takes))
-    return found
+    if action.help not in (None, argparse.SUPPRESS):
+        action.help = action.help.partition(" (default")[0].partition(". ")[0].rstrip(".")
+    if action.nargs == 0:
+        return
+    if chosen := _choices(rows.get(action.dest)) or (SHELLS if action.dest == "shell" else ()):
+        action.choices = chosen
+    elif action.metavar in _FILES:
+        action.complete = _FILE  # type: ignore[attr-defined]  # as shtab has it
 
 
 def _choices(row: Option | None) -> tuple[str, ...]:
@@ -67,127 +77,30 @@ def _choices(row: Option | None) -> tuple[str, ...]:
     return tuple(str(one).replace(" ", "-") for one in every)
 
 
-def _short(text: str) -> str:
-    """The first sentence of a help text, without what argparse would fill in."""
-    return text.partition(" (default")[0].partition(". ")[0].replace("%%", "%").rstrip(".")
-
-
-# ---------------------------------------------------------------- bash
-
-
-def _bash(commands: dict[str, list[Flag]]) -> str:
-    """One function. What is chosen for an option may be a list with commas: then its last part is completed."""
-    flags = [f"    {name}) options={shlex.quote(_names(known))} ;;" for name, known in commands.items()]
-    values = [
-        f"    {'|'.join(f'{name}:{spelt}' for spelt in flag.names)}) values={shlex.quote(' '.join(flag.chosen))} ;;"
-        for name, known in commands.items()
-        for flag in known
-        if flag.chosen
-    ]
-    return f"""\
+def _in_bash(whole: Parser) -> str:
+    """What bash needs besides: it cuts ``--option=value`` at the sign, and of a list with commas the last part is
+    completed."""
+    lists = {option for row in options().values() if row.kind == "names" for option in row.flags}
+    return f"""
 _speedup_lab() {{
-  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} options= values= before=
-  COMPREPLY=()
-  if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W {shlex.quote(" ".join([*commands, "--help", "--version"]))} -- "$current"))
-    return
-  fi
-  # bash cuts --option=value at the sign.
-  if [[ $current == = ]]; then
-    current=
-  elif [[ $previous == = ]]; then
-    previous=${{COMP_WORDS[COMP_CWORD-2]}}
-  fi
-  case "${{COMP_WORDS[1]}}:$previous" in
-{_lines(values)}
+  local -a words=()
+  local word number=0 at=0 before=
+  for word in "${{COMP_WORDS[@]}}"; do
+    if [[ $word == = ]]; then
+      if ((number == COMP_CWORD)); then words+=(""); fi
+    else
+      words+=("$word")
+    fi
+    if ((number++ == COMP_CWORD)); then at=$((${{#words[@]}} - 1)); fi
+  done
+  case "${{words[at - 1]}}" in
+    {"|".join(sorted(lists))})
+      if [[ ${{words[at]}} == *,* ]]; then before=${{words[at]%,*}},; words[at]=${{words[at]##*,}}; fi ;;
   esac
-  if [[ $values ]]; then
-    if [[ $current == *,* ]]; then before=${{current%,*}},; fi
-    COMPREPLY=($(compgen -P "$before" -W "$values" -- "${{current##*,}}"))
-    return
-  fi
-  if [[ $current == -* ]]; then
-    case "${{COMP_WORDS[1]}}" in
-{_lines(flags)}
-    esac
-    COMPREPLY=($(compgen -W "$options" -- "$current"))
-  fi
+  local -a COMP_WORDS=("${{words[@]}}")
+  local COMP_CWORD=$at
+  _shtab_speedup_lab
+  COMPREPLY=("${{COMPREPLY[@]/#/$before}}")
 }}
 complete -o default -F _speedup_lab {_PROGRAM}
 """
-
-
-def _names(flags: Iterable[Flag]) -> str:
-    return " ".join(name for flag in flags for name in flag.names)
-
-
-def _lines(lines: Iterable[str]) -> str:
-    return "\n".join(lines)
-
-
-# ---------------------------------------------------------------- zsh
-
-
-def _zsh(commands: dict[str, list[Flag]]) -> str:
-    described = " ".join(shlex.quote(f"{name}:{_escaped(what)}") for name, what in COMMANDS.items())
-    cases = [f"    {name}) _arguments {_zsh_flags(known)} '*:file:_files' ;;" for name, known in commands.items()]
-    return f"""\
-#compdef {_PROGRAM}
-_speedup_lab() {{
-  local -a commands=({described})
-  if ((CURRENT == 2)); then
-    _describe command commands
-    return
-  fi
-  local command=${{words[2]}}
-  shift words
-  ((CURRENT--))
-  case $command in
-{_lines(cases)}
-  esac
-}}
-if [[ $funcstack[1] == _{_PROGRAM} ]]; then  # a file of $fpath, called the first time
-  _speedup_lab "$@"
-else
-  compdef _speedup_lab {_PROGRAM}
-fi
-"""
-
-
-def _zsh_flags(flags: Iterable[Flag]) -> str:
-    return " ".join(_zsh_flag(flag, name) for flag in flags for name in flag.names)
-
-
-def _zsh_flag(flag: Flag, name: str) -> str:
-    """One option as ``_arguments`` takes it; it may stand there several times."""
-    takes = "=" if flag.takes and name.startswith("--") else ""
-    after = f":value:({' '.join(flag.chosen)})" if flag.chosen else ":value:_files" if flag.takes else ""
-    return shlex.quote(f"*{name}{takes}[{_escaped(flag.help)}]{after}")
-
-
-def _escaped(text: str) -> str:
-    return "".join(f"\\{sign}" if sign in r":[]\\" else sign for sign in text)
-
-
-# ---------------------------------------------------------------- fish
-
-
-def _fish(commands: dict[str, list[Flag]]) -> str:
-    start = f"complete -c {_PROGRAM}"
-    lines = [f"{start} -f -n __fish_use_subcommand -a {name} -d {_fish_text(what)}" for name, what in COMMANDS.items()]
-    for name, known in commands.items():
-        for flag in known:
-            spelt = " ".join(f"-l {one[2:]}" if one.startswith("--") else f"-s {one[1:]}" for one in flag.names)
-            after = f" -x -a {_fish_text(' '.join(flag.chosen))}" if flag.chosen else " -r" if flag.takes else ""
-            where = _fish_text(f"__fish_seen_subcommand_from {name}")
-            lines.append(f"{start} -n {where} {spelt}{after} -d {_fish_text(flag.help)}")
-    return _lines(lines) + "\n"
-
-
-def _fish_text(text: str) -> str:
-    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{quoted}'"
-
-
-#: What makes the script of each shell.
-SCRIPTS = {"bash": _bash, "zsh": _zsh, "fish": _fish}

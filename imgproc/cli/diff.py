@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from imgproc.cli import DONE, SOME_FAILED
-from imgproc.cli.output import add_formats, check_outputs, printed_table, write_tables
+from imgproc.cli.output import add_formats, check_outputs, printed_table, show, write_tables
 from imgproc.cli.parser import STDOUT, Parser
 from imgproc.cli.places import path_named
 from imgproc.cli.streams import as_json
@@ -29,7 +29,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from imgproc.files import write_whole
-    from imgproc.report.differences import Side, compared, short_names, text
+    from imgproc.report.differences import Side, blocks, compared, short_names
     from imgproc.report.tables import sides
     from imgproc.runs.elsewhere import read_foreign
 
@@ -43,7 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json == STDOUT:
         print(data)
     else:
-        print(printed_table(arguments, lambda: sides(found)) or text(found), end="")
+        said = printed_table(arguments, lambda: sides(found))
+        if said:
+            print(said, end="")
+        else:
+            show(blocks(found), plain=arguments.plain)
     if arguments.json not in (None, STDOUT):
         write_whole(arguments.json, f"{data}\n".encode())
     write_tables(arguments, lambda: sides(found))

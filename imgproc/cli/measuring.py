@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from imgproc.backends import AUTO, BASELINE, technique
 from imgproc.backends.base import BackendError
 from imgproc.cli import DONE, SOME_FAILED, TechniqueFailed
-from imgproc.cli.output import check_outputs, is_printed, printed_table, write_tables
+from imgproc.cli.output import check_outputs, is_printed, printed_table, show, write_tables
 from imgproc.cli.parser import STDOUT
 from imgproc.cli.places import make_folder, read_record
 from imgproc.cli.streams import as_json
@@ -23,14 +23,16 @@ from imgproc.files import own_folder, write_whole
 from imgproc.installation import called
 from imgproc.intake.checks import HIGHER_LIMIT
 from imgproc.intake.paths import find_images
-from imgproc.intake.samples import draw_many
+from imgproc.intake.samples.kept import draw_once
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
+from imgproc.numbers import counted
 from imgproc.parameters import Parameter
+from imgproc.report.blocks import Block
 from imgproc.report.predictions import advice_table, plan
 from imgproc.report.repetition import told
 from imgproc.report.tables import Table, of_dicts, techniques
-from imgproc.report.text import summary
+from imgproc.report.text import process_blocks
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.pace import pace_seconds
@@ -85,7 +87,7 @@ def app_settings(arguments: argparse.Namespace) -> Settings:
 def measure(
     mode: Mode,
     arguments: argparse.Namespace,
-    table: Callable[[Record], str],
+    told: Callable[[Record], Iterable[Block]],
     keep: Callable[[Record], int] | None = None,
 ) -> int:
     """A run of which only the record is kept, and what ``keep`` makes of it, which returns an exit status too."""
@@ -98,7 +100,7 @@ def measure(
             return say_plan(record, settings)
         execute(record, RunFolders(files, folder / "results", None, folder / "work"), settings, arguments)
     try:
-        status = tell(record, arguments, table)
+        status = tell(record, arguments, told)
     finally:  # also where nobody reads what is told
         kept = keep(record) if keep else DONE
     return max(status, kept)
@@ -113,9 +115,23 @@ def process_into(out: Path, arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return say_plan(record, settings, out)
     make_folder(out)
+    before = {path.name for path in out.iterdir()}
     with own_folder(out, WORK) as work:
         execute(record, RunFolders(files, out, None, work), settings, arguments)
-    return tell(record, arguments, summary)
+    status = tell(record, arguments, process_blocks)
+    say_where(record, out, before, arguments)
+    return status
+
+
+def say_where(record: Record, out: Path, before: set[str], arguments: argparse.Namespace) -> None:
+    """Say on standard error where the results are, on a terminal and wherever they took the place of others; ``before``
+    are the files that there were."""
+    made = [output.file for image in record.good_images for output in image.outputs]
+    replaced = len(before.intersection(made))
+    if arguments.quiet or not (replaced or sys.stderr.isatty()):
+        return
+    instead = f", {replaced:,} of them in place of earlier ones of the same name" if replaced else ""
+    print(f"imgproc: {counted(len(made), 'result')} in {out}{instead}.", file=sys.stderr)
 
 
 def say_plan(record: Record, settings: Settings, out: Path | None = None) -> int:
@@ -137,7 +153,9 @@ def repeat(file: Path, arguments: argparse.Namespace) -> int:
     record = settings_again(before)
     record.command = typed()
     with own_folder(temporary_folder(), WORK) as folder:
-        given = find_images(arguments.images, folder).files if arguments.images else drawn_again(before, folder)
+        given = (
+            find_images(arguments.images, folder).files if arguments.images else drawn_again(before, folder, settings)
+        )
         files = find_inputs(before, file.parent, Path(settings.UPLOADS_DIR), given)
         record.images = look_at(files, settings, record.settings.depth)
         if refused := [image for image in record.images if image.error]:
@@ -145,16 +163,17 @@ def repeat(file: Path, arguments: argparse.Namespace) -> int:
         sources = RunFolders(dict(enumerate(files)), folder / "results", None, folder / "work")
         execute(record, sources, settings, arguments)
     record.repetition = found = compare(before, record)
-    tell(record, arguments, lambda _: told(found, before, record))
+    tell(record, arguments, lambda _: told(found, before, record).removesuffix("\n").split("\n"))
     return DONE if found.reproduced else SOME_FAILED
 
 
-def drawn_again(before: Record, folder: Path) -> list[Path]:
-    """The sample pictures of a run, drawn anew; none of a run of other images."""
+def drawn_again(before: Record, folder: Path, settings: Settings) -> list[Path]:
+    """The sample pictures of a run once more; none of a run of other images."""
     asked = before.settings
     if not asked.samples:
         return []
-    with closing(draw_many(folder / "samples", asked.samples, asked.sample_megapixels, 0, usable_cores())) as drawn:
+    places = folder / "samples", asked.samples, asked.sample_megapixels, 0, usable_cores(), settings.cache_dir
+    with closing(draw_once(*places)) as drawn:
         return sorted(drawn)
 
 
@@ -236,7 +255,7 @@ def _turn(bar: ProgressBar, budget: float, wait: bool) -> AbstractContextManager
     return machine_lock(bar.waiting, wait=wait, budget=budget) if budget else nullcontext(True)
 
 
-def tell(record: Record, arguments: argparse.Namespace, text: Callable[[Record], str]) -> int:
+def tell(record: Record, arguments: argparse.Namespace, blocks: Callable[[Record], Iterable[Block]]) -> int:
     """Print what was found, as text or as asked for, and write the files that it is to go into; returns the exit
     status."""
 
@@ -247,7 +266,10 @@ def tell(record: Record, arguments: argparse.Namespace, text: Callable[[Record],
         said = printed_table(arguments, table)
         if arguments.json == STDOUT:
             said = as_json(record.to_dict()) + "\n"
-        print(said or ("" if arguments.quiet else text(record)), end="")
+        if said:
+            print(said, end="")
+        elif not arguments.quiet:
+            show(blocks(record), plain=arguments.plain)
     finally:
         if arguments.json not in (None, STDOUT):
             _write_record(record, Path(arguments.json))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 
 from imgproc.cli import DONE
-from imgproc.cli.output import add_printed_formats, printed_data
+from imgproc.cli.output import add_printed_formats, printed_data, show
 from imgproc.cli.parser import Parser
 from imgproc.operations import OPERATIONS
+from imgproc.report.blocks import Column, Drawn, Row
+
+_COLUMNS = Column("operation"), Column("what it does", wraps=True)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -30,7 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(said, end="")
         return DONE
     width = max(len(row["name"]) for row in rows)
+    lines, drawn = list[str](), list[Row]()
     for row in rows:
         origin = "" if row["origin"] == BUILT_IN else f" ({row['origin']})"
-        print(f"{row['name']:<{width}}  {row.get('problem') or row['help']}{origin}")
+        what = f"{row.get('problem') or row['help']}{origin}"
+        lines.append(f"{row['name']:<{width}}  {what}")
+        drawn.append(Row((str(row["name"]), what)))
+    show([Drawn(lines, _COLUMNS, drawn)], plain=arguments.plain)
     return DONE

@@ -1,9 +1,13 @@
-"""Where what a command found goes: printed for people, or as JSON, CSV or Markdown, printed or into files."""
+"""Where what a command found goes: printed for people, on a terminal or as plain text, or as JSON, CSV or Markdown,
+printed or into files."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import codecs
+import os
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +15,34 @@ from imgproc.cli.parser import FILE_FLAGS, STDOUT, Parser
 from imgproc.cli.places import check_output_file
 from imgproc.cli.streams import as_json
 from imgproc.errors import UserError
+from imgproc.report.blocks import Block, Drawn, as_text
 
 if TYPE_CHECKING:
     from imgproc.report.tables import Table
+
+
+def add_plain(parser: Parser) -> None:
+    """The switch for text without tables that fit the terminal."""
+    parser.add_argument(
+        "--plain", action="store_true", help="on a terminal too, print the text that files and pipes get"
+    )
+
+
+def show(blocks: Iterable[Block], *, plain: bool) -> None:
+    """Print what was found: drawn where standard output is a terminal, else, or if ``plain``, as plain text."""
+    found = list(blocks)
+    if not plain and any(isinstance(block, Drawn) for block in found) and _can_draw():
+        from imgproc.cli.screen import draw  # loads rich, which plain text does without
+
+        draw(found)
+    else:
+        print(as_text(found), end="")
+
+
+def _can_draw() -> bool:
+    """Whether standard output is a terminal that takes styles and the signs of bars, and nobody asked for neither."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and sys.stdout.isatty() and codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
 
 
 def add_formats(parser: Parser, json: str) -> None:
@@ -26,6 +55,7 @@ def add_formats(parser: Parser, json: str) -> None:
     )
     parser.add_argument("--csv", metavar="FILE", help="the table as CSV, as --json: into FILE or printed")
     parser.add_argument("--markdown", metavar="FILE", help="the table as Markdown, as --json: into FILE or printed")
+    add_plain(parser)
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
@@ -68,6 +98,7 @@ def add_printed_formats(parser: Parser) -> None:
     group = parser.add_mutually_exclusive_group()
     for flag, name in zip(FILE_FLAGS, ("JSON", "CSV", "a table in Markdown"), strict=True):
         group.add_argument(flag, action="store_true", help=f"print it as {name}")
+    add_plain(parser)
 
 
 def printed_data(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> str:

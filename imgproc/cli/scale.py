@@ -14,6 +14,6 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from imgproc.cli.measuring import measure  # all that measures, which --help and typos do without
-    from imgproc.report.text import scale_table
+    from imgproc.report.text import scale_blocks
 
-    return measure("scale", arguments, scale_table)
+    return measure("scale", arguments, scale_blocks)

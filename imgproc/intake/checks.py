@@ -69,7 +69,7 @@ class Limits:
 
 
 def check_file(path: Path, limits: Limits, preview: Path | None, depth: str = HIGH_BYTE) -> Inspection:
-    """The decision about a file that is to be decoded by this depth; writes the preview of an accepted one.
+    """The decision about a file that is to be decoded by this depth; writes preview and thumbnail of an accepted one.
 
     Raises:
         OSError: the preview or the rewritten file could not be written.
@@ -161,5 +161,5 @@ def _by_pixels(path: Path, data: bytes, kind: str, header: Header, depth: str, p
     if (width, height) != header.upright:
         raise refused(DAMAGED)
     if preview is not None:
-        write_preview(image, preview)
+        write_preview(image, preview, thumbnail=True)
     return width, height

@@ -116,7 +116,7 @@ class Inspector:
 
     def inspect(self, path: Path, preview: Path | None = None, depth: str = HIGH_BYTE) -> Inspection:
         """Decide about one file, which is to be decoded by this ``depth``; of an accepted one also write a small JPEG
-        to ``preview``.
+        to ``preview``, and its thumbnail beside it.
 
         An accepted PNG is rewritten in place without the chunks that its still picture does not need.
 

@@ -151,6 +151,16 @@ def _best(mode: str, techniques: Measurements) -> TechniqueMeasurement | None:
     return min(timed, key=lambda t: t.cost, default=None)
 
 
+def quicker_with_other_pixels(
+    techniques: Measurements, main: TechniqueMeasurement | None
+) -> TechniqueMeasurement | None:
+    """Of those that took no longer than the technique the run is about, itself included, the quickest whose pixels
+    differed from the baseline's; None where all such made the same."""
+    timed = [t for t in techniques if t.median_seconds is not None and t.identical is False]
+    quicker = [t for t in timed if main is not None and t.cost <= main.cost]
+    return min(quicker, key=lambda t: t.cost, default=None)
+
+
 def _main(
     mode: str, techniques: Measurements, scaling: Scaling | None, best: TechniqueMeasurement | None
 ) -> TechniqueMeasurement | None:

@@ -177,10 +177,14 @@ class TechniqueMeasurement:
         return sum(self.stages.get(name, 0.0) for name in self.operations_seconds) / (self.median_seconds or math.inf)
 
 
+#: What of a run can be looked at while it goes on: nothing yet, its images, its results too.
+READY = NOTHING, IMAGES, RESULTS = ("", "images", "results")
+
+
 @dataclass
 class Progress:
     """Where a run stands. ``share`` is 0 to 1; ``seconds_left`` is None until it can be estimated. ``walls``:
-    seconds of the counted passes so far, by label."""
+    seconds of the counted passes so far, by label. ``ready``: what can be looked at by now, one of ``READY``."""
 
     phase: str
     technique: str | None = None
@@ -195,3 +199,4 @@ class Progress:
     seconds_left: float | None = None
     elapsed: float = 0.0
     walls: dict[str, list[float]] = field(default_factory=dict)
+    ready: str = NOTHING

@@ -39,11 +39,13 @@ Merge = Callable[[Image, Sequence[Rows], Sequence[Any]], Any]
 @dataclass(frozen=True)
 class Look:
     """How pages and figures show an operation: the colour of its stage on a light and on a dark ground, as
-    ``#rrggbb``, and the file in ``static/img`` that the form shows, None for none."""
+    ``#rrggbb``; the file in ``static/img`` that the form shows, None for none; and whether beside its result stands how
+    many of each gray there are, before and after."""
 
     light: str
     dark: str
     picture: str | None = None
+    histogram: bool = False
 
 
 def no_merge(out: Image, strips: Sequence[Rows], partials: Sequence[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Small pictures of results for the pages."""
+"""Small pictures of images and results for the pages."""
 
 from __future__ import annotations
 
@@ -10,18 +10,35 @@ import numpy as np
 from imgproc.files import write_whole
 from imgproc.operations.contract import Image
 
-#: Longest side of a preview, in pixels.
-PREVIEW_SIDE = 1080
+#: Longest side of a preview and of a thumbnail, in pixels.
+PREVIEW_SIDE, THUMBNAIL_SIDE = 1080, 256
 
 
-def write_preview(image: Image, path: str | Path) -> None:
-    """Write the picture as JPEG (WebP takes ten times as long), no side longer than ``PREVIEW_SIDE``."""
-    image = _coarse(image)
+def write_preview(image: Image, path: str | Path, *, thumbnail: bool = False) -> None:
+    """Write the picture as JPEG (WebP takes ten times as long), no side longer than ``PREVIEW_SIDE``; with a
+    ``thumbnail`` beside it, if asked for."""
+    small = _reduced(_coarse(image), PREVIEW_SIDE)
+    _write(small, Path(path))
+    if thumbnail:
+        _write(_reduced(small, THUMBNAIL_SIDE), Path(path).with_name(thumbnail_of(Path(path).name)))
+
+
+def thumbnail_of(preview: str) -> str:
+    """The name of the thumbnail beside a preview of this name."""
+    return f"thumbnail-{preview}"
+
+
+def _reduced(image: Image, side: int) -> Image:
+    """The picture with no side longer than that."""
     height, width = image.shape[:2]
-    scale = PREVIEW_SIDE / max(height, width)
-    if scale < 1:
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    scale = side / max(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _write(image: Image, path: Path) -> None:
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])
     if not done:
         raise OSError("the preview could not be encoded")

@@ -144,6 +144,7 @@ def _gil(state: Mapping[str, Any]) -> str:
 def _settings(record: Record) -> Facts:
     asked = record.settings
     least = "at least " if record.mode == "compare" and asked.starts == 1 else ""
+    seed = f"seed {asked.seed}" if asked.seed else "no seed was drawn yet"  # it ended before that
     started = sorted({t.start_method for t in (*record.techniques, *record.weak) if t.start_method})
     if task := record.task:
         work = [("Function", task.name), ("Results", f"compared: {task.same}")]
@@ -155,7 +156,7 @@ def _settings(record: Record) -> Facts:
     return [
         *work,
         ("Durable", "each result on the disk (fsync) within the time" if asked.durable else ""),
-        ("Rounds and seed", f"{least}{asked.rounds}, within {asked.budget:g}{NBSP}s, seed {asked.seed}"),
+        ("Rounds and seed", f"{least}{asked.rounds}, within {asked.budget:g}{NBSP}s, {seed}"),
         ("Faster and slower", _smallest(record.findings.smallest_difference if record.findings else None)),
         ("Starts", f"workers made anew {asked.starts} times" if asked.starts > 1 else ""),
         ("Intervals", _intervals(record.findings.comparisons if record.findings else None)),

@@ -12,6 +12,8 @@ from imgproc.measure.between import between
 from imgproc.measure.results import LEVEL, TechniqueMeasurement, Verdict
 from imgproc.numbers import NBSP, counted, interval, listed, number, seconds, spelled, spelled_times, times
 from imgproc.operations import OPERATIONS
+from imgproc.report.blocks import Block, Column, Drawn, as_text, ends
+from imgproc.report.blocks import Row as DrawnRow
 from imgproc.report.conditions import facts
 from imgproc.report.pictures import Micro, micro
 from imgproc.report.scale import FASTER, SLOWER
@@ -85,7 +87,7 @@ class Comparison:
 
 
 def compared(sides: Sequence[Side]) -> Comparison:
-    """Two runs or more side by side, each against the first."""
+    """Two runs or more side by side, each against the first; one by itself is compared with nothing."""
     first, records = sides[0], [side.record for side in sides]
     settings = _settings(records)
     of_work = [_different_work(first, side) for side in sides]
@@ -307,20 +309,24 @@ def _wrong(side: Side) -> str:
 
 def text(found: Comparison) -> str:
     """All of it in plain text: the headlines, warnings, a block for each run's column, and what differs."""
+    return as_text(blocks(found))
+
+
+def blocks(found: Comparison) -> list[Block]:
+    """The same, as blocks."""
     names = [side.name for side in found.sides]
     wide = max(len("technique"), *(len(line.label) for line in found.lines), 0) + 2
-    lines = [*found.headlines, *(f"Warning: {warning}" for warning in found.warnings), ""]
-    lines.append(
-        f"{'technique':<{wide}}{'run':<{_column(names)}}{'median':>10}  {'95% interval':<19}{'speedup':>8}  verdict"
-    )
-    for line in found.lines:
-        for name, cell in zip(names, line.cells, strict=True):
-            lines.append(f"{line.label:<{wide}}{name:<{_column(names)}}{_told(cell)}")
+    head = f"{'technique':<{wide}}{'run':<{_column(names)}}{'median':>10}  {'95% interval':<19}{'speedup':>8}  verdict"
+    of_runs = [(line.label, name, cell) for line in found.lines for name, cell in zip(names, line.cells, strict=True)]
+    table = [f"{label:<{wide}}{name:<{_column(names)}}{_told(cell)}" for label, name, cell in of_runs]
+    drawn = Drawn([_printable(line) for line in (head, *table)], _COLUMNS, [_row_of(*one) for one in of_runs])
+    lines = ["", "What differs"]
     differing = [row for row in (*found.machine, *found.settings, *found.versions) if row.differs]
-    lines += ["", "What differs", *(f"{row.label}: {' | '.join(t or '-' for t in row.texts)}" for row in differing)]
+    lines += [f"{row.label}: {' | '.join(t or '-' for t in row.texts)}" for row in differing]
     if not differing:
         lines[-1] = "Machine, settings and versions are the same."
-    return "".join(f"{_printable(line)}\n" for line in lines)
+    before = [*found.headlines, *(f"Warning: {warning}" for warning in found.warnings), ""]
+    return [*map(_printable, before), drawn, *map(_printable, lines)]
 
 
 def _printable(line: str) -> str:
@@ -333,9 +339,25 @@ def _column(names: Sequence[str]) -> int:
 
 
 def _told(cell: Cell) -> str:
-    t = cell.t
-    if t is None:
+    if cell.t is None:
         return f"{'-':>10}  not measured"
+    median, spread, speedup, said = _figures(cell, cell.t)
+    return f"{median:>10}  {spread:<19}{speedup:>8}  {said}".rstrip()
+
+
+def _figures(cell: Cell, t: TechniqueMeasurement) -> tuple[str, str, str, str]:
     spread = interval(t.ci95, t.median_seconds) or "-"
     said = "" if cell.ratio is None else f"{cell.verdict or 'too few rounds'}, {cell.ratio:.2f}x as fast"
-    return f"{seconds(t.median_seconds):>10}  {spread:<19}{times(t.speedup):>8}  {said}".rstrip()
+    return seconds(t.median_seconds), spread, times(t.speedup), said
+
+
+_COLUMNS = (
+    Column("technique"), Column("run"), Column("median", right=True, rank=1), Column("95% interval", rank=2),
+    Column("speedup", right=True), Column("against the first", wraps=True),
+)  # fmt: skip
+
+
+def _row_of(label: str, name: str, cell: Cell) -> DrawnRow:
+    if (t := cell.t) is None:
+        return DrawnRow((label, name, "-", "", "", "not measured"))
+    return DrawnRow((label, name, *_figures(cell, t)), t.speedup, ends(t.speedup_ci95), cell.verdict)

@@ -14,7 +14,7 @@ from imgproc.exhibits import Exhibit, Part, exhibit
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
-from imgproc.pixels.previews import PREVIEW_SIDE
+from imgproc.pixels.previews import PREVIEW_SIDE, thumbnail_of
 from imgproc.report import advice, conditions, costs, scale, sentences, tasks, timeline
 from imgproc.report.glossary import CONDITIONS, NUMBERS, terms
 from imgproc.report.image_warnings import image_warnings
@@ -38,7 +38,8 @@ class ShownOutput:
 
 @dataclass(frozen=True)
 class ShownImage:
-    """One image in the gallery; ``width`` and ``height`` are those of its preview."""
+    """One image in the gallery; ``width`` and ``height`` are those of its preview. ``thumbnail``: a file among the
+    previews; that of a run of an earlier version is the preview itself."""
 
     number: int
     name: str
@@ -46,6 +47,7 @@ class ShownImage:
     width: int
     height: int
     preview: str | None
+    thumbnail: str | None
     outputs: list[ShownOutput]
     warnings: list[str]
 
@@ -57,7 +59,8 @@ class Gallery:
     ``images`` are those on this page, ``start`` of all ``total`` come before it; ``at`` is the place of the open one
     among them, from 0, and ``output`` the result of it that is shown. ``before`` and ``after`` are the numbers of the
     images that adjoin the page. ``pages`` lead to the other pages: a text and the number of the first image there,
-    None where this is that page. ``bytes`` are those of all results.
+    None where this is that page. ``bytes`` are those of all results. ``histograms``: the operations beside whose
+    results it stands how many of each gray there are.
     """
 
     images: list[ShownImage]
@@ -70,6 +73,7 @@ class Gallery:
     labels: list[tuple[str, str]]
     pages: list[tuple[str, int | None]]
     bytes: int
+    histograms: set[str]
 
     @property
     def current(self) -> ShownImage:
@@ -93,7 +97,7 @@ class Gallery:
 
 def gallery(record: Record, results: Path, number: int, operation: str) -> Gallery | None:
     """The page of images on which the one with that number is, open, or the first page; None where nothing was made."""
-    present, small = (_names(results / folder) for folder in ("images", "previews"))
+    present, small = (names_in(results / folder) for folder in ("images", "previews"))
     there = [i for i in record.good_images if any(output.file in present for output in i.outputs)]
     if not there:
         return None
@@ -113,6 +117,7 @@ def gallery(record: Record, results: Path, number: int, operation: str) -> Galle
         [(name, OPERATIONS[name].result.capitalize()) for name in record.settings.operations if name in OPERATIONS],
         _pages(there, start),
         sum(output.bytes for image in there for output in image.outputs if output.file in present),
+        {name for name in record.settings.operations if name in OPERATIONS and OPERATIONS[name].look.histogram},
     )
 
 
@@ -121,7 +126,8 @@ def _has_inputs(record: Record) -> bool:
     return not record.images or any(image.stored for image in record.images)
 
 
-def _names(folder: Path) -> set[str]:
+def names_in(folder: Path) -> set[str]:
+    """Of all files there; none where there is no such folder."""
     if not folder.is_dir():
         return set()
     with os.scandir(folder) as entries:  # there may be tens of thousands
@@ -153,9 +159,16 @@ def _shown(image: ImageRecord, present: set[str], small: set[str]) -> ShownImage
         max(1, round(image.width * scale)),
         max(1, round(image.height * scale)),
         image.preview if image.preview in small else None,
+        thumbnail(image, small),
         outputs,
         image.warnings,
     )
+
+
+def thumbnail(image: ImageRecord, small: set[str]) -> str | None:
+    """The file, among those that are there, that shows an image smallest."""
+    names = (thumbnail_of(image.preview), image.preview) if image.preview else ()
+    return next((name for name in names if name in small), None)
 
 
 @dataclass(frozen=True)
@@ -232,12 +245,18 @@ def told(record: Record) -> dict[str, Any]:
     }
 
 
+def asked_gallery(record: Record, results: Path, query: Mapping[str, str]) -> Gallery | None:
+    """The gallery with the image and the result open that ``query``, the address's, asks for, where they are there."""
+    image = query.get("image", "")
+    number = int(image) if image.isdecimal() and len(image) < 10 else 1
+    return gallery(record, results, number, query.get("operation", ""))
+
+
 def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, Any]:
     """What ``query``, the address's, asks for and there is not is left out."""
-    image, operation = query.get("image", ""), query.get("operation", "")
     return {
         **told(record),
-        "gallery": gallery(record, results, int(image) if image.isdecimal() and len(image) < 10 else 1, operation),
+        "gallery": asked_gallery(record, results, query),
         "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
         "exhibit": of_exhibit(record),
         "can_repeat": bool(record.task.exhibit) if record.task else _has_inputs(record),

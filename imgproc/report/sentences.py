@@ -8,6 +8,7 @@ from typing import Any
 from imgproc.backends import BASELINE, TECHNIQUES, default_techniques, technique
 from imgproc.measure.curves import Scaling
 from imgproc.measure.derive import typical_spans
+from imgproc.measure.findings import quicker_with_other_pixels
 from imgproc.measure.results import LEVEL, Progress, TechniqueMeasurement
 from imgproc.numbers import (
     NBSP,
@@ -112,6 +113,8 @@ def title(record: Record) -> str:
         images += f" of {record.task.function}"
     if outcome == "undecided":
         return f"Too few rounds to tell, {images}"
+    if record.mode == "compare" and outcome == "baseline" and quicker_with_other_pixels(record.techniques, main):
+        return f"Nothing faster than sequential with the same pixels, {images}"
     if record.mode == "compare" and outcome in (*LEVEL, "baseline"):
         return f"Nothing {faster(record, outcome)} than sequential, {images}"
     if main is None or main.speedup is None or main.name == BASELINE:
@@ -131,6 +134,9 @@ def _winner(record: Record, best: TechniqueMeasurement) -> Headline:
         level = [spoken(t.label) for t in same if record.found.versus(t.label, best.label).verdict == verdict]
         others += f"{verdict} to {listed(level)}; " if level else ""
     if best.name == BASELINE:
+        if wrong := quicker_with_other_pixels(record.techniques, best):
+            took = f"{spoken(wrong.label)} took less time, with other {made}."
+            return Headline(f"Nothing with the same {made} is faster than", "sequential", " here;", others + took)
         return Headline("Nothing is faster than", "sequential", " here;", others + pixels)
     if best.verdict != FASTER:
         return Headline(f"No technique is {faster(record, best.verdict)} than", "sequential", " here;", pixels)
@@ -212,6 +218,8 @@ def ending(record: Record) -> Ending | None:
         if made
         else "No result was made."
     )
+    if made and record.mode != "sequential" and all(t.identical is None for t in record.techniques):
+        kept += " Their pixels were not compared with sequential’s yet."
     again = "“Run again” starts it anew with the same images and settings."
     if record.task:
         kept, again = "Nothing was measured.", "“Run again” starts it anew."
@@ -320,6 +328,7 @@ def step(progress: Progress, what: str = "image") -> tuple[str, str]:
 PHASES = {
     "": "Preparing",
     "drawing": "Drawing sample images",
+    "inspecting": "Checking the sample images",
     "waiting": "Waiting",
     "loading": "Loading the PNG encoder, which is compiled first if it is new to this machine",
     "starting": "Starting the workers",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import itertools
 from collections.abc import Iterator, Sequence
 
 from imgproc.backends import BASELINE, TECHNIQUES
@@ -10,6 +10,7 @@ from imgproc.measure.curves import Cell, Point
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, plain_seconds, seconds
 from imgproc.report.advice import advice
+from imgproc.report.blocks import Block, Column, Drawn, Paragraph, Row, as_text, ends
 from imgproc.report.bounds import bounds
 from imgproc.report.commands import ANY_PATHS
 from imgproc.report.costs import tails
@@ -29,6 +30,15 @@ def summary(record: Record, most_failed: int | None = None) -> str:
     told = advice(record)
     use = told.use if told else next(advice_for_items(record), "")
     return _summary(record, most_failed) + (f"Advice: {use}\n".replace(NBSP, " ") if use else "")
+
+
+def process_blocks(record: Record) -> Iterator[Block]:
+    """The summary; a terminal is shown the technique beside the baseline as well."""
+    yield from _lines(summary(record))
+    timed = [t for t in _timed(record) if t.speedup]
+    if len(timed) > 1 and any(t.speedup_ci95 for t in timed):
+        names = {t.label: _called(t, record.techniques) for t in timed}
+        yield Drawn([], _COLUMNS, [_row(record, t, names[t.label]) for t in timed])
 
 
 def _summary(record: Record, most_failed: int | None = None) -> str:
@@ -96,38 +106,75 @@ def _speedup(record: Record, technique: TechniqueMeasurement) -> str:
 def comparison(record: Record, paths: Sequence[str] = ANY_PATHS) -> str:
     """The summary, then a line per technique, the fastest first, then what could not run and why, and in the end what
     to use for images like these; ``paths`` stand for them in its command."""
-    of_label = {t.label: t for t in record.techniques}
-    timed = [t for label in record.found.order if (t := of_label.get(label)) and t.median_seconds is not None]
+    return as_text(comparison_blocks(record, paths))
+
+
+def comparison_blocks(record: Record, paths: Sequence[str] = ANY_PATHS) -> Iterator[Block]:
+    """The same, as blocks."""
+    timed = _timed(record)
     names = {t.label: _called(t, record.techniques) for t in record.techniques}
     wide = max(20, *(len(names[t.label]) + 1 for t in timed)) if timed else 20
-    lines = [f"{'technique':<{wide}}{'start-up':>10}{_HEAD}verdict"]
+    table = [f"{'technique':<{wide}}{'start-up':>10}{_HEAD}verdict"]
     for t in timed:
-        said = "baseline" if t.name == BASELINE else t.reason or t.verdict or "too few rounds"
-        said += ", an antipattern" if t.antipattern else ""
-        startup = f"{(t.startup_seconds or 0.0) * 1000:.0f} ms"
-        lines.append(f"{names[t.label]:<{wide}}{startup:>10}{_measured(t.median_seconds or 0.0, t)}{said}")
+        measured = _measured(t.median_seconds or 0.0, t)
+        table.append(f"{names[t.label]:<{wide}}{_startup(t):>10}{measured}{_said(t)}")
+    yield from _lines(_summary(record))
+    yield ""
+    yield Drawn(table, _COLUMNS, [_row(record, t, names[t.label]) for t in timed])
     rounds = max((len(t.rounds) for t in timed), default=0)
     same = "All made the same pixels." if all(t.identical for t in timed) else "Not all made the same pixels."
-    lines.append(f"{rounds} rounds, seed {record.settings.seed}. {same}")
-    lines += filter(None, [starts(record), tails(record), *bounds(record)])
-    lines += [
+    yield f"{rounds} rounds, seed {record.settings.seed}. {same}"
+    yield from filter(None, [starts(record), tails(record), *bounds(record)])
+    yield from (
         f"{t.label}: its start-up pays off from {t.break_even_images} images like these on."
         for t in timed
         if t.break_even_images and t.break_even_images > 1
-    ]
-    lines += [
+    )
+    yield from (
         f"{t.label}: the operations alone, with the pixels on the GPU, are {t.operations_speedup:.3g}x as fast as the "
         "baseline’s; the rest stays on the CPU."
         for t in timed
         if t.operations_speedup and t.name != BASELINE
-    ]
+    )
     if predicted := [t for t in timed if t.predicted_seconds is not None]:
         shown = (
             f"{names[t.label]} {seconds(t.predicted_seconds)} (measured {seconds(t.median_seconds)})" for t in predicted
         )
-        lines.append(f"Predicted before: {', '.join(shown)}.")
-    lines += [f"Not run: {names[t.label]}: {t.reason}" for t in record.techniques if t.median_seconds is None]
-    return "\n".join([_summary(record), *lines, *_advice(record, paths)]) + "\n"
+        yield f"Predicted before: {', '.join(shown)}."
+    yield from (f"Not run: {names[t.label]}: {t.reason}" for t in record.techniques if t.median_seconds is None)
+    yield from _advice(record, paths)
+
+
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n")
+
+
+def _timed(record: Record) -> list[TechniqueMeasurement]:
+    """Those that were timed, in the order of what was found."""
+    of_label = {t.label: t for t in record.techniques}
+    return [t for label in record.found.order if (t := of_label.get(label)) and t.median_seconds is not None]
+
+
+_COLUMNS = (
+    Column("technique"), Column("start-up", right=True, rank=4), Column("median", right=True, rank=1),
+    Column("95% interval", rank=5), Column("speedup", right=True), Column("95% interval", rank=2),
+    Column("verdict", wraps=True),
+)  # fmt: skip
+
+
+def _row(record: Record, t: TechniqueMeasurement, name: str) -> Row:
+    best = t.label == record.found.technique and record.found.outcome == "faster"
+    cells = (name, _startup(t), *_figures(t.median_seconds or 0.0, t), _said(t))
+    return Row(cells, t.speedup, ends(t.speedup_ci95), t.verdict, best)
+
+
+def _startup(t: TechniqueMeasurement) -> str:
+    return f"{(t.startup_seconds or 0.0) * 1000:.0f} ms"
+
+
+def _said(t: TechniqueMeasurement) -> str:
+    said = "baseline" if t.name == BASELINE else t.reason or t.verdict or "too few rounds"
+    return f"{said}, an antipattern" if t.antipattern else said
 
 
 def _advice(record: Record, paths: Sequence[str]) -> Iterator[str]:
@@ -155,14 +202,28 @@ def _called(t: TechniqueMeasurement, all_: Sequence[TechniqueMeasurement]) -> st
 def scale_table(record: Record) -> str:
     """The summary, then strong and weak scaling, what the laws say of them, and the grid of threads; in the end what to
     use for images like these."""
+    return as_text(scale_blocks(record))
+
+
+def scale_blocks(record: Record) -> Iterator[Block]:
+    """The same, as blocks."""
     part = section(record)
     if part is None:
-        return summary(record)
+        yield from _lines(summary(record))
+        return
+    yield from _lines(_summary(record).replace(NBSP, " "))
+    for blocks in _scale_parts(record, part):
+        if said := [block for block in blocks if block]:
+            yield ""
+            yield from (block.replace(NBSP, " ") if isinstance(block, str) else block for block in said)
+
+
+def _scale_parts(record: Record, part: Section) -> list[list[Block]]:
     what, images = part.what, part.images
-    parts = [
+    parts: list[list[Block]] = [
         [
             f"Strong scaling, {counted(images, 'image')} for every number of {what}s",
-            *_points(part.strong, what, serial=True),
+            _points(part.strong, what, part.best, serial=True),
             part.headline,
         ]
     ]
@@ -170,21 +231,17 @@ def scale_table(record: Record) -> str:
         parts.append(
             [
                 f"Weak scaling, {counted(images, 'image')} for each {what}; the speedup is the scaled one",
-                *_points(part.weak, what, serial=False),
+                _points(part.weak, what, None, serial=False),
                 part.weak_headline,
             ]
         )
-    parts.append([_wrapped(f"{law.name}: {law.sentence} {law.basis}".rstrip()) for law in part.laws])
+    parts.append([Paragraph(f"{law.name}: {law.sentence} {law.basis}".rstrip()) for law in part.laws])
     if part.rows:
-        parts.append([*_grid(part), _wrapped(part.grid_headline)])
-    parts.append(part.left_out)
-    parts.append([*_advice(record, ANY_PATHS)][1:])
-    text = "\n\n".join("\n".join(filter(None, lines)) for lines in parts if lines)
-    return f"{_summary(record)}\n{text}\n".replace(NBSP, " ")
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False)
+        title = "Workers with OpenCV’s own threads in each, as speedups (*: fastest, +: more threads than cores)"
+        parts.append([title, _grid(part), Paragraph(part.grid_headline)])
+    parts.append([*part.left_out])
+    parts.append([*itertools.islice(_advice(record, ANY_PATHS), 1, None)])
+    return parts
 
 
 _HEAD = f"{'median':>10}  {'95% interval':<17}{'speedup':>8}  {'95% interval':<15}"
@@ -192,31 +249,44 @@ _HEAD = f"{'median':>10}  {'95% interval':<17}{'speedup':>8}  {'95% interval':<1
 
 def _measured(seconds: float, of: Point | TechniqueMeasurement) -> str:
     """The columns of ``_HEAD``."""
+    median, spread, speedup, sure = _figures(seconds, of)
+    return f"{median:>10}  {spread:<17}{speedup:>8}  {sure:<15}"
+
+
+def _figures(seconds: float, of: Point | TechniqueMeasurement) -> tuple[str, str, str, str]:
+    """A time with its interval, and a speedup with its own."""
     spread = f"{of.ci95[0]:.3f} to {of.ci95[1]:.3f}" if of.ci95 else "-"
     speedup = f"{of.speedup:.2f}x" if of.speedup else "-"
     sure = f"{of.speedup_ci95[0]:.2f} to {of.speedup_ci95[1]:.2f}" if of.speedup_ci95 else "-"
-    return f"{seconds:>8.3f} s  {spread:<17}{speedup:>8}  {sure:<15}"
+    return f"{seconds:.3f} s", spread, speedup, sure
 
 
-def _points(points: Sequence[Point], what: str, *, serial: bool) -> Iterator[str]:
+def _points(points: Sequence[Point], what: str, best: Point | None, *, serial: bool) -> Drawn:
     """A head and a line per point, with its Karp-Flatt share if ``serial``."""
-    yield f"{what + 's':<10}{_HEAD}{'efficiency':>10}{'Karp-Flatt' if serial else '':>{12 * serial}}"
+    plain = [f"{what + 's':<10}{_HEAD}{'efficiency':>10}{'Karp-Flatt' if serial else '':>{12 * serial}}"]
+    rows = []
     for p in points:
-        shares = [(p.efficiency, 10), *([(p.karp_flatt, 12)] if serial else [])]
-        shown = "".join(f"{'-' if value is None else percent(value):>{wide}}" for value, wide in shares)
-        over = "  oversubscribed" if p.oversubscribed else ""
-        yield f"{p.workers:<10}{_measured(p.seconds, p)}{shown}{over}"
-
-
-def _grid(part: Section) -> list[str]:
-    return [
-        "Workers with OpenCV’s own threads in each, as speedups (*: fastest, +: more threads than cores)",
-        f"{'workers':<10}" + "".join(f"{counted(count, 'thread'):>12}" for count in part.inner),
-        *(
-            f"{workers:<10}" + "".join(f"{_cell(cell, part.best_cell):>12}" for cell in cells)
-            for workers, cells in part.rows
-        ),
+        shares = [percent(value) if value is not None else "-" for value in (p.efficiency, p.karp_flatt)[: 1 + serial]]
+        shown = "".join(f"{share:>{wide}}" for share, wide in zip(shares, (10, 12), strict=False))
+        over = "oversubscribed" if p.oversubscribed else ""
+        line = f"{p.workers:<10}{_measured(p.seconds, p)}{shown}{'  ' if over else ''}{over}"
+        plain.append(line.replace(NBSP, " "))
+        cells = (str(p.workers), *_figures(p.seconds, p), *shares, over)
+        rows.append(Row(cells, p.speedup, ends(p.speedup_ci95), best=p is best))
+    shares_of = [
+        Column("efficiency", right=True, rank=3),
+        *([Column("Karp-Flatt", right=True, rank=4)] if serial else []),
     ]
+    columns = (Column(f"{what}s", right=True), *_COLUMNS[2:6], *shares_of, Column("", wraps=True, rank=6))
+    return Drawn(plain, columns, rows)
+
+
+def _grid(part: Section) -> Drawn:
+    heads = [counted(count, "thread").replace(NBSP, " ") for count in part.inner]
+    rows = [(str(workers), *(_cell(cell, part.best_cell) for cell in cells)) for workers, cells in part.rows]
+    lines = [f"{line[0]:<10}" + "".join(f"{cell:>12}" for cell in line[1:]) for line in [("workers", *heads), *rows]]
+    columns = (Column("workers", right=True), *(Column(head, right=True) for head in heads))
+    return Drawn([line.replace(NBSP, " ") for line in lines], columns, [Row(cells) for cells in rows])
 
 
 def _cell(cell: Cell | None, best: Cell | None) -> str:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
+from itertools import count as count_from
 from pathlib import Path
 
 from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique
@@ -14,12 +15,12 @@ from imgproc.backends.base import FORK_WARNING, BackendError
 from imgproc.errors import UserError
 from imgproc.exhibits import with_operations
 from imgproc.files import sha256_of
-from imgproc.intake.samples import draw_many
+from imgproc.intake.samples.kept import draw_once
 from imgproc.measure.bounds import copy_bandwidth, memory_use
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.protocol import Contender, Pass, conclude
-from imgproc.measure.results import Progress
+from imgproc.measure.results import IMAGES, RESULTS, Progress
 from imgproc.operations import OPERATIONS, parse_operations, remarks
 from imgproc.pixels.png_encoders import Choice, choose
 from imgproc.runs.advisor.calibration import Calibration
@@ -58,7 +59,8 @@ def process(
     it and the baseline take turns on the same images, or on a sample where all would take too long.
 
     Args:
-        results_ready: called when every output is written and has its preview, before any measuring.
+        results_ready: called when the results are there to stay, while measuring goes on: every output is written and
+            has its preview, and where something is measured, its pixels were found to be the baseline's.
 
     Raises:
         UserError: the technique cannot run here, or no image could be processed.
@@ -83,8 +85,12 @@ def process(
     passes.name_outputs()
     try:
         first = _make_results(passes, contenders.main)
-        results_ready()
-        measured = measure(passes, contenders, first) if asked.budget > 0 else None
+
+        def ready() -> None:
+            results_ready()
+            tracker.can_be_seen(RESULTS)
+
+        measured = measure(passes, contenders, first, ready) if asked.budget > 0 else None
     finally:
         for contender in contenders.all:
             # Not by kill: a thread still inside OpenCV when Python ends would abort the program.
@@ -104,8 +110,8 @@ def execute(
     """A run of the web app, in its two folders: draw the samples if it asks for some, then ``process``; or measure the
     function of an exhibit.
 
-    Fills the record and its state; saves it once when the results are there, so that they can be looked at
-    while the speedup is measured.
+    Fills the record and its state; saves it when samples are drawn and once the results are there to stay, so that
+    they can be looked at while the speedup is measured.
 
     Raises:
         UserError: as ``process``, or a technique failed as a whole.
@@ -116,6 +122,8 @@ def execute(
             return measure_exhibit(record, settings, progress, cancelled)
         if record.settings.samples and not record.images:
             _draw_samples(record, uploads, previews, settings, progress, cancelled)
+            record.save(results)
+            progress(Progress("starting", ready=IMAGES))
         sources = {image.index: uploads / image.stored for image in record.images}
         folders = RunFolders(sources, results / "images", previews, results / "work")
 
@@ -137,13 +145,19 @@ def _draw_samples(
     """Draw the sample pictures that the settings ask for and make them the record's images, vetted like any upload."""
     count, cores, folder = record.settings.samples, usable_cores(), uploads / "samples"
     on_progress(Progress("drawing", images_total=count))
-    with closing(draw_many(folder, count, record.settings.sample_megapixels, 0, cores)) as drawn:
+    size = record.settings.sample_megapixels
+    with closing(draw_once(folder, count, size, 0, cores, settings.cache_dir)) as drawn:
         for done, _ in enumerate(drawn, 1):
             if cancelled():
                 raise Cancelled
             on_progress(Progress("drawing", images_done=done, images_total=count))
     files = [(file.name, file) for file in sorted(folder.iterdir())]
-    record.images = inspect_files(files, uploads, previews, settings, processes=cores)
+    inspected = count_from(1)
+
+    def tell() -> None:
+        on_progress(Progress("inspecting", images_done=next(inspected), images_total=count))
+
+    record.images = inspect_files(files, uploads, previews, settings, processes=cores, inspected=tell)
     folder.rmdir()
 
 

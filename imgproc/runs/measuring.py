@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +37,15 @@ class Measured:
     busy: float | None
 
 
-def measure(passes: Passes, contenders: Contenders, first: Pass) -> Measured:
+def measure(passes: Passes, contenders: Contenders, first: Pass, results_ready: Callable[[], None]) -> Measured:
     """Warm everybody up, prove that all make the same pixels, then time them in interleaved rounds.
 
+    The baseline comes first, so that the results are proven, or made again, before the others warm up.
     A contender that fails costs its own figures: its measurement says why, and the others go on.
 
     Args:
         first: the pass that made the results.
+        results_ready: called when the results are there to stay.
 
     Raises:
         Cancelled: somebody asked to end the run.
@@ -55,13 +57,22 @@ def measure(passes: Passes, contenders: Contenders, first: Pass) -> Measured:
     if not passes.folders.previews:  # else they were read back already
         with passes.ready(contenders.main):
             passes.hash_results(contenders.main, images)
-    made = _warm_up(passes, contenders, images)
-    baseline = _prove(made, contenders)
-    budget = settings.budget - (time.perf_counter() - begin)
-    if baseline and contenders.main.measurement.identical is False:
-        replace_results(passes, contenders.main, baseline, made[contenders.main], made[baseline])
+    main = contenders.main
+    made: dict[Contender, Hashes] = {main: {i.index: {o.operation: o.pixels_sha256 for o in i.outputs} for i in images}}
+    baseline = next((c for c in contenders.same_work if c.technique.name == BASELINE), None)
+    made |= _warm_up(passes, contenders, [c for c in contenders.others if c is baseline], images)
+    right = made.get(baseline) if baseline else None
+    proven = time.perf_counter()
+    if baseline and right is not None and not _prove(main, made[main], right):
+        replace_results(passes, main, baseline, made[main], right)
         images = [image for image in images if image.error is None]
         record.sample = record.sample and sorted(image.index for image in images)
+    results_ready()
+    begin += time.perf_counter() - proven  # what the results take is no measuring
+    made |= _warm_up(passes, contenders, [c for c in contenders.others if c is not baseline], images)
+    if right is not None:
+        _prove_others(contenders, made, right)
+    budget = settings.budget - (time.perf_counter() - begin)
     left = [c for c in contenders.all if c in made or c.copies > 1]
     helpers = {pid for c in contenders.all for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
@@ -149,12 +160,12 @@ def _spread(images: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
     return [by_size[int((k + 0.5) * len(images) / count)] for k in range(count)]
 
 
-def _warm_up(passes: Passes, contenders: Contenders, images: Sequence[ImageRecord]) -> dict[Contender, Hashes]:
-    """An uncounted pass of everybody who has had none; returns what each that did the whole work has made."""
-    made: dict[Contender, Hashes] = {
-        contenders.main: {i.index: {o.operation: o.pixels_sha256 for o in i.outputs} for i in images}
-    }
-    for contender in contenders.others:
+def _warm_up(
+    passes: Passes, contenders: Contenders, some: Sequence[Contender], images: Sequence[ImageRecord]
+) -> dict[Contender, Hashes]:
+    """An uncounted pass of some who have had none; returns what each that did the whole work has made."""
+    made: dict[Contender, Hashes] = {}
+    for contender in some:
         try:
             with _scratch(passes, "warm-up") as folder, passes.ready(contender):
                 warm = _complete(passes.run_pass(contender, images, folder, "warm-up"))
@@ -167,23 +178,23 @@ def _warm_up(passes: Passes, contenders: Contenders, images: Sequence[ImageRecor
     return made
 
 
-def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> Contender | None:
-    """Note whose pixels are the baseline's, image by image; nothing where there is no baseline to compare with.
-    Returns the baseline."""
-    baseline = next((c for c in made if c.technique.name == BASELINE), None)
-    if baseline is None:
-        return None
-    reference = made[baseline]
-    for contender, hashes in made.items():
-        m = contender.measurement
-        differing = sum(hashes[index] != wanted for index, wanted in reference.items())
-        m.identical = differing == 0
-        if differing:
-            m.reason = f"its pixels differ from the baseline’s in {differing} of {len(hashes)} images"
+def _prove(contender: Contender, made: Hashes, right: Hashes) -> bool:
+    """Note whether what a contender made has the baseline's pixels, ``right``, image by image."""
+    m = contender.measurement
+    differing = sum(hashes != right[index] for index, hashes in made.items())
+    m.identical = differing == 0
+    if differing:
+        m.reason = f"its pixels differ from the baseline’s in {differing} of {len(made)} images"
+    return m.identical
+
+
+def _prove_others(contenders: Contenders, made: dict[Contender, Hashes], right: Hashes) -> None:
+    """The same of all but the one that made the results."""
+    for contender in made.keys() - {contenders.main}:
+        _prove(contender, made[contender], right)
     for contender in contenders.weak:  # the same workers on the same images
         same = contender.shares_backend_with
         contender.measurement.identical = same.measurement.identical if same else None
-    return baseline
 
 
 def _one_round(

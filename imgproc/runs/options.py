@@ -157,7 +157,7 @@ class Option:
         """
         text = next((value.strip() for value in reversed(values) if value.strip()), "")
         if self.kind == "counts":
-            return self.convert(parse_counts(text, typed, int(self.most(settings))))
+            return self.convert(parse_counts(text, typed, int(self.most(settings)), self.label))
         if self.kind in ("name", "names"):
             parts = [text] if self.kind == "name" else [part for value in values for part in value.split(",")]
             names = [self._known(part.strip(), typed) for part in parts if part.strip()]
@@ -344,18 +344,21 @@ def names() -> set[str]:
     return {name for option in options().values() for name in option.names}
 
 
-def parse_counts(value: str, typed: str, most: int) -> list[int]:
+def parse_counts(value: str, typed: str, most: int, label: str = "") -> list[int]:
     """Whole numbers with commas between them, in order, each once.
+
+    Args:
+        typed: the field or flag; errors name a flag as it is, and a field by its ``label``, as the form does.
 
     Raises:
         UserError: there is none, too many, or one that is not from 1 to ``most``.
     """
-    found = set()
+    found, said = set(), typed if typed.startswith("-") else label or typed
     for part in re.split(r"[,;\s]+", value.strip(" ,;")):
         if not part.isascii() or not part.isdigit() or not 1 <= int(part) <= most:
             wanted = f"whole numbers from 1 to {most} with commas between them, such as 1, 2, 4"
-            raise UserError(f"{typed} must be {wanted}; “{part}” is not.", field=typed, limit=most)
+            raise UserError(f"{said} must be {wanted}; “{part}” is not.", field=typed, limit=most)
         found.add(int(part))
     if len(found) > MOST_COUNTS:
-        raise UserError(f"{typed} may hold up to {MOST_COUNTS} numbers, not {len(found)}.", field=typed)
+        raise UserError(f"{said} may hold up to {MOST_COUNTS} numbers, not {len(found)}.", field=typed)
     return sorted(found)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from imgproc.measure.protocol import Contender
-from imgproc.measure.results import Progress
+from imgproc.measure.results import IMAGES, Progress
 
 OnProgress = Callable[[Progress], None]
 #: Whether somebody asked to end the run.
@@ -35,7 +35,8 @@ class Tracker:
         self._begin = time.perf_counter()
         self._phase_begin = self._begin
         self._rounds_begin: float | None = None
-        self._now = Progress("starting", rounds=self._rounds, passes_total=1 + self._rounds * contenders)
+        passes = 1 + self._rounds * contenders
+        self._now = Progress("starting", rounds=self._rounds, passes_total=passes, ready=IMAGES)
 
     def phase(self, name: str, contender: Contender, *, images: int = 0, round: int = 0) -> None:
         """A new phase begins; ``images`` are to be done in it."""
@@ -49,6 +50,11 @@ class Tracker:
             self._now.rounds, self._now.passes_total = round, 1 + round * self._contenders
         self._now.phase, self._now.technique, self._now.label = name, contender.technique.name, label
         self._now.round, self._now.images_done, self._now.images_total = round, 0, images
+        self._send()
+
+    def can_be_seen(self, what: str) -> None:
+        """What is there to look at from now on, one of ``READY``."""
+        self._now.ready = what
         self._send()
 
     def loading_encoder(self) -> None:

@@ -11,6 +11,7 @@ from imgproc.measure.protocol import Contender
 from imgproc.numbers import counted, few
 from imgproc.runs.other_pixels import WrongResults
 from imgproc.runs.passes import Hashes, Passes
+from imgproc.runs.progress import Cancelled
 from imgproc.runs.record import ImageRecord
 
 
@@ -26,6 +27,7 @@ def replace_results(passes: Passes, main: Contender, baseline: Contender, made: 
 
     Raises:
         UserError: no image is left.
+        Cancelled: somebody asked to end the run; what was found to differ is no result then.
     """
     record = passes.record
     wrong = [image for image in record.good_images if image.index in right and made[image.index] != right[image.index]]
@@ -34,6 +36,9 @@ def replace_results(passes: Passes, main: Contender, baseline: Contender, made: 
     set_aside = WrongResults(passes, main.measurement.label, wrong, made, right)
     try:
         _make_again(passes, baseline, [*wrong, *others])
+    except Cancelled:
+        _withdraw(passes, wrong, others, "Its result had other pixels than the baseline’s, and the run was cancelled.")
+        raise
     except BackendError as problem:
         _withdraw(passes, wrong, others, f"Its result had other pixels than the baseline’s, which failed: {problem}")
         then = "The baseline, which was to make these results again, failed, so there are none."

@@ -152,6 +152,11 @@ class Store:
             rows = session.scalars(newest.limit(per_page).offset((max(page, 1) - 1) * per_page))
             return list(rows), total
 
+    def taken(self, visitor: Visitor) -> int:
+        """Bytes of the files and results of all runs of this visitor's history."""
+        with self._session() as session:
+            return int(session.scalar(select(func.sum(RunRow.bytes)).where(visitor.listed)) or 0)
+
     def by_technique(self, visitor: Visitor | None = None) -> list[TechniqueTimes]:
         """Every technique that a done run has timed, in the order of the table of techniques; of the runs of this
         visitor's history, or of all."""

@@ -12,6 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.exhibits import OF_PICTURES
+from imgproc.measure.findings import quicker_with_other_pixels
 from imgproc.runs.access import Visible
 from imgproc.runs.notes import Notes
 from imgproc.runs.record import Mode, Record, State
@@ -47,12 +48,15 @@ class RunRow(Base):
     ``Progress`` as a dict while the run is running; ``runner_pid`` is the process that runs it or
     checks its files; ``attempts`` counts how often a runner took it; ``names`` is what
     a search looks through. ``task`` is what a run over items calls, or which part of an exhibit a run over pictures is,
-    empty for other runs over images; ``images`` counts its items where it is over items. ``cpu`` and ``cores`` are what
-    it was measured on. ``owner``, ``visible``, ``class_name`` and ``shown_as`` as in ``Access``; ``name``, ``note`` and
-    ``tags``, with commas, as in ``Notes``, and ``said`` is all of them for a search.
+    empty for other runs over images; ``images`` counts its items where it is over items. ``bytes`` are those
+    of its files that were accepted and of its results. ``cpu`` and ``cores`` are what
+    it was measured on. ``other_pixels`` is the label of the technique that took no longer than the one the run is
+    about, and whose pixels differed from the baseline's; empty: there is none. ``owner``, ``visible``, ``class_name``
+    and ``shown_as`` as in ``Access``; ``name``, ``note`` and ``tags``, with commas, as in ``Notes``, and ``said`` is
+    all of them for a search.
     """
 
-    __tablename__ = "runs_4"
+    __tablename__ = "runs_5"
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(64), unique=True)
@@ -79,11 +83,13 @@ class RunRow(Base):
     budget: Mapped[float] = mapped_column(Double)
     images: Mapped[int] = mapped_column(Integer)
     megapixels: Mapped[float] = mapped_column(Double)
+    bytes: Mapped[float] = mapped_column(Double)
     seconds: Mapped[float | None] = mapped_column(Double)
     speedup: Mapped[float | None] = mapped_column(Double)
     speedup_low: Mapped[float | None] = mapped_column(Double)
     speedup_high: Mapped[float | None] = mapped_column(Double)
     verdict: Mapped[str | None] = mapped_column(String(32))
+    other_pixels: Mapped[str] = mapped_column(Text)
     progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str | None] = mapped_column(Text)
     names: Mapped[str] = mapped_column(Text)
@@ -92,7 +98,7 @@ class RunRow(Base):
     cancel: Mapped[bool] = mapped_column(default=False)
     runner_pid: Mapped[int | None] = mapped_column(Integer)
 
-    __table_args__ = (Index("runs_4_queue", "state", "turn", "number"),)
+    __table_args__ = (Index("runs_5_queue", "state", "turn", "number"),)
 
     @property
     def over_items(self) -> bool:
@@ -103,7 +109,7 @@ class RunRow(Base):
 class TimingRow(Base):
     """One technique of one done run."""
 
-    __tablename__ = "timings_4"
+    __tablename__ = "timings_5"
 
     run_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     technique: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -127,6 +133,7 @@ def run_values(record: Record) -> dict[str, Any]:
     low, high = (decided and decided.speedup_ci95) or (None, None)
     task = record.task.name if record.task else record.exhibit
     cores = record.environment.get("cores_usable")
+    other = quicker_with_other_pixels(record.techniques, measured)
     return {
         "id": record.id,
         "created": moment(record.created),
@@ -140,11 +147,13 @@ def run_values(record: Record) -> dict[str, Any]:
         "budget": _finite(record.settings.budget) or 0.0,
         "images": record.total,
         "megapixels": float(record.megapixels),
+        "bytes": float(sum(i.bytes + sum(o.bytes for o in i.outputs) for i in record.images if i.stored)),
         "seconds": _finite(record.seconds),
         "speedup": _finite(decided.speedup if decided else None),
         "speedup_low": _finite(low),
         "speedup_high": _finite(high),
         "verdict": decided.verdict if decided else None,
+        "other_pixels": text(other.label) if other else "",
         "cpu": text(str(record.environment.get("cpu") or "")),
         "cores": cores if isinstance(cores, int) and 0 < cores < 1_000_000 else None,
         "error": record.error and text(record.error),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +14,7 @@ from imgproc.intake.inspector import Inspector
 from imgproc.intake.naming import display_name
 from imgproc.pixels.filetypes import ACCEPTED
 from imgproc.pixels.formats.depth import HIGH_BYTE
+from imgproc.pixels.previews import thumbnail_of
 from imgproc.runs.record import ImageRecord
 from imgproc.settings import Settings
 
@@ -104,15 +105,17 @@ def inspect_files(
     *,
     processes: int,
     depth: str = HIGH_BYTE,
+    inspected: Callable[[], None] = lambda: None,
 ) -> list[ImageRecord]:
     """Inspect every file, several at once; keep the accepted ones and delete the others.
 
     Args:
         files: the name each was sent under, and where it lies.
         uploads: accepted files are moved here as ``0000.jpg``, …, by their position and content.
-        previews: gets a ``0000.jpg`` for each accepted file, whatever its type.
+        previews: gets a ``0000.jpg`` for each accepted file, whatever its type, and a thumbnail.
         processes: how many files are inspected at once.
         depth: by which they are to be decoded.
+        inspected: called after each of them.
 
     Returns:
         One record per file, in order; the refused ones have an ``error``.
@@ -129,6 +132,7 @@ def inspect_files(
 
     def inspect(image: ImageRecord, path: Path) -> ImageRecord:
         inspect_file(inspector, image, path, uploads, previews, depth)
+        inspected()
         return image
 
     with Inspector(*limits, processes) as inspector, ThreadPoolExecutor(processes) as threads:
@@ -151,7 +155,8 @@ def inspect_file(
             path.replace(uploads / image.stored)
         else:
             path.unlink(missing_ok=True)
-            preview.unlink(missing_ok=True)
+            for small in (preview, preview.with_name(thumbnail_of(preview.name))):
+                small.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -25,7 +25,8 @@ reading = threading.Lock()
 
 
 def page(request: Request, find: Callable[[str], Record]) -> dict[str, Any]:
-    """What the page shows: a comparison where there are two runs or more, else how to choose them.
+    """What the page shows: a comparison where there are two runs or more, a record from elsewhere by itself where it
+    is the only one, else how to choose them.
 
     Args:
         find: gives the record of a run that this browser may see; raises UserError.
@@ -40,7 +41,7 @@ def page(request: Request, find: Callable[[str], Record]) -> dict[str, Any]:
     sides = [Side(name, find(run)) for name, run in zip(_short(chosen), chosen, strict=True)]
     with reading:
         sides += _from_elsewhere(sent)
-    found = compared(sides) if len(sides) > 1 else None
+    found = compared(sides) if len(sides) > 1 or sent else None
     return {**NOTHING, "found": found, "sides": sides}
 
 

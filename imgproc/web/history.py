@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
 
@@ -12,8 +13,10 @@ from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique
 from imgproc.backends.base import Availability
 from imgproc.measure import environment
 from imgproc.numbers import counted
+from imgproc.pixels.previews import thumbnail_of
 from imgproc.report import pictures
 from imgproc.report.glossary import terms
+from imgproc.report.sentences import spoken
 from imgproc.report.tables import Cell, Table
 from imgproc.runs.options import MODES
 from imgproc.runs.record import State
@@ -22,6 +25,8 @@ from imgproc.web import pages
 from imgproc.web.security import is_owner
 
 PER_PAGE = 20
+#: A run is shown by one of so many images, the first that was accepted.
+_FIRST = 3
 #: What the history as CSV says of a run, by the names of the index.
 CSV_COLUMNS = (
     "id", "created", "state", "mode", "task", "images", "megapixels", "technique", "label", "workers", "seconds",
@@ -37,10 +42,15 @@ class RunEntry:
     micro: pictures.Micro | None
     note: str
     deletable: bool
+    thumbnail: str | None
 
 
-def history(store: Store, args: Mapping[str, str], visitor: Visitor) -> dict[str, Any]:
-    """The visitor's runs that match the filters in the address, and the timing summary of all of them."""
+def history(store: Store, args: Mapping[str, str], visitor: Visitor, results: Path) -> dict[str, Any]:
+    """The visitor's runs that match the filters in the address, and the timing summary of all of them.
+
+    Args:
+        results: the folder of all results.
+    """
     wanted = _wanted(args)
     page = int(args["page"]) if args.get("page", "").isdecimal() else 1
     page = min(max(1, page), 1_000_000)
@@ -49,8 +59,9 @@ def history(store: Store, args: Mapping[str, str], visitor: Visitor) -> dict[str
     kept = "&".join(f"{name}={quote(value)}" for name, value in wanted.items() if value)
     return {
         "shared": visitor.shared,
-        "entries": [_entry(store, row) for row in rows],
+        "entries": [_entry(store, row, results) for row in rows],
         "total": total,
+        "taken": store.taken(visitor),
         "first": (page - 1) * PER_PAGE + 1,
         "last": (page - 1) * PER_PAGE + len(rows),
         "page": page,
@@ -100,7 +111,7 @@ def _range(middle: float | None, low: float | None, high: float | None) -> pictu
     return pictures.micro(middle, ends, float(environment.usable_cores()), width=128)
 
 
-def _entry(store: Store, row: RunRow) -> RunEntry:
+def _entry(store: Store, row: RunRow, results: Path) -> RunEntry:
     low, high, mark = row.speedup_low, row.speedup_high, None
     if row.state == "done" and row.technique != BASELINE:
         ends = (low, high) if low is not None and high is not None else None
@@ -117,15 +128,23 @@ def _entry(store: Store, row: RunRow) -> RunEntry:
         note = _outcome(row)
     else:
         note = row.error or {"cancelled": "on request"}.get(row.state, "")
-    return RunEntry(row, mark, note, is_owner(row.owner) and row.state != "running")
+    return RunEntry(row, mark, note, is_owner(row.owner) and row.state != "running", _thumbnail(results / row.id))
+
+
+def _thumbnail(folder: Path) -> str | None:
+    """The file, in its folder of previews, of one of the first images of a run; None where there is none."""
+    names = (thumbnail_of(f"{index:04d}.jpg") for index in range(_FIRST))
+    return next((name for name in names if (folder / "previews" / name).is_file()), None)
 
 
 def _outcome(row: RunRow) -> str:
     """What a run that is done found, where that is no speedup."""
     if row.technique != BASELINE:
-        return "no speedup shown"
+        return "its pixels differ from sequential’s" if row.other_pixels else "no speedup shown"
     if row.mode != "compare":
         return "baseline only"
+    if row.speedup is not None and row.other_pixels:
+        return f"{spoken(row.other_pixels)}: quicker, with other pixels; nothing else is faster"
     return "too few rounds to tell" if row.speedup is None else "nothing is faster"
 
 

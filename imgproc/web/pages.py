@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from imgproc import numbers
 from imgproc.measure import environment
-from imgproc.measure.results import Progress
+from imgproc.measure.results import IMAGES, NOTHING, RESULTS, Progress
 from imgproc.report import live as live_rounds
+from imgproc.report.image_warnings import image_warnings
+from imgproc.report.page import asked_gallery, names_in, thumbnail
 from imgproc.report.page import done as done
-from imgproc.report.sentences import step
-from imgproc.runs.record import FINAL_STATES
+from imgproc.report.sentences import doing, step
+from imgproc.runs.record import FINAL_STATES, Record
 from imgproc.runs.removal import expires
 from imgproc.runs.store import RunRow
 from imgproc.settings import Settings
@@ -43,9 +47,34 @@ def kept(settings: Settings, finished: datetime | None = None) -> str:
     return ", or ".join(words) or "until somebody deletes it"
 
 
+def going_on(record: Record, results: Path, query: Mapping[str, str], live: dict[str, Any]) -> dict[str, Any]:
+    """The page of a run that waits or goes on, which shows its images, and its results as soon as they are there to
+    stay: only then does the record name any.
+
+    Args:
+        results: the folder of its results.
+        query: the address's, which may ask for one of the images.
+        live: where the run stands, as ``live`` says it.
+    """
+    gallery = asked_gallery(record, results, query)
+    small = set() if gallery else names_in(results / "previews")
+    there = ((image, thumbnail(image, small)) for image in record.good_images)
+    pictures = [(image, name) for image, name in there if name][:LIVE_PICTURES]
+    return {
+        "live": live,
+        "ready": RESULTS if gallery else IMAGES if pictures else live["ready"],
+        "title": doing(record),
+        "gallery": gallery,
+        "image_warnings": image_warnings(record),
+        "pictures": pictures,
+        "refused": [image for image in record.images if image.error],
+    }
+
+
 def live(row: RunRow, position: int, checked: tuple[int, int] | None = None) -> dict[str, Any]:
     """What the page of a run asks for again and again. ``checked``: how many of its files are, of how many."""
-    answer: dict[str, Any] = {"id": row.id, "state": row.state, "final": row.state in FINAL_STATES}
+    final = row.state in FINAL_STATES
+    answer: dict[str, Any] = {"id": row.id, "state": row.state, "final": final, "ready": NOTHING}
     if row.state == "checking":
         done, total = checked or (0, row.images)
         detail = f"{done:,} of {numbers.counted(total, 'file')}"
@@ -61,6 +90,7 @@ def live(row: RunRow, position: int, checked: tuple[int, int] | None = None) -> 
         passes = f"{progress.passes_done} of {progress.passes_total} passes done." if progress.passes_total else ""
         answer |= {
             "progress": row.progress,
+            "ready": progress.ready,
             "now": now,
             "detail": detail,
             "share": round(min(max(progress.share, 0), 1), 4),

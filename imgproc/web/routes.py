@@ -24,7 +24,7 @@ from imgproc.errors import UserError
 from imgproc.exhibits import EXHIBITS, exhibit
 from imgproc.numbers import counted
 from imgproc.report import charts as figures
-from imgproc.report import differences, document, notebook, sentences
+from imgproc.report import differences, document, notebook
 from imgproc.report.parcel import parcel
 from imgproc.report.text import summary
 from imgproc.report.traces import TRACES, has_trace, trace_text
@@ -99,9 +99,7 @@ def run_page(run_id: str) -> str:
     row, record = _run(run_id)
     seen = {"row": row, "mine": security.is_owner(row.owner)}
     if record.state not in FINAL_STATES:
-        context: dict[str, Any] = {"live": _live(row), "title": sentences.doing(record)}
-        context["pictures"] = [i for i in record.good_images if i.preview][: pages.LIVE_PICTURES]
-        context["refused"] = [image for image in record.images if image.error]
+        context = pages.going_on(record, _settings().RESULTS_DIR / run_id, request.args, _live(row))
         return render_template("run_live.html", run=record, **seen, **context)
     context = pages.done(record, _settings().RESULTS_DIR / run_id, request.args)
     context["until"] = pages.kept(_settings(), row.finished or row.created)
@@ -165,7 +163,9 @@ def compare_runs() -> AnyResponse:
 
 def history() -> str:
     return render_template(
-        "runs.html", **lists.history(_store(), request.args, _visitor()), until=pages.kept(_settings())
+        "runs.html",
+        **lists.history(_store(), request.args, _visitor(), _settings().RESULTS_DIR),
+        until=pages.kept(_settings()),
     )
 
 
@@ -290,9 +290,10 @@ def results_zip(run_id: str) -> Response:
     folder = _settings().RESULTS_DIR / run_id
     with ExitStack() as until_sent:
         until_sent.enter_context(in_use(folder))
-        files = parcel(record, folder, about="about" in request.args)
+        final = record.state in FINAL_STATES
+        files = parcel(record, folder, about=final and "about" in request.args)
         if not files:
-            raise UserError("This run has no results to download.", code="not_found")
+            raise UserError(f"This run has no results to download{'' if final else ' yet'}.", code="not_found")
         name = f"speedup-lab-{run_id}.zip"
         pieces, size = stream_zip(files)
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import threading
@@ -15,7 +14,9 @@ from werkzeug.datastructures import MultiDict
 
 from imgproc.errors import UserError
 from imgproc.exhibits import Exhibit, Part, exhibit
+from imgproc.files import link_or_copy
 from imgproc.intake.naming import display_name
+from imgproc.pixels.previews import thumbnail_of
 from imgproc.runs import classes
 from imgproc.runs.access import Access, parse_class, parse_shown
 from imgproc.runs.record import ImageRecord, Record, RunSettings, new_id
@@ -197,8 +198,9 @@ class Submission:
         previews = self.settings.RESULTS_DIR / old.id / "previews"
         for image in images:
             _link(sources / image.stored, uploads / image.stored)
-            if image.preview and (previews / image.preview).is_file():
-                _link(previews / image.preview, results / "previews" / image.preview)
+            for name in (image.preview, thumbnail_of(image.preview)) if image.preview else ():
+                if (previews / name).is_file():
+                    _link(previews / name, results / "previews" / name)
         kept = ("name", "width", "height", "format", "bytes", "stored", "preview")
         return [
             ImageRecord(index, **{name: getattr(image, name) for name in kept}) for index, image in enumerate(images)
@@ -206,9 +208,5 @@ class Submission:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under a second name, or a copy where the file system has no links."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    link_or_copy(source, target)

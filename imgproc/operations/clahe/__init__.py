@@ -11,7 +11,7 @@ OPERATION = Operation(
     PARAMETERS,
     clahe,
     code=code,
-    look=Look("#6f3a9c", "#9b63c9", "op-clahe.webp"),
+    look=Look("#6f3a9c", "#9b63c9", "op-clahe.webp", histogram=True),
     color="CLAHE changes the brightness (luma) and leaves the colours.",
     order=6,
 )

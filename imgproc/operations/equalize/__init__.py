@@ -15,7 +15,7 @@ OPERATION = Operation(
     cuda=PROGRAM,
     prange=f"{__name__}.prange:equalize",
     code=code,
-    look=Look("#aacdec", "#bedcf6", "op-equalize.webp"),
+    look=Look("#aacdec", "#bedcf6", "op-equalize.webp", histogram=True),
     color="Equalizing changes the brightness (luma) and leaves the colours.",
     order=3,
     default=True,
