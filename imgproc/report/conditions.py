@@ -200,7 +200,7 @@ def alarms(record: Record) -> dict[str, list[Alarm]]:
     Warnings that are no alarm, such as that a worker was replaced, have no advice."""
     known = {alarm.text for alarm in record.alarms}
     notes = [("", text) for text in record.warnings]
-    notes += [(t.label, text) for t in (*record.techniques, *record.weak) for text in t.warnings]
+    notes += [(t.label, text) for t in record.measurements for text in t.warnings]
     labels: dict[Alarm, list[str]] = defaultdict(list)
     for alarm in (
         *record.alarms,

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.curves import Cell, Point
+from imgproc.measure.granularity import Amount
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, plain_seconds, seconds
+from imgproc.report import granularity
 from imgproc.report.advice import advice
 from imgproc.report.bounds import bounds
 from imgproc.report.commands import ANY_PATHS
-from imgproc.report.costs import tails
+from imgproc.report.costs import meanings, tails
+from imgproc.report.granularity import headline
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
 from imgproc.report.sentences import UNDECIDED, guess, split, starts
@@ -43,7 +46,9 @@ def _summary(record: Record, most_failed: int | None = None) -> str:
         lines.append(f"Error: {record.error}")
     if technique and record.found.outcome == "undecided":
         lines.append(f"Note: the time is that of {technique.label}.")
-    if record.mode == "scale" and technique and technique.name != BASELINE and technique.median_seconds is not None:
+    if record.granularity:
+        lines.append(f"Note: the time and the speedup are those of the largest batch. {headline(record.granularity)}")
+    elif record.mode == "scale" and technique and technique.name != BASELINE and technique.median_seconds is not None:
         lines.append(f"Note: the time and the speedup are those of the fastest: {technique.label}.")
     if record.sample:
         sample = f"{len(record.sample)} of the {record.total} {record.unit}s"
@@ -67,7 +72,8 @@ def _mode(record: Record) -> str:
         return "Sequential"
     if record.mode == "scale":
         name = scaled(record)
-        return f"Scale ({name}, {span(scaled_counts(record), unit(name))})"
+        batches = f", {granularity.span(record.granularity)}" if record.granularity else ""
+        return f"Scale ({name}, {span(scaled_counts(record), unit(name))}{batches})"
     if record.found.outcome == "undecided":
         timed = sum(t.median_seconds is not None for t in record.techniques)
         return f"{record.mode.capitalize()} ({counted(timed, 'technique')})"
@@ -155,6 +161,8 @@ def _called(t: TechniqueMeasurement, all_: Sequence[TechniqueMeasurement]) -> st
 def scale_table(record: Record) -> str:
     """The summary, then strong and weak scaling, what the laws say of them, and the grid of threads; in the end what to
     use for images like these."""
+    if record.granularity:
+        return granularity_table(record)
     part = section(record)
     if part is None:
         return summary(record)
@@ -183,6 +191,31 @@ def scale_table(record: Record) -> str:
     return f"{_summary(record)}\n{text}\n".replace(NBSP, " ")
 
 
+def granularity_table(record: Record) -> str:
+    """The summary, then a line for each amount of work, from which on parallel work pays and why; in the end what to
+    use for images like these."""
+    part = granularity.section(record, meanings(record))
+    if part is None:
+        return summary(record)
+    rows = [
+        f"{part.who}, by the size of the batch",
+        f"{'images':<10}{_HEAD}{'efficiency':>10}  with start-up",
+        *(_amount(amount) for amount in part.amounts),
+    ]
+    told = [part.headline, *filter(None, (part.startup, part.efficiency, part.why)), *part.notes, *part.left_out]
+    parts = [rows, [_wrapped(sentence) for sentence in told], [*_advice(record, ANY_PATHS)][1:]]
+    text = "\n\n".join("\n".join(filter(None, lines)) for lines in parts if lines)
+    return f"{_summary(record)}\n{text}\n".replace(NBSP, " ")
+
+
+def _amount(amount: Amount) -> str:
+    started = f"{amount.with_startup:.2f}x" if amount.with_startup else "-"
+    if amount.with_startup_ci95:
+        started += f"  {amount.with_startup_ci95[0]:.2f} to {amount.with_startup_ci95[1]:.2f}"
+    share = "-" if amount.efficiency is None else percent(amount.efficiency)
+    return f"{amount.images:<10}{_measured(amount.seconds, amount)}{share:>10}  {started}"
+
+
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False)
 
@@ -190,7 +223,7 @@ def _wrapped(text: str) -> str:
 _HEAD = f"{'median':>10}  {'95% interval':<17}{'speedup':>8}  {'95% interval':<15}"
 
 
-def _measured(seconds: float, of: Point | TechniqueMeasurement) -> str:
+def _measured(seconds: float, of: Amount | Point | TechniqueMeasurement) -> str:
     """The columns of ``_HEAD``."""
     spread = f"{of.ci95[0]:.3f} to {of.ci95[1]:.3f}" if of.ci95 else "-"
     speedup = f"{of.speedup:.2f}x" if of.speedup else "-"

@@ -130,7 +130,7 @@ def timeline(record: Record, round: str = "", techniques: str = "") -> Timeline 
         techniques: the slug of a label, or ``all``; anything else is the run's technique, one with worker
             processes, and the baseline.
     """
-    every = [t for t in (*record.techniques, *record.weak) if any(s.round == t.typical_round for s in t.spans)]
+    every = [t for t in record.measurements if any(s.round == t.typical_round for s in t.spans)]
     if not every:
         return None
     every.sort(key=lambda t: rank(t, record))

@@ -16,6 +16,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
 from imgproc.measure.protocol import Contender, Pass, interleave
 from imgproc.measure.statistics import LOOKS, enough
+from imgproc.runs.amounts import NO_TIME, images_of, is_over_work, largest_batch, note_work, spread
 from imgproc.runs.contenders import Contenders
 from imgproc.runs.passes import Hashes, Passes, on_gpu
 from imgproc.runs.record import ImageRecord
@@ -63,6 +64,8 @@ def measure(passes: Passes, contenders: Contenders, first: Pass) -> Measured:
         images = [image for image in images if image.error is None]
         record.sample = record.sample and sorted(image.index for image in images)
     left = [c for c in contenders.all if c in made or c.copies > 1]
+    for contender in contenders.points:
+        note_work(contender, images)
     helpers = {pid for c in contenders.all for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
     load.start()
@@ -109,7 +112,7 @@ def _start_anew(passes: Passes, contenders: Contenders, left: list[Contender], i
     """End all workers and make new ones, each of which has a warm-up that does not count."""
     for contender in left:
         contender.close()
-    for contender in [c for c in left if c.copies == 1]:  # the others have the same workers
+    for contender in [c for c in left if c.does_the_same]:  # the others have the same workers
         try:
             with _scratch(passes, "warm-up") as folder, passes.ready(contender):
                 _complete(passes.run_pass(contender, images, folder, "warm-up"))
@@ -130,52 +133,56 @@ def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRe
     for contender in contenders.all:
         # Where pixels travel, the caller's part is done by nobody else meanwhile.
         shared = 1 if TRANSFERS[contender.transfer].alone else min(contender.measurement.threads, usable_cores())
-        per_round += contender.copies * alone / shared
+        part = len(images_of(contender, images)) / len(images)
+        per_round += contender.copies * part * alone / shared
     # The warm-ups and reading back what the first wrote count as well.
     rounds = settings.starts * (settings.rounds_of_start + 1) + 1
     count = max(int(len(images) * settings.budget / (per_round * rounds)), 2 * contenders.main.backend.workers)
+    if is_over_work(record):
+        count = min(count, largest_batch(record))
+        _without_larger(contenders, count)
     if count >= len(images):
         return images
-    chosen = _spread(images, count)
+    chosen = spread(images, count)
     record.sample = sorted(image.index for image in chosen)
     return chosen
 
 
-def _spread(images: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
-    """So many of the images, or all, evenly over their sizes."""
-    if count >= len(images):
-        return list(images)
-    by_size = sorted(images, key=lambda image: (image.megapixels, image.index))
-    return [by_size[int((k + 0.5) * len(images) / count)] for k in range(count)]
+def _without_larger(contenders: Contenders, count: int) -> None:
+    """Take out the batches that are no smaller than the largest one that is measured."""
+    for contender in [c for c in contenders.points if (c.point or 0) >= count]:
+        contenders.points.remove(contender)
+        contender.measurement.reason = NO_TIME
 
 
 def _warm_up(passes: Passes, contenders: Contenders, images: Sequence[ImageRecord]) -> dict[Contender, Hashes]:
-    """An uncounted pass of everybody who has had none; returns what each that did the whole work has made."""
+    """An uncounted pass of everybody who has had none; returns what each has made, but for those that do more than the
+    whole work."""
     made: dict[Contender, Hashes] = {
         contenders.main: {i.index: {o.operation: o.pixels_sha256 for o in i.outputs} for i in images}
     }
-    for contender in contenders.others:
+    for contender in (*contenders.others, *contenders.points):
+        own = images_of(contender, images)
         try:
             with _scratch(passes, "warm-up") as folder, passes.ready(contender):
-                warm = _complete(passes.run_pass(contender, images, folder, "warm-up"))
-                made[contender] = passes.read_back(contender, images, folder)
+                warm = _complete(passes.run_pass(contender, own, folder, "warm-up"))
+                made[contender] = passes.read_back(contender, own, folder)
         except BackendError as problem:
             _give_up(contenders, contender, problem)
             continue
         contender.measurement.first_round_seconds = warm.round.wall_seconds
-        contender.measurement.first_round_images = len(images)
+        contender.measurement.first_round_images = len(own)
     return made
 
 
 def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> Contender | None:
     """Note whose pixels are the baseline's, image by image; nothing where there is no baseline to compare with.
     Returns the baseline."""
-    baseline = next((c for c in made if c.technique.name == BASELINE), None)
-    if baseline is None:
-        return None
-    reference = made[baseline]
+    baselines = {c.point: c for c in made if c.technique.name == BASELINE}
     for contender, hashes in made.items():
-        m = contender.measurement
+        if contender.point not in baselines:
+            continue
+        m, reference = contender.measurement, made[baselines[contender.point]]
         differing = sum(hashes[index] != wanted for index, wanted in reference.items())
         m.identical = differing == 0
         if differing:
@@ -183,7 +190,7 @@ def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> Contende
     for contender in contenders.weak:  # the same workers on the same images
         same = contender.shares_backend_with
         contender.measurement.identical = same.measurement.identical if same else None
-    return baseline
+    return baselines.get(None)
 
 
 def _one_round(
@@ -191,7 +198,7 @@ def _one_round(
 ) -> Pass | None:
     try:
         with _scratch(passes, "round") as folder, passes.ready(contender):
-            done = _complete(passes.run_pass(contender, images, folder, "rounds", number))
+            done = _complete(passes.run_pass(contender, images_of(contender, images), folder, "rounds", number))
     except BackendError as problem:
         _give_up(contenders, contender, problem)
         return None
@@ -221,7 +228,7 @@ def _complete(done: Pass) -> Pass:
 def _give_up(contenders: Contenders, contender: Contender, problem: BackendError) -> None:
     """A technique that fails once the results are there costs its own figures, and the baseline all speedups."""
     contender.measurement.reason = str(problem)
-    if contender.technique.name == BASELINE and contender is not contenders.main:
+    if contender.technique.name == BASELINE and contender is not contenders.main and contender.does_the_same:
         contenders.main.measurement.reason = f"the baseline failed: {problem}"
 
 
@@ -230,10 +237,10 @@ def _time_operations(passes: Passes, contenders: Sequence[Contender], images: Se
     student sees what of a fast kernel is left in the whole job."""
     if not any(map(on_gpu, contenders)):
         return
-    few = _spread(images, ALONE_IMAGES)
+    few = spread(images, ALONE_IMAGES)
     for contender in contenders:
         m = contender.measurement
-        if contender.copies > 1 or not (on_gpu(contender) or m.name == BASELINE):
+        if not contender.does_the_same or not (on_gpu(contender) or m.name == BASELINE):
             continue
         try:
             with passes.ready(contender):
