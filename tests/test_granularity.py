@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from figure_records import drawn, marks, of
 from flask import Flask
@@ -16,8 +17,10 @@ from test_cli import imgproc, own_machine_lock, photos  # noqa: F401  fixtures
 from test_execute import add_technique, run  # noqa: F401  a fixture
 
 import imgproc as package
+from imgproc.errors import UserError
 from imgproc.measure.derive import comparisons_of
 from imgproc.measure.granularity import Threshold
+from imgproc.measure.results import Progress
 from imgproc.measure.statistics import paired_speedup
 from imgproc.numbers import NBSP
 from imgproc.report import exercise, granularity, sentences
@@ -26,6 +29,7 @@ from imgproc.report.commands import command, query
 from imgproc.report.document import document
 from imgproc.report.tables import techniques
 from imgproc.report.text import scale_table, summary
+from imgproc.runs.amounts import middle
 from imgproc.runs.archive import rounds_csv
 from imgproc.runs.record import Record
 from imgproc.runs.verify import verify
@@ -153,7 +157,7 @@ def test_text_page_and_report_tell_the_same(app: Flask, client: FlaskClient, set
     for told in (scale_table(record), page, document(record)):
         for sentence in (pays, startup, kept):
             assert sentence in plain(told), sentence
-    table = page.partition("by the size of the batch")[2].partition("</table>")[0]
+    table = page.partition("by the amount of work")[2].partition("</table>")[0]
     for a in record.granularity.amounts if record.granularity else ():
         assert f"{a.speedup:.2f}×" in table and f"{a.with_startup:.2f}×" in table
     assert f"/runs/{record.id}/figures/granularity.svg" in page
@@ -171,7 +175,7 @@ def test_one_sentence_first_and_five_lines_for_scripts() -> None:
     )
     said = sentences.headline(record)
     assert plain(f"{said.lead} {said.figure}{said.rest} {said.after}").startswith(
-        "Parallel work pays from between 2 and 4 images on, with threads, 2 workers; with 32 images it is 1.83 times as "
+        "Parallel work pays from between 2 and 4 images on, with threads, 2 workers; with 32 images it is 1.83 times"
     )
     assert said.after.endswith("; the same pixels.")
     assert sentences.title(record) == "Pays from 4 images on, Threads, 2 workers, 32 images"
@@ -276,12 +280,56 @@ def test_a_technique_that_fails_at_the_batches_leaves_the_whole_work(run: Any, m
     assert verify(record) == []
 
 
+def test_a_real_run_over_image_sizes_works_on_parts_of_the_images(run: Any) -> None:  # noqa: F811
+    seen = {}
+
+    def progress(now: Progress) -> None:
+        seen[now.phase] = True
+
+    record, places = run(
+        "threading", ((300, 200), (250, 400)), "scale", **{**OVER, "over": "megapixels"}, points=[0.005, 0.04, 0.5],
+        progress=progress,
+    )  # fmt: skip
+    assert [(m.point, m.images) for m in record.points] == [(0.005, 2), (0.005, 2), (0.04, 2), (0.04, 2)]
+    for m in record.points:
+        assert m.identical and m.megapixels == pytest.approx(2 * m.point, rel=0.02) and m.rounds
+        assert {span.image for span in m.spans} == {0, 1}
+    assert [a.size for a in record.granularity.amounts] == [0.005, 0.04]
+    assert (
+        "The smallest of the images has 0.06 megapixels, so sizes of 0.5 were left out: images are never enlarged."
+    ) in record.warnings
+    assert seen["cutting"] and not places.work.exists()
+    assert [(i.width, i.height) for i in record.images] == [(200, 300), (400, 250)]  # results are of the whole images
+    assert "an image" in granularity.headline(record.granularity) and "PNG" in granularity.notes(record.granularity)[0]
+    assert "those of the images as they are" in summary(record) and "0.04 megapixels" in scale_table(record)
+    assert verify(Record.from_dict(json.loads(json.dumps(record.to_dict())))) == []
+
+
+def test_images_that_are_too_small_are_refused_in_a_sentence(run: Any) -> None:  # noqa: F811
+    with pytest.raises(UserError, match=r"The smallest of the images has 0\.0016 megapixels, which is less than"):
+        run("threading", SIZES, "scale", **{**OVER, "over": "megapixels"})
+
+
+@pytest.mark.parametrize("shape", [(300, 200), (300, 200, 3), (7, 1000), (1, 1)])
+@pytest.mark.parametrize("size", [1e-6, 0.004, 0.0069, 0.05, 9.0])
+def test_the_middle_of_an_image_is_a_part_of_it_in_its_shape(shape: tuple[int, ...], size: float) -> None:
+    pixels = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
+    part = middle(pixels, size)
+    rows, columns = part.shape[:2]
+    top = (shape[0] - rows) // 2
+    assert np.array_equal(part, pixels[top : top + rows, (shape[1] - columns) // 2 :][:, :columns])
+    wanted = min(size * 1e6, shape[0] * shape[1])
+    assert rows * columns == pytest.approx(wanted, abs=max(rows, 0.5))
+    if wanted > 100:
+        assert rows / columns == pytest.approx(shape[0] / shape[1], rel=0.2)
+
+
 def test_on_the_command_line(photos: Path, tmp_path: Path) -> None:  # noqa: F811
     words = ("scale", photos, "--technique", "threading", "--workers", 2, "--over", "images", "--points", "1,2,5")
     done = imgproc(*words, "--rounds", 2, "--budget", 3, "--json", tmp_path / "run.json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Processing Mode: Scale (threading, 2 workers, 1 to 5 images)\n")
-    assert "Threads, 2 workers, by the size of the batch" in done.stdout
+    assert "Threads, 2 workers, by the amount of work" in done.stdout
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["settings"]["over"] == "images" and record["settings"]["points"] == [1, 2, 5]
     assert [a["images"] for a in record["granularity"]["amounts"]] == [1, 2, 5]
@@ -294,7 +342,7 @@ def test_on_the_command_line(photos: Path, tmp_path: Path) -> None:  # noqa: F81
     ("more", "said"),
     [
         (["--over", "images", "--points", "1.5"], "Batches have whole numbers of images, not 1.5."),
-        (["--over", "images", "--points", "0,2"], "--points must be numbers from 1 to 100000"),
+        (["--over", "images", "--points", "0,2"], "--points must be numbers from 0.001 to 100000"),
         (["--over", "image"], "Did you mean “images”?"),
     ],
 )

@@ -151,9 +151,10 @@ def scale(
 
     Args:
         workers: the numbers of workers; up to twice the cores where not given.
-        over: what grows: "workers"; or "images", the size of a batch, with one number of workers: from how many on the
-            technique pays is then ``record.granularity``. Of image files only.
-        points: the batch sizes; doubling up to all where not given.
+        over: what grows: "workers"; or "images", the size of a batch, or "megapixels", that of each image, with one
+            number of workers: from how much work on the technique pays is then ``record.granularity``. Of image files
+            only.
+        points: the batch sizes, or image sizes in megapixels; doubling up to all where not given.
     """
     if over != "workers" and not isinstance(inputs, str | Path):
         raise UserError(f"scale over {over} is for image files: give their path, folder or glob.", field="over")

@@ -10,13 +10,19 @@ from imgproc.measure.derive import USUAL, comparisons_of
 from imgproc.measure.results import TechniqueMeasurement, Verdict
 from imgproc.measure.statistics import Rules, paired_speedup, verdict
 
+#: Over what a run may go, and how its amounts are made.
+OVER = {
+    "images": "so many of the images, evenly over their sizes",
+    "megapixels": "the middle of every image, cut out before anything is timed and saved without loss as PNG",
+}
 #: The efficiency for which it is asked how much work keeps it.
 EFFICIENT = 0.8
 
 
 @dataclass
 class Amount:
-    """One amount of work: a batch of ``size`` images, with so many ``megapixels`` in all.
+    """One amount of work: a batch of ``size`` images, or images of ``size`` megapixels each; so many ``images`` and
+    ``megapixels`` in all.
 
     ``seconds`` and ``baseline_seconds`` are medians of the rounds, the workers being ready. Speedups are over the
     baseline with the same work in the same rounds; ``with_startup``: the start-up, as it was measured once, being added
@@ -53,13 +59,15 @@ class Threshold:
 
 @dataclass
 class Granularity:
-    """``granularity`` in run.json: everything follows from the measurements. ``pays``: from where on the technique with
-    so many ``workers`` is faster than the baseline, its workers being ready; ``pays_with_startup``: these being made
-    first, in ``startup_seconds``. ``efficient``: from where on its efficiency is above ``efficiency``."""
+    """``granularity`` in run.json: everything follows from the measurements. ``made``: how the amounts were. ``pays``:
+    from where on the technique with so many ``workers`` is faster than the baseline, its workers being ready;
+    ``pays_with_startup``: these being made first, in ``startup_seconds``. ``efficient``: from where on its efficiency
+    is above ``efficiency``."""
 
     over: str
     technique: str
     workers: int
+    made: str = ""
     startup_seconds: float | None = None
     efficiency: float = EFFICIENT
     amounts: list[Amount] = field(default_factory=list)
@@ -82,8 +90,9 @@ def granularity(
 
     Args:
         technique: the name of the one that was measured against the baseline.
-        techniques: both with the whole work, which was so many ``images`` and ``megapixels``.
-        points: both with less of it; ``derive`` and ``derive_points`` have filled them all.
+        techniques: both with the whole work, which was so many ``images`` and ``megapixels``: the largest of batches;
+            of image sizes it is none, its files being of other kinds.
+        points: both with other amounts; ``derive`` and ``derive_points`` have filled them all.
         rules: how they did.
 
     Returns:
@@ -92,6 +101,7 @@ def granularity(
     comparisons = comparisons_of(techniques, points) if rules.simultaneous else 1
     found: list[tuple[float, Amount]] = []
     own = [m for m in (*points, *techniques) if m.name == technique and m.median_seconds is not None]
+    own = [m for m in own if m.point is not None or over == "images"]
     for m in own:
         beside = techniques if m.point is None else [other for other in points if other.point == m.point]
         base = next((other for other in beside if other.name == BASELINE and other.rounds), None)
@@ -101,7 +111,7 @@ def granularity(
         return None
     amounts = [amount for _, amount in sorted(found, key=lambda one: one[0])]
     return Granularity(
-        over, technique, own[-1].threads, own[-1].startup_seconds, EFFICIENT, amounts,
+        over, technique, own[-1].threads, OVER.get(over, ""), own[-1].startup_seconds, EFFICIENT, amounts,
         _threshold(amounts, lambda a: _told(a.verdict)),
         _threshold(amounts, lambda a: _told(a.with_startup_verdict)),
         _threshold(amounts, lambda a: _above(a.efficiency_ci95, EFFICIENT)),

@@ -144,7 +144,7 @@ def _gil(state: Mapping[str, Any]) -> str:
 def _settings(record: Record) -> Facts:
     asked = record.settings
     least = "at least " if record.mode == "compare" and asked.starts == 1 else ""
-    started = sorted({t.start_method for t in (*record.techniques, *record.weak) if t.start_method})
+    started = sorted({t.start_method for t in record.measurements if t.start_method})
     if task := record.task:
         work = [("Function", task.name), ("Results", f"compared: {task.same}")]
     else:
@@ -159,6 +159,7 @@ def _settings(record: Record) -> Facts:
         ("Faster and slower", _smallest(record.findings.smallest_difference if record.findings else None)),
         ("Starts", f"workers made anew {asked.starts} times" if asked.starts > 1 else ""),
         ("Intervals", _intervals(record.findings.comparisons if record.findings else None)),
+        ("Amounts of work", record.granularity.made if record.granularity else ""),
         ("Processes started", f"by {listed(started)}" if started else ""),
         ("Pixels moved", f"as {listed(asked.transfers)}" if asked.transfers != ["paths"] else ""),
         ("Strips", SPLITS.get(asked.split, asked.split) if asked.split != "auto" else ""),

@@ -9,7 +9,18 @@ from imgproc.backends import TECHNIQUES
 from imgproc.measure.breakdown import PARTS, largest
 from imgproc.measure.granularity import Amount, Granularity, Threshold
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
-from imgproc.numbers import NBSP, counted, exact_percent, listed, percent, seconds, spelled_times, times_interval
+from imgproc.numbers import (
+    NBSP,
+    counted,
+    exact_percent,
+    listed,
+    megapixels,
+    number,
+    percent,
+    seconds,
+    spelled_times,
+    times_interval,
+)
 from imgproc.report.scale import left_out, unit
 from imgproc.runs.record import Record
 
@@ -29,7 +40,7 @@ class Section:
     efficiency: str
     why: str
     notes: list[str]
-    amounts: list[Amount]
+    rows: list[tuple[str, str, Amount]]
     best: Amount | None
     left_out: list[str]
 
@@ -45,13 +56,13 @@ def section(record: Record, meaning: Mapping[str, str] = PARTS) -> Section | Non
         return None
     return Section(
         who(found),
-        "Batch",
+        "Batch" if found.over == "images" else "Size of each image",
         headline(found),
         with_startup(found),
         efficiency(found),
         why(record, meaning),
         notes(found),
-        found.amounts,
+        [(*row(found, a), a) for a in found.amounts],
         next((a for a in found.amounts if a.size == found.pays.reached), None),
         left_out(record.points, ()),
     )
@@ -63,15 +74,25 @@ def who(found: Granularity) -> str:
     return f"{label}, {counted(found.workers, unit(found.technique))}"
 
 
-def amount(size: float) -> str:
-    """How a batch is called: 8 images."""
-    return counted(int(size), "image")
+def amount(found: Granularity, size: float) -> str:
+    """How an amount is called in a sentence: 8 images, 0.5 megapixels an image."""
+    if found.over == "images":
+        return counted(int(size), "image")
+    return f"{size:g} megapixel{'' if size == 1 else 's'} an image"
+
+
+def row(found: Granularity, of: Amount) -> tuple[str, str]:
+    """How it is called in a table, and what more there is to it."""
+    cut = f", {number(of.split)} in strips" if of.split else ""
+    if found.over == "images":
+        return counted(of.images, "image"), f"{megapixels(of.megapixels)} megapixels{cut}"
+    return f"{of.size:g} megapixel{'' if of.size == 1 else 's'}", f"{counted(of.images, 'image')}{cut}"
 
 
 def span(found: Granularity) -> str:
     """What was measured: 1 to 16 images."""
     first, last = found.amounts[0].size, found.amounts[-1].size
-    return amount(last) if first == last else f"{first:g} to {amount(last)}"
+    return amount(found, last) if first == last else f"{first:g} to {amount(found, last)}"
 
 
 # ---------------------------------------------------------------- from where on
@@ -100,10 +121,10 @@ def pays(found: Granularity, threshold: Threshold) -> str:
         surely = missed == found.amounts[-1].size
         return f"does not {'' if surely else 'measurably '}pay within what was measured, {span(found)}"
     if reached == first:
-        return f"pays from {amount(reached)} on, the least that was measured"
+        return f"pays from {amount(found, reached)} on, the least that was measured"
     if missed is None:
-        return f"pays from {amount(reached)} on at the latest; for fewer the rounds do not tell"
-    return f"pays from between {missed:g} and {amount(reached)} on"
+        return f"pays from {amount(found, reached)} on at the latest; for less the rounds do not tell"
+    return f"pays from between {missed:g} and {amount(found, reached)} on"
 
 
 def with_startup(found: Granularity) -> str:
@@ -130,12 +151,12 @@ def efficiency(found: Granularity) -> str:
         interval = ", ".join(filter(None, [percent(best.efficiency), _percents(best.efficiency_ci95)]))
         return (
             f"No amount that was measured surely keeps {workers} at an efficiency of {wanted}; the most is {interval}, "
-            f"with {amount(best.size)}."
+            f"with {amount(found, best.size)}."
         )
     least = f", not with {missed:g}" if missed is not None else ""
     if reached == found.amounts[0].size:
         least = ", the least that was measured"
-    return f"To keep {workers} at an efficiency of {wanted} takes {amount(reached)}{least} (isoefficiency)."
+    return f"To keep {workers} at an efficiency of {wanted} takes {amount(found, reached)}{least} (isoefficiency)."
 
 
 def _percents(interval: Sequence[float] | None) -> str:
@@ -148,27 +169,27 @@ def _percents(interval: Sequence[float] | None) -> str:
 def why(record: Record, meaning: Mapping[str, str] = PARTS) -> str:
     """What of a round was lost with the least work and with the most, and what handing over an image takes."""
     found = record.granularity
-    own = [t for t in (*record.points, *record.techniques) if found and t.name == found.technique and t.breakdown]
-    own.sort(key=lambda t: t.images or record.count)
-    if not found or not own:
+    if not found:
         return ""
-    first, last = own[0], own[-1]
-    parts = [_lost(first, record.count, meaning)]
+    whole = record.techniques if found.over == "images" else []
+    own = [t for t in (*record.points, *whole) if t.name == found.technique and t.breakdown]
+    sized = sorted(((t.point or float(record.count), t) for t in own), key=lambda one: one[0])
+    if not sized:
+        return ""
+    (least, first), (most, last) = sized[0], sized[-1]
+    parts = [_lost(f"With {amount(found, least)}", first, meaning)]
     if last is not first:
-        parts.append(_lost(last, record.count, meaning if largest(last.breakdown) != largest(first.breakdown) else {}))
-    images = last.images or record.count
+        known = largest(last.breakdown) == largest(first.breakdown)
+        parts.append(_lost(f"With {amount(found, most)}", last, {} if known else meaning))
     if handed := last.breakdown.get("dispatch"):
-        parts.append(
-            f"Handing over an image took {seconds(handed * last.workers / images)} of a worker’s time, with "
-            f"{amount(images)}."
-        )
+        each = seconds(handed * last.workers / (last.images or record.count))
+        parts.append(f"Handing over an image took {each} of a worker’s time, with {amount(found, most)}.")
     return " ".join(parts)
 
 
-def _lost(t: TechniqueMeasurement, every: int, meaning: Mapping[str, str]) -> str:
+def _lost(batch: str, t: TechniqueMeasurement, meaning: Mapping[str, str]) -> str:
     wall = t.typical.wall_seconds if t.typical else t.median_seconds or 0.0
     lost, part = sum(t.breakdown.values()) - t.breakdown["ideal"], largest(t.breakdown)
-    batch = f"With {amount(t.images or every)}"
     if lost <= 0 or part is None:
         return f"{batch} nothing was lost of the ideal."
     most = "most of it " if t.breakdown[part] < 0.9 * lost else ""
@@ -179,12 +200,12 @@ def _lost(t: TechniqueMeasurement, every: int, meaning: Mapping[str, str]) -> st
 def notes(found: Granularity) -> list[str]:
     """How the amounts were made; a sentence each."""
     said = [
-        "Each batch has its number of the images, evenly over their sizes, and was done by the same workers as the "
-        "others, in the same rounds as sequential with the same batch.",
+        f"Each amount is {found.made}. The same workers did all of them, and sequential the same amounts in the same "
+        "rounds."
     ]
     if cut := [f"{a.size:g}" for a in found.amounts if a.split]:
-        batches = f"a batch of {cut[0]}" if len(cut) == 1 else f"batches of {listed(cut)}"
-        said.append(f"In {batches}, images were cut into strips; --split never leaves them whole.")
+        what = "images" if found.over == "images" else "megapixels an image"
+        said.append(f"With {listed(cut)} {what}, some were cut into strips; --split never leaves them whole.")
     return said
 
 
@@ -195,12 +216,12 @@ def lead(record: Record, found: Granularity) -> tuple[str, str, str, str]:
     """The first sentence of the page: what leads to the figure, the figure, what follows it, and the rest."""
     unknown, threshold = _unknown(found), found.pays
     if unknown:
-        return unknown.rstrip("."), "", "", ""
+        return unknown, "", "", ""
     after = f"with {who(found)[0].lower()}{who(found)[1:]}; {_last(found)}{_pixels(record)}"
     if threshold.reached is None:
         return "Parallel work does not measurably pay with", span(found), ",", after
     at_least = "" if threshold.missed is None else f"between {threshold.missed:g} and "
-    return f"Parallel work pays from {at_least}".rstrip(), amount(threshold.reached), " on,", after
+    return f"Parallel work pays from {at_least}".rstrip(), amount(found, threshold.reached), " on,", after
 
 
 def _last(found: Granularity) -> str:
@@ -209,7 +230,7 @@ def _last(found: Granularity) -> str:
         return ""
     interval = f" (95{NBSP}% interval {times_interval(last.speedup_ci95)})" if last.speedup_ci95 else ""
     said = f", {last.verdict}" if last.verdict in LEVEL else ""
-    return f"with {amount(last.size)} it is {spelled_times(last.speedup)} as fast{interval}{said}; "
+    return f"with {amount(found, last.size)} it is {spelled_times(last.speedup)} as fast{interval}{said}; "
 
 
 def _pixels(record: Record) -> str:
@@ -221,4 +242,4 @@ def title(found: Granularity) -> str:
     """The shortest form."""
     if _unknown(found) or found.pays.reached is None:
         return f"{who(found)}, {span(found)}"
-    return f"Pays from {amount(found.pays.reached)} on, {who(found)}"
+    return f"Pays from {amount(found, found.pays.reached)} on, {who(found)}"

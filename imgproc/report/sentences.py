@@ -333,6 +333,7 @@ PHASES = {
     "results": "Making the results",
     "warm-up": "Warming up",
     "checking": "Comparing pixels",
+    "cutting": "Cutting images to sizes",
     "measuring": "Measuring",
 }
 _PHASES_OF_ITEMS = {

@@ -47,7 +47,8 @@ def _summary(record: Record, most_failed: int | None = None) -> str:
     if technique and record.found.outcome == "undecided":
         lines.append(f"Note: the time is that of {technique.label}.")
     if record.granularity:
-        lines.append(f"Note: the time and the speedup are those of the largest batch. {headline(record.granularity)}")
+        what = "largest batch" if record.granularity.over == "images" else "images as they are"
+        lines.append(f"Note: the time and the speedup are those of the {what}. {headline(record.granularity)}")
     elif record.mode == "scale" and technique and technique.name != BASELINE and technique.median_seconds is not None:
         lines.append(f"Note: the time and the speedup are those of the fastest: {technique.label}.")
     if record.sample:
@@ -198,9 +199,9 @@ def granularity_table(record: Record) -> str:
     if part is None:
         return summary(record)
     rows = [
-        f"{part.who}, by the size of the batch",
-        f"{'images':<10}{_HEAD}{'efficiency':>10}  with start-up",
-        *(_amount(amount) for amount in part.amounts),
+        f"{part.who}, by the amount of work",
+        f"{'work':<15}{_HEAD}{'efficiency':>10}  with start-up",
+        *(_amount(name, amount) for name, _, amount in part.rows),
     ]
     told = [part.headline, *filter(None, (part.startup, part.efficiency, part.why)), *part.notes, *part.left_out]
     parts = [rows, [_wrapped(sentence) for sentence in told], [*_advice(record, ANY_PATHS)][1:]]
@@ -208,12 +209,12 @@ def granularity_table(record: Record) -> str:
     return f"{_summary(record)}\n{text}\n".replace(NBSP, " ")
 
 
-def _amount(amount: Amount) -> str:
+def _amount(name: str, amount: Amount) -> str:
     started = f"{amount.with_startup:.2f}x" if amount.with_startup else "-"
     if amount.with_startup_ci95:
         started += f"  {amount.with_startup_ci95[0]:.2f} to {amount.with_startup_ci95[1]:.2f}"
     share = "-" if amount.efficiency is None else percent(amount.efficiency)
-    return f"{amount.images:<10}{_measured(amount.seconds, amount)}{share:>10}  {started}"
+    return f"{name:<15}{_measured(amount.seconds, amount)}{share:>10}  {started}"
 
 
 def _wrapped(text: str) -> str:

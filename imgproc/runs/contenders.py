@@ -14,7 +14,7 @@ from imgproc.measure.protocol import Contender
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
 from imgproc.operations import not_by_numba, not_on_gpu
-from imgproc.runs.amounts import is_over_work, smaller_batches
+from imgproc.runs.amounts import amounts_of, called, is_over_work
 from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
@@ -159,7 +159,7 @@ def _scaled(settings: RunSettings, main: Technique, options: Options) -> Iterato
 
 
 def _over_work(record: Record, main: Technique, options: Options) -> Iterator[_Variant]:
-    """The technique and the baseline, with the whole work and then with each smaller amount."""
+    """The technique and the baseline, with the whole work and then with each other amount."""
     settings = record.settings
     workers, label = settings.workers, f"{main.label}, {counted(settings.workers, main.unit)}"
     both = [
@@ -167,9 +167,9 @@ def _over_work(record: Record, main: Technique, options: Options) -> Iterator[_V
         _Variant(technique(BASELINE), 1, options, label=technique(BASELINE).label),
     ]
     yield from both
-    for size in smaller_batches(record):
+    for amount in amounts_of(record):
         for one in both:
-            yield replace(one, point=size, label=f"{one.label}, {counted(int(size), 'image')}")
+            yield replace(one, point=amount, label=f"{one.label}, {called(record, amount)}")
 
 
 def asks_for_auto(record: Record) -> bool:

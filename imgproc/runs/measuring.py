@@ -16,7 +16,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
 from imgproc.measure.protocol import Contender, Pass, interleave
 from imgproc.measure.statistics import LOOKS, enough
-from imgproc.runs.amounts import NO_TIME, images_of, is_over_work, largest_batch, note_work, spread
+from imgproc.runs.amounts import NO_TIME, Amounts, Work, is_over_work, largest_batch, part_of, spread
 from imgproc.runs.contenders import Contenders
 from imgproc.runs.passes import Hashes, Passes, on_gpu
 from imgproc.runs.record import ImageRecord
@@ -56,41 +56,41 @@ def measure(passes: Passes, contenders: Contenders, first: Pass) -> Measured:
     if not passes.folders.previews:  # else they were read back already
         with passes.ready(contenders.main):
             passes.hash_results(contenders.main, images)
-    made = _warm_up(passes, contenders, images)
+    amounts = Amounts(passes, images)
+    made = _warm_up(contenders, amounts)
     baseline = _prove(made, contenders)
     budget = settings.budget - (time.perf_counter() - begin)
     if baseline and contenders.main.measurement.identical is False:
         replace_results(passes, contenders.main, baseline, made[contenders.main], made[baseline])
         images = [image for image in images if image.error is None]
         record.sample = record.sample and sorted(image.index for image in images)
+        amounts.keep(images)
     left = [c for c in contenders.all if c in made or c.copies > 1]
-    for contender in contenders.points:
-        note_work(contender, images)
+    amounts.note(contenders.points)
     helpers = {pid for c in contenders.all for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
     load.start()
-    _take_turns(passes, contenders, left, images, budget)
+    _take_turns(contenders, left, amounts, budget)
     busy = load.stop()
     _time_operations(passes, left, images)
     return Measured(left, images, busy)
 
 
-def _take_turns(
-    passes: Passes, contenders: Contenders, left: list[Contender], images: Sequence[ImageRecord], budget: float
-) -> None:
+def _take_turns(contenders: Contenders, left: list[Contender], amounts: Amounts, budget: float) -> None:
     """The rounds of every start, within ``budget`` seconds; who fails is taken out of ``left``."""
-    settings = passes.record.settings
-    longer = passes.record.mode in ("compare", "scale") and settings.starts == 1
+    record = amounts.whole.passes.record
+    settings = record.settings
+    longer = record.mode in ("compare", "scale") and settings.starts == 1
     begin, longest, done = time.perf_counter(), 0.0, 0
     for start in range(1, settings.starts + 1):
         now = time.perf_counter()
         if start > 1 and now - begin + longest > budget:
             return
         if start > 1:
-            _start_anew(passes, contenders, left, images)
+            _start_anew(contenders, left, amounts)
 
         def one_round(contender: Contender, number: int, start: int = start, before: int = done) -> Pass | None:
-            found = _one_round(passes, contenders, contender, before + number, images)
+            found = _one_round(contenders, contender, before + number, amounts.of(contender))
             if found:
                 found.round.start = start
             return found
@@ -108,14 +108,15 @@ def _take_turns(
         longest = max(longest, time.perf_counter() - now)
 
 
-def _start_anew(passes: Passes, contenders: Contenders, left: list[Contender], images: Sequence[ImageRecord]) -> None:
+def _start_anew(contenders: Contenders, left: list[Contender], amounts: Amounts) -> None:
     """End all workers and make new ones, each of which has a warm-up that does not count."""
     for contender in left:
         contender.close()
+    passes = amounts.whole.passes
     for contender in [c for c in left if c.does_the_same]:  # the others have the same workers
         try:
             with _scratch(passes, "warm-up") as folder, passes.ready(contender):
-                _complete(passes.run_pass(contender, images, folder, "warm-up"))
+                _complete(passes.run_pass(contender, amounts.whole.images, folder, "warm-up"))
         except BackendError as problem:
             _give_up(contenders, contender, problem)
             left.remove(contender)
@@ -133,12 +134,11 @@ def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRe
     for contender in contenders.all:
         # Where pixels travel, the caller's part is done by nobody else meanwhile.
         shared = 1 if TRANSFERS[contender.transfer].alone else min(contender.measurement.threads, usable_cores())
-        part = len(images_of(contender, images)) / len(images)
-        per_round += contender.copies * part * alone / shared
+        per_round += part_of(contender, record, images) * alone / shared
     # The warm-ups and reading back what the first wrote count as well.
     rounds = settings.starts * (settings.rounds_of_start + 1) + 1
     count = max(int(len(images) * settings.budget / (per_round * rounds)), 2 * contenders.main.backend.workers)
-    if is_over_work(record):
+    if is_over_work(record) and settings.over == "images":
         count = min(count, largest_batch(record))
         _without_larger(contenders, count)
     if count >= len(images):
@@ -155,23 +155,24 @@ def _without_larger(contenders: Contenders, count: int) -> None:
         contender.measurement.reason = NO_TIME
 
 
-def _warm_up(passes: Passes, contenders: Contenders, images: Sequence[ImageRecord]) -> dict[Contender, Hashes]:
+def _warm_up(contenders: Contenders, amounts: Amounts) -> dict[Contender, Hashes]:
     """An uncounted pass of everybody who has had none; returns what each has made, but for those that do more than the
     whole work."""
     made: dict[Contender, Hashes] = {
-        contenders.main: {i.index: {o.operation: o.pixels_sha256 for o in i.outputs} for i in images}
+        contenders.main: {i.index: {o.operation: o.pixels_sha256 for o in i.outputs} for i in amounts.whole.images}
     }
     for contender in (*contenders.others, *contenders.points):
-        own = images_of(contender, images)
+        work = amounts.of(contender)
+        passes, images = work.passes, work.images
         try:
             with _scratch(passes, "warm-up") as folder, passes.ready(contender):
-                warm = _complete(passes.run_pass(contender, own, folder, "warm-up"))
-                made[contender] = passes.read_back(contender, own, folder)
+                warm = _complete(passes.run_pass(contender, images, folder, "warm-up"))
+                made[contender] = passes.read_back(contender, images, folder)
         except BackendError as problem:
             _give_up(contenders, contender, problem)
             continue
         contender.measurement.first_round_seconds = warm.round.wall_seconds
-        contender.measurement.first_round_images = len(own)
+        contender.measurement.first_round_images = len(images)
     return made
 
 
@@ -193,12 +194,11 @@ def _prove(made: Mapping[Contender, Hashes], contenders: Contenders) -> Contende
     return baselines.get(None)
 
 
-def _one_round(
-    passes: Passes, contenders: Contenders, contender: Contender, number: int, images: Sequence[ImageRecord]
-) -> Pass | None:
+def _one_round(contenders: Contenders, contender: Contender, number: int, work: Work) -> Pass | None:
+    passes = work.passes
     try:
         with _scratch(passes, "round") as folder, passes.ready(contender):
-            done = _complete(passes.run_pass(contender, images_of(contender, images), folder, "rounds", number))
+            done = _complete(passes.run_pass(contender, work.images, folder, "rounds", number))
     except BackendError as problem:
         _give_up(contenders, contender, problem)
         return None

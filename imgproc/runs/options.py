@@ -26,7 +26,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 #: Most numbers of workers in one scale run.
 MOST_COUNTS = 16
 #: What scale mode may go through, and what that is.
-OVER = {"workers": "numbers of workers", "images": "batch sizes"}
+OVER = {"workers": "numbers of workers", "images": "batch sizes", "megapixels": "image sizes"}
 #: What ``split`` may be, and what it means.
 SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
 
@@ -277,13 +277,14 @@ TABLE: tuple[Option, ...] = (
     ),
     Option(
         "over", "Scale over", "name",
-        "What grows. Batch sizes: as many images a round as the points say, with one number of workers, the most of "
-        "those named that have a core each; tells from how many images on parallel pays.", "technique",
+        "What grows. images: how many of them a round has; megapixels: how large each is, as a part cut from its "
+        "middle. There is one number of workers then, the most of those named that have a core each, and the run tells "
+        "from how much work on parallel pays.", "technique",
         choices=lambda: OVER, modes=("scale",),
     ),
     Option(
-        "points", "Points", "numbers", "Batch sizes to measure, if it is over these.", "technique",
-        minimum=1, maximum=100_000, default_words="1, 2, 4 and so on up to all", modes=("scale",),
+        "points", "Points", "numbers", "Batch sizes in images, or image sizes in megapixels, if it is over these.",
+        "technique", minimum=0.001, maximum=100_000, default_words="doubling, up to all", modes=("scale",),
     ),
     Option(
         "guess", "Your guess of the speedup", "number",

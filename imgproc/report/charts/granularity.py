@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 READY, STARTED, IDEAL = "workers ready", "start-up included", "ideal"
 #: Pixels of the plot for a wide and a narrow figure, of the words above it, below it.
 _HIGH, _HEAD, _FOOT = (300, 220), 30, 44
+_AXES = {"images": "Images in a batch", "megapixels": "Megapixels of each image"}
 #: Values and their intervals, of each amount.
 Series = list[tuple[float, float, list[float] | None]]
 
@@ -27,7 +28,7 @@ Series = list[tuple[float, float, list[float] | None]]
 def chart(record: Record) -> Chart | None:
     """None where fewer than two amounts have a speedup."""
     found = record.granularity
-    if found is None or sum(a.speedup is not None for a in found.amounts) < 2:
+    if found is None or found.over not in _AXES or sum(a.speedup is not None for a in found.amounts) < 2:
         return None
     best = min(found.workers, record.environment.get("cores_usable") or found.workers)
     narrow = _HIGH[True] + _HEAD + _FOOT + Style(narrow=True).legend_height([READY, STARTED, IDEAL])
@@ -46,10 +47,10 @@ def _series(found: Granularity) -> dict[str, tuple[Series, str, str]]:
 
 
 def _alt(found: Granularity, best: float) -> str:
-    parts = [f"Speedup over sequential by the number of images of {who(found)}."]
+    parts = [f"Speedup over sequential of {who(found)}, by {_AXES[found.over].lower()}."]
     for name, (series, _, _) in _series(found).items():
         values = [
-            f"{amount(size)} {times(value)}" + (f" ({times_interval(interval)})" if interval else "")
+            f"{amount(found, size)} {times(value)}" + (f" ({times_interval(interval)})" if interval else "")
             for size, value, interval in series
         ]
         parts.append(f"{name.capitalize()}: {', '.join(values)}.")
@@ -65,7 +66,7 @@ def _draw(found: Granularity, best: float, figure: Figure, style: Style) -> None
     head = _HEAD + (style.legend_height(labels) if style.narrow else 0)
     left = style.breadth("128×") + 8
     axes = style.axes(figure, left, head, right, _FOOT)
-    axes.set_xlabel("Images in a batch")
+    axes.set_xlabel(_AXES[found.over])
     axes.set_title("Times as fast as sequential", x=-left / (style.width - left - right), pad=9)
     handles: dict[str, Any] = {IDEAL: axes.axhline(best, linestyle="--", color=style.colour("ink"), linewidth=0.9)}
     for side, (name, (points, colour, marker)) in zip((-1, 1), series.items(), strict=False):
