@@ -59,7 +59,7 @@ def derive(
         return
     baseline.speedup = baseline.efficiency = 1.0
     comparisons = (comparisons or comparisons_of(timed)) if rules.simultaneous else 1
-    for m in timed:
+    for m in _to_the_end(timed):
         typical = m.rounds[m.typical_round - 1]
         m.breakdown = breakdown(
             typical.wall_seconds,
@@ -134,7 +134,15 @@ def comparisons_of(measurements: Sequence[TechniqueMeasurement], points: Sequenc
     """How many comparisons there are of those that were timed: each with each, and for each amount of work the
     technique with the baseline, with its start-up and without, for the whole work too."""
     amounts = sum(bool(m.rounds) and m.name != BASELINE for m in points)
-    return pairs(sum(bool(m.rounds) for m in measurements)) + (2 * amounts + 1 if amounts else 0)
+    return pairs(len(_to_the_end(measurements))) + (2 * amounts + 1 if amounts else 0)
+
+
+def _to_the_end(measurements: Sequence[TechniqueMeasurement]) -> list[TechniqueMeasurement]:
+    """Those that were timed beside the baseline: what failed meanwhile has but the pass that made the results."""
+    timed = [m for m in measurements if m.rounds]
+    if not any(m.name == BASELINE for m in timed):
+        return timed
+    return [m for m in timed if m.reason is None or m.identical is False]
 
 
 def _speedup(m: TechniqueMeasurement, baseline: TechniqueMeasurement, comparisons: int, rules: Rules) -> float:

@@ -264,10 +264,9 @@ def _conclude(record: Record, main: Contender, first: Pass, measured: Measured |
         main.passes = [first]
         conclude([main], images=len(record.good_images), megapixels=record.megapixels, rules=record.rules)
     if is_over_work(record):
-        over, images, megapixels = record.settings.over, record.count, _megapixels(record.measured_images)
         record.granularity = granularity(
-            over, main.technique.name, record.techniques, record.points, images=images, megapixels=megapixels,
-            rules=record.rules,
+            record.settings.over, main.technique.name, record.techniques, record.points, images=record.count,
+            megapixels=_megapixels(record.measured_images), rules=record.rules,
         )  # fmt: skip
     elif record.mode == "scale":
         cores = record.environment.get("cores_usable")
