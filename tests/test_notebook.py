@@ -14,6 +14,7 @@ import pytest
 from conftest import MakeRun
 from figure_records import SCALES, SEVEN, fabricated
 from flask.testing import FlaskClient
+from granularity_runs import granularity_run
 from test_comparing import concluded
 
 from imgproc.cli import main
@@ -56,7 +57,7 @@ def records() -> list[Record]:
     few = concluded(fabricated(tuple(SEVEN), rounds=3))
     odd = concluded(fabricated(tuple(SEVEN), mode="parallel"))
     odd.images[0].name = "a \\\"\"\"\\ b\u2028\n''' <é>.jpg"
-    return [concluded(fabricated(tuple(SEVEN))), few, odd, SCALES["two cores"]]
+    return [concluded(fabricated(tuple(SEVEN))), few, odd, SCALES["two cores"], granularity_run()]
 
 
 @pytest.mark.parametrize("record", records())
@@ -64,7 +65,7 @@ def test_its_cells_compute_what_the_record_says(record: Record) -> None:
     made = json.loads(notebook(record))
     check_format(made)
     said = executed(made)
-    timed = [t for t in record.techniques if t.rounds]
+    timed = [t for t in (*record.techniques, *record.points) if t.rounds]
     assert said.count("median") == len(timed) and "DIFFERS" not in said
     assert said.count("times as fast") == sum(t.speedup is not None and t.name != "sequential" for t in timed)
 

@@ -13,6 +13,7 @@ import pytest
 from conftest import MakeRun, browsing
 from figure_records import SCALES, SEVEN, fabricated
 from flask.testing import FlaskClient
+from granularity_runs import granularity_run
 
 from imgproc.cli import main
 from imgproc.measure.alarms import Alarm
@@ -61,6 +62,7 @@ RECORDS: dict[str, Callable[[], Record]] = {
     "process": lambda: fabricated(SEVEN[:1] + SEVEN[3:4], mode="parallel"),
     "sequential": lambda: fabricated(SEVEN[:1], mode="sequential"),
     "scale": lambda: SCALES["two cores"],
+    "granularity": granularity_run,
     "items": items,
     "too few rounds": lambda: fabricated(rounds=3),
 }
@@ -108,6 +110,7 @@ def test_the_figures_stand_in_the_file(tmp_path: Path) -> None:
     ("process", "Are 12 images done sooner with threads with 2 workers"),
     ("sequential", "How long do 12 images take"),
     ("scale", "from 1 to 4 workers"),
+    ("granularity", "From how many of 32 images on"),
     ("items", "12 calls of collatz <b>"),
 ])  # fmt: skip
 def test_the_question_is_the_runs(kind: str, asked: str) -> None:

@@ -15,7 +15,8 @@ def add_run_arguments(parser: Parser, command: str, *modes: Mode) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image files, folders (with all below), or globs")
     for option in options().values():
         if option.flag and set(option.modes) & set(modes):
-            _add(parser, option, option.commands.get(command) or option.start(settings), settings)
+            default = option.commands.get(command) or option.start(settings) or option.default_words
+            _add(parser, option, default, settings)
     parser.add_argument(
         "--operation",
         action="append",
@@ -42,7 +43,7 @@ def _add(parser: Parser, option: Option, default: str, settings: Settings) -> No
         return
     text = f"{option.help} {option.range(settings)} (default: {default})".replace("%", "%%")
     named = option.parameter is not None and isinstance(option.parameter.default, str)
-    words = {"integer": "N", "number": "X", "choice": "NAME" if named else "N", "counts": "N,..."}
+    words = {"integer": "N", "number": "X", "choice": "NAME" if named else "N", "counts": "N,...", "numbers": "X,..."}
     metavar = words.get(option.kind, "NAME")
     action = "append" if option.kind == "names" else "store"
     parser.add_argument(*option.flags, dest=option.name, action=action, metavar=metavar, help=text)

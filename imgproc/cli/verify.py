@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     if wrong:
         print(f"{len(wrong)} figures do not follow from the raw samples.")
         return SOME_FAILED
-    every = [*record.techniques, *record.weak]
+    every = record.measurements
     rounds = sum(len(m.rounds) for m in every)
     print(f"Every figure follows from the raw samples: {len(every)} techniques, {rounds} rounds.")
     return DONE

@@ -133,7 +133,9 @@ def scale(
     inputs: str | Path | Iterable[Any],
     *,
     technique: str = "auto",
-    workers: Sequence[int] | None = None,
+    workers: Sequence[int] | int | None = None,
+    over: str = "workers",
+    points: Sequence[float] | None = None,
     rounds: int | None = None,
     budget: float | None = None,
     seed: int = 0,
@@ -144,14 +146,23 @@ def scale(
     progress: bool = True,
     **parameters: Any,
 ) -> Comparison:
-    """Measure one technique with more and more workers, strong and weak; arguments as of ``compare``.
+    """Measure one technique with more and more workers, strong and weak, or over more and more work; arguments as of
+    ``compare``.
 
     Args:
         workers: the numbers of workers; up to twice the cores where not given.
+        over: what grows: "workers"; or "images", the size of a batch, or "megapixels", that of each image, with one
+            number of workers: from how much work on the technique pays is then ``record.granularity``. Of image files
+            only.
+        points: the batch sizes, or image sizes in megapixels; doubling up to all where not given.
     """
+    if over != "workers" and not isinstance(inputs, str | Path):
+        raise UserError(f"scale over {over} is for image files: give their path, folder or glob.", field="over")
     asked: dict[str, Any] = {
         "technique": technique,
         "worker_list": workers,
+        "over": over,
+        "points": points,
         "rounds": rounds,
         "budget": budget,
         "seed": seed,
@@ -387,7 +398,7 @@ def _settings(mode: Mode, asked: Mapping[str, Any], app: Settings) -> RunSetting
         if value is None or value == []:
             continue
         values = value if isinstance(value, list | tuple) else [value]
-        if options().get(name) is not None and options()[name].kind == "counts":
+        if options().get(name) is not None and options()[name].kind in ("counts", "numbers"):
             values = [",".join(map(str, values))]
         given[name] = [_text(one) for one in values]
     return parse_settings(mode, given, app)

@@ -35,6 +35,8 @@ HIDDEN_FACTOR, HIDDEN_CORES = 1.1, 0.1
 
 #: Names of the alarms that are about the machine and the rounds, the same for every technique of a run.
 OF_THE_RUN = ("few-rounds", "busy-machine")
+#: Those that rounds of little work, which a run over more and more of it has on purpose, raise wherever they are.
+OF_LITTLE_WORK = ("oversubscribed", "idle-workers", "spread", "slow-first-round")
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,19 @@ USUAL = Rules()
 
 
 def derive(
-    measurements: Sequence[TechniqueMeasurement], *, images: int, megapixels: float, rules: Rules = USUAL
+    measurements: Sequence[TechniqueMeasurement],
+    *,
+    images: int,
+    megapixels: float,
+    rules: Rules = USUAL,
+    comparisons: int | None = None,
 ) -> None:
     """Fill what follows from rounds and spans: medians, intervals, speedups over the baseline, and their reasons.
 
     Args:
         images: how many each round went over, with so many ``megapixels``.
         rules: how speedups and verdicts come about.
+        comparisons: how many the run makes; where not given, each of these with each.
     """
     timed = [m for m in measurements if m.rounds]
     for m in timed:
@@ -53,8 +59,8 @@ def derive(
     if baseline is None:
         return
     baseline.speedup = baseline.efficiency = 1.0
-    comparisons = comparisons_of(timed) if rules.simultaneous else 1
-    for m in timed:
+    comparisons = (comparisons or comparisons_of(timed)) if rules.simultaneous else 1
+    for m in _to_the_end(timed):
         typical = m.rounds[m.typical_round - 1]
         m.breakdown = breakdown(
             typical.wall_seconds,
@@ -67,6 +73,18 @@ def derive(
         )
         if m is not baseline and m.identical is not False:  # no speedup for other pixels
             _compare(m, baseline, images, comparisons, rules)
+
+
+def derive_points(points: Sequence[TechniqueMeasurement], comparisons: int, rules: Rules = USUAL) -> None:
+    """As ``derive``, of a run over more and more work: for each amount of it, of those that did as much.
+
+    Args:
+        comparisons: how many the run makes, see ``comparisons_of``.
+    """
+    for point in sorted({m.point for m in points if m.rounds and m.point is not None}):
+        same = [m for m in points if m.point == point and m.rounds]
+        images, megapixels = same[0].images or 1, same[0].megapixels or 0.0
+        derive(same, images=images, megapixels=megapixels, rules=rules, comparisons=comparisons)
 
 
 def derive_weak(
@@ -113,9 +131,19 @@ def _describe(m: TechniqueMeasurement, images: int, megapixels: float, rules: Ru
     m.work_span = work_and_span(typical_spans(m), barriers) if m.copies == 1 and not rules.of_medians else None
 
 
-def comparisons_of(measurements: Sequence[TechniqueMeasurement]) -> int:
-    """How many comparisons there are of those that were timed."""
-    return pairs(sum(bool(m.rounds) for m in measurements))
+def comparisons_of(measurements: Sequence[TechniqueMeasurement], points: Sequence[TechniqueMeasurement] = ()) -> int:
+    """How many comparisons there are of those that were timed: each with each, and for each amount of work the
+    technique with the baseline, with its start-up and without, for the whole work too."""
+    amounts = sum(bool(m.rounds) and m.name != BASELINE for m in points)
+    return pairs(len(_to_the_end(measurements))) + (2 * amounts + 1 if amounts else 0)
+
+
+def _to_the_end(measurements: Sequence[TechniqueMeasurement]) -> list[TechniqueMeasurement]:
+    """Those that were timed beside the baseline: what failed meanwhile has but the pass that made the results."""
+    timed = [m for m in measurements if m.rounds]
+    if not any(m.name == BASELINE for m in timed):
+        return timed
+    return [m for m in timed if m.reason is None or m.identical is False]
 
 
 def _speedup(m: TechniqueMeasurement, baseline: TechniqueMeasurement, comparisons: int, rules: Rules) -> float:

@@ -108,11 +108,12 @@ def findings(
     weak: Measurements,
     scaling: Scaling | None,
     rules: Rules = USUAL,
+    points: Measurements = (),
 ) -> Findings:
-    """Args: mode: of the run; techniques, weak, scaling: as in its record, with all that ``derive`` fills by the same
-    ``rules``."""
+    """Args: mode: of the run; techniques, weak, scaling, points: as in its record, with all that ``derive`` fills by
+    the same ``rules``."""
     timed = any(t.rounds for t in (*techniques, *weak))
-    comparisons = comparisons_of(techniques) if timed and rules.simultaneous else None
+    comparisons = comparisons_of(techniques, points) if timed and rules.simultaneous else None
     best = _best(mode, techniques)
     main = _main(mode, techniques, scaling, best)
 
@@ -120,14 +121,15 @@ def findings(
         seconds = t.median_seconds is None, t.cost
         if mode == "compare":
             return seconds
-        ways = (t.copies, t.cv2_threads, t.workers) if mode == "scale" else (t is not main, *seconds)
+        amount = t.point is None, t.point or 0.0
+        ways = (t.copies, t.cv2_threads, t.workers, *amount) if mode == "scale" else (t is not main, *seconds)
         return (t.name == BASELINE, *ways)
 
     return Findings(
         best.name if best else None,
         main.label if main else None,
         _outcome(main, best) if main else None,
-        [t.label for t in sorted((*techniques, *weak), key=place)],
+        [t.label for t in sorted((*techniques, *weak, *points), key=place)],
         [_pair(one, other, comparisons or 1, rules) for one, other in _told(techniques, main, scaling)],
         [
             Loss(t.label, sum(t.breakdown.values()) - t.breakdown["ideal"], largest(t.breakdown))

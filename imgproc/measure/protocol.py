@@ -19,7 +19,7 @@ from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.phases import Plan, numbered
 from imgproc.backends.task import HOST, TaskResult
 from imgproc.measure.breakdown import CALLER
-from imgproc.measure.derive import USUAL, derive, derive_weak, typical_spans
+from imgproc.measure.derive import USUAL, comparisons_of, derive, derive_points, derive_weak, typical_spans
 from imgproc.measure.peak_memory import PeakMemory
 from imgproc.measure.process_tree import cpu_seconds, own_tree, started_since
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
@@ -57,7 +57,8 @@ class Contender:
     """One way of running a technique that is under measurement: its workers and what was measured of it so far.
 
     ``transfer``: how pixels reach its workers, where its technique leaves that open. ``copies``: how often each image
-    is in one of its passes. ``restart_each_pass``: its workers have to be started anew for each pass, which is not part
+    is in one of its passes. ``point``: which amount of work its passes are of, where a run has several; None: all of
+    it. ``restart_each_pass``: its workers have to be started anew for each pass, which is not part
     of its time.
     """
 
@@ -71,6 +72,7 @@ class Contender:
         options: Options | None = None,
         transfer: str = "paths",
         copies: int = 1,
+        point: float | None = None,
         shares_backend_with: Contender | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -84,6 +86,7 @@ class Contender:
         first = shares_backend_with
         self.backend: Backend = first.backend if first else technique.load()(workers, options or Options())
         self.transfer, self.copies = self.backend.capabilities.transfer or transfer, copies
+        self.point = point
         self.restart_each_pass = False
         self.deadline, self.clock = deadline, clock
         self.started = False
@@ -92,9 +95,14 @@ class Contender:
         #: One for all passes: what it finds out about shared memory, which takes long, serves several of them.
         self._memory = PeakMemory(lambda: self.processes)
         self.measurement = TechniqueMeasurement(
-            technique.name, label or technique.label, copies=copies, antipattern=technique.antipattern
+            technique.name, label or technique.label, copies=copies, point=point, antipattern=technique.antipattern
         )
         self._describe()
+
+    @property
+    def does_the_same(self) -> bool:
+        """Whether its passes are of the run's whole work, each image once."""
+        return self.copies == 1 and self.point is None
 
     def start(self) -> None:
         """Make the workers and note how long that took."""
@@ -249,7 +257,8 @@ def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float,
     """Put what was measured into the measurements, and derive from it what follows.
 
     Args:
-        images: how many there were, with so many ``megapixels``; those with more ``copies`` had each several times.
+        images: how many there were, with so many ``megapixels``; those with more ``copies`` had each several times, and
+            those of a ``point`` as many as their measurements say.
         rules: how speedups and verdicts come about.
     """
     contenders = list(contenders)
@@ -257,8 +266,11 @@ def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float,
         m = contender.measurement
         m.rounds = [p.round for p in contender.passes]
         m.spans = [span for number, p in enumerate(contender.passes, 1) for span in spans(p, number)]
-    same = [c.measurement for c in contenders if c.copies == 1]
-    derive(same, images=images, megapixels=megapixels, rules=rules)
+    same = [c.measurement for c in contenders if c.does_the_same]
+    points = [c.measurement for c in contenders if c.point is not None]
+    comparisons = comparisons_of(same, points)
+    derive(same, images=images, megapixels=megapixels, rules=rules, comparisons=comparisons)
+    derive_points(points, comparisons, rules)
     baseline = next((m for m in same if m.name == BASELINE), None)
     weak = [c.measurement for c in contenders if c.copies > 1]
     derive_weak(weak, baseline, images=images, megapixels=megapixels, rules=rules)

@@ -72,7 +72,9 @@ class TechniqueMeasurement:
     their ``cv2_threads``, another ``transfer`` of images (see ``TRANSFERS``), ``start_method`` or ``chunk_size``;
     the last three are None where the technique knows no such thing. ``dashboard``: the address of a page on which it
     shows itself, while it runs. ``copies``: how often each image was in a round,
-    more than once only in weak scaling. ``antipattern``: it is shown for what it does wrong, see ``Technique``.
+    more than once only in weak scaling. ``point``: of a run over more and more work, which amount of it this is, with
+    so many ``images`` and ``megapixels`` in a round; None for the whole. ``antipattern``: it is shown for what it does
+    wrong, see ``Technique``.
     ``split``: the indexes of the images that were cut into strips.
 
     ``startup_seconds``: until every worker was ready. ``first_round_seconds``: the uncounted warm-up round,
@@ -111,6 +113,9 @@ class TechniqueMeasurement:
     chunk_size: int | None = None
     dashboard: str | None = None
     copies: int = 1
+    point: float | None = None
+    images: int | None = None
+    megapixels: float | None = None
     antipattern: bool = False
     split: list[int] = field(default_factory=list)
     available: bool = True

@@ -12,12 +12,13 @@ from imgproc.measure.derive import break_even
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.measure.statistics import LEAST_FOR_INTERVAL, LEAST_STARTS
 from imgproc.numbers import NBSP, counted, few, number, seconds, spelled, spelled_times, times_interval
+from imgproc.report import granularity
 from imgproc.report.commands import ANY_PATHS, command_line, image_flags
 from imgproc.report.costs import meanings
 from imgproc.report.programs import program, why_none
 from imgproc.report.scale import FASTER, SLOWER, faster
 from imgproc.report.sentences import spoken
-from imgproc.runs.options import options
+from imgproc.runs.options import options, show
 from imgproc.runs.record import Record
 
 # A start-up that is no more than this longer than another one, in seconds, decides nothing.
@@ -126,7 +127,8 @@ def _faster(record: Record, winners: list[TechniqueMeasurement], paths: Sequence
         use += " Other techniques were not measured."
     reason = _start_ups(chosen, best) or " ".join(filter(None, (_lost(record, chosen), _cores(chosen))))
     command, (own, notes) = _process(record, chosen, paths), _program(record, chosen)
-    return Advice(use, command, chosen.name, reason, _pays(least, sooner), own, notes)
+    pays = _measured_pays(record) or _pays(least, sooner)
+    return Advice(use, command, chosen.name, reason, pays, own, notes)
 
 
 def _beside(record: Record, label: str, chosen: TechniqueMeasurement, best: TechniqueMeasurement) -> str | None:
@@ -259,6 +261,14 @@ def _pays(least: int, sooner: TechniqueMeasurement | None) -> str:
     )
 
 
+def _measured_pays(record: Record) -> str:
+    """The same as it was measured, in a run that did; empty in any other."""
+    found = record.granularity
+    if found is None or not found.pays_with_startup.reached:
+        return ""
+    return f"As measured, start-up included, it {granularity.pays(found, found.pays_with_startup)}."
+
+
 # ---------------------------------------------------------------- how
 
 
@@ -307,11 +317,13 @@ def _again(record: Record, paths: Sequence[str]) -> str:
     if record.mode == "scale":
         for flag, counts in (("--workers", asked.worker_counts), ("--cv2-threads", asked.cv2_threads)):
             words += [flag, ",".join(map(str, counts))]
+        if asked.over != "workers":
+            words += ["--over", asked.over, *(["--points", show(asked.points).replace(", ", ",")] * bool(asked.points))]
     else:
         words += ["--workers", str(asked.workers)]
     if asked.transfers != [PATHS]:
         words += ["--transfer", ",".join(asked.transfers)]
-    needed = 2 * (LEAST_FOR_INTERVAL + 1) * sum(map(_cost, (*timed, *record.weak)))
+    needed = 2 * (LEAST_FOR_INTERVAL + 1) * sum(map(_cost, (*timed, *record.weak, *record.points)))
     budget = options()["budget"].maximum
     words += ["--budget", str(min(max(60, math.ceil(needed / 10) * 10), int(budget)))]
     return command_line([*words, *image_flags(asked)])

@@ -145,7 +145,7 @@ def _settings(record: Record) -> Facts:
     asked = record.settings
     least = "at least " if record.mode == "compare" and asked.starts == 1 else ""
     seed = f"seed {asked.seed}" if asked.seed else "no seed was drawn yet"  # it ended before that
-    started = sorted({t.start_method for t in (*record.techniques, *record.weak) if t.start_method})
+    started = sorted({t.start_method for t in record.measurements if t.start_method})
     if task := record.task:
         work = [("Function", task.name), ("Results", f"compared: {task.same}")]
     else:
@@ -160,6 +160,7 @@ def _settings(record: Record) -> Facts:
         ("Faster and slower", _smallest(record.findings.smallest_difference if record.findings else None)),
         ("Starts", f"workers made anew {asked.starts} times" if asked.starts > 1 else ""),
         ("Intervals", _intervals(record.findings.comparisons if record.findings else None)),
+        ("Amounts of work", record.granularity.made if record.granularity else ""),
         ("Processes started", f"by {listed(started)}" if started else ""),
         ("Pixels moved", f"as {listed(asked.transfers)}" if asked.transfers != ["paths"] else ""),
         ("Strips", SPLITS.get(asked.split, asked.split) if asked.split != "auto" else ""),
@@ -201,7 +202,7 @@ def alarms(record: Record) -> dict[str, list[Alarm]]:
     Warnings that are no alarm, such as that a worker was replaced, have no advice."""
     known = {alarm.text for alarm in record.alarms}
     notes = [("", text) for text in record.warnings]
-    notes += [(t.label, text) for t in (*record.techniques, *record.weak) for text in t.warnings]
+    notes += [(t.label, text) for t in record.measurements for text in t.warnings]
     labels: dict[Alarm, list[str]] = defaultdict(list)
     for alarm in (
         *record.alarms,

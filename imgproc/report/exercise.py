@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.measure.granularity import Granularity
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, few, number, percent, seconds, spelled_times, times_interval
+from imgproc.report import granularity
 from imgproc.report.advice import way
 from imgproc.report.scale import FASTER, SLOWER, many, scaled, scaled_counts, span, unit
 from imgproc.report.sentences import guess, spoken
@@ -25,6 +27,10 @@ def question(record: Record) -> str:
         label = spoken(TECHNIQUES[name].label) if name in TECHNIQUES else name
         what = unit(name)
         how_many = span(scaled_counts(record), what)
+        if record.settings.over != "workers":
+            amount = f"how many of {work}" if record.settings.over == "images" else f"what size of {work}"
+            on = f"From {amount} on does parallel work pay on this machine"
+            return f"{on}, with {label}, {how_many}, and why not before?"
         return f"How much sooner are {work} done with {label}, from {how_many}, and from where on do more stop helping?"
     if record.mode == "compare":
         return f"Which technique is fastest for {work} on this machine, by how much, and how sure is that?"
@@ -108,7 +114,17 @@ def _is_apart(record: Record, one: TechniqueMeasurement, other: TechniqueMeasure
     return record.found.versus(one.label, other.label).verdict in (FASTER, SLOWER, None)
 
 
+def _of_granularity(found: Granularity) -> Iterator[str]:
+    yield (
+        f"{granularity.headline(found)} {granularity.with_startup(found)} From the medians of the most work and "
+        "the start-up alone, work out where that should be, and compare: what does such a sum leave out?"
+    )
+    yield f"{granularity.efficiency(found)} How much would twice the workers need, and why more than twice as much?"
+
+
 def _of_scaling(record: Record) -> Iterator[str]:
+    if record.granularity:
+        yield from _of_granularity(record.granularity)
     found = record.scaling
     if found is None:
         return

@@ -24,6 +24,9 @@ GLOSSARY: Mapping[str, str] = {
     "Strong scaling": "More workers for the same work.",
     "Weak scaling": "More workers, each with as much work of its own.",
     "Karp-Flatt": "The share of the work that would have to be serial to explain a speedup all by itself.",
+    "Granularity": "How much work there is between handing it out and having it back; the less, the more start-up and "
+    "dispatch weigh.",
+    "Isoefficiency": "How much work it takes to keep the efficiency of so many workers at a level.",
     "Oversubscription": "More threads at work than there are cores.",
 }
 #: Those of the table of techniques, of the split of a round’s time, and of the conditions of a run.

@@ -50,7 +50,7 @@ def agrees(computed, recorded):
     return all(math.isclose(one, other, rel_tol=1e-6, abs_tol=2e-6) for one, other in pairs)
 
 
-timed = [t for t in record["techniques"] if t["rounds"]]
+timed = [t for t in (*record["techniques"], *record.get("points", ())) if t["rounds"]]
 walls = {t["label"]: [r["wall_seconds"] for r in t["rounds"]] for t in timed}
 starts = {t["label"]: [r.get("start", 1) for r in t["rounds"]] for t in timed}
 for t in timed:
@@ -85,7 +85,7 @@ def paired_speedup(base, other, starts):
 
 computed = {}
 for t in timed:
-    label = t["label"]
+    label, baseline = t["label"], baselines.get(t.get("point"))
     if t["name"] == BASELINE or t["speedup"] is None or baseline is None:
         continue
     speedup, ends = computed[label] = paired_speedup(walls[baseline], walls[label], starts[label])
@@ -178,7 +178,7 @@ def _head(record: Record, notes: Notes) -> str:
 
 def _embedded(record: Record) -> str:
     data = record.to_dict()
-    for kind in ("techniques", "weak"):
+    for kind in ("techniques", "weak", "points"):
         data[kind] = [{name: value for name, value in t.items() if name != "spans"} for t in data[kind]]
     # Three double quotes in a row are in no JSON, and no backslash of it means anything in a raw string.
     return f'import json\n\nrecord = json.loads(r"""{"".join(json_pieces(data))}""")'
@@ -186,14 +186,16 @@ def _embedded(record: Record) -> str:
 
 def _constants(record: Record) -> str:
     rules = record.rules
-    comparisons = comparisons_of(record.techniques) if rules.simultaneous else 1
+    comparisons = comparisons_of(record.techniques, record.points) if rules.simultaneous else 1
     return (
         f"LEAST_FOR_INTERVAL, LEAST_STARTS = {LEAST_FOR_INTERVAL}, {LEAST_STARTS}  # with fewer: no interval\n"
         f"T_LEVEL = {T_LEVEL}  # of Student's t, so that 95 % holds with room to spare\n"
-        f"COMPARISONS = {comparisons}  # each technique with each, which share what may go wrong\n"
+        f"COMPARISONS = {comparisons}  # of the run, which share what may go wrong\n"
         f"OF_MEDIANS = {rules.of_medians}  # the speedup is the ratio of the medians, as the first versions had it\n"
         f'BASELINE = "{BASELINE}"\n'
-        'baseline = next((t["label"] for t in record["techniques"] if t["name"] == BASELINE and t["rounds"]), None)\n'
+        "#: By the amount of work, None for the whole of it.\n"
+        'baselines = {t.get("point"): t["label"] for t in (*record["techniques"], *record.get("points", ()))\n'
+        '             if t["name"] == BASELINE and t["rounds"]}\n'
     )
 
 

@@ -15,7 +15,7 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
 from imgproc.pixels.previews import PREVIEW_SIDE, thumbnail_of
-from imgproc.report import advice, conditions, costs, scale, sentences, tasks, timeline
+from imgproc.report import advice, conditions, costs, granularity, scale, sentences, tasks, timeline
 from imgproc.report.glossary import CONDITIONS, NUMBERS, terms
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.text import summary
@@ -238,6 +238,7 @@ def told(record: Record) -> dict[str, Any]:
         "summary": summary(record, MOST_FAILED).rstrip("\n"),
         **sentences.sentences(record),
         "scaling": scale.section(record),
+        "granularity": granularity.section(record, costs.meanings(record)),
         "advice": advice.advice(record),
         "use_items": list(tasks.advice(record)),
         "item_notes": list(tasks.notes(record.task)) if record.task else [],

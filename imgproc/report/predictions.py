@@ -61,7 +61,7 @@ def plan(
     lines += [f"Left out: {image.name}: {image.error}" for image in record.images if image.error]
     times = {(one.technique, one.workers): one.seconds for one in known}
     for t in contenders:
-        expected = times.get((t.name, t.workers)) if t.copies == 1 and t.cv2_threads == 1 else None
+        expected = times.get((t.name, t.workers)) if t.copies == 1 and t.point is None and t.cv2_threads == 1 else None
         about = f": about {seconds(expected)} a round" if expected else ""
         lines.append(f"  {t.label}, {counted(t.workers, 'worker')}{about}")
     lines += [f"  not {t.label}: {t.reason}" for t in missing]

@@ -23,6 +23,7 @@ from imgproc.numbers import (
     times_interval,
 )
 from imgproc.operations import not_in_strips
+from imgproc.report import granularity
 from imgproc.report.scale import FASTER, SLOWER, beside, faster, many, scaled, scaled_counts, unit
 from imgproc.runs.record import Record
 from imgproc.runs.splitting import SERIAL_STAGES, images_to_split
@@ -76,6 +77,8 @@ def headline(record: Record) -> Headline:
         return Headline(f"{UNDECIDED}.")
     if record.mode == "compare" and outcome != "not compared":
         return _winner(record, main)
+    if record.granularity:
+        return Headline(*granularity.lead(record, record.granularity))
     if record.mode == "scale" and record.scaling and main.name != BASELINE:
         return _scaled(record, record.scaling, main)
     figure = spelled_seconds(record.seconds or main.median_seconds)
@@ -111,6 +114,8 @@ def title(record: Record) -> str:
     images, main, outcome = counted(record.total, record.unit), record.technique, record.found.outcome
     if record.task:
         images += f" of {record.task.function}"
+    if record.granularity:
+        return f"{granularity.title(record.granularity)}, {images}"
     if outcome == "undecided":
         return f"Too few rounds to tell, {images}"
     if record.mode == "compare" and outcome == "baseline" and quicker_with_other_pixels(record.techniques, main):
@@ -302,6 +307,8 @@ def doing(record: Record) -> str:
     if record.mode == "scale":
         name = scaled(record)
         counts = many(scaled_counts(record), unit(name))
+        if record.settings.over != "workers":
+            return f"Measuring {spoken(technique(name).label)} with {counts}, on more and more of {images}"
         inner = record.settings.cv2_threads if unit(name) != "thread" else [1]
         each = f", each with {many(inner, 'OpenCV thread')}" if inner != [1] else ""
         return f"Measuring {spoken(technique(name).label)} with {counts}{each}, on {images}"
@@ -335,6 +342,7 @@ PHASES = {
     "results": "Making the results",
     "warm-up": "Warming up",
     "checking": "Comparing pixels",
+    "cutting": "Cutting images to sizes",
     "measuring": "Measuring",
 }
 _PHASES_OF_ITEMS = {

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.curves import Cell, Point
+from imgproc.measure.granularity import Amount
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, percent, plain_seconds, seconds
+from imgproc.report import granularity
 from imgproc.report.advice import advice
 from imgproc.report.blocks import Block, Column, Drawn, Paragraph, Row, as_text, ends
 from imgproc.report.bounds import bounds
 from imgproc.report.commands import ANY_PATHS
-from imgproc.report.costs import tails
+from imgproc.report.costs import meanings, tails
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
 from imgproc.report.sentences import UNDECIDED, guess, split, starts
@@ -53,7 +55,12 @@ def _summary(record: Record, most_failed: int | None = None) -> str:
         lines.append(f"Error: {record.error}")
     if technique and record.found.outcome == "undecided":
         lines.append(f"Note: the time is that of {technique.label}.")
-    if record.mode == "scale" and technique and technique.name != BASELINE and technique.median_seconds is not None:
+    if record.granularity:
+        what = "largest batch" if record.granularity.over == "images" else "images as they are"
+        lines.append(
+            f"Note: the time and the speedup are those of the {what}. {granularity.headline(record.granularity)}"
+        )
+    elif record.mode == "scale" and technique and technique.name != BASELINE and technique.median_seconds is not None:
         lines.append(f"Note: the time and the speedup are those of the fastest: {technique.label}.")
     if record.sample:
         sample = f"{len(record.sample)} of the {record.total} {record.unit}s"
@@ -77,7 +84,8 @@ def _mode(record: Record) -> str:
         return "Sequential"
     if record.mode == "scale":
         name = scaled(record)
-        return f"Scale ({name}, {span(scaled_counts(record), unit(name))})"
+        batches = f", {granularity.span(record.granularity)}" if record.granularity else ""
+        return f"Scale ({name}, {span(scaled_counts(record), unit(name))}{batches})"
     if record.found.outcome == "undecided":
         timed = sum(t.median_seconds is not None for t in record.techniques)
         return f"{record.mode.capitalize()} ({counted(timed, 'technique')})"
@@ -207,15 +215,24 @@ def scale_table(record: Record) -> str:
 
 def scale_blocks(record: Record) -> Iterator[Block]:
     """The same, as blocks."""
-    part = section(record)
-    if part is None:
+    parts = _parts(record)
+    if parts is None:
         yield from _lines(summary(record))
         return
     yield from _lines(_summary(record).replace(NBSP, " "))
-    for blocks in _scale_parts(record, part):
+    for blocks in parts:
         if said := [block for block in blocks if block]:
             yield ""
             yield from (block.replace(NBSP, " ") if isinstance(block, str) else block for block in said)
+
+
+def _parts(record: Record) -> list[list[Block]] | None:
+    """What stands below the summary; None where nothing was measured."""
+    if record.granularity:
+        work = granularity.section(record, meanings(record))
+        return _granularity_parts(record, work) if work else None
+    part = section(record)
+    return _scale_parts(record, part) if part else None
 
 
 def _scale_parts(record: Record, part: Section) -> list[list[Block]]:
@@ -244,16 +261,50 @@ def _scale_parts(record: Record, part: Section) -> list[list[Block]]:
     return parts
 
 
+def _granularity_parts(record: Record, part: granularity.Section) -> list[list[Block]]:
+    """A line for each amount of work, from which on parallel work pays and why; in the end what to use."""
+    plain = [
+        f"{'work':<15}{_HEAD}{'efficiency':>10}  with start-up",
+        *(_amount(name, one) for name, _, one in part.rows),
+    ]
+    rows = [
+        Row((name, *_figures(one.seconds, one), *_shares(one)), one.speedup, ends(one.speedup_ci95), one.verdict)
+        for name, _, one in part.rows
+    ]
+    columns = (
+        Column("work"), *_COLUMNS[2:6], Column("efficiency", right=True, rank=3), Column("with start-up", rank=3),
+    )  # fmt: skip
+    told = [part.headline, *filter(None, (part.startup, part.efficiency, part.why)), *part.notes, *part.left_out]
+    return [
+        [f"{part.who}, by the amount of work", Drawn([line.replace(NBSP, " ") for line in plain], columns, rows)],
+        [*map(Paragraph, told)],
+        [*itertools.islice(_advice(record, ANY_PATHS), 1, None)],
+    ]
+
+
+def _amount(name: str, amount: Amount) -> str:
+    share, started = _shares(amount)
+    return f"{name:<15}{_measured(amount.seconds, amount)}{share:>10}  {started}"
+
+
+def _shares(amount: Amount) -> tuple[str, str]:
+    """The efficiency, and the speedup with the start-up."""
+    started = f"{amount.with_startup:.2f}x" if amount.with_startup else "-"
+    if amount.with_startup_ci95:
+        started += f"  {amount.with_startup_ci95[0]:.2f} to {amount.with_startup_ci95[1]:.2f}"
+    return "-" if amount.efficiency is None else percent(amount.efficiency), started
+
+
 _HEAD = f"{'median':>10}  {'95% interval':<17}{'speedup':>8}  {'95% interval':<15}"
 
 
-def _measured(seconds: float, of: Point | TechniqueMeasurement) -> str:
+def _measured(seconds: float, of: Amount | Point | TechniqueMeasurement) -> str:
     """The columns of ``_HEAD``."""
     median, spread, speedup, sure = _figures(seconds, of)
     return f"{median:>10}  {spread:<17}{speedup:>8}  {sure:<15}"
 
 
-def _figures(seconds: float, of: Point | TechniqueMeasurement) -> tuple[str, str, str, str]:
+def _figures(seconds: float, of: Amount | Point | TechniqueMeasurement) -> tuple[str, str, str, str]:
     """A time with its interval, and a speedup with its own."""
     spread = f"{of.ci95[0]:.3f} to {of.ci95[1]:.3f}" if of.ci95 else "-"
     speedup = f"{of.speedup:.2f}x" if of.speedup else "-"

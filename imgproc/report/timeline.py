@@ -130,7 +130,7 @@ def timeline(record: Record, round: str = "", techniques: str = "") -> Timeline 
         techniques: the slug of a label, or ``all``; anything else is the run's technique, one with worker
             processes, and the baseline.
     """
-    every = [t for t in (*record.techniques, *record.weak) if any(s.round == t.typical_round for s in t.spans)]
+    every = [t for t in record.measurements if any(s.round == t.typical_round for s in t.spans)]
     if not every:
         return None
     every.sort(key=lambda t: rank(t, record))
@@ -158,10 +158,10 @@ def slug(label: str) -> str:
 def _usual(every: Sequence[TechniqueMeasurement], main: TechniqueMeasurement | None) -> list[TechniqueMeasurement]:
     """The run's technique, one with processes if that is none, and the baseline."""
     first = [t for t in every if t is main]
-    processes = [t for t in every if t.start_method and t.copies == 1]
+    processes = [t for t in every if t.start_method and t.copies == 1 and t.point is None]
     if not any(t.start_method for t in first):
         first += processes[:1]
-    first += [t for t in every if t.name == BASELINE and t not in first]
+    first += [t for t in every if t.name == BASELINE and t.point is None and t not in first]
     return first or list(every)
 
 

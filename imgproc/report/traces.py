@@ -95,7 +95,7 @@ def has_trace(record: Record) -> bool:
 
 
 def _traced(record: Record) -> Iterator[TechniqueMeasurement]:
-    return (t for t in (*record.techniques, *record.weak) if t.spans)
+    return (t for t in record.measurements if t.spans)
 
 
 def _lanes(t: TechniqueMeasurement) -> dict[int, str]:

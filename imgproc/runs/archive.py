@@ -50,8 +50,9 @@ def rounds_csv(record: Record) -> str:
     out = io.StringIO()
     table = csv.writer(out)
     table.writerow(("technique", "round", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "images"))
-    images = len(record.sample or record.good_images)
-    for technique in record.techniques:
+    whole = len(record.sample or record.good_images)
+    for technique in (*record.techniques, *record.points):
+        images = technique.images or whole
         if technique.first_round_seconds is not None:
             table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, images))
         for number, done in enumerate(technique.rounds, 1):

@@ -14,6 +14,7 @@ from imgproc.measure.protocol import Contender
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
 from imgproc.operations import not_by_numba, not_on_gpu
+from imgproc.runs.amounts import amounts_of, called, is_over_work
 from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
@@ -21,12 +22,14 @@ from imgproc.settings import Settings
 @dataclass
 class Contenders:
     """``main`` makes the results, ``others`` do the same work; ``weak`` do as much for each of their workers, which
-    are those of another one; ``missing`` cannot run here."""
+    are those of another one, and ``points`` a part of the work, by the workers of these; ``missing`` cannot run
+    here."""
 
     main: Contender
     others: list[Contender] = field(default_factory=list)
     weak: list[Contender] = field(default_factory=list)
     missing: list[TechniqueMeasurement] = field(default_factory=list)
+    points: list[Contender] = field(default_factory=list)
 
     @property
     def same_work(self) -> list[Contender]:
@@ -35,7 +38,7 @@ class Contenders:
     @property
     def all(self) -> list[Contender]:
         """All that can run here."""
-        return [*self.same_work, *self.weak]
+        return [*self.same_work, *self.weak, *self.points]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class _Variant:
     transfer: str = PATHS
     label: str = ""
     copies: int = 1
+    point: float | None = None
 
 
 def find_contenders(
@@ -67,7 +71,10 @@ def find_contenders(
     missing = []
     first: dict[tuple[str, int, Options], Contender] = {}
     for one in dict.fromkeys(_variants(record, _main(record, auto), app)):
-        if why := _cannot_run(one.technique, one.workers, record):
+        why = _cannot_run(one.technique, one.workers, record)
+        if why and one.point is not None:  # said once
+            continue
+        if why:
             label = one.label or one.technique.label
             missing.append(
                 TechniqueMeasurement(
@@ -80,17 +87,18 @@ def find_contenders(
                 )
             )
             continue
-        shares = one.technique.load().capabilities.alone or one.copies > 1
+        shares = one.technique.load().capabilities.alone or one.copies > 1 or one.point is not None
         key = one.technique.name, one.workers, one.options
         contender = Contender(
             one.technique, one.workers, deadline=deadline, label=one.label, options=one.options, transfer=one.transfer,
-            copies=one.copies, shares_backend_with=first.get(key) if shares else None,
+            copies=one.copies, point=one.point, shares_backend_with=first.get(key) if shares else None,
         )  # fmt: skip
         first.setdefault(key, contender)
         found.append(contender)
     _restart_exclusive(found)
-    same = [one for one in found if one.copies == 1]
-    return Contenders(same[0], same[1:], [one for one in found if one.copies > 1], missing)
+    same = [one for one in found if one.does_the_same]
+    weak, points = [one for one in found if one.copies > 1], [one for one in found if one.point is not None]
+    return Contenders(same[0], same[1:], weak, missing, points)
 
 
 def _restart_exclusive(contenders: Iterable[Contender]) -> None:
@@ -105,13 +113,15 @@ def _variants(record: Record, main: Technique, app: Settings) -> Iterator[_Varia
     """What the run goes through, first the variant that makes the results."""
     settings = record.settings
     options = Options(1, settings.start_method, settings.chunk_size, app)
-    if record.mode == "scale":
+    if is_over_work(record):
+        yield from _over_work(record, main, options)
+    elif record.mode == "scale":
         yield from _scaled(settings, main, options)
     else:
         names = settings.techniques or [one.name for one in default_techniques()] if record.mode == "compare" else []
         for one in dict.fromkeys([main, *map(technique, names)]):
             yield from _transfers(_Variant(one, 1 if one.name == BASELINE else settings.workers, options), settings)
-    if settings.budget > 0:
+    if settings.budget > 0 and not is_over_work(record):
         yield _Variant(technique(BASELINE), 1, options)
 
 
@@ -146,6 +156,20 @@ def _scaled(settings: RunSettings, main: Technique, options: Options) -> Iterato
             for one in strong:
                 label = f"{one.label} with {inner} OpenCV threads each"
                 yield replace(one, options=replace(options, cv2_threads=inner), label=label)
+
+
+def _over_work(record: Record, main: Technique, options: Options) -> Iterator[_Variant]:
+    """The technique and the baseline, with the whole work and then with each other amount."""
+    settings = record.settings
+    workers, label = settings.workers, f"{main.label}, {counted(settings.workers, main.unit)}"
+    both = [
+        _Variant(main, workers, options, settings.transfers[0], label),
+        _Variant(technique(BASELINE), 1, options, label=technique(BASELINE).label),
+    ]
+    yield from both
+    for amount in amounts_of(record):
+        for one in both:
+            yield replace(one, point=amount, label=f"{one.label}, {called(record, amount)}")
 
 
 def asks_for_auto(record: Record) -> bool:

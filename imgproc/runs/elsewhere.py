@@ -73,7 +73,7 @@ def _constant(text: str) -> float:
 def _is_sound(record: Record) -> bool:
     """Whether every value is what its field says, and those that are told can be."""
     datetime.fromisoformat(record.created)
-    every = [*record.techniques, *record.weak]
+    every = record.measurements
     labels = [t.label for t in every]
     names = [record.id, *labels, *(t.name for t in every)]
     kinds = fits(Record, record) and all(name.isprintable() and len(name) <= _MOST_NAME for name in names)

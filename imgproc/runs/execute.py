@@ -19,6 +19,7 @@ from imgproc.intake.samples.kept import draw_once
 from imgproc.measure.bounds import copy_bandwidth, memory_use
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
+from imgproc.measure.granularity import granularity
 from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.measure.results import IMAGES, RESULTS, Progress
 from imgproc.operations import OPERATIONS, parse_operations, remarks
@@ -28,6 +29,7 @@ from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.learning import learn_and_keep
 from imgproc.runs.advisor.pace import pace_seconds
 from imgproc.runs.advisor.prediction import Batch, predict, predicted_costs
+from imgproc.runs.amounts import is_over_work, too_large
 from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
 from imgproc.runs.measuring import Measured, measure
 from imgproc.runs.passes import Passes, RunFolders, file_systems_of
@@ -173,6 +175,8 @@ def _begin(passes: Passes, contenders: Contenders, pace: float | None) -> None:
         record.warnings.append(png.note)
     record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
     record.weak = [c.measurement for c in contenders.weak]
+    record.points = [c.measurement for c in contenders.points]
+    record.warnings += filter(None, [too_large(record)])
     record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
     record.warnings += remarks(record.settings.operations, record.settings.parameters)
     if any(m.start_method == "fork" for m in record.techniques):
@@ -255,13 +259,17 @@ def _make_results(passes: Passes, main: Contender) -> Pass:
     return first
 
 
+def _megapixels(images: Sequence[ImageRecord]) -> float:
+    return sum(image.megapixels for image in images)
+
+
 def _conclude(record: Record, main: Contender, first: Pass, measured: Measured | None) -> None:
     """Put into the record what was measured and what follows from it."""
     if measured:
         record.environment["cores_used_by_others"] = measured.busy
         record.environment["copy_bytes_per_second"] = copied = copy_bandwidth(usable_cores())
         images = measured.images
-        megapixels = sum(image.megapixels for image in images)
+        megapixels = _megapixels(images)
         conclude(measured.contenders, images=len(images), megapixels=megapixels, rules=record.rules)
         record.warn()
         baseline = next((m for m in record.techniques if m.name == BASELINE), None)
@@ -269,7 +277,12 @@ def _conclude(record: Record, main: Contender, first: Pass, measured: Measured |
     if not measured or main not in measured.contenders:  # where it failed later, its first pass was whole
         main.passes = [first]
         conclude([main], images=len(record.good_images), megapixels=record.megapixels, rules=record.rules)
-    if record.mode == "scale":
+    if is_over_work(record):
+        record.granularity = granularity(
+            record.settings.over, main.technique.name, record.techniques, record.points, images=record.count,
+            megapixels=_megapixels(record.measured_images), rules=record.rules,
+        )  # fmt: skip
+    elif record.mode == "scale":
         cores = record.environment.get("cores_usable")
         record.scaling = scaling(main.technique.name, record.techniques, record.weak, cores=cores)
     record.conclude()

@@ -16,6 +16,7 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
 from imgproc.measure.protocol import Contender, Pass, interleave
 from imgproc.measure.statistics import LOOKS, enough
+from imgproc.runs.amounts import NO_TIME, Amounts, Work, is_over_work, largest_batch, part_of, spread
 from imgproc.runs.contenders import Contenders
 from imgproc.runs.passes import Hashes, Passes, on_gpu
 from imgproc.runs.record import ImageRecord
@@ -60,7 +61,8 @@ def measure(passes: Passes, contenders: Contenders, first: Pass, results_ready: 
     main = contenders.main
     made: dict[Contender, Hashes] = {main: {i.index: {o.operation: o.pixels_sha256 for o in i.outputs} for i in images}}
     baseline = next((c for c in contenders.same_work if c.technique.name == BASELINE), None)
-    made |= _warm_up(passes, contenders, [c for c in contenders.others if c is baseline], images)
+    whole = Work(passes, images)
+    made |= _warm_up(contenders, [c for c in contenders.others if c is baseline], lambda _: whole)
     right = made.get(baseline) if baseline else None
     proven = time.perf_counter()
     if baseline and right is not None and not _prove(main, made[main], right):
@@ -69,36 +71,37 @@ def measure(passes: Passes, contenders: Contenders, first: Pass, results_ready: 
         record.sample = record.sample and sorted(image.index for image in images)
     results_ready()
     begin += time.perf_counter() - proven  # what the results take is no measuring
-    made |= _warm_up(passes, contenders, [c for c in contenders.others if c is not baseline], images)
-    if right is not None:
-        _prove_others(contenders, made, right)
+    amounts = Amounts(passes, images)
+    some = [c for c in (*contenders.others, *contenders.points) if c is not baseline]
+    made |= _warm_up(contenders, some, amounts.of)
+    _prove_others(contenders, made)
     budget = settings.budget - (time.perf_counter() - begin)
     left = [c for c in contenders.all if c in made or c.copies > 1]
+    amounts.note(contenders.points)
     helpers = {pid for c in contenders.all for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
     load.start()
-    _take_turns(passes, contenders, left, images, budget)
+    _take_turns(contenders, left, amounts, budget)
     busy = load.stop()
     _time_operations(passes, left, images)
     return Measured(left, images, busy)
 
 
-def _take_turns(
-    passes: Passes, contenders: Contenders, left: list[Contender], images: Sequence[ImageRecord], budget: float
-) -> None:
+def _take_turns(contenders: Contenders, left: list[Contender], amounts: Amounts, budget: float) -> None:
     """The rounds of every start, within ``budget`` seconds; who fails is taken out of ``left``."""
-    settings = passes.record.settings
-    longer = passes.record.mode in ("compare", "scale") and settings.starts == 1
+    record = amounts.whole.passes.record
+    settings = record.settings
+    longer = record.mode in ("compare", "scale") and settings.starts == 1
     begin, longest, done = time.perf_counter(), 0.0, 0
     for start in range(1, settings.starts + 1):
         now = time.perf_counter()
         if start > 1 and now - begin + longest > budget:
             return
         if start > 1:
-            _start_anew(passes, contenders, left, images)
+            _start_anew(contenders, left, amounts)
 
         def one_round(contender: Contender, number: int, start: int = start, before: int = done) -> Pass | None:
-            found = _one_round(passes, contenders, contender, before + number, images)
+            found = _one_round(contenders, contender, before + number, amounts.of(contender))
             if found:
                 found.round.start = start
             return found
@@ -116,14 +119,15 @@ def _take_turns(
         longest = max(longest, time.perf_counter() - now)
 
 
-def _start_anew(passes: Passes, contenders: Contenders, left: list[Contender], images: Sequence[ImageRecord]) -> None:
+def _start_anew(contenders: Contenders, left: list[Contender], amounts: Amounts) -> None:
     """End all workers and make new ones, each of which has a warm-up that does not count."""
     for contender in left:
         contender.close()
-    for contender in [c for c in left if c.copies == 1]:  # the others have the same workers
+    passes = amounts.whole.passes
+    for contender in [c for c in left if c.does_the_same]:  # the others have the same workers
         try:
             with _scratch(passes, "warm-up") as folder, passes.ready(contender):
-                _complete(passes.run_pass(contender, images, folder, "warm-up"))
+                _complete(passes.run_pass(contender, amounts.whole.images, folder, "warm-up"))
         except BackendError as problem:
             _give_up(contenders, contender, problem)
             left.remove(contender)
@@ -141,31 +145,36 @@ def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRe
     for contender in contenders.all:
         # Where pixels travel, the caller's part is done by nobody else meanwhile.
         shared = 1 if TRANSFERS[contender.transfer].alone else min(contender.measurement.threads, usable_cores())
-        per_round += contender.copies * alone / shared
+        per_round += part_of(contender, record, images) * alone / shared
     # The warm-ups and reading back what the first wrote count as well.
     rounds = settings.starts * (settings.rounds_of_start + 1) + 1
     count = max(int(len(images) * settings.budget / (per_round * rounds)), 2 * contenders.main.backend.workers)
+    if is_over_work(record) and settings.over == "images":
+        count = min(count, largest_batch(record))
+        _without_larger(contenders, count)
     if count >= len(images):
         return images
-    chosen = _spread(images, count)
+    chosen = spread(images, count)
     record.sample = sorted(image.index for image in chosen)
     return chosen
 
 
-def _spread(images: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
-    """So many of the images, or all, evenly over their sizes."""
-    if count >= len(images):
-        return list(images)
-    by_size = sorted(images, key=lambda image: (image.megapixels, image.index))
-    return [by_size[int((k + 0.5) * len(images) / count)] for k in range(count)]
+def _without_larger(contenders: Contenders, count: int) -> None:
+    """Take out the batches that are no smaller than the largest one that is measured."""
+    for contender in [c for c in contenders.points if (c.point or 0) >= count]:
+        contenders.points.remove(contender)
+        contender.measurement.reason = NO_TIME
 
 
 def _warm_up(
-    passes: Passes, contenders: Contenders, some: Sequence[Contender], images: Sequence[ImageRecord]
+    contenders: Contenders, some: Sequence[Contender], work_of: Callable[[Contender], Work]
 ) -> dict[Contender, Hashes]:
-    """An uncounted pass of some who have had none; returns what each that did the whole work has made."""
+    """An uncounted pass of some who have had none; returns what each has made, but for those that do more than the
+    whole work."""
     made: dict[Contender, Hashes] = {}
     for contender in some:
+        work = work_of(contender)
+        passes, images = work.passes, work.images
         try:
             with _scratch(passes, "warm-up") as folder, passes.ready(contender):
                 warm = _complete(passes.run_pass(contender, images, folder, "warm-up"))
@@ -188,21 +197,22 @@ def _prove(contender: Contender, made: Hashes, right: Hashes) -> bool:
     return m.identical
 
 
-def _prove_others(contenders: Contenders, made: dict[Contender, Hashes], right: Hashes) -> None:
-    """The same of all but the one that made the results."""
+def _prove_others(contenders: Contenders, made: dict[Contender, Hashes]) -> None:
+    """The same of all but the one that made the results, where there is a baseline that did as much."""
+    right = {c.point: hashes for c, hashes in made.items() if c.technique.name == BASELINE}
     for contender in made.keys() - {contenders.main}:
-        _prove(contender, made[contender], right)
+        if contender.point in right:
+            _prove(contender, made[contender], right[contender.point])
     for contender in contenders.weak:  # the same workers on the same images
         same = contender.shares_backend_with
         contender.measurement.identical = same.measurement.identical if same else None
 
 
-def _one_round(
-    passes: Passes, contenders: Contenders, contender: Contender, number: int, images: Sequence[ImageRecord]
-) -> Pass | None:
+def _one_round(contenders: Contenders, contender: Contender, number: int, work: Work) -> Pass | None:
+    passes = work.passes
     try:
         with _scratch(passes, "round") as folder, passes.ready(contender):
-            done = _complete(passes.run_pass(contender, images, folder, "rounds", number))
+            done = _complete(passes.run_pass(contender, work.images, folder, "rounds", number))
     except BackendError as problem:
         _give_up(contenders, contender, problem)
         return None
@@ -232,7 +242,7 @@ def _complete(done: Pass) -> Pass:
 def _give_up(contenders: Contenders, contender: Contender, problem: BackendError) -> None:
     """A technique that fails once the results are there costs its own figures, and the baseline all speedups."""
     contender.measurement.reason = str(problem)
-    if contender.technique.name == BASELINE and contender is not contenders.main:
+    if contender.technique.name == BASELINE and contender is not contenders.main and contender.does_the_same:
         contenders.main.measurement.reason = f"the baseline failed: {problem}"
 
 
@@ -241,10 +251,10 @@ def _time_operations(passes: Passes, contenders: Sequence[Contender], images: Se
     student sees what of a fast kernel is left in the whole job."""
     if not any(map(on_gpu, contenders)):
         return
-    few = _spread(images, ALONE_IMAGES)
+    few = spread(images, ALONE_IMAGES)
     for contender in contenders:
         m = contender.measurement
-        if contender.copies > 1 or not (on_gpu(contender) or m.name == BASELINE):
+        if not contender.does_the_same or not (on_gpu(contender) or m.name == BASELINE):
             continue
         try:
             with passes.ready(contender):

@@ -25,6 +25,8 @@ Mode = Literal["sequential", "parallel", "compare", "scale"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 #: Most numbers of workers in one scale run.
 MOST_COUNTS = 16
+#: What scale mode may go through, and what that is.
+OVER = {"workers": "numbers of workers", "images": "batch sizes", "megapixels": "image sizes"}
 #: What ``split`` may be, and what it means.
 SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
 
@@ -33,7 +35,9 @@ SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "ever
 class RunSettings:
     """What was asked for. ``workers`` counts workers of the technique; ``budget`` is in seconds.
 
-    ``worker_counts`` and ``cv2_threads`` (OpenCV's threads in each worker) are what scale mode goes through.
+    ``worker_counts`` and ``cv2_threads`` (OpenCV's threads in each worker) are what scale mode goes through; if it is
+    ``over`` something else than workers, ``points`` are (empty: doubling up to all), and there is one number of
+    workers.
     ``transfers`` are the ways in which pixels reach worker processes, see ``TRANSFERS``. ``smallest_difference`` is in
     percent. ``guess``: the speedup that somebody expected before it was measured; 0 where nobody did.
     """
@@ -50,6 +54,8 @@ class RunSettings:
     split: str = "auto"
     worker_counts: list[int] = field(default_factory=list)
     cv2_threads: list[int] = field(default_factory=lambda: [1])
+    over: str = "workers"
+    points: list[float] = field(default_factory=list)
     transfers: list[str] = field(default_factory=lambda: [PATHS])
     start_method: str | None = None
     chunk_size: int = 1
@@ -91,7 +97,7 @@ class Option:
 
     name: str
     label: str
-    kind: Literal["integer", "number", "choice", "flag", "name", "names", "counts"]
+    kind: Literal["integer", "number", "choice", "flag", "name", "names", "counts", "numbers"]
     help: str
     group: Literal["operations", "technique", "measurement", "samples"] = "measurement"
     attribute: str = ""
@@ -140,7 +146,7 @@ class Option:
             return ", ".join(self.choices()) + ("; several with commas" if self.kind == "names" else "") + joined
         most = self.maximum if settings is None else self.most(settings)
         numbers = f"{self.minimum:g} to {most if isinstance(most, str) else f'{most:.15g}'}"
-        return f"{numbers}, with commas" if self.kind == "counts" else numbers
+        return f"{numbers}, with commas" if self.kind in ("counts", "numbers") else numbers
 
     def start(self, settings: Settings) -> str:
         """The default, as it is typed."""
@@ -158,6 +164,8 @@ class Option:
         text = next((value.strip() for value in reversed(values) if value.strip()), "")
         if self.kind == "counts":
             return self.convert(parse_counts(text, typed, int(self.most(settings)), self.label))
+        if self.kind == "numbers":
+            return self.convert(parse_numbers(text, typed, self.minimum, self.most(settings), self.label))
         if self.kind in ("name", "names"):
             parts = [text] if self.kind == "name" else [part for value in values for part in value.split(",")]
             names = [self._known(part.strip(), typed) for part in parts if part.strip()]
@@ -196,7 +204,7 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(map(show, value))
     return "default" if value is None else f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
@@ -266,6 +274,17 @@ TABLE: tuple[Option, ...] = (
         "cv2_threads", "OpenCV threads in each", "counts", "OpenCV’s own threads in each worker; 1 alone: no grid.",
         "technique", "", 1, "MAX_WORKERS", default=lambda _: scale_threads(), default_words="1 and the cores there are",
         modes=("scale",),
+    ),
+    Option(
+        "over", "Scale over", "name",
+        "What grows. images: how many of them a round has; megapixels: how large each is, as a part cut from its "
+        "middle. There is one number of workers then, the most of those named that have a core each, and the run tells "
+        "from how much work on parallel pays.", "technique",
+        choices=lambda: OVER, modes=("scale",),
+    ),
+    Option(
+        "points", "Points", "numbers", "Batch sizes in images, or image sizes in megapixels, if it is over these.",
+        "technique", minimum=0.001, maximum=100_000, default_words="doubling, up to all", modes=("scale",),
     ),
     Option(
         "guess", "Your guess of the speedup", "number",
@@ -362,3 +381,24 @@ def parse_counts(value: str, typed: str, most: int, label: str = "") -> list[int
     if len(found) > MOST_COUNTS:
         raise UserError(f"{said} may hold up to {MOST_COUNTS} numbers, not {len(found)}.", field=typed)
     return sorted(found)
+
+
+def parse_numbers(value: str, typed: str, least: float, most: float, label: str = "") -> list[float]:
+    """Numbers with commas between them, in order, each once; none of an empty text.
+
+    Raises:
+        UserError: there are too many, or one is not from ``least`` to ``most``.
+    """
+    found, said = set(), typed if typed.startswith("-") else label or typed
+    for part in filter(None, re.split(r"[,;\s]+", value.strip(" ,;"))):
+        number = float(part) if _NUMBER.fullmatch(part) else math.nan
+        if not least <= number <= most:
+            wanted = f"numbers from {least:g} to {most:.15g} with commas between them, such as 1, 2, 4"
+            raise UserError(f"{said} must be {wanted}; “{part}” is not.", field=typed, limit=most)
+        found.add(number)
+    if len(found) > MOST_COUNTS:
+        raise UserError(f"{said} may hold up to {MOST_COUNTS} numbers, not {len(found)}.", field=typed)
+    return sorted(found)
+
+
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")

@@ -10,6 +10,7 @@ from imgproc.backends.base import Capabilities
 from imgproc.backends.sharing.transport import PATHS
 from imgproc.backends.table import least_workers
 from imgproc.errors import UserError
+from imgproc.measure.environment import usable_cores
 from imgproc.operations import parse_parameters
 from imgproc.parameters import Value
 from imgproc.runs.options import Mode, RunSettings, options
@@ -50,11 +51,33 @@ def parse_settings(
         least = max((least_workers(technique(name)) for name in named), default=1)
         run_settings.workers = max(run_settings.workers, min(least, settings.MAX_WORKERS))
     if mode == "scale":
-        run_settings.workers = max(run_settings.worker_counts)
+        _settle_scale(run_settings)
     if mode == "sequential":
         run_settings.technique = BASELINE
     check_options(mode, run_settings)
     return run_settings
+
+
+def _settle_scale(asked: RunSettings) -> None:
+    """Leave of the settings of scale mode what means something to that which it goes over.
+
+    Raises:
+        UserError: a batch is to have a part of an image.
+    """
+    if asked.over == "workers":
+        asked.points = []
+    else:
+        asked.worker_counts, asked.cv2_threads = [_one_count(asked)], [1]
+    if asked.over == "images" and (parts := [point for point in asked.points if not point.is_integer()]):
+        raise UserError(f"Batches have whole numbers of images, not {parts[0]:g}.", field="points")
+    asked.workers = max(asked.worker_counts)
+
+
+def _one_count(asked: RunSettings) -> int:
+    """Of the numbers of workers the most that have a core each and are enough for the technique."""
+    least = least_workers(technique(asked.technique))
+    able = [count for count in asked.worker_counts if count >= least] or asked.worker_counts
+    return max([count for count in able if count <= usable_cores()], default=min(able))
 
 
 def check_options(mode: Mode, run_settings: RunSettings) -> None:

@@ -7,7 +7,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,10 @@ class Passes:
         self.files: set[str] = set()  # the names of all outputs, also of those that are not made in the end
         self._short_of_room: set[str] = set()  # techniques whose images do not fit into shared memory in strips
         self._known_pieces: dict[int, bool] = {}  # by image, of those that were asked for
+
+    def over(self, sources: Mapping[int, Path]) -> Passes:
+        """The same run's passes over other files."""
+        return Passes(self.record, replace(self.folders, sources=sources), self.tracker)
 
     def name_outputs(self) -> None:
         """Give every good image its output files, named after it and unique in the run, and make their folders."""

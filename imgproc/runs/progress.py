@@ -62,6 +62,11 @@ class Tracker:
         self._now.phase = "loading"
         self._send()
 
+    def cutting(self, images: int) -> None:
+        """Parts of so many images are made, to be measured on."""
+        self._now.phase, self._now.round, self._now.images_done, self._now.images_total = "cutting", 0, 0, images
+        self._send()
+
     def image_done(self, _: object = None) -> None:
         """Raises: Cancelled: somebody asked to end the run."""
         if self._cancelled():

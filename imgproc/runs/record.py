@@ -8,15 +8,17 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from imgproc.errors import UserError
 from imgproc.files import write_whole
-from imgproc.measure.alarms import Alarm, alarms_of_run, of_items
+from imgproc.measure.alarms import OF_LITTLE_WORK, Alarm, alarms_of_run, of_items
 from imgproc.measure.bounds import MemoryUse
 from imgproc.measure.curves import Scaling
 from imgproc.measure.findings import Findings, findings
+from imgproc.measure.granularity import Granularity
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.measure.statistics import FIRST_RULES, Rules
 from imgproc.operations import OPERATIONS, PARAMETERS
@@ -198,7 +200,8 @@ class Record:
     """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
 
     ``techniques`` all did the same work. ``weak`` are those of scale mode whose work grew with their workers, with
-    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``task``:
+    scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``points`` are
+    those of scale mode over more and more work that had less than all; ``granularity`` is what follows. ``task``:
     where it was about a user's own function over items; there are no images then. ``warnings``, here and of
     techniques, are the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was;
     ``repetition`` what the run found of the one that it repeats. ``memory``: what its operations must move.
@@ -219,6 +222,8 @@ class Record:
     techniques: list[TechniqueMeasurement] = field(default_factory=list)
     weak: list[TechniqueMeasurement] = field(default_factory=list)
     scaling: Scaling | None = None
+    points: list[TechniqueMeasurement] = field(default_factory=list)
+    granularity: Granularity | None = None
     sample: list[int] | None = None
     warnings: list[str] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
@@ -273,6 +278,11 @@ class Record:
         return sum(image.megapixels for image in self.good_images)
 
     @property
+    def measurements(self) -> list[TechniqueMeasurement]:
+        """All, whatever work they did."""
+        return [*self.techniques, *self.weak, *self.points]
+
+    @property
     def technique(self) -> TechniqueMeasurement | None:
         """The technique the run is about, see ``Findings``."""
         label = self.found.technique
@@ -281,7 +291,7 @@ class Record:
     @property
     def found(self) -> Findings:
         """What the run found: worked out when it ended; what is there so far, if it has not."""
-        return self.findings or findings(self.mode, self.techniques, self.weak, self.scaling, self.rules)
+        return self.findings or self._findings(self.rules)
 
     @property
     def rules(self) -> Rules:
@@ -291,32 +301,33 @@ class Record:
     def conclude(self, rules: Rules | None = None) -> None:
         """Work out what the measurements say, once all that ``derive`` fills is there by the same rules; by default
         those that were asked for."""
-        self.findings = findings(self.mode, self.techniques, self.weak, self.scaling, rules or self.settings.rules)
+        self.findings = self._findings(rules or self.settings.rules)
         self.best = self.findings.best
+
+    def _findings(self, rules: Rules) -> Findings:
+        return findings(self.mode, self.techniques, self.weak, self.scaling, rules, self.points)
 
     def raised_alarms(self) -> list[Alarm]:
         """The alarms that its measurements raise."""
         if "cores_used_by_others" not in self.environment:  # nothing was measured but the results' own pass
             return []
-        found = alarms_of_run(
-            [*self.techniques, *self.weak],
-            environment=self.environment,
-            images=self.count,
-            ignored=["oversubscribed"] if self.mode == "scale" else [],  # asked for on purpose, marked where it stands
-            smallest=self.rules.smallest,
-        )
+        raise_for = partial(alarms_of_run, environment=self.environment, smallest=self.rules.smallest)
+        asked_for = ["oversubscribed"] if self.mode == "scale" else []  # on purpose, marked where it stands
+        found = raise_for([*self.techniques, *self.weak], images=self.count, ignored=asked_for)
+        for m in self.points:
+            found += [alarm for alarm in raise_for([m], images=m.images or 1, ignored=OF_LITTLE_WORK) if alarm.who]
         return [of_items(alarm) for alarm in found] if self.task else found
 
     def warn(self) -> None:
         """Note the alarms, as data and as warnings: of the machine once, of a technique with its own figures."""
         self.alarms = self.raised_alarms()
-        of_label = {m.label: m.warnings for m in (*self.techniques, *self.weak)}
+        of_label = {m.label: m.warnings for m in self.measurements}
         for alarm in self.alarms:
             of_label.get(alarm.who, self.warnings).append(alarm.text)
 
     def complete(self) -> None:
         """Fill what a record of an earlier version does not have: what it found, and its warnings as data."""
-        written = {*self.warnings, *(text for t in (*self.techniques, *self.weak) for text in t.warnings)}
+        written = {*self.warnings, *(text for t in self.measurements for text in t.warnings)}
         self.alarms = [alarm for alarm in self.raised_alarms() if alarm.text in written]
         self.conclude(FIRST_RULES)
 

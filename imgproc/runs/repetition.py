@@ -118,8 +118,8 @@ def _results(pairs: Sequence[tuple[ImageRecord, ImageRecord]]) -> Iterator[tuple
 
 
 def _speedups(before: Record, now: Record) -> Iterator[Again]:
-    of_label = {t.label: t for t in (*now.techniques, *now.weak)}
-    for old in (*before.techniques, *before.weak):
+    of_label = {t.label: t for t in now.measurements}
+    for old in before.measurements:
         if old.name == BASELINE or old.speedup is None:
             continue
         new = of_label.get(old.label) or TechniqueMeasurement(old.name, old.label, reason="it took no part")

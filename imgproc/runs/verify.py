@@ -10,7 +10,16 @@ from typing import Any
 
 from imgproc.backends import BASELINE
 from imgproc.measure.curves import scaling
-from imgproc.measure.derive import DERIVED, LATER, derive, derive_tasks, derive_weak
+from imgproc.measure.derive import (
+    DERIVED,
+    LATER,
+    comparisons_of,
+    derive,
+    derive_points,
+    derive_tasks,
+    derive_weak,
+)
+from imgproc.measure.granularity import granularity
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.runs.record import Record
 
@@ -25,15 +34,18 @@ def verify(record: Record) -> list[str]:
     images = [by_index[i] for i in record.sample if i in by_index] if record.sample else record.good_images
     megapixels = sum(image.megapixels for image in images)
     count = record.count if record.task else len(images)
-    derive(again, images=count, megapixels=megapixels, rules=record.rules)
+    points = [_raw(m) for m in record.points]
+    comparisons = comparisons_of(again, points)
+    derive(again, images=count, megapixels=megapixels, rules=record.rules, comparisons=comparisons)
+    derive_points(points, comparisons, record.rules)
     if record.task:
         derive_tasks(again, count, record.environment.get("cores_usable") or 1)
     baseline = next((m for m in again if m.name == BASELINE), None)
     derive_weak(weak, baseline, images=count, megapixels=megapixels, rules=record.rules)
-    stored = [*record.techniques, *record.weak]
+    stored = record.measurements
     found = [
         difference
-        for m, computed in zip(stored, [*again, *weak], strict=True)
+        for m, computed in zip(stored, [*again, *weak, *points], strict=True)
         for name in DERIVED
         if name not in LATER or getattr(m, name) is not None
         for difference in _differences(getattr(m, name), getattr(computed, name), f"{m.label}: {name}")
@@ -47,7 +59,13 @@ def verify(record: Record) -> list[str]:
     if record.scaling:
         curves = scaling(record.scaling.technique, again, weak, cores=record.environment.get("cores_usable"))
         found += _differences(asdict(record.scaling), asdict(curves), "scaling")
-    anew = replace(record, techniques=again, weak=weak, findings=None)
+    if record.granularity:
+        said = record.granularity
+        amounts = granularity(
+            said.over, said.technique, again, points, images=count, megapixels=megapixels, rules=record.rules
+        )
+        found += _differences(asdict(said), asdict(amounts) if amounts else None, "granularity")
+    anew = replace(record, techniques=again, weak=weak, points=points, findings=None)
     anew.conclude(record.rules)
     found += _differences(record.best, anew.best, "best")
     found += _differences(asdict(record.found), asdict(anew.found), "findings")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imgproc.errors import UserError
 from imgproc.files import write_whole
-from imgproc.report.charts import grid, rounds, scaling, speedup, stages, style, waterfall
+from imgproc.report.charts import granularity, grid, rounds, scaling, speedup, stages, style, waterfall
 from imgproc.report.charts.chart import Chart
 from imgproc.runs.record import FINAL_STATES, Record
 
@@ -19,6 +19,7 @@ CHARTS: dict[str, Callable[[Record], Chart | None]] = {
     "waterfall": waterfall.chart,
     "scaling": scaling.chart,
     "grid": grid.chart,
+    "granularity": granularity.chart,
     "rounds": rounds.chart,
     "stages": stages.chart,
 }

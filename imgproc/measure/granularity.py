@@ -1,0 +1,163 @@
+"""From how much work on a technique pays: its speedup by the amount of work, put together from measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from imgproc.backends import BASELINE
+from imgproc.measure.derive import USUAL, comparisons_of
+from imgproc.measure.results import TechniqueMeasurement, Verdict
+from imgproc.measure.statistics import Rules, paired_speedup, verdict
+
+#: Over what a run may go, and how its amounts are made.
+OVER = {
+    "images": "so many of the images, evenly over their sizes",
+    "megapixels": "the middle of every image, cut out before anything is timed and saved without loss as PNG",
+}
+#: The efficiency for which it is asked how much work keeps it.
+EFFICIENT = 0.8
+
+
+@dataclass
+class Amount:
+    """One amount of work: a batch of ``size`` images, or images of ``size`` megapixels each; so many ``images`` and
+    ``megapixels`` in all.
+
+    ``seconds`` and ``baseline_seconds`` are medians of the rounds, the workers being ready. Speedups are over the
+    baseline with the same work in the same rounds; ``with_startup``: the start-up, as it was measured once, being added
+    to each round of both. ``efficiency_ci95`` follows from the speedup's. ``split``: how many images were cut into
+    strips.
+    """
+
+    size: float
+    images: int
+    megapixels: float
+    seconds: float
+    ci95: list[float] | None = None
+    baseline_seconds: float | None = None
+    speedup: float | None = None
+    speedup_ci95: list[float] | None = None
+    verdict: Verdict | None = None
+    efficiency: float | None = None
+    efficiency_ci95: list[float] | None = None
+    with_startup: float | None = None
+    with_startup_ci95: list[float] | None = None
+    with_startup_verdict: Verdict | None = None
+    split: int = 0
+
+
+@dataclass
+class Threshold:
+    """From which amount on something holds, read from the measured ones: ``reached`` is the least from which on it
+    holds for all that were measured, ``missed`` the largest below for which it surely does not; between them it begins.
+    None where there is none among the measured: nothing is extrapolated."""
+
+    missed: float | None = None
+    reached: float | None = None
+
+
+@dataclass
+class Granularity:
+    """``granularity`` in run.json: everything follows from the measurements. ``made``: how the amounts were. ``pays``:
+    from where on the technique with so many ``workers`` is faster than the baseline, its workers being ready;
+    ``pays_with_startup``: these being made first, in ``startup_seconds``. ``efficient``: from where on its efficiency
+    is above ``efficiency``."""
+
+    over: str
+    technique: str
+    workers: int
+    made: str = ""
+    startup_seconds: float | None = None
+    efficiency: float = EFFICIENT
+    amounts: list[Amount] = field(default_factory=list)
+    pays: Threshold = field(default_factory=Threshold)
+    pays_with_startup: Threshold = field(default_factory=Threshold)
+    efficient: Threshold = field(default_factory=Threshold)
+
+
+def granularity(
+    over: str,
+    technique: str,
+    techniques: Sequence[TechniqueMeasurement],
+    points: Sequence[TechniqueMeasurement],
+    *,
+    images: int,
+    megapixels: float,
+    rules: Rules = USUAL,
+) -> Granularity | None:
+    """Put a run over more and more work together. What was not measured is in no amount.
+
+    Args:
+        technique: the name of the one that was measured against the baseline.
+        techniques: both with the whole work, which was so many ``images`` and ``megapixels``: the largest of batches;
+            of image sizes it is none, its files being of other kinds.
+        points: both with other amounts; ``derive`` and ``derive_points`` have filled them all.
+        rules: how they did.
+
+    Returns:
+        None where the technique was never measured.
+    """
+    comparisons = comparisons_of(techniques, points) if rules.simultaneous else 1
+    found: list[tuple[float, Amount]] = []
+    own = [m for m in (*points, *techniques) if m.name == technique and m.median_seconds is not None]
+    own = [m for m in own if m.point is not None or over == "images"]
+    for m in own:
+        beside = techniques if m.point is None else [other for other in points if other.point == m.point]
+        base = next((other for other in beside if other.name == BASELINE and other.rounds), None)
+        size, work = (float(images), (images, megapixels)) if m.point is None else (m.point, (m.images, m.megapixels))
+        found.append((size, _amount(m, base, size, work[0] or 0, work[1] or 0.0, comparisons, rules)))
+    if not found:
+        return None
+    amounts = [amount for _, amount in sorted(found, key=lambda one: one[0])]
+    return Granularity(
+        over, technique, own[-1].threads, OVER.get(over, ""), own[-1].startup_seconds, EFFICIENT, amounts,
+        _threshold(amounts, lambda a: _told(a.verdict)),
+        _threshold(amounts, lambda a: _told(a.with_startup_verdict)),
+        _threshold(amounts, lambda a: _above(a.efficiency_ci95, EFFICIENT)),
+    )  # fmt: skip
+
+
+def _amount(
+    m: TechniqueMeasurement,
+    base: TechniqueMeasurement | None,
+    size: float,
+    images: int,
+    megapixels: float,
+    comparisons: int,
+    rules: Rules,
+) -> Amount:
+    amount = Amount(
+        size, images, megapixels, m.median_seconds or 0.0, m.ci95, base.median_seconds if base else None, m.speedup,
+        m.speedup_ci95, m.verdict, m.efficiency, split=len(m.split),
+    )  # fmt: skip
+    if m.speedup_ci95:
+        amount.efficiency_ci95 = [end / m.threads for end in m.speedup_ci95]
+    if base is None or m.speedup is None or m.startup_seconds is None or len(base.rounds) != len(m.rounds):
+        return amount
+    ours, theirs = ([r.wall_seconds + (t.startup_seconds or 0.0) for r in t.rounds] for t in (m, base))
+    amount.with_startup, interval = paired_speedup(theirs, ours, comparisons, starts=m.starts)
+    amount.with_startup_ci95 = list(interval) if interval else None
+    amount.with_startup_verdict = verdict(interval, rules.smallest)
+    return amount
+
+
+def _told(said: Verdict | None) -> bool | None:
+    """Whether it is faster: yes, surely not, or not known. Without a difference that matters it surely is not."""
+    return {"faster": True, "slower": False, "no difference that matters": False}.get(said or "")
+
+
+def _above(interval: Sequence[float] | None, value: float) -> bool | None:
+    if not interval or interval[0] <= value <= interval[1]:
+        return None
+    return interval[0] > value
+
+
+def _threshold(amounts: Sequence[Amount], holds: Callable[[Amount], bool | None]) -> Threshold:
+    reached = None
+    for amount in reversed(amounts):
+        if not holds(amount):
+            break
+        reached = amount.size
+    missed = [a.size for a in amounts if holds(a) is False and (reached is None or a.size < reached)]
+    return Threshold(max(missed, default=None), reached)
