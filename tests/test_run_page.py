@@ -325,6 +325,21 @@ def test_results_are_there_while_measuring_goes_on(
         assert picture.status_code == 200 and picture.mimetype == "image/png"
 
 
+def test_a_run_cancelled_before_anything_was_timed_has_no_numbers(
+    client: FlaskClient, make_run: MakeRun, settings: Settings
+) -> None:
+    run = make_run(mode="compare")
+    run.state, run.sample, run.findings = "cancelled", [0], None
+    run.settings.seed = 0
+    for t in run.techniques:
+        t.median_seconds, t.rounds, t.identical = None, [], None
+    run.save(settings.RESULTS_DIR / run.id)
+    page = client.get(f"/runs/{run.id}", headers=HTML).text
+    assert "Not measured" not in page and 'id="numbers"' not in page and "The times are of" not in page
+    assert "Three images are done and can be downloaded. Their pixels were not compared with sequential’s yet." in page
+    assert "no seed was drawn yet" in page and "data-viewer" in page
+
+
 # ---------------------------------------------------------------- runs of many images
 
 

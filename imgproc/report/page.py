@@ -207,6 +207,11 @@ def measured_note(record: Record) -> str:
     return f"{note} {anew}".rstrip()
 
 
+def _has_numbers(record: Record) -> bool:
+    """Whether any technique was timed, or says why not; of a run that was cancelled before, there is no table."""
+    return any(t.median_seconds is not None or (t.available and t.reason) for t in record.techniques)
+
+
 @dataclass(frozen=True)
 class OfExhibit:
     """Which exhibit a run is of, and which of its functions it measures."""
@@ -230,7 +235,7 @@ def told(record: Record) -> dict[str, Any]:
     return {
         "refused": [image for image in record.images if image.error],
         "image_warnings": image_warnings(record),
-        "rows": table(record),
+        "rows": table(record) if _has_numbers(record) else [],
         "note": measured_note(record),
         "guess": sentences.guess(record),
         **costs.costs(record),
