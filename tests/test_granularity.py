@@ -29,14 +29,14 @@ from imgproc.report.commands import command, query
 from imgproc.report.document import document
 from imgproc.report.tables import techniques
 from imgproc.report.text import scale_table, summary
-from imgproc.runs.amounts import middle
+from imgproc.runs.amounts import NO_TIME, middle
 from imgproc.runs.archive import rounds_csv
 from imgproc.runs.record import Record
 from imgproc.runs.verify import verify
 from imgproc.settings import Settings
 
 SIZES = ((60, 80), (200, 300), (90, 90), (40, 40), (300, 200))
-OVER = {"over": "images", "worker_counts": [2], "rounds": 1, "budget": 2.0}
+OVER = {"over": "images", "worker_counts": [2], "rounds": 1, "budget": 60.0}
 JSON, HTML = {"Accept": "application/json"}, {"Accept": "text/html"}
 
 
@@ -189,6 +189,8 @@ def test_why_is_what_the_rounds_lost() -> None:
     said = plain(granularity.why(granularity_run()))
     assert said.startswith("With 1 image 75 % of a round of 20.0 ms was lost")
     assert "With 32 images 8.7 % of a round of 0.175 s was lost, to waiting." in said
+    assert said.endswith("While the workers start, sequential does 10 images.")
+    assert "sequential does" not in granularity.why(granularity_run(startup=1e-6))
 
 
 def test_rows_and_rounds_of_every_batch_are_in_the_tables() -> None:
@@ -225,8 +227,15 @@ def test_the_figure_has_every_batch_where_its_speedup_is() -> None:
 # ---------------------------------------------------------------- real runs
 
 
+@pytest.fixture
+def two_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget that is enough however busy the machine is need not be used up."""
+    monkeypatch.setattr("imgproc.runs.measuring.MOST_ROUNDS", 2)
+
+
+@pytest.mark.usefixtures("two_rounds")
 def test_a_real_run_measures_every_batch_in_the_same_rounds(run: Any) -> None:  # noqa: F811
-    record, _ = run("threading", SIZES, "scale", over="images", worker_counts=[2], rounds=2, budget=4)
+    record, _ = run("threading", SIZES, "scale", **{**OVER, "rounds": 2})
     assert [m.point for m in record.points] == [1, 1, 2, 2, 4, 4] and [m.images for m in record.points][::2] == [
         1,
         2,
@@ -247,22 +256,29 @@ def test_a_real_run_measures_every_batch_in_the_same_rounds(run: Any) -> None:  
     assert again == record and verify(again) == []
 
 
+@pytest.mark.usefixtures("two_rounds")
 def test_the_largest_point_is_the_whole_work_and_larger_ones_are_left_out(run: Any) -> None:  # noqa: F811
-    record, _ = run(
-        "threading", SIZES, "scale", over="images", points=[1.0, 3.0], worker_counts=[2], rounds=1, budget=2
-    )
+    record, _ = run("threading", SIZES, "scale", points=[1.0, 3.0], **OVER)
     assert [a.images for a in record.granularity.amounts] == [1, 3] and len(record.sample) == 3
     assert verify(record) == []
 
 
+@pytest.mark.usefixtures("two_rounds")
 def test_batches_of_more_images_than_there_are_are_left_out(run: Any) -> None:  # noqa: F811
-    record, _ = run(
-        "threading", SIZES, "scale", over="images", points=[2.0, 64.0], worker_counts=[2], rounds=1, budget=2
-    )
+    record, _ = run("threading", SIZES, "scale", points=[2.0, 64.0], **OVER)
     assert [a.images for a in record.granularity.amounts] == [2, 5]
     assert "There were 5 images, so batches of 64 were left out." in record.warnings
 
 
+def test_batches_for_which_there_is_no_time_are_left_out(run: Any) -> None:  # noqa: F811
+    record, _ = run("threading", SIZES, "scale", **{**OVER, "budget": 1e-6})
+    assert len(record.sample) == 4 and [a.images for a in record.granularity.amounts] == [1, 2, 4]
+    left = [m for m in record.points if m.point == 4]
+    assert len(left) == 2 and all(m.reason == NO_TIME and not m.rounds for m in left)
+    assert verify(record) == []
+
+
+@pytest.mark.usefixtures("two_rounds")
 def test_other_pixels_have_no_speedup_at_any_batch(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     add_technique(monkeypatch, "sloppy", "fakes:Sloppy")
     record, _ = run("sloppy", SIZES, "scale", **OVER)
@@ -272,6 +288,7 @@ def test_other_pixels_have_no_speedup_at_any_batch(run: Any, monkeypatch: pytest
     assert verify(record) == []
 
 
+@pytest.mark.usefixtures("two_rounds")
 @pytest.mark.parametrize("mode", ["scale", "parallel"])
 def test_a_technique_that_fails_in_between_costs_its_figures(
     mode: str,
@@ -285,6 +302,7 @@ def test_a_technique_that_fails_in_between_costs_its_figures(
     assert verify(record) == []
 
 
+@pytest.mark.usefixtures("two_rounds")
 def test_a_real_run_over_image_sizes_works_on_parts_of_the_images(run: Any) -> None:  # noqa: F811
     seen = {}
 
@@ -305,7 +323,8 @@ def test_a_real_run_over_image_sizes_works_on_parts_of_the_images(run: Any) -> N
     ) in record.warnings
     assert seen["cutting"] and not places.work.exists()
     assert [(i.width, i.height) for i in record.images] == [(200, 300), (400, 250)]  # results are of the whole images
-    assert "an image" in granularity.headline(record.granularity) and "PNG" in granularity.notes(record.granularity)[0]
+    assert granularity.span(record.granularity) == "0.005 to 0.04 megapixels an image"
+    assert "PNG" in granularity.notes(record.granularity)[0]
     assert "those of the images as they are" in summary(record) and "0.04 megapixels" in scale_table(record)
     assert verify(Record.from_dict(json.loads(json.dumps(record.to_dict())))) == []
 
@@ -331,7 +350,7 @@ def test_the_middle_of_an_image_is_a_part_of_it_in_its_shape(shape: tuple[int, .
 
 def test_on_the_command_line(photos: Path, tmp_path: Path) -> None:  # noqa: F811
     words = ("scale", photos, "--technique", "threading", "--workers", 2, "--over", "images", "--points", "1,2,5")
-    done = imgproc(*words, "--rounds", 2, "--budget", 3, "--json", tmp_path / "run.json")
+    done = imgproc(*words, "--rounds", 2, "--budget", 4, "--json", tmp_path / "run.json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Processing Mode: Scale (threading, 2 workers, 1 to 5 images)\n")
     assert "Threads, 2 workers, by the amount of work" in done.stdout
@@ -358,7 +377,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(more: list[str], said: str, pho
 
 def test_from_python(photos: Path) -> None:  # noqa: F811
     found = package.scale(
-        "canny", photos, technique="threading", workers=2, over="images", points=[1, 4], rounds=1, budget=2,
+        "canny", photos, technique="threading", workers=2, over="images", points=[1, 4], rounds=1, budget=4,
         progress=False,
     )  # fmt: skip
     assert found.record.granularity and [a.images for a in found.record.granularity.amounts] == [1, 4]

@@ -144,7 +144,8 @@ def _baseline(
     level = [t for t in compared if t.verdict in LEVEL]
     nearest = min(level or compared, key=_cost)
     if level:
-        who = {"compare": "no technique", "scale": f"no number of {_unit(nearest)}s"}.get(record.mode)
+        whose = {"compare": "no technique", "scale": f"no number of {_unit(nearest)}s"}
+        who = None if record.granularity else whose.get(record.mode)
         denied = faster(record, next((v for v in LEVEL if any(t.verdict == v for t in level)), None))
         said = f"{who} is {denied}" if who else f"{spoken(nearest.label)} made {nearest.verdict}"
         use = f"Sequential is enough: {said}."

@@ -181,10 +181,21 @@ def why(record: Record, meaning: Mapping[str, str] = PARTS) -> str:
     if last is not first:
         known = largest(last.breakdown) == largest(first.breakdown)
         parts.append(_lost(f"With {amount(found, most)}", last, {} if known else meaning))
+    parts += filter(None, [_as_long(found)])
     if handed := last.breakdown.get("dispatch"):
         each = seconds(handed * last.workers / (last.images or record.count))
         parts.append(f"Handing over an image took {each} of a worker’s time, with {amount(found, most)}.")
     return " ".join(parts)
+
+
+def _as_long(found: Granularity) -> str:
+    """The start-up as work: what sequential does meanwhile, by the most work that was measured."""
+    last, startup = found.amounts[-1], found.startup_seconds
+    if not startup or not last.baseline_seconds or startup < _NO_STARTUP * found.amounts[0].seconds:
+        return ""
+    meanwhile = startup / last.baseline_seconds * last.images
+    of = f" of {last.size:g} megapixels" if found.over == "megapixels" else ""
+    return f"While the workers start, sequential does {meanwhile:.2g} image{'' if meanwhile == 1 else 's'}{of}."
 
 
 def _lost(batch: str, t: TechniqueMeasurement, meaning: Mapping[str, str]) -> str:

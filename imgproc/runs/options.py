@@ -26,7 +26,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 #: Most numbers of workers in one scale run.
 MOST_COUNTS = 16
 #: What scale mode may go through, and what that is.
-OVER = {"workers": "numbers of workers", "images": "batch sizes", "megapixels": "image sizes"}
+OVER = {"workers": "workers", "images": "images: batch sizes", "megapixels": "megapixels: image sizes"}
 #: What ``split`` may be, and what it means.
 SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
 
