@@ -47,7 +47,7 @@ html_show_copyright = False
 html_show_sourcelink = html_copy_source = False
 
 _DECLARED = re.compile(r"^<!-- declared: (\w+) -->$", re.MULTILINE)
-_LISTED = re.compile(r"^- \[[^\]]+\]\(([^)#]+\.md)\)", re.MULTILINE)
+_LISTED = re.compile(r"^- \[([^\]]+)\]\(([^)#]+\.md)\)", re.MULTILINE)
 
 
 def with_contents(index: str) -> str:
@@ -57,7 +57,7 @@ def with_contents(index: str) -> str:
 
 
 def _toctree(section: str) -> str:
-    pages = "\n".join(_LISTED.findall(section))
+    pages = "\n".join(f"{title} <{page}>" for title, page in _LISTED.findall(section))
     caption = section.partition("\n")[0]
     return f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n\n" if pages else ""
 
