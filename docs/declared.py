@@ -77,7 +77,7 @@ def _command(name: str, what: str) -> str:
     if own:
         lines.append(table(["argument", "what it is"], ([_spelt(a), text(_help(parser, a))] for a in own)))
     if settings:
-        flags = ", ".join(f"`{a.option_strings[0]}`" for a in settings)
+        flags = ", ".join(" or ".join(f"`{flag}`" for flag in a.option_strings) for a in settings)
         lines += [f"And the [settings of a run](settings.md): {flags}.", ""]
     if parser.epilog:
         lines += [text(parser.epilog), ""]

@@ -117,7 +117,7 @@ def test_a_dead_link_would_be_seen(site: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[Path, Page]) -> None:
     loads = {address for page in pages.values() for address in page.loads}
-    assert any(address.endswith(".css") for address in loads) and any("run.webp" in address for address in loads)
+    assert all(any(part in address for address in loads) for part in ("furo.css", "furo.js", "run.webp"))
     assert not [address for address in loads if urlsplit(address).netloc]
     styles = "".join(file.read_text(encoding="utf-8") for file in site.rglob("*.css"))
     assert not re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", styles)
