@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,6 @@ import cv2
 import numpy as np
 import pytest
 
-import imgproc
 from docs.declared import parser_of
 from imgproc.cli import COMMANDS
 from imgproc.runs.options import Mode, flag_of, options
@@ -92,11 +93,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield live.url.removeprefix("http://")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder in which there is what the commands name."""
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands name: pictures, and the record of a run."""
     rng = np.random.default_rng(0)
-    folder = tmp_path / "place"
+    folder = tmp_path_factory.mktemp("filled")
     for photos in ("PHOTOS", "photos", "PART"):
         (folder / photos).mkdir(parents=True)
         for number in range(3):
@@ -104,13 +105,29 @@ def place(tmp_path: Path) -> Path:
     for name in ("a.jpg", "b.png", "PANORAMA.tif", "PHOTO.jpg"):
         cv2.imwrite(str(folder / name), rng.integers(0, 256, (90, 120), np.uint8))
     (folder / "PHOTO").write_bytes((folder / "PHOTO.jpg").read_bytes())
+    compare = [
+        sys.executable,
+        "-m",
+        "imgproc",
+        "compare",
+        "PHOTOS",
+        "--techniques=threading",
+        "--rounds=2",
+        "--budget=2",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(PROJECT), "TMPDIR": str(folder)}
+    subprocess.run([*compare, "--quiet", "--json=run.json"], cwd=folder, env=env, timeout=100, check=True)
+    for name in ("mine.json", "yours.json"):
+        shutil.copy(folder / "run.json", folder / name)
+    return folder
+
+
+@pytest.fixture
+def place(filled: Path, tmp_path: Path) -> Path:
+    """A folder of its own with all of it, and with what is named of the project."""
+    folder = Path(shutil.copytree(filled, tmp_path / "place"))
     for name in ("benchmarks", "docs", "examples"):
         (folder / name).symlink_to(PROJECT / name)
-    record = imgproc.compare(
-        "gaussian", folder / "PHOTOS", techniques=["threading"], workers=2, rounds=2, budget=2, progress=False
-    )
-    for name in ("run.json", "mine.json", "yours.json"):
-        record.save(folder / name)
     return folder
 
 
