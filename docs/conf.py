@@ -43,6 +43,7 @@ autodoc_typehints_description_target = "documented"
 html_theme = "furo"
 html_title = "Speedup Lab"
 html_favicon = "../static/img/icon.svg"
+html_static_path = html_css_files = ["site.css"]
 html_show_copyright = False
 html_show_sourcelink = html_copy_source = False
 

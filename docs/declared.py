@@ -107,8 +107,15 @@ def _help(parser: Parser, action: argparse.Action) -> str:
 
 
 def settings() -> str:
-    """The settings of a run, as the README has them."""
-    return options.markdown()
+    """The settings of a run, with the cells of the README's table in fewer columns."""
+    return table(
+        ["setting", "default", "what it is, and what it may be"], (_setting(*cells) for cells in options.rows())
+    )
+
+
+def _setting(names: str, flags: str, stored: str, default: str, allowed: str, what: str) -> list[str]:
+    spelt = [names, *([] if flags == "–" else [flags]), *([] if stored in names else [f"in run.json {stored}"])]
+    return ["; ".join(spelt), default, f"{what} It may be: {allowed}."]
 
 
 def environment() -> str:

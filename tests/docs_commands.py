@@ -108,7 +108,7 @@ if [[ $1 == run.py ]]; then shift; set -- -m imgproc "$@"; fi
 if [[ $1 == -m && $2 == imgproc ]]; then
   case $3 in
     sample) set -- "$@" --megapixels 0.1 ;;
-    compare | scale) set -- "$@" --rounds 6 --budget 2 ;;
+    compare | scale) set -- "$@" --rounds 2 --budget 1 ;;
     process) if [[ " $*" != *" --budget 0"* ]]; then set -- "$@" --budget 1; fi ;;
   esac
 fi

@@ -102,7 +102,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / photos).mkdir(parents=True)
         for number in range(3):
             cv2.imwrite(str(folder / photos / f"{number}.jpg"), rng.integers(0, 256, (90, 120), np.uint8))
-    for name in ("a.jpg", "b.png", "PANORAMA.tif", "PHOTO.jpg"):
+    for name in ("a.jpg", "b.jpg", "b.png", "PANORAMA.tif", "PHOTO.jpg"):
         cv2.imwrite(str(folder / name), rng.integers(0, 256, (90, 120), np.uint8))
     (folder / "PHOTO").write_bytes((folder / "PHOTO.jpg").read_bytes())
     compare = [
