@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -10,10 +11,11 @@ sys.path.insert(0, str(PROJECT))
 from imgproc.runs.options import MODES, options  # noqa: E402
 from imgproc.settings import Settings  # noqa: E402
 
+HEADS = ("field", "command line", "in `run.json`", "default", "range", "what it is")
 
-def markdown() -> str:
-    """The table as README shows it."""
-    lines = ["| field | command line | in `run.json` | default | range | what it is |", "|---|---|---|---|---|---|"]
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """The cells of each setting, by ``HEADS``."""
     for option in options().values():
         fields = " or ".join(f"`{name}`" for name in option.names)
         flags = " or ".join(f"`{flag}`" for flag in option.flags) or "–"
@@ -23,7 +25,12 @@ def markdown() -> str:
         allowed = option.range() + "".join(f"; from {low:g} in {mode}" for mode, low in option.least.items())
         modes = "" if option.modes == MODES else f" Mode {' or '.join(option.modes)}."
         attribute = option.name if option.parameter else option.stored
-        lines.append(f"| {fields} | {flags} | `{attribute}` | {default} | {allowed} | {option.help}{modes} |")
+        yield fields, flags, f"`{attribute}`", default, allowed, f"{option.help}{modes}"
+
+
+def markdown() -> str:
+    """The table as README shows it."""
+    lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|", *(f"| {' | '.join(cells)} |" for cells in rows())]
     return "\n".join(lines) + "\n"
 
 

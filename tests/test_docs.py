@@ -66,7 +66,7 @@ def test_files_that_documents_link_to_are_there():
         PROJECT / "README.md",
         PROJECT / "CONTRIBUTING.md",
         PROJECT / "SECURITY.md",
-        *(PROJECT / "docs").glob("*.md"),
+        *(PROJECT / "docs").rglob("*.md"),
     ):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -91,9 +91,9 @@ def run(*command, status=0, cwd=None, **options):
 
 
 def files(folder):
-    """The files of a folder of the checkout, but for what Python makes by itself."""
+    """The files of a folder of the checkout, but for what Python makes by itself, and the built site."""
     paths = (path.relative_to(PROJECT) for path in (PROJECT / folder).rglob("*") if path.is_file())
-    return {path.as_posix() for path in paths if "__pycache__" not in path.parts}
+    return {path.as_posix() for path in paths if not {"__pycache__", "_build"} & set(path.parts)}
 
 
 def test_the_wheel_holds_the_package_with_its_pages_and_nothing_else(wheel):

@@ -81,7 +81,7 @@ def _run(arguments: list[str]) -> int:
     if name in COMMANDS:
         check_libraries(os.environ)  # before OpenCV is loaded, which may end the process
         command = import_module(f"imgproc.cli.{name}")
-        parser = Parser(prog=f"{called()} {name}", description=f"{COMMANDS[name].capitalize()}.")
+        parser = Parser(prog=f"{called()} {name}", description=f"{COMMANDS[name][:1].upper()}{COMMANDS[name][1:]}.")
         words = arguments[1:]
         if name in _WITH_OWN:
             words = own.taken_in(words)  # before the flags are made, which those of a user's function are among
