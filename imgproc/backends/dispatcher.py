@@ -266,10 +266,11 @@ class Dispatcher:
         return False
 
     def _gone(self, worker: str, at: Collection[int] | None, why: str) -> None:
-        """What the worker was at is to blame, its first batch where that is unknown; all else is handed out again."""
+        """What the worker was at is to blame; where that is unknown all that it had, for it may have been through with
+        the first, and died with that result. All else is handed out again."""
         out = list(self._out.pop(worker))
         if at is None:
-            at = {task.index for task in out[0].tasks} if out else ()
+            at = {task.index for assignment in out for task in assignment.tasks}
         for assignment in reversed(out):
             assignment.drop()
             self._lost(assignment, at, why)
