@@ -103,6 +103,12 @@ class Settings:
     INSPECT_SECONDS: float = _setting(20.0, "Longest that vetting one file, or a preview, may take", 0.1)
     VET_SECONDS: float = _setting(600.0, "Longest that vetting the files of one run may take, on one core", 0.1)
     TASK_SECONDS: float = _setting(120.0, "Longest that one image may take before its worker is replaced", 0.1)
+    MEMORY_MB: int = _setting(
+        0,
+        "Memory that the workers of a run may take together, in megabytes: fewer images are worked on at a time where "
+        "they would take more; 0: most of what is free",
+        0,
+    )
     DISK_RESERVE_MB: int = _setting(200, "Free disk space below which no new run is taken", 0)
     TRUSTED_HOSTS: str = _setting("", "Extra host names and addresses the app answers to, separated by commas")
     PUBLIC_URL: str = _setting(

@@ -53,6 +53,7 @@ class Task:
     ``receive`` makes of the worker's value is the value. All other techniques call ``work``.
 
     ``image`` is the image it belongs to, the one of that index where not given, and ``part`` the strip of it.
+    ``memory``: bytes that a worker takes for it, about; 0 where they do not count.
     """
 
     index: int
@@ -61,6 +62,7 @@ class Task:
     carrier: Callable[[], Carrier] | None = None
     image: int | None = None
     part: int | None = None
+    memory: int = 0
 
     @property
     def of_image(self) -> int:

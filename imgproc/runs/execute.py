@@ -80,6 +80,7 @@ def process(
     )
     passes = Passes(record, folders, tracker)
     _begin(passes, contenders, pace)
+    passes.limit_memory(contenders.all, settings)
     passes.name_outputs()
     try:
         first = _make_results(passes, contenders.main)

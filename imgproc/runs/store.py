@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import statistics
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
 from imgproc.measure.results import Progress
 from imgproc.runs.access import Access, Visible
-from imgproc.runs.database import Database
+from imgproc.runs.database import Database, is_full
 from imgproc.runs.notes import Notes
 from imgproc.runs.record import FINAL_STATES, Mode, Record, State, now
 from imgproc.runs.tables import Base, RunRow, TimingRow, notes_values, plain, run_values, text, timings
@@ -97,6 +98,15 @@ class Store:
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         self._database.close()
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where the index and the records lie, as far as these are folders of this machine."""
+        return list(dict.fromkeys(folder for folder in (self._results, self._database.folder) if folder))
+
+    def is_full(self) -> bool:
+        """Whether what becomes of runs cannot be written now, because a disk is full."""
+        return any(map(is_full, self.folders))
 
     def create(self, record: Record) -> None:
         """Put a run into the queue (or into the index, by its state). Save its access and its record first."""
@@ -199,13 +209,20 @@ class Store:
         before = or_(RunRow.turn < own.turn, (RunRow.turn == own.turn) & (RunRow.number < own.number))
         return self._count(or_(_RUNNING, _QUEUED & before))
 
-    def claim(self, runner_pid: int) -> str | None:
-        """Take the run whose turn it is and mark it running; two callers never get the same one."""
+    def with_folders(self) -> list[str]:
+        """The ids of all runs but failed ones, which may be so for want of their folders."""
+        with self._session() as session:
+            return list(session.scalars(select(RunRow.id).where(RunRow.state != "failed")))
+
+    def claim(self, runner_pid: int, wanted: Callable[[str], bool] = lambda _: True) -> str | None:
+        """Take the first run in turn that is ``wanted``, by its id, and mark it running; two callers never get the same
+        one."""
         while True:
             # Looking and taking are two transactions: in one, SQLite refuses at once instead of waiting its turn.
             with self._session() as session:
                 waiting = select(RunRow.number, RunRow.id).where(_QUEUED).order_by(RunRow.turn, RunRow.number)
-                first = session.execute(waiting.limit(1)).first()
+                rows = session.execute(waiting).all()
+            first = next((row for row in rows if wanted(row.id)), None)
             if first is None:
                 return None
             taken = self._update(
