@@ -575,6 +575,19 @@ def test_healthz_is_not_well_where_the_disk_is_full_or_gone(
     assert (client.get("/healthz").status_code, client.get("/healthz").get_json()["status"]) == (503, "no disk")
 
 
+def test_a_run_that_goes_on_when_the_disk_is_full_says_so(
+    client: FlaskClient, make_run: MakeRun, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(owner=owner_in(client), state="running")
+    said = "he disk is full, so what becomes of this run cannot be written"
+    assert said not in client.get(f"/runs/{run.id}", headers=HTML).text
+    monkeypatch.setattr(store, "is_full", lambda: True)
+    assert said in client.get(f"/runs/{run.id}", headers=HTML).text
+    assert said in client.get(f"/runs/{run.id}.json?view=progress").get_json()["detail"]
+    answer = client.get(f"/runs/{run.id}.json").get_json()
+    assert answer["state"] == "running" and said in answer["error"]
+
+
 # ---------------------------------------------------------------- errors and guards
 
 

@@ -313,10 +313,12 @@ class Dispatcher:
             at_it = len(out[worker])
             # The last ones wait here for whoever is free first, and not behind another.
             ahead = room if len(able) == 1 or len(self._todo) > len(able) * self.chunk_size else 1
-            if (at_it < ahead and (chunk := self._chunk(self._todo, self.chunk_size))) or (not (at_it and alone) and (chunk := self._chunk(self._suspects, 1))):
-                self._send(worker, chunk)
-            else:
+            chunk = self._chunk(self._todo, self.chunk_size) if at_it < ahead else []
+            if not chunk and not (at_it and alone):
+                chunk = self._chunk(self._suspects, 1)
+            if not chunk:
                 return
+            self._send(worker, chunk)
             taken += _memory(chunk)
             most -= 1
 

@@ -43,6 +43,7 @@ def too_much(needs: Sequence[int], workers: int, room: float) -> bool:
 def said(largest: ImageRecord, need: int, room: float) -> str:
     """That fewer are worked on at a time, for the record."""
     return (
-        f"Memory is short, so fewer images are worked on at a time than there are workers, in every technique: one of "
-        f"{megapixels(largest.megapixels)} megapixels takes about {size(need)}, and {size(int(room))} are there for all."
+        "Memory is short, so fewer images are worked on at a time than there are workers, in every technique: one "
+        f"of {megapixels(largest.megapixels)} megapixels takes about {size(need)}, and there are {size(int(room))} for "
+        "all."
     )

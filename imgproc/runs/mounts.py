@@ -39,8 +39,8 @@ class Mounts:
             return True
         self._warn(
             f"{len(lost)} runs of the index have no folder in RESULTS_DIR. They stay in the index: is the disk with "
-            f"the results mounted? If they are gone for good, delete them in the history, or make a file named {OF_INDEX} "
-            "in RESULTS_DIR."
+            "the results mounted? If they are gone for good, delete them in the history, or make a file named "
+            f"{OF_INDEX} in RESULTS_DIR."
         )
         return False
 
