@@ -7,6 +7,7 @@ carrier for them (``imgproc.backends.sharing.transport``).
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -120,6 +121,8 @@ def in_words(problem: BaseException) -> str:
             return problem.message
         case MemoryError():
             return "There was not enough memory for this image."
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return "The disk is full, so a file could not be written."
         case OSError():
             return f"A file could not be read or written: {problem.strerror or type(problem).__name__}."
         case _:

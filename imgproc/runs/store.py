@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import statistics
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -28,6 +27,7 @@ from imgproc.runs.database import Database, is_full
 from imgproc.runs.notes import Notes
 from imgproc.runs.record import FINAL_STATES, Mode, Record, State, now
 from imgproc.runs.tables import Base, RunRow, TimingRow, notes_values, plain, run_values, text, timings
+from imgproc.runs.technique_times import TechniqueTimes, times
 
 __all__ = ["RunRow", "Store", "TechniqueTimes", "Visitor", "Waiting"]
 
@@ -58,25 +58,6 @@ class Waiting:
 
     runs: int
     seconds: float
-
-
-@dataclass(frozen=True)
-class TechniqueTimes:
-    """What all done runs together say of one technique; None where nothing was measured.
-
-    ``images`` counts the images it was timed on. Medians, least and most are over runs.
-    """
-
-    technique: str
-    label: str
-    runs: int
-    images: int
-    speedup: float | None
-    speedup_min: float | None
-    speedup_max: float | None
-    seconds_per_megapixel: float | None
-    seconds_per_megapixel_min: float | None
-    seconds_per_megapixel_max: float | None
 
 
 class Store:
@@ -174,7 +155,7 @@ class Store:
                 found.setdefault(row.technique, []).append(row)
         order = {name: at for at, name in enumerate(TECHNIQUES)}
         names = sorted(found, key=lambda name: (order.get(name, len(order)), name))
-        return [_times(name, found[name]) for name in names]
+        return [times(name, found[name]) for name in names]
 
     def queued(self) -> int:
         """How many runs wait."""
@@ -430,14 +411,3 @@ def _read_records(results: Path) -> list[Record]:
 
 def _changed(result: Any) -> bool:
     return bool(result.rowcount)
-
-
-def _times(technique: str, rows: list[TimingRow]) -> TechniqueTimes:
-    speedups = _middle_and_range([row.speedup for row in rows])
-    paces = _middle_and_range([row.seconds_per_megapixel for row in rows])
-    return TechniqueTimes(technique, rows[-1].label, len(rows), sum(row.images for row in rows), *speedups, *paces)
-
-
-def _middle_and_range(values: list[float | None]) -> tuple[float | None, float | None, float | None]:
-    known = [value for value in values if value is not None]
-    return (statistics.median(known), min(known), max(known)) if known else (None, None, None)
