@@ -148,7 +148,7 @@ def test_what_a_dead_worker_was_at_is_tried_again_alone_and_last():
     workers.on_look = look
     results = run(workers, 12)
     assert outcome(results) == [(2 * n, None, 2 if n in (0, 2) else 1) for n in range(12)]  # either may be to blame
-    assert alone[-2:] == [0, 2] and workers.sent == Counter({0: 2, 2: 2, **dict.fromkeys({1, *range(3, 12)}, 1)})
+    assert alone[-2:] == [2, 0] and workers.sent == Counter({0: 2, 2: 2, **dict.fromkeys({1, *range(3, 12)}, 1)})
 
 
 def test_a_task_kills_two_workers_at_most_though_the_result_before_it_died_with_the_first():

@@ -155,6 +155,7 @@ def test_no_good_image_fails_the_run(run):
     with pytest.raises(UserError) as caught:
         run(spoil=lambda sources: [path.unlink() for path in sources.values()])
     assert caught.value.code == "refused_image"
+    assert caught.value.message.endswith(" A file could not be read or written: No such file or directory.")
 
 
 def test_without_a_budget_the_results_are_made_and_nothing_is_measured(run):

@@ -396,8 +396,8 @@ def test_a_run_waits_while_its_results_are_not_mounted_and_goes_on_afterwards(
     mounted.rename(own.RESULTS_DIR)
     assert runner.run_next() and runner.run_next()
     assert {row.state for row in store.history()[0]} == {"done"}
-    shutil.rmtree(own.RESULTS_DIR / add(state="queued"))  # with the disk there, this one is gone
     runner.tidy()
+    shutil.rmtree(own.RESULTS_DIR / add(state="queued"))  # with the disk there, this one is gone
     assert runner.run_next()
     assert [row.state for row in store.history()[0]].count("failed") == 1
 

@@ -622,6 +622,8 @@ def test_a_run_that_waits_on_a_full_disk_is_begun_by_the_same_runner_when_there_
 
 
 def test_uploads_that_never_became_a_run_are_removed_after_a_while(lab):
+    lab.settings.make_folders()
+    lab.runner.recover()  # there are no uploads yet, so these results are theirs
     run_id, uploads = lab.submit("quick"), lab.settings.UPLOADS_DIR
     for name in (run_id, "0123456789ab", "ba9876543210"):
         (uploads / name).mkdir(parents=True)

@@ -13,11 +13,12 @@ from imgproc.operations import OPERATIONS
 from imgproc.runs.record import ImageRecord, RunSettings
 from imgproc.settings import Settings
 
-#: Bytes for each pixel of an image, or of its result where that is larger, in gray and in colour: the most of any
-#: operation, format and type of file as measured, decoding and encoding included.
-GRAY, COLOR = 14.0, 30.0
+#: Bytes for each pixel of an image, or of its result where that is larger, in gray and in colour, decoding and encoding
+#: included: a little more than the most of any operation as measured; and where WebP is written or TIFF is read.
+GRAY, COLOR = 5.0, 16.0
+WEBP, TIFF = 10.0, 24.0
 #: What a worker process takes before it has an image, in bytes.
-WORKER = 110_000_000
+WORKER = 120_000_000
 #: Share of what is free that a run takes: others may want some meanwhile.
 SHARE = 0.8
 
@@ -26,7 +27,9 @@ def needed(image: ImageRecord, settings: RunSettings) -> int:
     """Bytes that a worker takes for an image of this size, about."""
     sizes = [OPERATIONS[name].size(image.height, image.width, settings.parameters) for name in settings.operations]
     pixels = max(map(math.prod, [(image.height, image.width), *sizes]))
-    return int(pixels * (COLOR if settings.color else GRAY)) + image.bytes
+    each = [COLOR if settings.color else GRAY]
+    each += [WEBP] * (settings.format == "webp") + [TIFF] * (image.format == "TIFF")
+    return int(pixels * max(each)) + image.bytes
 
 
 def for_images(app: Settings, workers: int) -> float:
