@@ -31,9 +31,11 @@ from imgproc.errors import UserError
 from imgproc.runs.access import Access, owner_of
 from imgproc.runs.record import Record, RunSettings
 from imgproc.runs.removal import Retention, in_use, remove
+from imgproc.runs.reserve import NAME as RESERVED
 from imgproc.runs.runner import Runner
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
+from tests.live_app import Live
 
 HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
 Add = Callable[..., str]
@@ -299,6 +301,28 @@ def test_on_a_full_disk_the_app_says_at_its_start_that_it_is_full(
     )  # fmt: skip
     assert done.returncode == 1 and "The disk is full. Free some space" in done.stderr
     assert "Traceback" not in done.stderr and "remove the index" not in done.stderr
+
+
+def test_an_app_that_was_served_before_starts_on_a_full_disk(tmp_path: Path) -> None:
+    """In the room that its runner has kept back, so that runs can be deleted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here (needs Linux and its administrator)")
+    try:
+        with Live(tmp_path, UPLOADS_DIR=disk / "u", RESULTS_DIR=disk / "r") as live:
+            live.start()
+            live.wait((disk / "r" / RESERVED).exists, "the room kept back", 30)
+            live.stop()
+            fill(disk)
+            live.start()
+            answer = live.http.get("/healthz")
+            assert (answer.status_code, answer.json()["status"]) == (503, "disk full")
+            assert live.http.get("/runs").status_code == 200
+            (disk / "filler").unlink()
+            live.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_deleting_on_a_full_disk_makes_room(small_disk: Path, settings: Settings) -> None:

@@ -592,14 +592,21 @@ def test_a_run_ends_in_words_on_a_disk_that_others_have_filled(lab, tmp_path, sm
             fill(small_disk / "of others")
         raise caught.value
 
-    run_id, lab.runner.execute = lab.submit("any"), execute
-    lab.runner.recover()
-    assert lab.runner.run_next()
-    assert lab.outcome(run_id) == ("failed", DISK_FULL)
-    (small_disk / "of others").unlink()
-    lab.runner.tidy()
-    assert all((folder / RESERVED).stat().st_size > 500_000 for folder in {index.parent, results})
-    lab.store.close()
+    reserved = [folder / RESERVED for folder in {index.parent, results}]
+    over = threading.Event()
+    thread = threading.Thread(target=lab.runner.serve, args=[lambda: not over.is_set()])
+    thread.start()
+    try:
+        wait_for(lambda: all(file.exists() for file in reserved))
+        run_id, lab.runner.execute = lab.submit("any"), execute
+        wait_for(lambda: lab.state(run_id) == "failed")
+        assert lab.outcome(run_id) == ("failed", DISK_FULL)
+        (small_disk / "of others").unlink()
+        wait_for(lambda: all(file.exists() and file.stat().st_size > 500_000 for file in reserved))
+    finally:
+        over.set()
+        thread.join(10)
+        lab.store.close()
 
 
 def test_a_run_that_waits_on_a_full_disk_is_begun_by_the_same_runner_when_there_is_room(lab, tmp_path, small_disk):

@@ -87,7 +87,6 @@ class Runner:
             log.info("Run %s was left running; tried %d times.", row.id, row.attempts)
             remove_scratch(self._folder(row.id))
             self._with_room(partial(self._settle, row))
-        self._reserve.keep()
 
     def _settle(self, row: RunRow) -> None:
         """Decide about a run that a runner has left."""
@@ -155,6 +154,7 @@ class Runner:
                     self.tidy()
                     swept = time.monotonic()
                 if not ran:
+                    self._reserve.keep()  # it was given up, perhaps, and there is room again
                     time.sleep(IDLE_SECONDS)
         except UserError as problem:
             if not _is_full(problem):
@@ -171,7 +171,6 @@ class Runner:
             self._retention.apply()
         except UserError:
             log.warning("Runs that are too old or too many stay for now.", exc_info=True)
-        self._reserve.keep()
 
     def _remove_abandoned(self) -> None:
         # Of a run that the index knows the results are somewhere, but not here while their disk is not mounted.
