@@ -131,7 +131,8 @@ class Runner:
             record.save(folder)
             self._watch_over(record)
         except Exception as problem:  # a run may fail in any way; the runner goes on
-            log.exception("Run %s failed.", run_id)
+            said = isinstance(problem, UserError) and problem.__cause__ is None  # all there is to know, in words
+            log.error("Run %s failed: %s", run_id, reason(problem), exc_info=not said)
             record.state, record.error = "failed", reason(problem)
         remove_scratch(folder)
         self._end(record, record.state, record.error)
