@@ -49,19 +49,43 @@ def owned(kind: str, pid: int | str | None = None) -> str:
     return f"{kind}-{_here()}-{os.getpid() if pid is None else pid}-"
 
 
-def sweep(folder: Path, kind: str) -> None:
-    """Remove the things of that kind in a folder whose process is gone."""
-    import psutil  # does not load in every interpreter that imports this file
-
-    for path in list(folder.glob(f"{owned(kind, '*')}*")):
-        pid = path.name.rsplit("-", 2)[1]
-        if not pid.isdigit() or psutil.pid_exists(int(pid)):
+def sweep(folder: Path, kind: str, pid: int | None = None) -> None:
+    """Remove the things of that kind in a folder whose process is gone; with ``pid`` those of that process."""
+    for path in list(folder.glob(f"{owned(kind, '*' if pid is None else pid)}*")):
+        if pid is None and not _is_abandoned(path.name):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             with suppress(OSError):
                 path.unlink()
+
+
+#: What a mark is called in a folder whose name a library chose.
+_MARK = "imgproc-of"
+
+
+def mark(folder: Path) -> None:
+    """Note in a folder that it is this process's, for ``sweep_marked``: its name is not ours to choose, or has to be
+    short."""
+    (folder / f"{owned(_MARK)}0").touch()
+
+
+def sweep_marked(parent: Path, prefix: str, pid: int | None = None) -> None:
+    """As ``sweep`` of folders whose names begin so and that have a mark; others are somebody else's."""
+    for folder in list(parent.glob(f"{prefix}*")):
+        with suppress(OSError):  # of others, which cannot be looked into
+            marks = list(folder.glob(f"{owned(_MARK, '*' if pid is None else pid)}*"))
+            if marks and (pid is not None or all(_is_abandoned(one.name) for one in marks)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(name: str) -> bool:
+    """Whether the process is gone that owned what is called so."""
+    import psutil  # does not load in every interpreter that imports this file
+
+    pid = name.rsplit("-", 2)[1]
+    return pid.isdigit() and not psutil.pid_exists(int(pid))
 
 
 @contextmanager

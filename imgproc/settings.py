@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from imgproc.installation import CHECKOUT
 DATA = CHECKOUT or Path(user_data_dir("imgproc", appauthor=False))
 
 _NUMBER, _SIZE = ("[0-9]+", "a number"), ("[0-9]+([MmKk][Bb])?", "a number")
+_LAYERS = ("default", "safe", "threadsafe", "forksafe", "tbb", "omp", "workqueue")
 _METHODS = ("spawn",) if sys.platform == "win32" else ("fork", "spawn", "forkserver")
 #: What variables that libraries read may be, as far as they do not say so themselves, and that in words. Every one of
 #: them may be missing.
@@ -30,7 +32,11 @@ _OF_LIBRARIES = {
     "OPENCV_IO_MAX_IMAGE_HEIGHT": _SIZE,
     "OMP_NUM_THREADS": ("([0-9]+(,[0-9]+)*)?", "a number"),
     "NUMBA_NUM_THREADS": ("0*[1-9][0-9]*", "a number from 1 on"),
+    "NUMBA_OPT": ("[0-3]|max", "0, 1, 2, 3 or max"),
+    "NUMBA_DISABLE_JIT": _NUMBER,
+    "NUMBA_THREADING_LAYER": ("|".join(_LAYERS), f"one of {', '.join(_LAYERS)}"),
     "LOKY_MAX_CPU_COUNT": ("-?[0-9]+", "a number"),
+    "LOKY_MAX_DEPTH": _NUMBER,
     "JOBLIB_MULTIPROCESSING": _NUMBER,
     "JOBLIB_START_METHOD": ("|".join(["", *_METHODS]), f"one of {', '.join(_METHODS)}"),
 }
@@ -53,6 +59,20 @@ def check_libraries(environ: Mapping[str, str]) -> None:
             if name in _SET_HERE:
                 said += " Unset it: the threads are set here by technique and workers."
             raise UserError(said, field=name)
+    pickler = environ.get("LOKY_PICKLER", "")
+    if pickler not in ("", "cloudpickle", "pickle") and not _has_pickler(pickler):
+        raise UserError(
+            f"LOKY_PICKLER must be cloudpickle, pickle or another module that has a Pickler, not “{pickler}”.",
+            field="LOKY_PICKLER",
+        )
+
+
+def _has_pickler(module: str) -> bool:
+    """Whether it can be loaded, as joblib will, and has one."""
+    try:
+        return hasattr(import_module(module), "Pickler")
+    except Exception:  # of whatever it does when it is loaded
+        return False
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,12 @@ class Settings:
     INSPECT_SECONDS: float = _setting(20.0, "Longest that vetting one file, or a preview, may take", 0.1)
     VET_SECONDS: float = _setting(600.0, "Longest that vetting the files of one run may take, on one core", 0.1)
     TASK_SECONDS: float = _setting(120.0, "Longest that one image may take before its worker is replaced", 0.1)
+    MEMORY_MB: int = _setting(
+        0,
+        "Memory that the workers of a run may take together, in megabytes: fewer images are worked on at a time where "
+        "they would take more; 0: most of what is free",
+        0,
+    )
     DISK_RESERVE_MB: int = _setting(200, "Free disk space below which no new run is taken", 0)
     TRUSTED_HOSTS: str = _setting("", "Extra host names and addresses the app answers to, separated by commas")
     PUBLIC_URL: str = _setting(

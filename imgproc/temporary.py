@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import suppress
+from multiprocessing import util
 from multiprocessing.connection import arbitrary_address  # type: ignore[attr-defined]
 from pathlib import Path
 
 from imgproc.errors import UserError
+from imgproc.files import mark, sweep_marked
 
 NO_FOLDER = "There is no folder for temporary files that can be written to. Set TMPDIR to one."
 #: The longest name of a socket that is a file, in bytes.
@@ -39,10 +42,20 @@ def without_socket(path: str | Path) -> str:
     )
 
 
+#: How the names of the folders begin that Python's ``multiprocessing`` makes there, for its sockets, and removes when
+#: its process ends by itself.
+MULTIPROCESSING = "pymp-"
+
+
 def without_fork_server() -> str:
-    """Why Python's fork server, which is reached by a socket there, cannot be started; empty where it can."""
+    """Why Python's fork server, which is reached by a socket there, cannot be started; empty where it can. Its folder
+    is marked as this process's, and those of killed ones go."""
     try:
-        return without_socket(arbitrary_address("AF_UNIX"))
+        address = arbitrary_address("AF_UNIX")
+        with suppress(OSError):  # it is left behind then, should this process be killed
+            mark(Path(util.get_temp_dir()))
+        sweep_marked(Path(tempfile.gettempdir()), MULTIPROCESSING)
+        return without_socket(address)
     except FileNotFoundError:
         return NO_FOLDER
     except OSError:

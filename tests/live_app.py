@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import httpx
@@ -32,6 +32,21 @@ class Live:
             "TMPDIR": str(folder),  # also where the machine's lock lies: these runs need not wait for others
             **{name: str(value) for name, value in settings.items()},
         }
+
+    process = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        """Whatever became of the test or the benchmark, no process is left."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        for process in self.family():
+            with suppress(psutil.Error):
+                process.kill()
+        self.process.wait(20)
+        self.process.stdout.close()
 
     def start(self):
         command = [*map(str, self.command), "serve", "--port", "0"]

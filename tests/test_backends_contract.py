@@ -1,5 +1,6 @@
 """Every technique of the table keeps the contract of ``Backend``, whatever its tasks and workers do."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -127,6 +128,22 @@ def assert_doubled(backend, results):
     if backend.name in ON_GPU:
         results = [replace(result, attempts=1) for result in results]
     assert values(results) == doubled(len(results))
+
+
+@pytest.mark.parametrize("name", each([*THREADED, *COPIED]))
+def test_tasks_that_would_take_too_much_memory_together_are_done_one_after_the_other(name, running, tmp_path):
+    backend = running(name)
+    tasks = [Task(n, faults.company, str(tmp_path), memory=6) for n in range(5)]
+    try:
+        for room, most in ((11.0, 1), (12.0, 2)):
+            backend.most_memory = room
+            results = list(backend.run(tasks, deadline=LONG))
+            assert sorted(r.index for r in results) == list(range(5))
+            assert max(r.value for r in results) == most
+        backend.most_memory = 1.0  # less than one takes: that one is done all the same
+        assert [r.value for r in backend.run(tasks, deadline=LONG)] == [1] * 5
+    finally:
+        backend.most_memory = math.inf
 
 
 # Results

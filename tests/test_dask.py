@@ -418,7 +418,7 @@ def test_a_killed_worker_of_another_machine_costs_no_image(remote, cluster):
             cluster.worker("c")
     assert sorted(r.index for r in results) == list(range(16))
     assert [r.error for r in results] == [None] * 16
-    assert sum(r.attempts == 2 for r in results) == 1
+    assert 1 <= sum(r.attempts == 2 for r in results) <= 2  # what it was at, and what it was handed beside it
 
 
 @unix

@@ -25,7 +25,8 @@ class Workers:
     """Workers that do their work when the dispatcher looks at them, unless a test tells them not to.
 
     ``there``: worker -> whether it was heard of lately. ``idle``: workers that do nothing. ``fatal`` and ``broken``:
-    tasks that workers die of, and that come to nothing. ``now``: the time, of which ``step`` passes with every look.
+    tasks that workers die of, and that come to nothing; ``lost``: whose result dies with its worker. ``deaths``: of
+    which tasks workers died. ``now``: the time, of which ``step`` passes with every look.
     """
 
     room, held = 2, 3
@@ -36,7 +37,7 @@ class Workers:
         self.idle, self.ended, self.sent, self.statuses = set(), [], Counter(), statuses
         self.queues = {worker: [] for worker in workers}
         self.now, self.step = 0.0, 1.0
-        self.fatal, self.broken = set(), set()
+        self.fatal, self.broken, self.lost, self.deaths = set(), set(), set(), Counter()
         self.on_look = lambda: None
 
     def clock(self):
@@ -52,12 +53,16 @@ class Workers:
 
     def work(self, worker):
         while self.queues[worker]:
-            assignment = self.queues[worker][0]
+            assignment = next((one for one in self.queues[worker] if one.tasks[0].index not in self.lost), None)
+            if assignment is None:
+                return
             first = assignment.tasks[0].index
             if first in self.fatal:
+                self.deaths[first] += 1
                 self.there.pop(worker)
+                self.lost.clear()
                 return
-            self.queues[worker].pop(0)
+            self.queues[worker].remove(assignment)
             sent = assignment.batch.envelopes
             assignment.done(None if first in self.broken else Batch(tuple(self.envelope(worker, one) for one in sent)))
 
@@ -142,8 +147,27 @@ def test_what_a_dead_worker_was_at_is_tried_again_alone_and_last():
 
     workers.on_look = look
     results = run(workers, 12)
-    assert outcome(results) == [(2 * n, None, 2 if n == 0 else 1) for n in range(12)]
-    assert alone[-1] == 0 and workers.sent == Counter({0: 2, 2: 2, **dict.fromkeys({1, *range(3, 12)}, 1)})
+    assert outcome(results) == [(2 * n, None, 2 if n in (0, 2) else 1) for n in range(12)]  # either may be to blame
+    assert alone[-2:] == [2, 0] and workers.sent == Counter({0: 2, 2: 2, **dict.fromkeys({1, *range(3, 12)}, 1)})
+
+
+def test_a_task_kills_two_workers_at_most_though_the_result_before_it_died_with_the_first():
+    """One worker comes first, so it has two tasks; it is through with one, and its result is still there when the
+    other one kills it."""
+    workers = Workers("a")
+    workers.lost, workers.fatal = {0}, {1}
+
+    def look():
+        if workers.now > 2:
+            for name in "bcd":
+                if name not in workers.queues:
+                    workers.there[name], workers.queues[name] = True, []
+
+    workers.on_look = look
+    results = run(workers, 8)
+    assert workers.deaths == {1: 2}
+    assert results[1].attempts == 2 and "ended without an answer, twice" in results[1].error
+    assert [r.error for r in results if r.index != 1] == [None] * 7
 
 
 def test_a_status_says_which_task_of_a_batch_it_was():

@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 import time
+from types import SimpleNamespace
 
 import joblib
 import psutil
@@ -15,6 +16,7 @@ from imgproc.measure.environment import (
     cpu_model,
     cpu_quota,
     environment,
+    memory_available,
     memory_limit,
     usable_cores,
     virtual_machine,
@@ -102,6 +104,28 @@ def test_cpu_quota(system, groups, files, cores):
 )
 def test_memory_limit(system, groups, files, size):
     assert memory_limit(system(control_groups(groups, files))) == size
+
+
+USED = "memory.usage_in_bytes"
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "left"),
+    [
+        ("", {}, 1000),
+        (ROOT, {"memory.max": "max", "memory.current": "5"}, 1000),
+        (V2, {f"{SERVICE}memory.max": "700", f"{SERVICE}memory.current": "600"}, 100),
+        # What is kept of files is given up when it is needed.
+        (V2, {f"{SLICE}memory.max": "700", f"{SLICE}memory.current": "600",
+              f"{SLICE}memory.stat": "anon 1\ninactive_file 50\nactive_file 9"}, 150),
+        (V2, {f"{SLICE}memory.max": "700", f"{SLICE}memory.current": "900"}, 0),
+        (V1, {f"memory/{LIMIT}": "123", f"memory/{USED}": "23"}, 100),
+        (V1, {f"memory/{LIMIT}": "9223372036854771712", f"memory/{USED}": "23"}, 1000),
+    ],
+)  # fmt: skip
+def test_memory_that_is_left(system, groups, files, left, monkeypatch):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    assert memory_available(system(control_groups(groups, files))) == left
 
 
 def test_usable_cores_are_never_more_than_the_quota(monkeypatch):

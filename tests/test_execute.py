@@ -14,6 +14,7 @@ import pytest
 
 from imgproc.backends import TECHNIQUES, Technique
 from imgproc.backends.base import BackendError
+from imgproc.backends.dispatcher import Dispatcher
 from imgproc.errors import UserError
 from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, parse_parameters
 from imgproc.pixels.codecs import decode, encode
@@ -21,7 +22,7 @@ from imgproc.pixels.png_encoders import Choice
 from imgproc.pixels.proof import pixels_sha256
 from imgproc.report import sentences
 from imgproc.report.text import summary
-from imgproc.runs import execute
+from imgproc.runs import execute, memory
 from imgproc.runs.execute import process
 from imgproc.runs.passes import RunFolders
 from imgproc.runs.progress import Cancelled
@@ -105,6 +106,34 @@ def test_every_technique_writes_the_same_pixels_and_says_so(name, color, run):
     assert len(set(files)) == len(files) == 9
 
 
+@pytest.mark.parametrize("split", ["never", "always"])
+def test_where_memory_is_short_all_techniques_work_on_fewer_images_and_the_record_says_so(run, monkeypatch, split):
+    given = []
+
+    def watched(self, *arguments, **named):
+        given.append(named["memory"])
+        return results(self, *arguments, **named)
+
+    results = Dispatcher.__init__
+    monkeypatch.setattr(Dispatcher, "__init__", watched)
+    monkeypatch.setattr(memory, "WORKER", 0)
+    names = [name for name in ("threading", "multiprocessing") if name in DEFAULT]
+    asked = {"mode": "compare", "techniques": names, "rounds": 2, "budget": 2.0, "split": split}
+    needs = memory.needed(ImageRecord(0, "", 800, 600), RunSettings(list(DEFAULT_OPERATIONS), parse_parameters({})))
+    monkeypatch.setattr(memory, "memory_available", lambda: 1.9 * needs / memory.SHARE)
+    record, _ = run(sizes=((600, 800),) * 4, **asked)
+    assert {round(room) for room in given} == {round(1.9 * needs)}
+    [said] = [w for w in record.warnings if w.startswith("Memory is short")]
+    assert "0.5 megapixels" in said
+    assert [i.error for i in record.images] == [None] * 4
+    assert all(m.identical and m.rounds for m in record.techniques)
+
+
+def test_where_memory_is_not_short_nothing_is_said_of_it(run):
+    record, _ = run(budget=0)
+    assert not [w for w in record.warnings if "Memory" in w]
+
+
 def test_sequential_mode_measures_only_the_baseline(run):
     [only] = run(mode="sequential")[0].techniques
     assert only.name == "sequential" and only.median_seconds > 0
@@ -128,6 +157,7 @@ def test_no_good_image_fails_the_run(run):
     with pytest.raises(UserError) as caught:
         run(spoil=lambda sources: [path.unlink() for path in sources.values()])
     assert caught.value.code == "refused_image"
+    assert caught.value.message.endswith(" A file could not be read or written: No such file or directory.")
 
 
 def test_without_a_budget_the_results_are_made_and_nothing_is_measured(run):

@@ -1,6 +1,7 @@
 """What killed processes left behind is removed by later ones, and nothing else."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from imgproc import files as leftovers
+from imgproc.backends.leftovers import remove_abandoned
 from imgproc.backends.worker_loop import StatusFolder
 from imgproc.files import own_folder, owned, sweep
 
@@ -54,6 +56,38 @@ def test_folders_of_killed_processes_go_and_those_of_living_ones_stay(make, tmp_
     assert not left.exists() and used.is_dir()
     assert all(other.is_dir() for other in others)
     end(living, kill=False)
+
+
+FORK_SERVER = (
+    "from imgproc.temporary import without_fork_server as f; from multiprocessing import util; f(); "
+    "made = Path(util.get_temp_dir())"
+)
+END = "from imgproc.runs.process_control import end_process; end_process(0)"
+
+
+def test_folders_of_multiprocessing_go_that_are_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed, left = begin(FORK_SERVER, tmp_path)
+    living, used = begin(FORK_SERVER, tmp_path)
+    end(killed, kill=True)
+    anothers = tmp_path / "pymp-another"
+    anothers.mkdir()
+    assert left.name.startswith("pymp-")
+    remove_abandoned()
+    assert not left.exists() and used.is_dir() and anothers.is_dir()
+    end(living, kill=False)
+    assert not used.exists() and anothers.is_dir()
+
+
+@pytest.mark.parametrize("make", [FORK_SERVER, STATUS])
+def test_a_process_that_ends_at_once_takes_its_own_along(make, tmp_path):
+    """As the runner does, without the functions that Python calls at the end of a program."""
+    (tmp_path / "pymp-another").mkdir()
+    program = f"import sys, tempfile; from pathlib import Path; tempfile.tempdir = sys.argv[1]; {make}; {END}"
+    command = [sys.executable, "-c", program, tmp_path]
+    done = subprocess.run(command, cwd=ROOT, timeout=60, start_new_session=True, check=False)
+    assert done.returncode in (0, -signal.SIGKILL)  # it ends its whole group
+    assert [path.name for path in tmp_path.iterdir()] == ["pymp-another"]
 
 
 def test_what_is_of_another_machine_or_container_stays(tmp_path, monkeypatch):

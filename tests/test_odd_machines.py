@@ -72,6 +72,10 @@ SITUATIONS = (
               "“auto”. Unset it", kinds=(), command=PROCESS, status=2),
     Situation("loky's processors", "export LOKY_MAX_CPU_COUNT=x", "LOKY_MAX_CPU_COUNT must be a number, not “x”.",
               ("joblib",), kinds=(), status=2),
+    Situation("loky's pickler", "export LOKY_PICKLER=x", "LOKY_PICKLER must be cloudpickle, pickle or another module "
+              "that has a Pickler, not “x”.", ("threading",), kinds=(), status=2),
+    Situation("Numba's optimizing", "export NUMBA_OPT=x", "NUMBA_OPT must be 0, 1, 2, 3 or max, not “x”.",
+              kinds=(), command=PROCESS, status=2),
     Situation("joblib's method", "export JOBLIB_START_METHOD=x", "JOBLIB_START_METHOD must be one of", ("threading",),
               kinds=(), status=2),
     Situation("OpenCV's limit", "export OPENCV_IO_MAX_IMAGE_PIXELS=x", "OPENCV_IO_MAX_IMAGE_PIXELS must be a number",

@@ -31,9 +31,11 @@ from imgproc.errors import UserError
 from imgproc.runs.access import Access, owner_of
 from imgproc.runs.record import Record, RunSettings
 from imgproc.runs.removal import Retention, in_use, remove
+from imgproc.runs.reserve import NAME as RESERVED
 from imgproc.runs.runner import Runner
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
+from tests.live_app import Live
 
 HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
 Add = Callable[..., str]
@@ -72,7 +74,7 @@ def left(settings: Settings, store: Store) -> set[str]:
     """The runs there are: the same in the index, the results and the uploads."""
     names = {row.id for row in store.history(per_page=1000)[0]}
     assert {path.name for path in settings.RESULTS_DIR.iterdir() if path.is_dir()} == names
-    assert {path.name for path in settings.UPLOADS_DIR.iterdir()} == names
+    assert {path.name for path in settings.UPLOADS_DIR.glob("[!.]*")} == names
     return names
 
 
@@ -301,6 +303,28 @@ def test_on_a_full_disk_the_app_says_at_its_start_that_it_is_full(
     assert "Traceback" not in done.stderr and "remove the index" not in done.stderr
 
 
+def test_an_app_that_was_served_before_starts_on_a_full_disk(tmp_path: Path) -> None:
+    """In the room that its runner has kept back, so that runs can be deleted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here (needs Linux and its administrator)")
+    try:
+        with Live(tmp_path, UPLOADS_DIR=disk / "u", RESULTS_DIR=disk / "r") as live:
+            live.start()
+            live.wait((disk / "r" / RESERVED).exists, "the room kept back", 30)
+            live.stop()
+            fill(disk)
+            live.start()
+            answer = live.http.get("/healthz")
+            assert (answer.status_code, answer.json()["status"]) == (503, "disk full")
+            assert live.http.get("/runs").status_code == 200
+            (disk / "filler").unlink()
+            live.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
 def test_deleting_on_a_full_disk_makes_room(small_disk: Path, settings: Settings) -> None:
     own = replace(settings, UPLOADS_DIR=small_disk / "u", RESULTS_DIR=small_disk / "r")
     app = create_app(own)
@@ -366,6 +390,66 @@ def test_results_that_are_not_mounted_cost_the_index_nothing(
     shutil.rmtree(own.RESULTS_DIR / runs[0])  # this one is gone indeed
     runner.tidy()
     assert {row.id for row in store.ended()} == {*runs[1:], new}
+
+
+def test_a_run_waits_while_its_results_are_not_mounted_and_goes_on_afterwards(
+    apart: tuple[Settings, Store], tmp_path: Path
+) -> None:
+    own, store = apart
+    add = add_to(own, store)
+    waits, runs = add(state="queued"), add(state="running")
+    mounted = own.RESULTS_DIR.rename(tmp_path / "not mounted")
+    own.RESULTS_DIR.mkdir()
+
+    def execute(record: Record, *_: Any, **__: Any) -> None:
+        record.state = "done"
+
+    runner = Runner(own, store, execute)
+    runner.recover()
+    runner.tidy()
+    assert not runner.run_next()
+    assert {row.id: (row.state, row.error) for row in store.history()[0]} == dict.fromkeys(
+        (waits, runs), ("queued", None)
+    )
+    app = create_app(replace(own, HISTORY="shared"))
+    answer = app.test_client().get(f"/runs/{waits}.json")
+    assert answer.status_code == 503 and "disk that is not there" in answer.get_json()["error"]["message"]
+    app.config["STORE"].close()
+
+    shutil.rmtree(own.RESULTS_DIR)
+    mounted.rename(own.RESULTS_DIR)
+    assert runner.run_next() and runner.run_next()
+    assert {row.state for row in store.history()[0]} == {"done"}
+    runner.tidy()
+    shutil.rmtree(own.RESULTS_DIR / add(state="queued"))  # with the disk there, this one is gone
+    assert runner.run_next()
+    assert [row.state for row in store.history()[0]].count("failed") == 1
+
+
+def test_uploads_stay_while_results_and_index_are_not_mounted(
+    settings: Settings, store: Store, add: Add, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = add()
+    Runner(settings, store, lambda *_, **__: None).recover()
+    store.close()
+    mounted = settings.RESULTS_DIR.rename(tmp_path / "not mounted")
+    settings.RESULTS_DIR.mkdir()
+    abandoned = settings.UPLOADS_DIR / ("f" * 32)
+    abandoned.mkdir()
+    for folder in (settings.UPLOADS_DIR / run, abandoned):
+        os.utime(folder, (1, 1))
+    empty = Store(settings.database_url, settings.RESULTS_DIR)
+    runner = Runner(settings, empty, lambda *_, **__: None)
+    runner.recover()
+    runner.tidy()
+    assert (settings.UPLOADS_DIR / run).is_dir() and abandoned.is_dir()
+    assert [one.getMessage()[:14] for one in caplog.records] == ["RESULTS_DIR is"]
+    empty.close()
+
+    shutil.rmtree(settings.RESULTS_DIR)
+    mounted.rename(settings.RESULTS_DIR)
+    Runner(settings, store, lambda *_, **__: None).recover()
+    assert (settings.UPLOADS_DIR / run).is_dir() and not abandoned.exists()
 
 
 def test_an_index_elsewhere_forgets_nothing_before_it_has_seen_its_results(apart: tuple[Settings, Store]) -> None:

@@ -22,6 +22,7 @@ from imgproc.measure.lock import machine_lock
 from imgproc.measure.results import Progress, TechniqueMeasurement
 from imgproc.runs.monitor import Monitor
 from imgproc.runs.record import ImageRecord, OutputRecord, Record, RunSettings
+from imgproc.runs.reserve import NAME as RESERVED
 from imgproc.runs.runner import DISK_FULL, NO_RECORD, STUCK, UNEXPECTED, Runner
 from imgproc.runs.store import Store
 from imgproc.runs.supervisor import PINNED, Supervisor, runner_environment
@@ -566,7 +567,70 @@ def test_a_disk_that_is_full_from_the_first(full_disk):
     lab.store.close()
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 4 MB, which other programs use too."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("where", ["all on it", "index", "results"])
+def test_a_run_ends_in_words_on_a_disk_that_others_have_filled(lab, tmp_path, small_disk, where):
+    """Nothing of the run itself can be removed to make room for its record and for the index."""
+    index = (tmp_path if where == "results" else small_disk) / "index.sqlite"
+    results = (tmp_path if where == "index" else small_disk) / "results"
+    lab = Lab(Settings(UPLOADS_DIR=tmp_path / "uploads", RESULTS_DIR=results, DATABASE_URL=f"sqlite:///{index}"))
+    lab.settings.make_folders()
+
+    def execute(record, uploads, results, settings, **_):
+        with pytest.raises(OSError) as caught:
+            fill(small_disk / "of others")
+        raise caught.value
+
+    reserved = [folder / RESERVED for folder in {index.parent, results}]
+    over = threading.Event()
+    thread = threading.Thread(target=lab.runner.serve, args=[lambda: not over.is_set()])
+    thread.start()
+    try:
+        wait_for(lambda: all(file.exists() for file in reserved))
+        run_id, lab.runner.execute = lab.submit("any"), execute
+        wait_for(lambda: lab.state(run_id) == "failed")
+        assert lab.outcome(run_id) == ("failed", DISK_FULL)
+        (small_disk / "of others").unlink()
+        wait_for(lambda: all(file.exists() and file.stat().st_size > 500_000 for file in reserved))
+    finally:
+        over.set()
+        thread.join(10)
+        lab.store.close()
+
+
+def test_a_run_that_waits_on_a_full_disk_is_begun_by_the_same_runner_when_there_is_room(lab, tmp_path, small_disk):
+    lab = Lab(Settings(UPLOADS_DIR=tmp_path / "uploads", RESULTS_DIR=small_disk))
+    run_id, other = lab.submit("quick", 1), small_disk / "of others"
+    with pytest.raises(OSError):
+        fill(other)
+    wanted = threading.Event()
+    thread = threading.Thread(target=lambda: [lab.runner.serve(lambda: not wanted.is_set()) for _ in range(2)])
+    thread.start()
+    try:
+        time.sleep(0.5)
+        assert thread.is_alive() and lab.state(run_id) == "queued"
+        other.unlink()
+        wait_for(lambda: lab.state(run_id) == "done")
+    finally:
+        wanted.set()
+        thread.join(10)
+        lab.store.close()
+
+
 def test_uploads_that_never_became_a_run_are_removed_after_a_while(lab):
+    lab.settings.make_folders()
+    lab.runner.recover()  # there are no uploads yet, so these results are theirs
     run_id, uploads = lab.submit("quick"), lab.settings.UPLOADS_DIR
     for name in (run_id, "0123456789ab", "ba9876543210"):
         (uploads / name).mkdir(parents=True)
@@ -574,4 +638,4 @@ def test_uploads_that_never_became_a_run_are_removed_after_a_while(lab):
     for name in (run_id, "0123456789ab"):
         os.utime(uploads / name, (1, 1))
     lab.runner.recover()
-    assert sorted(p.name for p in uploads.iterdir()) == sorted([run_id, "ba9876543210"])
+    assert sorted(p.name for p in uploads.glob("[!.]*")) == sorted([run_id, "ba9876543210"])

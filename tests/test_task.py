@@ -1,5 +1,6 @@
 """A task is run, stamped, and never raises."""
 
+import errno
 import hashlib
 import pickle
 import time
@@ -113,6 +114,12 @@ def test_opencv_works_on_one_thread_until_the_block_ends():
         assert cv2.getNumThreads() == 3
     finally:
         assert pin_threads() == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_in_words(number):
+    result = run_task(Task(0, work, OSError(number, "of the system")))
+    assert result.error == "The disk is full, so a file could not be written."
 
 
 def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):

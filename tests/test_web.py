@@ -33,6 +33,7 @@ import imgproc.operations as operations
 from app import create_app
 from imgproc.backends import TECHNIQUES, Technique
 from imgproc.errors import UserError
+from imgproc.measure import environment
 from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, PARAMETERS
 from imgproc.operations.contract import Operation
 from imgproc.parameters import Parameter
@@ -41,6 +42,7 @@ from imgproc.runs.record import Record
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
 from imgproc.web import errors, security
+from imgproc.web.serving import warm_up
 
 HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
 #: What posts of parts made by hand are sent with.
@@ -575,6 +577,36 @@ def test_healthz_is_not_well_where_the_disk_is_full_or_gone(
     assert (answer.status_code, answer.get_json()["status"]) == (503, "disk full")
     settings.UPLOADS_DIR.rmdir()
     assert (client.get("/healthz").status_code, client.get("/healthz").get_json()["status"]) == (503, "no disk")
+
+
+def test_the_first_page_has_nothing_to_compile_and_nothing_to_find_out(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = client.application
+    app.jinja_env.cache.clear()  # type: ignore[union-attr]
+    environment._fixed.cache_clear()
+    warm_up(app)
+
+    def compile(*_: Any, **__: Any) -> None:
+        raise AssertionError("a page waits for this")
+
+    monkeypatch.setattr(type(app.jinja_env), "compile", compile)
+    for path in ("/", "/runs", "/techniques"):
+        assert client.get(path, headers=HTML).status_code == 200
+    assert environment._fixed.cache_info().misses == 1
+
+
+def test_a_run_that_goes_on_when_the_disk_is_full_says_so(
+    client: FlaskClient, make_run: MakeRun, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(owner=owner_in(client), state="running")
+    said = "he disk is full, so what becomes of this run cannot be written"
+    assert said not in client.get(f"/runs/{run.id}", headers=HTML).text
+    monkeypatch.setattr(store, "is_full", lambda: True)
+    assert said in client.get(f"/runs/{run.id}", headers=HTML).text
+    assert said in client.get(f"/runs/{run.id}.json?view=progress").get_json()["detail"]
+    answer = client.get(f"/runs/{run.id}.json").get_json()
+    assert answer["state"] == "running" and said in answer["error"]
 
 
 # ---------------------------------------------------------------- errors and guards

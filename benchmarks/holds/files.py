@@ -36,8 +36,7 @@ def hostile(scale: float, seed: int) -> Iterator[Promise]:
     """Row 1: all hostile files there are, valid ones among them, in one post for each technique."""
     files = [*of_corpus(), *made_to_harm()]
     names = AVAILABLE if scale >= 1 else AVAILABLE[: max(2, round(scale * len(AVAILABLE)))]
-    with tempfile.TemporaryDirectory(prefix="holds-") as folder:
-        live = app_of(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="holds-") as folder, app_of(Path(folder)) as live:
         live.start()
         with Watch(live) as watch:
             for name in names:
@@ -124,8 +123,7 @@ def mutants(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
 def mutated(scale: float, seed: int) -> Iterator[Promise]:
     """Row 2: each mutated file is an upload of its own; then pictures of 49 megapixels with as many workers."""
     count, pictures = max(20, round(10_000 * scale)), 8 if scale >= 0.5 else 2
-    with tempfile.TemporaryDirectory(prefix="holds-") as folder:
-        live = app_of(Path(folder), MAX_QUEUED=1_000)
+    with tempfile.TemporaryDirectory(prefix="holds-") as folder, app_of(Path(folder), MAX_QUEUED=1_000) as live:
         live.start()
         yield from _mutated(live, count, seed)
         yield from _large(live, Path(folder), pictures)

@@ -191,8 +191,11 @@ def killed_app(scale: float, seed: int) -> Iterator[Promise]:
     accepted: list[str] = []
     back: list[float] = []
     orphans, states = 0, dict[str, int]()
-    with tempfile.TemporaryDirectory(prefix="holds-") as place, Leftovers(Path(place)) as left:
-        live = app_of(Path(place))
+    with (
+        tempfile.TemporaryDirectory(prefix="holds-") as place,
+        Leftovers(Path(place)) as left,
+        app_of(Path(place)) as live,
+    ):
         live.start()
         for number in range(kills):
             fields = {"mode": "parallel", "technique": names[number % len(names)], "workers": "2", "budget": "1"}

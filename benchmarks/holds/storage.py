@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.holds.watching import MB, app_of
 from benchmarks.web_load import Promise, drawn, exactly, told, under
+from imgproc.runs.reserve import NAME as RESERVED
 from tests.live_app import Live
 
 DISK_MB = 60
@@ -30,52 +31,55 @@ def disk_full(scale: float, seed: int) -> Iterator[Promise]:
             yield told("a small disk cannot be mounted here (needs Linux and its administrator)", "not tried")
             return
         folders = {"UPLOADS_DIR": disk / "uploads", "RESULTS_DIR": disk / "results"}
-        live = app_of(Path(place), DISK_RESERVE_MB=RESERVE_MB, **folders)
-        live.start()
-        picture = drawn(Path(place), 3.0)
-        done = live.post([("a.jpg", picture)] * 3, mode="sequential", budget="0").json()["id"]
-        yield _is("a run while there is room", "done", live.finished(done)["state"])
+        with app_of(Path(place), DISK_RESERVE_MB=RESERVE_MB, **folders) as live:
+            yield from _on_small_disk(live, Path(place), disk)
 
-        fill(disk, (RESERVE_MB + 10) * MB)
-        answer = live.post([(f"{n}.jpg", picture) for n in range(20 * MB // len(picture))], mode="sequential")
-        yield _is("an upload that does not fit", "507", str(answer.status_code))
-        yield exactly(
-            "… uploads that are there: those of the run before", 1, len(list((disk / "uploads").glob("[!.]*")))
-        )
 
-        free(disk)
-        run_id = live.post([("a.jpg", picture)] * 12, mode="sequential", budget="20", rounds="100").json()["id"]
-        live.wait(lambda: live.record(run_id)["state"] == "running", "a run that runs")
-        fill(disk)
-        until = time.monotonic() + 10
-        while (record := live.record(run_id))["state"] == "running" and time.monotonic() < until:
-            time.sleep(0.2)
-        reached = f"{record['state']}: {record['error'] or 'no reason yet'}"
-        full = "disk" in (record["error"] or "").lower()
-        yield Promise("a disk that fills up in a run, within 10 s", "failed, with the disk as reason", reached, full)
+def _on_small_disk(live: Live, place: Path, disk: Path) -> Iterator[Promise]:
+    live.start()
+    picture = drawn(place, 3.0)
+    done = live.post([("a.jpg", picture)] * 3, mode="sequential", budget="0").json()["id"]
+    yield _is("a run while there is room", "done", live.finished(done)["state"])
 
-        answer = live.http.get(f"/runs/{done}/results.zip")
-        yield _is("a zip on the full disk", "200, whole", f"{answer.status_code}, {_zip_state(answer.content)}")
-        answer = live.post([("a.jpg", picture)], mode="sequential")
-        yield _is("a post to the full disk", "507", str(answer.status_code))
-        yield _is("a page on the full disk", "200", str(live.http.get("/runs").status_code))
-        free(disk)
-        state = live.finished(run_id, 300)["state"]
-        yield Promise("the run, when there is room again", "done or failed", state, state in ("done", "failed"))
+    fill(disk, (RESERVE_MB + 10) * MB)
+    answer = live.post([(f"{n}.jpg", picture) for n in range(20 * MB // len(picture))], mode="sequential")
+    yield _is("an upload that does not fit", "507", str(answer.status_code))
+    yield exactly("… uploads that are there: those of the run before", 1, len(list((disk / "uploads").glob("[!.]*"))))
 
-        live.stop()
-        fill(disk)
-        live.start()
-        answers = [live.http.get(path).status_code for path in ("/", "/healthz", f"/runs/{done}")]
-        yield _is("an app started on the full disk: its form, /healthz, a run", "200, 200, 200",
-                  ", ".join(map(str, answers)))  # fmt: skip
+    free(disk)
+    run_id = live.post([("a.jpg", picture)] * 12, mode="sequential", budget="20", rounds="100").json()["id"]
+    live.wait(lambda: live.record(run_id)["state"] == "running", "a run that runs")
+    fill(disk)
+    until = time.monotonic() + 10
+    while (record := live.record(run_id))["state"] == "running" and time.monotonic() < until:
+        time.sleep(0.2)
+    reached = f"{record['state']}: {record['error'] or 'no reason yet'}"
+    full = "disk" in (record["error"] or "").lower()
+    yield Promise("a disk that fills up in a run, within 10 s", "failed, with the disk as reason", reached, full)
 
-        yield _is("delete on the full disk", "200", str(_delete_when_full(live, disk, picture)))
-        run_id = live.post([("a.jpg", picture)], mode="sequential", budget="0").json()["id"]
-        yield _is("a run when there is room again, without a restart", "done", live.finished(run_id)["state"])
-        live.stop()
-        log = (Path(place) / "server.log").read_text(errors="replace")
-        yield exactly("tracebacks on the terminal", 0, log.count("Traceback"))
+    answer = live.http.get(f"/runs/{done}/results.zip")
+    yield _is("a zip on the full disk", "200, whole", f"{answer.status_code}, {_zip_state(answer.content)}")
+    answer = live.post([("a.jpg", picture)], mode="sequential")
+    yield _is("a post to the full disk", "507", str(answer.status_code))
+    yield _is("a page on the full disk", "200", str(live.http.get("/runs").status_code))
+    free(disk)
+    state = live.finished(run_id, 300)["state"]
+    yield Promise("the run, when there is room again", "done or failed", state, state in ("done", "failed"))
+    live.wait((disk / "results" / RESERVED).exists, "the room that is kept back")
+
+    live.stop()
+    fill(disk)
+    live.start()
+    answers = [live.http.get(path).status_code for path in ("/", "/healthz", f"/runs/{done}")]
+    yield _is("an app started on the full disk: its form, /healthz, a run", "200, 503, 200",
+              ", ".join(map(str, answers)))  # fmt: skip
+
+    yield _is("delete on the full disk", "200", str(_delete_when_full(live, disk, picture)))
+    run_id = live.post([("a.jpg", picture)], mode="sequential", budget="0").json()["id"]
+    yield _is("a run when there is room again, without a restart", "done", live.finished(run_id)["state"])
+    live.stop()
+    log = (place / "server.log").read_text(errors="replace")
+    yield exactly("tracebacks on the terminal", 0, log.count("Traceback"))
 
 
 def _delete_when_full(live: Live, disk: Path, picture: bytes) -> int:
@@ -137,9 +141,8 @@ def free(disk: Path) -> None:
 def index_damaged(scale: float, seed: int) -> Iterator[Promise]:
     """Row 10: the index of an app that runs, and of one that is started, is not as it was left."""
     runs, locked = max(3, round(20 * scale)), max(1.0, 15 * scale)
-    with tempfile.TemporaryDirectory(prefix="holds-") as place:
-        live = app_of(Path(place), HISTORY="shared")  # each start has another client
-        live.start()
+    with tempfile.TemporaryDirectory(prefix="holds-") as place, app_of(Path(place), HISTORY="shared") as live:
+        live.start()  # each start has another client
         picture, file = drawn(Path(place), 0.3), Path(place) / "results" / "index.sqlite"
 
         def run() -> str:

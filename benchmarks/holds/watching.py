@@ -26,7 +26,8 @@ _ROLES = {"imgproc.runs.runner": "runner", "imgproc.intake.inspector_child": "ve
 
 
 def app_of(folder: Path, **settings: object) -> Live:
-    """An app that is not started yet, with its folders, its log and what is temporary in this folder."""
+    """An app that is not started yet, with its folders, its log and what is temporary in this folder. As a context it
+    is gone at the end, whatever went wrong."""
     live = Live(folder, CACHE_DIR=folder / "cache", **settings)
     live.log = folder / "server.log"
     return live

@@ -31,8 +31,11 @@ def soak(scale: float, seed: int) -> Iterator[Promise]:
     seconds = max(20.0, 1800 * scale)
     samples: list[dict[str, float]] = []
     states: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="holds-") as place, Leftovers(Path(place)) as left:
-        live = app_of(Path(place), KEEP_MB=QUOTA_MB)
+    with (
+        tempfile.TemporaryDirectory(prefix="holds-") as place,
+        Leftovers(Path(place)) as left,
+        app_of(Path(place), KEEP_MB=QUOTA_MB) as live,
+    ):
         live.start()
         begin = time.monotonic()
         for name in cycle(AVAILABLE):
@@ -81,8 +84,7 @@ def _slope(samples: list[dict[str, float]], what: str) -> float:
 def zips(scale: float, seed: int) -> Iterator[Promise]:
     """Row 12: the zip of 3,000 results, 20 times at once."""
     files, downloads = max(4, round(1_000 * scale)), max(4, round(20 * scale))
-    with tempfile.TemporaryDirectory(prefix="holds-") as place:
-        live = app_of(Path(place))
+    with tempfile.TemporaryDirectory(prefix="holds-") as place, app_of(Path(place)) as live:
         live.start()
         picture = drawn(Path(place), 6.0)
         answer = live.post([(f"{n}.jpg", picture) for n in range(files)], mode="sequential", budget="0")

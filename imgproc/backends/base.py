@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -100,6 +101,8 @@ class Backend(ABC):
     capabilities: ClassVar[Capabilities]
     #: Processes on this machine that work for it without being the caller's descendants; known from ``start`` on.
     helpers: tuple[int, ...] = ()
+    #: Bytes that tasks may take together (``Task.memory``) that are handed to workers at a time; one always is.
+    most_memory = math.inf
     #: How often all its workers were replaced in the middle of a run.
     replacements = 0
     numba_threads = 0

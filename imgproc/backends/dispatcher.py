@@ -6,6 +6,7 @@ waited for that will not come.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping, Sequence
@@ -112,6 +113,7 @@ class Dispatcher:
     Args:
         deadline: seconds that one task may take.
         clock: seconds, as in ``Workforce.at``.
+        memory: bytes that tasks may take together that are handed out; one always is.
     """
 
     workforce: Workforce
@@ -119,6 +121,7 @@ class Dispatcher:
     chunk_size: int
     deadline: float
     clock: Callable[[], float] = time.perf_counter
+    memory: float = math.inf
     _open: dict[int, Task] = field(default_factory=dict)
     _todo: deque[Task] = field(default_factory=deque)
     #: Tasks that had a worker die or hang. They are tried again alone: a second death then is certainly theirs. And
@@ -266,10 +269,11 @@ class Dispatcher:
         return False
 
     def _gone(self, worker: str, at: Collection[int] | None, why: str) -> None:
-        """What the worker was at is to blame, its first batch where that is unknown; all else is handed out again."""
+        """What the worker was at is to blame; where that is unknown all that it had, for it may have been through with
+        the first, and died with that result. All else is handed out again."""
         out = list(self._out.pop(worker))
         if at is None:
-            at = {task.index for task in out[0].tasks} if out else ()
+            at = {task.index for assignment in out for task in assignment.tasks}
         for assignment in reversed(out):
             assignment.drop()
             self._lost(assignment, at, why)
@@ -301,18 +305,32 @@ class Dispatcher:
         able, out = self._able, self._out
         room, alone = self.workforce.room, self.workforce.shared_fate
         most = self.workforce.held * len(able) - back - sum(map(len, out.values()))
+        taken = self._memory_out()
         while most > 0:
+            if self.memory < math.inf and taken and taken + self._next_memory() > self.memory:
+                return
             worker = able[0] if len(able) == 1 else min(able, key=lambda worker: len(out[worker]))
             at_it = len(out[worker])
             # The last ones wait here for whoever is free first, and not behind another.
             ahead = room if len(able) == 1 or len(self._todo) > len(able) * self.chunk_size else 1
-            if at_it < ahead and (chunk := self._chunk(self._todo, self.chunk_size)):
-                self._send(worker, chunk)
-            elif not (at_it and alone) and (suspect := self._chunk(self._suspects, 1)):
-                self._send(worker, suspect)
-            else:
+            chunk = self._chunk(self._todo, self.chunk_size) if at_it < ahead else []
+            if not chunk and not (at_it and alone):
+                chunk = self._chunk(self._suspects, 1)
+            if not chunk:
                 return
+            self._send(worker, chunk)
+            taken += _memory(chunk)
             most -= 1
+
+    def _memory_out(self) -> int:
+        """Bytes that the tasks take that are handed out; 0 where they may take any."""
+        if self.memory == math.inf:
+            return 0
+        return sum(_memory(assignment.tasks) for assignment in chain(*self._out.values()))
+
+    def _next_memory(self) -> int:
+        """What the next task takes; those that were done after all are passed over when it is handed out."""
+        return next((task.memory for task in chain(self._todo, self._suspects) if task.index in self._open), 0)
 
     def _chunk(self, tasks: deque[Task], most: int) -> list[Task]:
         chunk: list[Task] = []
@@ -327,3 +345,8 @@ class Dispatcher:
         assignment = Assignment(worker, tasks, batch, self.clock(), not self._todo, self._inbox, self.clock)
         self._out[worker][assignment] = None
         self.workforce.submit(assignment)
+
+
+def _memory(tasks: Sequence[Task]) -> int:
+    """Bytes that a worker takes for them, one after the other."""
+    return max(task.memory for task in tasks)

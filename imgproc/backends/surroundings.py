@@ -16,10 +16,13 @@ import psutil
 
 from imgproc.backends.base import BackendError
 from imgproc.backends.sharing import memory as shared_memory
+from imgproc.files import own_folder
 from imgproc.temporary import NO_FOLDER, without_fork_server
 
 #: Files that are made in the folder for temporary files, beyond one for each worker.
 _TEMPORARY_FILES = 8
+#: What the folder is called in which it is tried whether temporary files can be made.
+TRY = "imgproc-try"
 #: Longest that this machine may take to reach itself, in seconds.
 _LOOPBACK_SECONDS = 2.0
 
@@ -66,7 +69,7 @@ def without_shared_memory() -> str:
 def _without_temporary_files(workers: int) -> str:
     """They are made and removed again, since only that tells whether there is room."""
     try:
-        with tempfile.TemporaryDirectory(prefix="imgproc-try-") as folder:
+        with own_folder(Path(tempfile.gettempdir()), TRY) as folder:
             for number in range(workers + _TEMPORARY_FILES):
                 Path(folder, str(number)).write_bytes(b"room")
     except FileNotFoundError:

@@ -7,6 +7,7 @@ carrier for them (``imgproc.backends.sharing.transport``).
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -53,6 +54,7 @@ class Task:
     ``receive`` makes of the worker's value is the value. All other techniques call ``work``.
 
     ``image`` is the image it belongs to, the one of that index where not given, and ``part`` the strip of it.
+    ``memory``: bytes that a worker takes for it, about; 0 where they do not count.
     """
 
     index: int
@@ -61,6 +63,7 @@ class Task:
     carrier: Callable[[], Carrier] | None = None
     image: int | None = None
     part: int | None = None
+    memory: int = 0
 
     @property
     def of_image(self) -> int:
@@ -118,6 +121,8 @@ def in_words(problem: BaseException) -> str:
             return problem.message
         case MemoryError():
             return "There was not enough memory for this image."
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return "The disk is full, so a file could not be written."
         case OSError():
             return f"A file could not be read or written: {problem.strerror or type(problem).__name__}."
         case _:

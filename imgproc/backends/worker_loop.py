@@ -28,7 +28,8 @@ from imgproc.pixels.stopwatch import Span, clock
 
 _STATUS = struct.Struct("<?qdi")  # a WorkerStatus: always the same length, so one write replaces it
 
-_KIND = "imgproc-workers"
+#: What status folders are called.
+STATUS_FOLDER = "imgproc-workers"
 _CLOSED = "closed"
 #: How long a worker rests that is given nothing, because the caller has enough to do.
 PAUSE_SECONDS = 0.005
@@ -61,8 +62,8 @@ class StatusFolder:
     """
 
     def __init__(self) -> None:
-        sweep(Path(tempfile.gettempdir()), _KIND)
-        self.folder = tempfile.mkdtemp(prefix=owned(_KIND))
+        sweep(Path(tempfile.gettempdir()), STATUS_FOLDER)
+        self.folder = tempfile.mkdtemp(prefix=owned(STATUS_FOLDER))
         #: Called at the end of the program at the latest.
         self.remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 

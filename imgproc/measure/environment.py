@@ -129,6 +129,20 @@ def memory_limit(root: Path = ROOT) -> int | None:
     return min(found, default=None)
 
 
+def memory_available(root: Path = ROOT) -> int:
+    """Bytes of memory that processes can still take, by the system and by the control groups of this process."""
+    found = [int(psutil.virtual_memory().available)]
+    for folder in _control_groups("memory", root):
+        limit = _line(folder / "memory.max") or _line(folder / "memory.limit_in_bytes")
+        used = _line(folder / "memory.current") or _line(folder / "memory.usage_in_bytes")
+        if limit.isdigit() and int(limit) < _UNLIMITED and used.isdigit():
+            # What is kept of files, and was not used lately, is given up when it is needed.
+            cached = dict(line.split()[:2] for line in _lines(folder / "memory.stat") if " " in line)
+            files = int(cached.get("inactive_file") or cached.get("total_inactive_file") or 0)
+            found.append(max(0, int(limit) - int(used) + files))
+    return min(found)
+
+
 def _control_groups(controller: str, root: Path) -> Iterator[Path]:
     """The folders of this process's control groups that may limit it, and of those they lie in."""
     mounts = root / "sys/fs/cgroup"

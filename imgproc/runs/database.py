@@ -56,6 +56,8 @@ class Database:
     ) -> None:
         self._engine = _engine(url)
         self._file = _sqlite_file(url)
+        #: Where it lies; None where it is no file.
+        self.folder = self._file.parent if self._file else None
         self._replaceable = replaceable and self._file is not None
         # Connections left to the garbage collector are a warning in newer Pythons.
         weakref.finalize(self, self._engine.dispose)
@@ -210,7 +212,7 @@ def _is_sound(engine: Engine, tables: type[DeclarativeBase]) -> bool:
 
 def _as_user_error(problem: SQLAlchemyError, file: Path | None) -> UserError:
     said = str(getattr(problem, "orig", ""))
-    if "full" in said or (file and "I/O" in said and _is_full(file.parent)):
+    if "full" in said or (file and "I/O" in said and is_full(file.parent)):
         return UserError("The disk is full. Free some space, then try again.", code="disk_full")
     remedy = (
         "stop it, remove the index file and start it again: the index is then made anew from the results."
@@ -224,7 +226,8 @@ def _as_user_error(problem: SQLAlchemyError, file: Path | None) -> UserError:
     )
 
 
-def _is_full(folder: Path) -> bool:
+def is_full(folder: Path) -> bool:
+    """Whether nothing more can be written on the disk of a folder."""
     try:
         return shutil.disk_usage(folder).free < _LEAST_ROOM
     except OSError:

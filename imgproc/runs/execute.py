@@ -84,6 +84,7 @@ def process(
     )
     passes = Passes(record, folders, tracker)
     _begin(passes, contenders, pace)
+    passes.limit_memory(contenders.all, settings)
     passes.name_outputs()
     try:
         first = _make_results(passes, contenders.main)
@@ -253,7 +254,7 @@ def _make_results(passes: Passes, main: Contender) -> Pass:
         passes.tracker.pass_done()
         passes.note_outputs(first, images)
         if not record.good_images:
-            raise UserError("None of the images could be processed.", code="refused_image")
+            raise UserError(_none(record.images), code="refused_image")
         if passes.folders.previews:
             passes.hash_results(main, record.good_images)
     return first
@@ -261,6 +262,12 @@ def _make_results(passes: Passes, main: Contender) -> Pass:
 
 def _megapixels(images: Sequence[ImageRecord]) -> float:
     return sum(image.megapixels for image in images)
+
+
+def _none(images: Sequence[ImageRecord]) -> str:
+    """That none of the images could be processed; and why, where that is the same of all."""
+    why = {image.error or "" for image in images}
+    return " ".join(["None of the images could be processed.", *(why if len(why) == 1 else ())])
 
 
 def _conclude(record: Record, main: Contender, first: Pass, measured: Measured | None) -> None:

@@ -33,9 +33,11 @@ from imgproc.pixels.formats.contract import Wanted
 from imgproc.pixels.job import ImageJob
 from imgproc.pixels.png import PNG_ENCODER
 from imgproc.pixels.proof import CheckJob, check_outputs
+from imgproc.runs import memory
 from imgproc.runs.progress import Tracker
 from imgproc.runs.record import ImageRecord, OutputRecord, Record
 from imgproc.runs.splitting import groups_of, images_to_split, split_of, strips_of
+from imgproc.settings import Settings
 
 #: How often each operation is timed alone, after a first time that does not count.
 ALONE_REPEATS = 3
@@ -81,12 +83,31 @@ class Passes:
     def __init__(self, record: Record, folders: RunFolders, tracker: Tracker) -> None:
         self.record, self.folders, self.tracker = record, folders, tracker
         self.files: set[str] = set()  # the names of all outputs, also of those that are not made in the end
+        self.needs: dict[int, int] = {}  # bytes that each image takes while it is worked on
+        self.room = math.inf  # bytes that those may take that are worked on
         self._short_of_room: set[str] = set()  # techniques whose images do not fit into shared memory in strips
         self._known_pieces: dict[int, bool] = {}  # by image, of those that were asked for
 
     def over(self, sources: Mapping[int, Path]) -> Passes:
-        """The same run's passes over other files."""
-        return Passes(self.record, replace(self.folders, sources=sources), self.tracker)
+        """The same run's passes over other files, each no larger than the one in whose place it is."""
+        others = Passes(self.record, replace(self.folders, sources=sources), self.tracker)
+        others.needs, others.room = self.needs, self.room
+        return others
+
+    def limit_memory(self, contenders: Sequence[Contender], app: Settings) -> None:
+        """Where images could take more memory than there is, have fewer of them worked on at a time, by all techniques
+        alike, and say so."""
+        self.needs = {image.index: memory.needed(image, self.record.settings) for image in self.record.good_images}
+        here = [c for c in contenders if not on_gpu(c) and not c.backend.may_be_elsewhere]
+        workers = max((c.backend.workers for c in here), default=1)
+        room = memory.for_images(app, workers)
+        if not any(memory.too_much([*self.needs.values()] * c.copies, c.backend.workers, room) for c in here):
+            return
+        self.room = room
+        for contender in here:
+            contender.backend.most_memory = room
+        largest = max(self.record.good_images, key=lambda image: self.needs[image.index])
+        self.record.warnings.append(memory.said(largest, self.needs[largest.index], room))
 
     def name_outputs(self) -> None:
         """Give every good image its output files, named after it and unique in the run, and make their folders."""
@@ -170,9 +191,8 @@ class Passes:
                     output.preview = f"{image.index:04d}_{output.operation}.jpg"
                     preview = str(self.folders.previews / output.preview)
                 files.append((output.operation, str(folder / output.file), preview))
-            tasks.append(
-                Task(image.index, check_outputs, CheckJob(tuple(files), self.record.settings.color, known, own))
-            )
+            job = CheckJob(tuple(files), self.record.settings.color, known, own)
+            tasks.append(Task(image.index, check_outputs, job, memory=self.needs.get(image.index, 0)))
         hashes: Hashes = {}
         with self._readers(contender) as readers:
             for result in readers.run(tasks, deadline=contender.deadline):
@@ -268,12 +288,18 @@ class Passes:
                 sent=sent,
             )
 
-        groups = [[*map(strips, group)] for group in groups_of(split, taken, room)]
+        groups = [[*map(strips, group)] for group in groups_of(split, taken, room, self._fits)]
         if not groups:
             return whole(tasks)
-        if tasks:
+        if tasks and self.room < math.inf:
+            groups.append([whole(tasks)])
+        elif tasks:
             groups[0].append(whole(tasks))
         return flat(after_another([together(group) for group in groups]))
+
+    def _fits(self, images: Sequence[ImageRecord]) -> bool:
+        """Whether so many may be worked on at a time."""
+        return self.room == math.inf or sum(self.needs.get(image.index, 0) for image in images) <= self.room
 
     def _fitting(
         self, contender: Contender, split: list[ImageRecord], taken: Callable[[ImageRecord], float], room: float
@@ -298,7 +324,9 @@ class Passes:
         for one in folders:
             one.mkdir(parents=True, exist_ok=True)
         return [
-            image_task(image.index + copy * every, self._job(image, one), transfer, able)
+            image_task(
+                image.index + copy * every, self._job(image, one), transfer, able, self.needs.get(image.index, 0)
+            )
             for image in images
             for copy, one in enumerate(folders)
         ]

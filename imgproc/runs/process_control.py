@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import psutil
 
+from imgproc.backends.leftovers import remove_own
+
 
 def kill_children() -> None:
     """Kill every process that this one started, and theirs."""
@@ -30,6 +32,7 @@ def kill_group(leader: int) -> None:
 def end_process(code: int) -> NoReturn:
     """End this process and everything it started, now."""
     kill_children()
+    remove_own()
     # A pool may start a new worker while we kill the old ones; the group ends all of them in one go.
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
         kill_group(os.getpid())

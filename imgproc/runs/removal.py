@@ -16,6 +16,7 @@ from pathlib import Path
 from imgproc.errors import UserError
 from imgproc.files import owned, sweep
 from imgproc.runs.classes import FOLDER as CLASSES
+from imgproc.runs.mounts import Mounts
 from imgproc.runs.store import RunRow, Store
 from imgproc.settings import Settings
 
@@ -24,9 +25,6 @@ RUN_ID = re.compile("[0-9a-f]{32}|[0-9a-f]{12}")
 #: A mark in a run's folder while somebody downloads it, or copies its images; one that is older was left by an app of
 #: another machine, of which nobody can tell here whether it lives.
 _MARK, _MARK_SECONDS = "download", 86_400
-
-#: In the folder of results, where the index is elsewhere: it is the one that belongs to that index.
-_OURS = "belongs-to-the-index"
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +87,8 @@ class Retention:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings, self._store = settings, store
+        self.mounts = Mounts(settings, store)
         self._sizes: dict[str, int] = {}  # of runs that have ended: these do not grow any more
-        self._warned = False
 
     def apply(self) -> list[str]:
         """Remove what is due; returns the ids.
@@ -105,7 +103,7 @@ class Retention:
                 ended.append(row)
             elif row.state != "failed":  # which may be for want of its files, and is to be read
                 lost.append(row)
-        if self._results_are_there(lost):
+        if self.mounts.has_results_of_index():
             for row in lost:
                 self._store.delete(row.id)
         for row in [row for row in ended if self._is_too_old(row)]:
@@ -113,27 +111,6 @@ class Retention:
                 ended.remove(row)
                 gone.append(row.id)
         return gone + self._make_room(ended)
-
-    def _results_are_there(self, lost: list[RunRow]) -> bool:
-        """Whether the folder of results is that of the index, and not what is in its place while a disk is not mounted:
-        the index lies in it, or it has a mark, which is made when no run of the index lacks its folder."""
-        mark = self._settings.RESULTS_DIR / _OURS
-        if not self._settings.DATABASE_URL or mark.exists():
-            return True
-        if not lost:
-            with suppress(OSError):  # on a full disk: the next time
-                mark.touch()
-            return True
-        if not self._warned:
-            log.warning(
-                "%d runs of the index have no folder in RESULTS_DIR. They stay in the index: is the disk with the "
-                "results mounted? If they are gone for good, delete them in the history, or make a file named %s in "
-                "RESULTS_DIR.",
-                len(lost),
-                _OURS,
-            )
-            self._warned = True
-        return False
 
     def _remove_lines(self) -> None:
         """Of records from elsewhere in the tables of classes, which belong to no run here."""

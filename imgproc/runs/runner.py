@@ -25,6 +25,7 @@ from typing import NoReturn
 
 from filelock import FileLock
 
+from imgproc.backends import leftovers
 from imgproc.errors import UserError
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.runs import logs
@@ -34,7 +35,8 @@ from imgproc.runs.plugins import add_listed
 from imgproc.runs.process_control import end_process, end_with_stdin, kill_children
 from imgproc.runs.record import FINAL_STATES, Record, State, now
 from imgproc.runs.removal import RUN_ID, Retention
-from imgproc.runs.store import Store
+from imgproc.runs.reserve import Reserve
+from imgproc.runs.store import RunRow, Store
 from imgproc.settings import Settings
 
 EXECUTE = "imgproc.runs.execute:execute"
@@ -42,6 +44,8 @@ EXECUTE = "imgproc.runs.execute:execute"
 RUNNER_LOCK = "runner.lock"
 MOST_ATTEMPTS = 2
 IDLE_SECONDS = 0.3
+#: So often it is looked whether a full disk has room again.
+FULL_SECONDS = 1.0
 LOG_BYTES = 1_000_000
 #: Uploads without a record are given up after this time, since another app may still be receiving them.
 ABANDONED_SECONDS = 3600
@@ -68,41 +72,51 @@ class Runner:
     def __init__(self, settings: Settings, store: Store, execute: Execute) -> None:
         self.settings, self.store, self.execute = settings, store, execute
         self._retention = Retention(settings, store)
+        self._mounts = self._retention.mounts
+        self._reserve = Reserve([settings.RESULTS_DIR, *store.folders])
         # Three times a task's deadline: a hung worker is replaced after one, and its task tried once more.
         self.stuck_seconds = settings.TASK_SECONDS * 3 + 60
 
     def recover(self) -> None:
         """Clean up after a runner that died: its run is queued again, first in line, or marked interrupted."""
+        leftovers.remove_abandoned()
         for work in self.settings.RESULTS_DIR.glob("*/work"):
             shutil.rmtree(work, ignore_errors=True)
         self._remove_abandoned()
         for row in self.store.running():
             log.info("Run %s was left running; tried %d times.", row.id, row.attempts)
             remove_scratch(self._folder(row.id))
-            try:
-                record = Record.load(self._folder(row.id))
-            except UserError:
-                self.store.fail(row.id, NO_RECORD)
-                continue
-            if record.state in FINAL_STATES:  # it died between saving the record and the index
-                self.store.finish(record)
-            elif row.cancel:
-                self._end(record, "cancelled")
-            elif row.attempts < MOST_ATTEMPTS:
-                record.state, record.started = "queued", None
-                record.forget_results()  # or they would be mixed with what the next try finds
-                self._try_to_save(record)
-                self.store.requeue(record.id)
+            self._with_room(partial(self._settle, row))
+
+    def _settle(self, row: RunRow) -> None:
+        """Decide about a run that a runner has left."""
+        try:
+            record = Record.load(self._folder(row.id))
+        except UserError:
+            if self._mounts.may_lack(row.id):
+                self.store.requeue(row.id)
             else:
-                self._end(record, "interrupted", INTERRUPTED.format(times=row.attempts))
+                self.store.fail(row.id, NO_RECORD)
+            return
+        if record.state in FINAL_STATES:  # it died between saving the record and the index
+            self.store.finish(record)
+        elif row.cancel:
+            self._end(record, "cancelled")
+        elif row.attempts < MOST_ATTEMPTS:
+            record.state, record.started = "queued", None
+            record.forget_results()  # or they would be mixed with what the next try finds
+            self._try_to_save(record)
+            self.store.requeue(record.id)
+        else:
+            self._end(record, "interrupted", INTERRUPTED.format(times=row.attempts))
 
     def run_next(self) -> bool:
-        """Take the next run and see it to its end; False: none waits.
+        """Take the next run and see it to its end; False: none waits, or none whose folder is there.
 
         Raises:
             UserError: the index cannot be used. The run, if one was taken, is left to the next runner.
         """
-        run_id = self.store.claim(os.getpid())
+        run_id = self.store.claim(os.getpid(), lambda waiting: not self._mounts.may_lack(waiting))
         if run_id is None:
             return False
         folder = self._folder(run_id)
@@ -117,12 +131,39 @@ class Runner:
             record.save(folder)
             self._watch_over(record)
         except Exception as problem:  # a run may fail in any way; the runner goes on
-            log.exception("Run %s failed.", run_id)
+            said = isinstance(problem, UserError) and problem.__cause__ is None  # all there is to know, in words
+            log.error("Run %s failed: %s", run_id, reason(problem), exc_info=not said)
             record.state, record.error = "failed", reason(problem)
         remove_scratch(folder)
         self._end(record, record.state, record.error)
         log.info("Run %s ends: %s.", run_id, record.state)
         return True
+
+    def serve(self, wanted: Callable[[], bool]) -> None:
+        """Clean up after the one before, then see run after run to its end as long as this is ``wanted``. Returns, for
+        another try, once a full disk has room again.
+
+        Raises:
+            UserError: the index cannot be used for another reason.
+        """
+        swept = -math.inf
+        try:
+            self.recover()
+            while wanted():
+                ran = self.run_next()
+                if ran or time.monotonic() - swept > SWEEP_SECONDS:
+                    self.tidy()
+                    swept = time.monotonic()
+                if not ran:
+                    self._reserve.keep()  # it was given up, perhaps, and there is room again
+                    time.sleep(IDLE_SECONDS)
+        except UserError as problem:
+            if not _is_full(problem):
+                raise
+            log.warning("The disk is full: the runs wait until there is room.")
+            time.sleep(FULL_SECONDS)
+            while wanted() and self.store.is_full():
+                time.sleep(FULL_SECONDS)
 
     def tidy(self) -> None:
         """Remove what nobody will ask for any more, and the runs that are too old or too many."""
@@ -134,7 +175,10 @@ class Runner:
 
     def _remove_abandoned(self) -> None:
         # Of a run that the index knows the results are somewhere, but not here while their disk is not mounted.
-        remove_abandoned(self.settings, lambda run_id: self.store.get(run_id) is not None)
+        if self._mounts.has_results_of_uploads():
+            remove_abandoned(self.settings, lambda run_id: self.store.get(run_id) is not None)
+        else:
+            remove_expired(self.settings.UPLOADS_DIR)
 
     def _folder(self, run_id: str) -> Path:
         return self.settings.RESULTS_DIR / run_id
@@ -186,7 +230,7 @@ class Runner:
         """Save the record in its final state, then bring the index up to it."""
         record.state, record.error, record.finished = state, error, now()
         try:
-            record.save(self._folder(record.id))
+            self._with_room(lambda: record.save(self._folder(record.id)))
         except Exception as problem:
             log.exception("The record of run %s could not be saved.", record.id)
             # Results that no record names are of no use: they make room for the record of what happened.
@@ -194,7 +238,17 @@ class Runner:
             record.state, record.error = "failed", reason(problem)
             record.forget_results()
             self._try_to_save(record)
-        self.store.finish(record)
+        self._with_room(lambda: self.store.finish(record))
+
+    def _with_room(self, write: Callable[[], None]) -> None:
+        """Do it; on a full disk once more, in the room that is kept back for that."""
+        try:
+            write()
+        except (OSError, UserError) as problem:
+            if not _is_full(problem):
+                raise
+            self._reserve.release()
+            write()
 
     def _try_to_save(self, record: Record) -> None:
         try:
@@ -207,9 +261,16 @@ def reason(problem: Exception) -> str:
     """What to tell the user about an exception: its own words only where they are meant for people."""
     if isinstance(problem, UserError):
         return problem.message
-    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+    if _is_full(problem):
         return DISK_FULL
     return NO_MEMORY if isinstance(problem, MemoryError) else UNEXPECTED
+
+
+def _is_full(problem: Exception) -> bool:
+    """Whether it says that a disk is full."""
+    if isinstance(problem, UserError):
+        return problem.code == "disk_full"
+    return isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def remove_scratch(folder: Path) -> None:
@@ -266,15 +327,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         add_listed(settings.OWN_OPERATIONS)
         execute: Execute = getattr(import_module(module), name)
         runner = Runner(settings, Store(settings.database_url, settings.RESULTS_DIR), execute)
-        runner.recover()
-        swept = -math.inf
         while lock.is_locked:
-            ran = runner.run_next()
-            if ran or time.monotonic() - swept > SWEEP_SECONDS:
-                runner.tidy()
-                swept = time.monotonic()
-            if not ran:
-                time.sleep(IDLE_SECONDS)
+            runner.serve(lambda: lock.is_locked)
     except Exception:
         # The supervisor starts another one, which begins with what this one has left.
         log.exception("The runner ends.")

@@ -68,14 +68,18 @@ def strips_of(image: ImageRecord, workers: int) -> int:
 
 
 def groups_of(
-    images: Sequence[ImageRecord], taken: Callable[[ImageRecord], float] = lambda _: 0, room: float = math.inf
+    images: Sequence[ImageRecord],
+    taken: Callable[[ImageRecord], float] = lambda _: 0,
+    room: float = math.inf,
+    fits: Callable[[Sequence[ImageRecord]], bool] = lambda _: True,
 ) -> list[list[ImageRecord]]:
     """The images in groups that are worked on in strips at the same time, within ``MOST_AT_ONCE`` and, with the bytes
-    ``taken`` by each, within ``room``."""
+    ``taken`` by each, within ``room``; and, where more than one, only those that ``fits`` says can be."""
     groups: list[list[ImageRecord]] = []
     for image in images:
         larger = [*groups[-1], image] if groups else []
-        if larger and sum(i.megapixels for i in larger) <= MOST_AT_ONCE and sum(map(taken, larger)) <= room:
+        within = sum(i.megapixels for i in larger) <= MOST_AT_ONCE and sum(map(taken, larger)) <= room
+        if larger and within and fits(larger):
             groups[-1].append(image)
         else:
             groups.append([image])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-import statistics
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -23,10 +23,11 @@ from imgproc.backends import TECHNIQUES
 from imgproc.errors import UserError
 from imgproc.measure.results import Progress
 from imgproc.runs.access import Access, Visible
-from imgproc.runs.database import Database
+from imgproc.runs.database import Database, is_full
 from imgproc.runs.notes import Notes
 from imgproc.runs.record import FINAL_STATES, Mode, Record, State, now
 from imgproc.runs.tables import Base, RunRow, TimingRow, notes_values, plain, run_values, text, timings
+from imgproc.runs.technique_times import TechniqueTimes, times
 
 __all__ = ["RunRow", "Store", "TechniqueTimes", "Visitor", "Waiting"]
 
@@ -59,25 +60,6 @@ class Waiting:
     seconds: float
 
 
-@dataclass(frozen=True)
-class TechniqueTimes:
-    """What all done runs together say of one technique; None where nothing was measured.
-
-    ``images`` counts the images it was timed on. Medians, least and most are over runs.
-    """
-
-    technique: str
-    label: str
-    runs: int
-    images: int
-    speedup: float | None
-    speedup_min: float | None
-    speedup_max: float | None
-    seconds_per_megapixel: float | None
-    seconds_per_megapixel_min: float | None
-    seconds_per_megapixel_max: float | None
-
-
 class Store:
     """The index at a SQLAlchemy URL.
 
@@ -97,6 +79,15 @@ class Store:
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         self._database.close()
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where the index and the records lie, as far as these are folders of this machine."""
+        return list(dict.fromkeys(folder for folder in (self._results, self._database.folder) if folder))
+
+    def is_full(self) -> bool:
+        """Whether what becomes of runs cannot be written now, because a disk is full."""
+        return any(map(is_full, self.folders))
 
     def create(self, record: Record) -> None:
         """Put a run into the queue (or into the index, by its state). Save its access and its record first."""
@@ -169,7 +160,7 @@ class Store:
                 found.setdefault(row.technique, []).append(row)
         order = {name: at for at, name in enumerate(TECHNIQUES)}
         names = sorted(found, key=lambda name: (order.get(name, len(order)), name))
-        return [_times(name, found[name]) for name in names]
+        return [times(name, found[name]) for name in names]
 
     def queued(self) -> int:
         """How many runs wait."""
@@ -204,13 +195,20 @@ class Store:
         before = or_(RunRow.turn < own.turn, (RunRow.turn == own.turn) & (RunRow.number < own.number))
         return self._count(or_(_RUNNING, _QUEUED & before))
 
-    def claim(self, runner_pid: int) -> str | None:
-        """Take the run whose turn it is and mark it running; two callers never get the same one."""
+    def with_folders(self) -> list[str]:
+        """The ids of all runs but failed ones, which may be so for want of their folders."""
+        with self._session() as session:
+            return list(session.scalars(select(RunRow.id).where(RunRow.state != "failed")))
+
+    def claim(self, runner_pid: int, wanted: Callable[[str], bool] = lambda _: True) -> str | None:
+        """Take the first run in turn that is ``wanted``, by its id, and mark it running; two callers never get the same
+        one."""
         while True:
             # Looking and taking are two transactions: in one, SQLite refuses at once instead of waiting its turn.
             with self._session() as session:
                 waiting = select(RunRow.number, RunRow.id).where(_QUEUED).order_by(RunRow.turn, RunRow.number)
-                first = session.execute(waiting.limit(1)).first()
+                rows = session.execute(waiting).all()
+            first = next((row for row in rows if wanted(row.id)), None)
             if first is None:
                 return None
             taken = self._update(
@@ -418,14 +416,3 @@ def _read_records(results: Path) -> list[Record]:
 
 def _changed(result: Any) -> bool:
     return bool(result.rowcount)
-
-
-def _times(technique: str, rows: list[TimingRow]) -> TechniqueTimes:
-    speedups = _middle_and_range([row.speedup for row in rows])
-    paces = _middle_and_range([row.seconds_per_megapixel for row in rows])
-    return TechniqueTimes(technique, rows[-1].label, len(rows), sum(row.images for row in rows), *speedups, *paces)
-
-
-def _middle_and_range(values: list[float | None]) -> tuple[float | None, float | None, float | None]:
-    known = [value for value in values if value is not None]
-    return (statistics.median(known), min(known), max(known)) if known else (None, None, None)

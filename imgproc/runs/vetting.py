@@ -22,6 +22,7 @@ import psutil
 from imgproc.errors import UserError
 from imgproc.intake.inspector import Inspector
 from imgproc.measure.environment import usable_cores
+from imgproc.runs.mounts import Mounts
 from imgproc.runs.record import ImageRecord, Record, now
 from imgproc.runs.store import RunRow, Store
 from imgproc.runs.uploads import inspect_file, storage
@@ -120,8 +121,9 @@ class Vetting:
 
     def recover(self) -> None:
         """Check anew what an app was checking that has ended since."""
+        mounts = Mounts(self._settings, self._store)
         for row in self._store.checking():
-            if _lives(row) or not self._store.take_check(row, os.getpid()):
+            if _lives(row) or mounts.may_lack(row.id) or not self._store.take_check(row, os.getpid()):
                 continue
             try:
                 record = Record.load(self._settings.RESULTS_DIR / row.id)

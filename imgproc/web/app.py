@@ -16,6 +16,7 @@ from imgproc.installation import PAGES
 from imgproc.numbers import FILTERS
 from imgproc.report import sentences
 from imgproc.runs.plugins import add_listed
+from imgproc.runs.reserve import Reserve
 from imgproc.runs.store import Store
 from imgproc.runs.supervisor import Supervisor
 from imgproc.runs.vetting import Vetting
@@ -48,7 +49,7 @@ def create_app(
             supervisor = Supervisor(app.config["SETTINGS"])
             supervisor.start()
             atexit.register(supervisor.stop)
-            app.config["VETTING"].recover()
+            _recover(app.config["VETTING"], app.config["STORE"])
         if (context := _flask_run()) and _under_flask_run() and app.config["ACCESS_TOKEN"]:
             host, port = context.params["host"], context.params["port"]
             click.echo(f"Access needs a token: {access_token.link(host, port, app.config['ACCESS_TOKEN'])}")
@@ -57,6 +58,18 @@ def create_app(
         if _flask_run():
             raise click.ClickException(problem.message) from None
         raise
+
+
+def _recover(vetting: Vetting, store: Store) -> None:
+    """Take up the files that were being checked. On a full disk the index can be opened in the room that is kept back,
+    so that people can delete runs."""
+    try:
+        vetting.recover()
+    except UserError as problem:
+        if problem.code != "disk_full":
+            raise
+        Reserve(store.folders).release()
+        vetting.recover()
 
 
 def _create_app(settings: Settings, ask_token: bool, only_here: bool) -> Flask:

@@ -53,7 +53,7 @@ class Health:
         if queued and not served:
             return Report("no runner", queued, served)
         try:
-            folders = self._settings.UPLOADS_DIR, self._settings.RESULTS_DIR
+            folders = self._settings.UPLOADS_DIR, self._settings.RESULTS_DIR, *self._store.folders
             free = min(shutil.disk_usage(folder).free for folder in folders)
         except OSError:
             return Report("no disk", queued, served)

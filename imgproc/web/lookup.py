@@ -6,6 +6,8 @@ import re
 
 from flask import current_app
 
+from imgproc.errors import UserError
+from imgproc.runs.mounts import Mounts
 from imgproc.runs.record import FINAL_STATES, Record
 from imgproc.runs.store import RunRow, Store
 from imgproc.runs.vetting import Vetting
@@ -48,7 +50,16 @@ def row(run_id: str) -> RunRow:
 def run(run_id: str) -> tuple[RunRow, Record]:
     """Raises: UserError: there is no such run, or its record cannot be read."""
     found = row(run_id)
-    record = Record.load(settings().RESULTS_DIR / run_id)
+    try:
+        record = Record.load(settings().RESULTS_DIR / run_id)
+    except UserError:
+        if Mounts(settings(), store()).may_lack(run_id):
+            raise UserError(
+                "What this run has is on a disk that is not there now. Whoever runs this app can see whether that of "
+                "RESULTS_DIR is mounted; a run that waits goes on then.",
+                code="unavailable",
+            ) from None
+        raise
     if record.state not in FINAL_STATES or found.state == "failed":
         # The index knows first that a run began, and alone that its record could not be written.
         record.state, record.error = found.state, record.error or found.error

@@ -22,6 +22,8 @@ from imgproc.settings import Settings
 
 #: Most pictures on the page of a run that is still going.
 LIVE_PICTURES = 24
+#: Said of a run that goes on, or waits, on a full disk.
+DISK_FULL = "The disk is full, so what becomes of this run cannot be written until there is room."
 
 
 def machine() -> str:
@@ -71,8 +73,9 @@ def going_on(record: Record, results: Path, query: Mapping[str, str], live: dict
     }
 
 
-def live(row: RunRow, position: int, checked: tuple[int, int] | None = None) -> dict[str, Any]:
-    """What the page of a run asks for again and again. ``checked``: how many of its files are, of how many."""
+def live(row: RunRow, position: int, checked: tuple[int, int] | None = None, *, full: bool = False) -> dict[str, Any]:
+    """What the page of a run asks for again and again. ``checked``: how many of its files are, of how many; ``full``:
+    there is no room to write what becomes of it."""
     final = row.state in FINAL_STATES
     answer: dict[str, Any] = {"id": row.id, "state": row.state, "final": final, "ready": NOTHING}
     if row.state == "checking":
@@ -99,4 +102,6 @@ def live(row: RunRow, position: int, checked: tuple[int, int] | None = None) -> 
             "passes": passes,
             "grid": live_rounds.rounds(progress, row.mode),
         }
+    if full and not answer["final"]:
+        answer |= {"detail": DISK_FULL[0].lower() + DISK_FULL[1:-1], "left": ""}
     return answer

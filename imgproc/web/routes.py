@@ -116,12 +116,14 @@ def run_json(run_id: str) -> AnyResponse:
     row, record = _run(run_id)
     if record.state in FINAL_STATES:
         return send_from_directory(_settings().RESULTS_DIR / run_id, "run.json", mimetype="application/json", max_age=0)
+    if _store().is_full():
+        record.error = pages.DISK_FULL
     return jsonify({**record.to_dict(), "progress": row.progress, "position": _store().position(run_id)})
 
 
 def _live(row: RunRow) -> dict[str, Any]:
     position = _store().position(row.id) if row.state == "queued" else 0
-    return pages.live(row, position, vetting().progress(row.id))
+    return pages.live(row, position, vetting().progress(row.id), full=_store().is_full())
 
 
 def run_text(run_id: str) -> Response:

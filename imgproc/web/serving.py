@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 from functools import partial
 
@@ -16,7 +17,7 @@ from flask import Flask
 from imgproc.errors import UserError
 from imgproc.runs import logs
 from imgproc.settings import Settings
-from imgproc.web import access_token
+from imgproc.web import access_token, pages
 from imgproc.web.app import create_app
 from imgproc.web.front import PIECES, Limits, Server
 from imgproc.web.public_url import public_url
@@ -60,9 +61,20 @@ def serve(host: str = "127.0.0.1", port: int = 5000, *, token: bool = True) -> i
     for line in access_token.told(listening, app.config["ACCESS_TOKEN"], public_url(settings)):
         print(line, flush=True)
     print(f"Uploads are kept in {settings.UPLOADS_DIR}, results in {settings.RESULTS_DIR}.", flush=True)
+    threading.Thread(target=warm_up, args=[app], name="warm-up", daemon=True).start()
     server.run()
     server.close()
     return 0
+
+
+def warm_up(app: Flask) -> None:
+    """Do beforehand what the first of each page would be waited for, which takes long while the cores are busy: find
+    out about the machine, and compile the templates."""
+    pages.machine()
+    first = ["base.html", "index.html", "runs.html", "run_live.html", "run.html"]
+    others = app.jinja_env.list_templates(filter_func=lambda name: "/" not in name)
+    for name in dict.fromkeys([*first, *others]):
+        app.jinja_env.get_template(name)
 
 
 def wsgi_server(app: Flask, listening: socket.socket, limits: Limits | None = None) -> Server:

@@ -26,6 +26,7 @@ from imgproc.backends.mpi.protocol import Hello, Message, MessageKind, Ready, be
 from imgproc.backends.pools.pool import WorkerGroup, WorkersDied
 from imgproc.backends.sharing import memory as shared_memory
 from imgproc.backends.worker_loop import Batch
+from imgproc.files import mark, sweep_marked
 from imgproc.settings import Settings
 from imgproc.temporary import without_socket
 
@@ -37,6 +38,8 @@ START_SECONDS = 60.0
 PROBE_SECONDS = 10.0
 #: Longest that mpiexec may take to end once its ranks are killed, and they to give back their memory, in seconds.
 END_SECONDS = 1.0
+#: How the name of the folder of its sockets begins, which is short as theirs have to be.
+FOLDER = "imgproc-mpi-"
 NOT_STARTED = "The MPI ranks could not be started."
 #: What is said where there is no more shared memory: of a rank that touched some and was ended by Linux, and by UCX.
 OUT_OF_MEMORY = ("Bus error", "Please check that /dev/shm")
@@ -70,8 +73,10 @@ class RankGroup(WorkerGroup):
         self._news = threading.Condition()
         self._connection: Connection | None = None
         self._listener = threading.Thread(target=self._listen, name="MPI ranks", daemon=True)
-        folder = Path(tempfile.mkdtemp(prefix="imgproc-mpi-"))  # nobody else may look into it
+        sweep_marked(Path(tempfile.gettempdir()), FOLDER)
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER))  # nobody else may look into it
         try:
+            mark(folder)
             self._start(folder, cv2_threads, settings, again)
         except BaseException:
             self.close()

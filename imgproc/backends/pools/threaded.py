@@ -100,7 +100,7 @@ class ThreadBackend(Backend):
         """As ``Backend.run``. After an early end, what threads are at is finished behind the scenes."""
         self.start()
         cv2.setNumThreads(self.cv2_threads)
-        with closing(Dispatcher(self, Unpacked(), 1, deadline).results(tasks)) as results:
+        with closing(Dispatcher(self, Unpacked(), 1, deadline, memory=self.most_memory).results(tasks)) as results:
             yield from results
 
     def work_on(self, assignment: Assignment) -> None:

@@ -29,7 +29,8 @@ from imgproc.operations.contract import Image
 
 _PAGE = mmap.PAGESIZE
 _POPULATE_WRITE = 23  # from Linux' mman-common.h; Python does not name it
-_KIND = "imgproc"
+#: What blocks are called.
+KIND = "imgproc"
 #: Where Linux shows its shared memory, as files.
 FOLDER = Path("/dev/shm")  # noqa: S108  nothing is opened there but what is ours
 
@@ -137,7 +138,7 @@ def create(image_bytes: int, slots: int) -> SharedBlock:
     """A new block of slots for images of so many bytes at most."""
     _sweep_once()
     slot_bytes = _slot_bytes(image_bytes)
-    name = f"{owned(_KIND)}{secrets.token_hex(3)}"
+    name = f"{owned(KIND)}{secrets.token_hex(3)}"
     if os.name == "posix":  # Python tells its resource tracker afterwards only: killed in between, nobody would know
         resource_tracker.register(f"/{name}", "shared_memory")
     return SharedBlock(SharedMemory(name, create=True, size=slots * slot_bytes), slot_bytes)
@@ -172,7 +173,7 @@ def views_end() -> Iterator[None]:
 
 def allocated(pids: Iterable[int]) -> int:
     """Bytes of memory that the blocks have which these processes made. Linux only: 0 elsewhere."""
-    owners, total = tuple(owned(_KIND, pid) for pid in pids), 0
+    owners, total = tuple(owned(KIND, pid) for pid in pids), 0
     with suppress(OSError), os.scandir(FOLDER) as found:
         for file in found:
             if file.name.startswith(owners):
@@ -192,7 +193,7 @@ def free() -> float:
 def remove_abandoned() -> None:
     """Remove the blocks of processes that were killed together with their resource tracker. Linux only: elsewhere
     nobody can list them."""
-    sweep(FOLDER, _KIND)
+    sweep(FOLDER, KIND)
 
 
 def _sweep_once() -> None:

@@ -247,12 +247,14 @@ TRANSFERS: dict[str, Transfer] = {
 }
 
 
-def image_task(index: int, job: ImageJob, transfer: str = PATHS, able: Capabilities | None = None) -> Task:
-    """The task of one image, which travels as a key of ``TRANSFERS`` says, for a technique that can do so much: on
-    the workers' GPU, by Numba, or else as all do it."""
+def image_task(
+    index: int, job: ImageJob, transfer: str = PATHS, able: Capabilities | None = None, memory: int = 0
+) -> Task:
+    """The task of one image, which travels as a key of ``TRANSFERS`` says and takes so many bytes of memory, for a
+    technique that can do so much: on the workers' GPU, by Numba, or else as all do it."""
     work = process_image
     if able and able.memory == "device":
         work = process_image_on_device
     elif able and able.prange:
         work = process_image_by_prange
-    return Task(index, work, job, TRANSFERS[transfer].carrier)
+    return Task(index, work, job, TRANSFERS[transfer].carrier, memory=memory)
