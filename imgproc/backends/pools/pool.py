@@ -73,7 +73,7 @@ class DispatchedBackend(Backend):
                 workforce = self._workforce(tasks)
                 with (
                     closing(EnvelopePacker()) as packer,
-                    closing(Dispatcher(workforce, packer, self.chunk_size, deadline).results(tasks)) as results,
+                    closing(Dispatcher(workforce, packer, deadline).results(self.batches(tasks))) as results,
                 ):
                     for result in results:
                         left -= 1
