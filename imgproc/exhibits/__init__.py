@@ -214,16 +214,16 @@ EXHIBITS = {
         (
             Part(
                 "large", "Large pictures", "has few calls, which take long",
-                pictures=Pictures({**_PICKLED, "samples": "6", "sample_megapixels": "1"}),
+                pictures=Pictures({**_PICKLED, "samples": "4", "sample_megapixels": "1"}),
             ),
             Part(
                 "small", "Small pictures", "has many calls, which are short",
-                pictures=Pictures({**_PICKLED, "samples": "40", "sample_megapixels": "0.1"}),
+                pictures=Pictures({**_PICKLED, "samples": "24", "sample_megapixels": "0.1"}),
             ),
         ),
-        budget=20.0,
+        budget=16.0,
         lesson="pinning",
-        over="6 drawn pictures of 1 megapixel, and 40 of 0.1 megapixels; a bilateral filter. Pixels are pickled to the "
+        over="4 drawn pictures of 1 megapixel, and 24 of 0.1 megapixels; a bilateral filter. Pixels are pickled to the "
         "processes and back both times.",
     ),
 }  # fmt: skip

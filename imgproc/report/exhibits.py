@@ -215,8 +215,10 @@ def _schedules(shown: Exhibit, measured: Sequence[Measured]) -> Iterator[str]:
     if later:
         rest = f" Not to be told from it: {listed(alike)}." if alike else ""
         yield f"It does here. The fastest is {label} ({times(best.speedup)}); surely slower: {listed(later)}.{rest}"
-    else:
+    elif all(t.speedup_ci95 for _, t in timed):
         yield f"Here none can be told from the fastest, {label} ({times(best.speedup)})."
+    else:
+        yield "Too few rounds to tell which is faster; give it more time, or wait until the machine has less to do."
     for one in measured:
         if t := one.of(name):
             yield f"{one.part.label} {one.part.what}: {_did(spoken(t.label), t)}. {_evenness(t)}".rstrip()

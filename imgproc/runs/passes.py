@@ -253,8 +253,8 @@ class Passes:
         cut = {image.index for image in split}
         contender.measurement.split = sorted(cut)
         rest = [image for image in images if image.index not in cut]
-        if contender.schedule.largest_first:
-            rest.sort(key=lambda image: -image.megapixels)
+        largest_first = contender.schedule.largest_first  # else in their own order, which that of a sample is not
+        rest.sort(key=lambda image: -image.megapixels if largest_first else image.index)
         tasks = self._tasks(contender, rest, folder)
 
         def strips(image: ImageRecord) -> Generator[list[Task], list[TaskResult], Any]:
