@@ -28,6 +28,7 @@ from imgproc.backends.pools import threaded as threaded_base
 from imgproc.backends.pools.joblib_loky import JoblibLoky
 from imgproc.backends.pools.multiprocessing_pool import MultiprocessingPool
 from imgproc.backends.pools.watcher import kill
+from imgproc.backends.schedules import SCHEDULES, USUAL
 from imgproc.backends.sharing.transport import image_task
 from imgproc.backends.task import Task
 from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
@@ -518,6 +519,31 @@ def test_a_worker_that_dies_or_hangs_in_the_middle_of_a_chunk_costs_one_task(nam
         results = run(backend, *hanging, deadline=3)  # far from the nap's time, also on a busy machine
         assert [r.error is None for r in results] == [True, False, True, True, True, True]
         assert results[1].attempts == 2 and "longer than the limit" in results[1].error
+
+
+@pytest.fixture(params=each([name for name in (*THREADED, *PROCESSES) if not kind(name).capabilities.unscheduled]))
+def scheduled(request, running):
+    """A backend that follows schedules; the usual one again afterwards."""
+    backend = running(request.param)
+    yield backend
+    backend.schedule = SCHEDULES[USUAL]
+
+
+@unix
+@pytest.mark.parametrize(("schedule", "shares"), [("static", ((0, 1), (2, 3))), ("cyclic", ((0, 2), (1, 3)))])
+def test_shares_that_are_fixed_beforehand_keep_the_contract(scheduled, schedule, shares, tmp_path):
+    scheduled.schedule = SCHEDULES[schedule]
+    found = run(scheduled, *[(faults.nap, 0.1)] * 4)
+    who = [(r.worker.pid, r.worker.thread) for r in found]
+    assert all(who[one] == who[other] for one, other in shares) and len(set(who)) == 2
+    assert values(run(scheduled, *((faults.double, n) for n in range(7)))) == doubled(7)
+    results = run(scheduled, (faults.fail, None), *((faults.double, n) for n in range(3)))
+    assert "ZeroDivisionError" in results[0].error and [r.value for r in results[1:]] == [0, 2, 4]
+    if scheduled.capabilities.killable:
+        kill = (faults.signal_self, (signal.SIGKILL, str(tmp_path), 1))
+        results = run(scheduled, *((faults.double, n) for n in range(4)), kill, *[(faults.nap, 0.01)] * 4)
+        assert values(results[:5]) == [*doubled(4), (2, None, 2)]
+        assert [(r.error, r.attempts) for r in results[5:]] == [(None, 1)] * 4
 
 
 # Death

@@ -10,6 +10,7 @@ from imgproc.backends import dispatcher as dispatch
 from imgproc.backends.base import BackendError
 from imgproc.backends.dispatcher import Dispatcher
 from imgproc.backends.envelopes import EnvelopePacker
+from imgproc.backends.schedules import SCHEDULES
 from imgproc.backends.task import Task, TaskResult
 from imgproc.backends.worker_loop import Batch, Envelope
 from imgproc.pixels.stopwatch import Span
@@ -96,11 +97,11 @@ def no_waiting(monkeypatch):
     monkeypatch.setattr(dispatch, "TICK", 0.001)
 
 
-def run(workers, count, chunk=1):
+def run(workers, count, chunk=1, schedule="dynamic"):
     """Results by index; exactly one each."""
-    tasks = [Task(n, double, n) for n in range(count)]
+    batches = SCHEDULES[schedule].cut([Task(n, double, n) for n in range(count)], len(workers.there), chunk)
     with closing(EnvelopePacker()) as packer:
-        results = list(Dispatcher(workers, packer, chunk, DEADLINE, workers.clock).results(tasks))
+        results = list(Dispatcher(workers, packer, DEADLINE, workers.clock).results(batches))
     assert sorted(r.index for r in results) == list(range(count))
     return sorted(results, key=lambda r: r.index)
 
@@ -177,6 +178,50 @@ def test_a_status_says_which_task_of_a_batch_it_was():
     assert [r.attempts for r in run(workers, 12, chunk=3)] == [1, 1, 2, *[1] * 9]  # the last of the first batch
 
 
+@pytest.mark.parametrize(("schedule", "shares"), [
+    ("static", [[0, 1, 2, 3], [4, 5, 6]]), ("cyclic", [[0, 2, 4, 6], [1, 3, 5]]),
+])  # fmt: skip
+def test_a_share_that_is_fixed_beforehand_goes_to_one_worker_as_a_whole(schedule, shares):
+    workers = Workers("a", "b")
+    workers.idle.update("ab")
+    seen = []
+
+    def look():
+        seen.append([[[t.index for t in one.tasks] for one in queue] for queue in workers.queues.values()])
+        if len(seen) > 2:
+            workers.idle.clear()
+
+    workers.on_look = look
+    assert outcome(run(workers, 7, schedule=schedule)) == doubled(7)
+    assert seen[1] == [[share] for share in shares] and set(workers.sent.values()) == {1}
+
+
+@pytest.mark.parametrize("schedule", ["static", "cyclic", "guided"])
+def test_of_a_share_whose_worker_dies_the_rest_goes_to_another_as_a_whole(schedule):
+    workers = Workers("a", "b", "c", statuses=True)
+    workers.idle.add("a")
+    lost = []
+
+    def look():
+        if workers.now == 3:
+            lost.extend(task.index for one in workers.queues["a"] for task in one.tasks)
+            del workers.there["a"]
+
+    workers.on_look = look
+    results = run(workers, 12, schedule=schedule)
+    victim = [n for n, r in enumerate(results) if r.attempts == 2]
+    assert len(victim) == 1 and victim[0] in lost and [r.value for r in results] == [2 * n for n in range(12)]
+    assert workers.sent == Counter({n: 2 if n in lost else 1 for n in range(12)})
+
+
+def test_a_share_has_time_for_each_of_its_tasks():
+    workers = Workers("a", "b")
+    workers.idle.add("a")
+    results = run(workers, 8, schedule="static")
+    assert workers.ended == ["a"] and workers.now > 4 * DEADLINE  # nobody can tell which of its four tasks it was at
+    assert [r.attempts for r in results] == [2] * 4 + [1] * 4 and all(r.error is None for r in results)
+
+
 def test_a_task_that_had_two_workers_die_is_given_up():
     workers = Workers("a", "b", "c")
     workers.fatal.add(5)
@@ -224,9 +269,9 @@ def test_what_was_begun_with_a_late_task_is_blamed_too_and_what_came_later_is_no
 
 def test_workers_are_not_late_because_the_caller_is():
     workers = Workers("a", "b")
-    tasks = [Task(n, double, n) for n in range(12)]
+    batches = [[Task(n, double, n)] for n in range(12)]
     with closing(EnvelopePacker()) as packer:
-        for result in Dispatcher(workers, packer, 1, DEADLINE, workers.clock).results(tasks):
+        for result in Dispatcher(workers, packer, DEADLINE, workers.clock).results(batches):
             assert result.attempts == 1
             for worker in workers.queues:
                 workers.work(worker)
@@ -303,8 +348,8 @@ def test_times_of_other_machines_are_told_in_the_callers_clock():
 def test_an_early_end_takes_back_what_is_out():
     workers = Workers("a", "b")
     with closing(EnvelopePacker()) as packer:
-        results = Dispatcher(workers, packer, 1, DEADLINE, workers.clock).results(
-            [Task(n, double, n) for n in range(20)]
+        results = Dispatcher(workers, packer, DEADLINE, workers.clock).results(
+            [[Task(n, double, n)] for n in range(20)]
         )
         next(results)
         assert any(workers.queues.values())

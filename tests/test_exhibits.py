@@ -23,9 +23,11 @@ from imgproc.measure.derive import derive, derive_tasks
 from imgproc.measure.results import Round, TechniqueMeasurement
 from imgproc.operations.rows import Rows
 from imgproc.report import exhibits
+from imgproc.report.text import summary
 from imgproc.runs.record import FailedItem, Record, TaskRecord
 from imgproc.runs.runner import Runner
 from imgproc.runs.store import Store
+from imgproc.runs.tasks.exhibits import exhibit_run, exhibit_settings, measure_exhibit
 from imgproc.settings import Settings
 from tests.live_app import serving
 
@@ -361,6 +363,143 @@ def test_both_programs_blur_alike() -> None:
     image = np.random.default_rng(1).integers(0, 256, (40, 37), np.uint8)
     old, new = (part.function()(image) for part in EXHIBITS["baseline"].parts)
     assert np.array_equal(old, new)
+
+
+# ---------------------------------------------------------------- who gets which image
+
+
+def shared_out(make_run: MakeRun, schedule: str, speedup: float, imbalance: float, workers: int = 2) -> Record:
+    """A run of one of its schedules, as the runner would leave it."""
+    found = [technique("threading", "Threads", 1 / speedup, 0.0), technique("sequential", "Sequential", 1.0, 0.0)]
+    derive(found, images=24, megapixels=0.0)
+    found[0].workers, found[0].imbalance, found[0].schedule = workers, imbalance, schedule
+    task = TaskRecord(schedule, 24, exhibit="schedules")
+    return make_run(mode="compare", images=0, task=task, techniques=found, best=None, visible="public")
+
+
+def test_the_schedules_are_told_apart_by_their_numbers(client: FlaskClient, make_run: MakeRun) -> None:
+    for schedule, speedup, imbalance in (
+        ("static", 1.2, 1.66), ("cyclic", 1.7, 1.1), ("guided", 1.5, 1.3), ("dynamic", 1.9, 1.04),
+        ("longest-first", 1.93, 1.01),
+    ):  # fmt: skip
+        shared_out(make_run, schedule, speedup, imbalance)
+    said = words(client.get("/exhibits/schedules").text)
+    assert "It does here. The fastest is Longest first (1.93×); surely slower: Static (1.20×)," in said
+    assert "Not to be told from it: Dynamic." in said
+    assert "Static gives each thread a block of them, in order, beforehand: 1.20 times as fast with threads." in said
+    assert "was at work 1.66 times as long as the mean of all (load imbalance), which alone leaves about 1.20×" in said
+    assert "load imbalance 1.66" in said and "An image, one core" in said
+
+
+def test_schedules_that_are_alike_and_one_thread_are_not_made_a_difference(make_run: MakeRun) -> None:
+    shown = EXHIBITS["schedules"]
+    names = ("static", "dynamic")
+    alike = [exhibits.Measured(shown.part(name), shared_out(make_run, name, 1.9, 1.02)) for name in names]
+    assert exhibits.lesson(shown, alike)[0] == "Here none can be told from the fastest, Static (1.90×)."
+    alike[1].record.techniques[0].speedup_ci95 = None
+    assert exhibits.lesson(shown, alike)[0].startswith("Too few rounds to tell which is faster")
+    alone = [exhibits.Measured(shown.part(name), shared_out(make_run, name, 1.0, 1.0, 1)) for name in names]
+    assert exhibits.lesson(shown, alone)[0].startswith("With one thread there is nobody to share anything with")
+
+
+def test_its_images_come_small_ones_first_and_its_runs_have_their_schedule(settings: Settings) -> None:
+    shown = EXHIBITS["schedules"]
+    sizes = [image.nbytes for image in shown.images(shown.parts[0])]
+    assert sizes == sorted(sizes) and len(sizes) == shown.items and sizes[-1] > 20 * sizes[0]
+    image = shown.images(shown.parts[0])[0]
+    assert shown.parts[0].function()(image).shape == image.shape
+    asked = {part.name: exhibit_settings(shown, part, {}, settings).schedule for part in shown.parts}
+    assert asked == {name: name for name in asked} and len(asked) == 5
+    assert exhibit_settings(GIL, GIL.parts[0], {}, settings).schedule == "dynamic"
+
+
+def quickly(name: str, part: str, settings: Settings) -> Record:
+    """A run of a function of an exhibit, measured for a second."""
+    shown = EXHIBITS[name]
+    asked = exhibit_settings(shown, shown.part(part), {"budget": ["1"], "rounds": ["1"], "workers": ["2"]}, settings)
+    record = exhibit_run(shown, shown.part(part), asked)
+    measure_exhibit(record, settings, lambda _: None, lambda: False)
+    return record
+
+
+def test_a_share_fixed_beforehand_is_what_is_measured(settings: Settings) -> None:
+    record = quickly("schedules", "static", settings)
+    t = next(t for t in record.techniques if t.name == "threading")
+    assert (record.state, t.schedule, t.identical) == ("done", "static", True) and t.imbalance
+    shares: dict[int, list[int]] = {}
+    for span in sorted(t.spans, key=lambda span: span.image):
+        if span.round == 1:
+            shares.setdefault(span.worker, []).append(span.image)
+    measured = record.sample or list(range(24))
+    half = -(-len(measured) // 2)
+    assert sorted(shares.values()) == [measured[:half], measured[half:]]
+    sizes = [image.nbytes for image in EXHIBITS["schedules"].images(EXHIBITS["schedules"].parts[0])]
+    assert sum(sizes[12:]) > 5 * sum(sizes[:12])  # so it can be no more than 1.2 times as fast
+    assert "Schedule static: a block in order for each worker" in summary(record)
+
+
+# ---------------------------------------------------------------- threads inside of workers
+
+
+def pools(make_run: MakeRun, part: str, unpinned: float, pinned: float, threads: int = 2) -> Record:
+    """A run of one of its parts: how many times as fast as sequential the pools are."""
+    found = [
+        technique("textbook", "Textbook pool (antipattern)", 1 / unpinned, 0.0),
+        technique("multiprocessing", "Process pool, Pickled arrays", 1 / pinned, 0.0),
+        technique("sequential", "Sequential", 1.0, 0.0),
+    ]
+    found[0].cv2_threads, found[0].antipattern = threads, True
+    for t, cpu in zip(found, (2.5, 1.5, 1.0), strict=True):
+        t.transfer = None if t.name == "sequential" else "arrays"
+        for one in t.rounds:
+            one.cpu_seconds = cpu
+    derive(found, images=6, megapixels=6.0)
+    return make_run(mode="compare", techniques=found, exhibit=f"unpinned/{part}", best=None, visible="public")
+
+
+def test_what_pinning_brings_is_said_from_the_numbers(client: FlaskClient, make_run: MakeRun) -> None:
+    pools(make_run, "large", 1.3, 1.31)
+    pools(make_run, "small", 0.8, 1.2)
+    said = words(client.get("/exhibits/unpinned").text)
+    assert "Pinning pays here: large pictures show no measurable difference (1.01×); small pictures are" in said
+    assert "small pictures are done 1.50 times as fast pinned." in said
+    assert "Small pictures: 2 workers with 2 threads of OpenCV each are 4 threads on 2 cores." in said
+    assert "0.80 times as fast, which is slower, with a textbook pool" in said
+    assert "A round took 2.50 s of the cores’ time as it is, and 1.50 s pinned." in said
+
+
+def test_pinning_that_brings_nothing_or_cannot_is_not_praised(make_run: MakeRun) -> None:
+    shown = EXHIBITS["unpinned"]
+
+    def conclusion(unpinned: float, pinned: float, threads: int) -> str:
+        run = pools(make_run, "large", unpinned, pinned, threads)
+        return exhibits.lesson(shown, [exhibits.Measured(shown.part("large"), run)])[0].replace("\u00a0", " ")
+
+    assert "large pictures are done 1.50 times as fast pinned" in conclusion(0.6, 0.9, 2)  # sequential is faster
+    assert conclusion(1.3, 1.3, 2).startswith("Here pinning is not seen to pay: large pictures show no")
+    assert conclusion(1.5, 1.2, 2).endswith("not seen to pay: large pictures are done 0.80 times as fast pinned.")
+    assert "nothing is left to pin" in conclusion(1.3, 1.3, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["schedules", "unpinned"])
+def test_they_are_measured_and_answered_by_the_app(tmp_path: Any, name: str) -> None:
+    with serving(tmp_path) as live:
+        url = f"/exhibits/{name}"
+        runs = live.http.post(url, data={"budget": "1", "workers": "2"}, headers=JSON).json()["runs"]
+        records = [live.finished(run_id, 120) for run_id in runs]
+        assert {record["state"] for record in records} == {"done"}, [record["error"] for record in records]
+        for record in records:
+            timed = {t["name"]: t for t in record["techniques"]}
+            assert set(timed) == {"sequential", *EXHIBITS[name].techniques}
+            assert all(t["identical"] and t["rounds"] for t in timed.values())
+        said = words(live.http.get(url).text)
+        answers = {"schedules": "The fastest is|none can be told", "unpinned": "Pinning pays|not seen to pay"}
+        assert re.search(answers[name], said)
+        if name == "schedules":
+            page = words(live.http.get(f"/runs/{runs[0]}").text)
+            assert "Who got which item, and where" in page and "Schedule static:" in page
 
 
 def test_every_exhibit_opens_from_a_link_asks_and_takes_less_than_a_minute(client: FlaskClient) -> None:

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from test_advice import run_of, told
 from test_advisor import images_of, learned, settings_of
+from test_execute import run  # noqa: F401  a fixture
 
 import imgproc
 from imgproc.backends import TECHNIQUES, cannot_run, default_techniques
 from imgproc.backends.base import Options
 from imgproc.cli import main
+from imgproc.exhibits import EXHIBITS
 from imgproc.measure.alarms import Alarm
 from imgproc.operations import DEFAULT_OPERATIONS, parse_parameters
 from imgproc.report.advice import advice
+from imgproc.report.exhibits import Measured, lesson
 from imgproc.report.sentences import doing
 from imgproc.report.text import comparison
 from imgproc.runs.advisor.calibration import way
@@ -26,6 +29,7 @@ from imgproc.runs.execute import process
 from imgproc.runs.parsing import check_options
 from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.runs.tasks.exhibits import exhibit_settings
 from imgproc.settings import Settings
 from tests import own_functions as own
 
@@ -178,3 +182,18 @@ def test_how_many_are_compared_is_said_without_it(record):
     able = sum(t.availability().ok for t in default_techniques())
     unnamed = replace(record, settings=replace(record.settings, techniques=[]))
     assert doing(unnamed).startswith(f"Comparing {able} techniques")
+
+
+def test_pinning_is_all_that_differs_in_its_exhibit(run):  # noqa: F811
+    shown = EXHIBITS["unpinned"]
+    found = exhibit_settings(shown, shown.parts[0], {}, Settings())
+    assert (found.techniques, found.transfers, found.operations) == ([*shown.techniques], ["arrays"], ["bilateral"])
+    same = {"techniques": found.techniques, "transfers": found.transfers}
+    record, _ = run("auto", ((60, 80), (50, 70)), "compare", **same, rounds=1, budget=1)
+    unpinned, pinned = (next(t for t in record.techniques if t.name == name) for name in shown.techniques)
+    assert unpinned.cv2_threads == cv2.getNumberOfCPUs() and pinned.cv2_threads == 1
+    for name in ("workers", "transfer", "start_method", "identical", "chunk_size", "split"):
+        assert getattr(unpinned, name) == getattr(pinned, name), name
+    record.environment["cores_usable"] = 2
+    conclusion = lesson(shown, [Measured(shown.parts[0], record)])[0]
+    assert "large pictures are done" in conclusion and "too few rounds to be sure" in conclusion

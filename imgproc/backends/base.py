@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from imgproc.backends.places import NO_WAY, OFF
+from imgproc.backends.schedules import SCHEDULES, USUAL, Batches, one_chunk_at_a_time
 from imgproc.backends.task import Task, TaskResult
 from imgproc.settings import Settings
 
@@ -26,6 +28,8 @@ class Capabilities:
     can move pixels to its workers and back (``Task.carrier``). ``transfer``: the one way in which it does, by a key of
     ``TRANSFERS``, where that is not to be chosen. ``alone``: whether only one of it can be started in a
     process at a time. ``prange``: whether operations are done by their programs for Numba (``Operation.prange``).
+    ``unscheduled``: why who gets which task cannot be chosen, in words; empty where it can. ``unpinned``: the same of
+    the cores that its workers are on.
     """
 
     memory: Literal["shared", "copied", "device"]
@@ -41,6 +45,8 @@ class Capabilities:
     alone: bool = False
     inline: bool = False
     prange: bool = False
+    unscheduled: str = ""
+    unpinned: str = NO_WAY
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,16 @@ class Options:
     """How a technique is to work, beyond the number of its workers; what it cannot do it leaves at the default.
 
     ``cv2_threads``: OpenCV's own threads in each worker. ``start_method``: of worker processes, None for the
-    technique's default. ``chunk_size``: how many tasks a worker is handed at once. ``settings``: of whoever runs the
-    app, which say where workers on other machines are.
+    technique's default. ``chunk_size``: how many tasks a worker is handed at once. ``schedule``: how tasks are shared
+    out, a key of ``SCHEDULES``. ``affinity``: how workers are pinned to cores, a key of ``AFFINITIES``. ``settings``:
+    of whoever runs the app, which say where workers on other machines are.
     """
 
     cv2_threads: int = 1
     start_method: str | None = None
     chunk_size: int = 1
+    schedule: str = USUAL
+    affinity: str = OFF
     settings: Settings = Settings()
 
 
@@ -92,6 +101,7 @@ class Backend(ABC):
     technique may make smaller than what was requested; ``cv2_threads`` is how many of OpenCV's own threads each worker
     uses, from ``start`` on those that it took (``pin_threads``), and ``numba_threads`` how many of Numba's, 0 where
     operations are not done by these; ``start_method`` is None where no process is started.
+    ``places``: the CPUs of each worker, from ``start`` on, where they are pinned.
     ``local``: whether all workers are on this machine, and can share its memory; ``dashboard``: the address of a page
     on which the technique shows itself, if it has one. ``notes``: sentences about how it went that belong into the
     record; whoever puts them there takes them away.
@@ -112,6 +122,9 @@ class Backend(ABC):
         self.workers = workers if limit is None else min(workers, limit)
         self.cv2_threads = options.cv2_threads if able.inner_threads else 1
         self.chunk_size = options.chunk_size if able.chunks else 1
+        self.schedule = SCHEDULES[USUAL if able.unscheduled else options.schedule]
+        self.affinity = OFF if able.unpinned else options.affinity
+        self.places: list[list[int]] = []
         self.settings = options.settings
         self.notes: list[str] = []
         wanted = options.start_method if options.start_method in able.start_methods else None
@@ -139,7 +152,8 @@ class Backend(ABC):
         threads, whatever another technique in this process may have set since ``start``.
 
         Args:
-            tasks: independent of each other, to be begun in this order; ``index`` is unique in one call.
+            tasks: independent of each other, to be begun in this order as far as ``schedule`` shares them out in it;
+                ``index`` is unique in one call.
             deadline: seconds that one task may take before its worker counts as hung.
 
         A task that fails is a result with an error. A worker that dies or hangs costs at most its one task,
@@ -149,6 +163,13 @@ class Backend(ABC):
         Raises:
             BackendError: the technique itself failed.
         """
+
+    def batches(self, tasks: Sequence[Task]) -> Batches:
+        """The tasks as they are handed out by its schedule, once it is known how many workers there are. Those with
+        carriers, whose pixels take memory while a worker has them, a chunk at a time in any case."""
+        carried = any(task.carrier for task in tasks)
+        cut = one_chunk_at_a_time if carried else self.schedule.cut
+        return cut(tasks, self.workers, self.chunk_size)
 
     @property
     def may_be_elsewhere(self) -> bool:

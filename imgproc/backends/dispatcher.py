@@ -118,12 +118,13 @@ class Dispatcher:
 
     workforce: Workforce
     packer: Packer
-    chunk_size: int
     deadline: float
     clock: Callable[[], float] = time.perf_counter
     memory: float = math.inf
     _open: dict[int, Task] = field(default_factory=dict)
-    _todo: deque[Task] = field(default_factory=deque)
+    _todo: deque[list[Task]] = field(default_factory=deque)
+    #: Tasks of the largest batch.
+    _most: int = 0
     #: Tasks that had a worker die or hang. They are tried again alone: a second death then is certainly theirs. And
     #: last: what made workers die without their fault may then be over.
     _suspects: deque[Task] = field(default_factory=deque)
@@ -138,14 +139,18 @@ class Dispatcher:
     _heard: float = 0.0
     _staffed: float = 0.0
 
-    def results(self, tasks: Sequence[Task]) -> Generator[TaskResult, None, None]:
+    def results(self, batches: Sequence[list[Task]]) -> Generator[TaskResult, None, None]:
         """One for each task, as completed. An early end takes back what was handed out.
+
+        Args:
+            batches: of tasks; each goes to one worker, as a whole and in this order.
 
         Raises:
             BackendError: there is nobody left to work, or nothing comes back.
         """
-        self._open = {task.index: task for task in tasks}
-        self._todo.extend(tasks)
+        self._open = {task.index: task for batch in batches for task in batch}
+        self._todo.extend(batches)
+        self._most = max(map(len, batches), default=0)
         self.workforce.wake = lambda: self._inbox.put(None)
         self._heard = self._staffed = self.clock()
         wait = 0.0
@@ -174,7 +179,7 @@ class Dispatcher:
             self._staffed = now
         if now - self._staffed > PATIENCE:
             raise BackendError(f"There has been no worker to give an image to for {PATIENCE:g} seconds.")
-        if now - self._heard > PATIENCE + 2 * self.deadline * self.chunk_size:
+        if now - self._heard > PATIENCE + 2 * self.deadline * self._most:
             raise BackendError(f"None of the workers has given anything back for {now - self._heard:.0f} seconds.")
 
     # What comes back
@@ -263,7 +268,7 @@ class Dispatcher:
             self.workforce.end(worker, late)
             return True
         self.workforce.end(worker, late)
-        for assignment in [one for one in out if one.tasks[0].index in late]:
+        for assignment in [one for one in out if any(task.index in late for task in one.tasks)]:
             del out[assignment]
             self._lost(assignment, late, hung(self.deadline))
         return False
@@ -282,10 +287,14 @@ class Dispatcher:
         """Hand the tasks of an assignment out again; victims are blamed for its end, and the second time given up."""
         if assignment.doubled:
             return
-        for task in reversed(assignment.tasks):
+        again: list[Task] = []
+        for task in assignment.tasks:
             index = task.index
             if index not in victims:
-                (self._suspects if index in self._blamed else self._todo).appendleft(task)
+                if index in self._blamed:  # it was handed out alone
+                    self._suspects.appendleft(task)
+                else:
+                    again.append(task)
                 continue
             self._heard = self.clock()
             if index not in self._blamed:
@@ -293,6 +302,8 @@ class Dispatcher:
                 self._suspects.append(task)
             else:
                 self._failed.append(TaskResult(index, error=why, attempts=2))
+        if again:
+            self._todo.appendleft(again)
 
     # Who gets what
 
@@ -312,14 +323,14 @@ class Dispatcher:
             worker = able[0] if len(able) == 1 else min(able, key=lambda worker: len(out[worker]))
             at_it = len(out[worker])
             # The last ones wait here for whoever is free first, and not behind another.
-            ahead = room if len(able) == 1 or len(self._todo) > len(able) * self.chunk_size else 1
-            chunk = self._chunk(self._todo, self.chunk_size) if at_it < ahead else []
-            if not chunk and not (at_it and alone):
-                chunk = self._chunk(self._suspects, 1)
-            if not chunk:
+            ahead = room if len(able) == 1 or len(self._todo) > len(able) else 1
+            batch = self._next_batch() if at_it < ahead else []
+            if not batch and not (at_it and alone):
+                batch = self._next_suspect()
+            if not batch:
                 return
-            self._send(worker, chunk)
-            taken += _memory(chunk)
+            self._send(worker, batch)
+            taken += _memory(batch)
             most -= 1
 
     def _memory_out(self) -> int:
@@ -329,16 +340,26 @@ class Dispatcher:
         return sum(_memory(assignment.tasks) for assignment in chain(*self._out.values()))
 
     def _next_memory(self) -> int:
-        """What the next task takes; those that were done after all are passed over when it is handed out."""
-        return next((task.memory for task in chain(self._todo, self._suspects) if task.index in self._open), 0)
+        """What the next batch takes; those that were done after all are passed over when it is handed out."""
+        for batch in chain(self._todo, ([task] for task in self._suspects)):
+            if there := [task for task in batch if task.index in self._open]:
+                return _memory(there)
+        return 0
 
-    def _chunk(self, tasks: deque[Task], most: int) -> list[Task]:
-        chunk: list[Task] = []
-        while tasks and len(chunk) < most:
-            task = tasks.popleft()
-            if task.index in self._open:  # else a worker that had been silent did it after all
-                chunk.append(task)
-        return chunk
+    def _next_batch(self) -> list[Task]:
+        """The next one; empty if there is none."""
+        batch: list[Task] = []
+        while self._todo and not batch:  # a worker that had been silent may have done all of it
+            batch = [task for task in self._todo.popleft() if task.index in self._open]
+        return batch
+
+    def _next_suspect(self) -> list[Task]:
+        """The next one as a batch; empty if there is none."""
+        while self._suspects:
+            task = self._suspects.popleft()
+            if task.index in self._open:
+                return [task]
+        return []
 
     def _send(self, worker: str, tasks: list[Task]) -> None:
         batch = self.packer.pack(tasks, self.workforce.ahead(worker))

@@ -13,7 +13,10 @@ from imgproc.backends import TECHNIQUES
 from imgproc.backends.mpi import direct
 
 #: What mpiexec says already, or what has no meaning here.
-_TAKEN = ("--technique", "--workers", "--transfer", "--start-method", "--start_method", "--chunk-size", "--chunk_size")
+_TAKEN = (
+    "--technique", "--workers", "--transfer", "--start-method", "--start_method", "--chunk-size", "--chunk_size",
+    "--schedule", "--affinity",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
@@ -19,8 +19,9 @@ from imgproc.functions.operations import registered
 from imgproc.operations.contract import Operation
 
 Image = npt.NDArray[np.uint8]
-#: What an exhibit is about: which technique is fastest for what, whether the pixels are right, what a speedup is over.
-Lesson = Literal["techniques", "pixels", "baseline"]
+#: What an exhibit is about: which technique is fastest for what, whether the pixels are right, what a speedup is over,
+#: who gets which image, how many threads there are.
+Lesson = Literal["techniques", "pixels", "baseline", "schedules", "pinning"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Pictures:
 @dataclass(frozen=True)
 class Part:
     """One function, ``where`` it is (module:function) and what it does, in words; ``side`` is that of its images in
-    pixels, such that a call takes some milliseconds. Or, instead of a function, ``pictures``."""
+    pixels, such that a call takes some milliseconds, and ``fields`` are settings of its run. Or, instead of a function,
+    ``pictures``."""
 
     name: str
     label: str
@@ -43,6 +45,12 @@ class Part:
     where: str = ""
     side: int = 0
     pictures: Pictures | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Those of its run that are its own, as a form has them."""
+        return self.pictures.fields if self.pictures else self.fields
 
     def function(self) -> Callable[[Any], Any]:
         """Raises: UserError: what it needs is not installed, or has no folder for its machine code."""
@@ -61,7 +69,8 @@ class Part:
 @dataclass(frozen=True)
 class Exhibit:
     """A question, asked of each of ``parts`` by comparing ``techniques`` over ``items`` images, for ``budget``
-    seconds each. ``over`` says of what; ``asks`` is what a link to it says."""
+    seconds each. ``over`` says of what; ``asks`` is what a link to it says. ``sides``: of its images in pixels, where
+    they are of several sizes."""
 
     name: str
     title: str
@@ -72,6 +81,7 @@ class Exhibit:
     items: int = 24
     budget: float = 8.0
     lesson: Lesson = "techniques"
+    sides: tuple[int, ...] = ()
     over: str = (
         "24 gray images of random pixels for each function, as large as it takes for a call to last some milliseconds."
     )
@@ -86,11 +96,24 @@ class Exhibit:
     def images(self, part: Part) -> list[Image]:
         """The same random gray images each time."""
         rng = np.random.default_rng(0)
-        return [rng.integers(0, 256, (part.side, part.side), np.uint8) for _ in range(self.items)]
+        sides = self.sides or (part.side,) * self.items
+        return [rng.integers(0, 256, (side, side), np.uint8) for side in sides]
 
 
 #: The same drawn picture for both ways of cutting it.
 _PICTURE = {"samples": "1", "sample_megapixels": "6", "split": "always"}
+
+#: From small to large, each with 15 % more pixels than the one before it: the worst order in which to begin.
+_SIDES = tuple(round(180 * 1.15 ** (step / 2)) for step in range(24))
+
+
+def _shared_out(schedule: str, label: str, what: str) -> Part:
+    """The same images and operation by a schedule of that name."""
+    return Part(schedule, label, what, "imgproc.exhibits.mixed:smooth", fields={"schedule": schedule})
+
+
+#: A Pool with pickled pixels, as tutorials have it, and an operation that OpenCV shares among its threads.
+_PICKLED = {"transfer": "arrays", "operations": "bilateral", "format": "png"}
 
 #: THE table of exhibits.
 EXHIBITS = {
@@ -157,6 +180,51 @@ EXHIBITS = {
         ),
         lesson="baseline",
         over="24 gray images of random pixels, 2,000 × 2,000 each, blurred by OpenCV.",
+    ),
+    "schedules": Exhibit(
+        "schedules",
+        "Who gets which image",
+        "Does it matter who gets which image?",
+        "A batch has small images and large ones, and the small ones come first. There are as many threads as cores. "
+        "Each can be given its share of the images beforehand, or whoever is free can take the next one. All do the "
+        "same work; which way is done first, and why?",
+        ("threading",),
+        (
+            _shared_out("static", "Static", "gives each thread a block of them, in order, beforehand"),
+            _shared_out("cyclic", "Cyclic", "deals them out beforehand, one to each thread in turn"),
+            _shared_out("guided", "Guided", "gives whoever is free a part of what is left, ever smaller ones"),
+            _shared_out("dynamic", "Dynamic", "gives whoever is free the next one"),
+            _shared_out("longest-first", "Longest first", "gives whoever is free the largest that is left"),
+        ),
+        budget=7.0,
+        lesson="schedules",
+        sides=_SIDES,
+        over=f"24 gray images of random pixels, from {_SIDES[0]} × {_SIDES[0]} to {_SIDES[-1]} × {_SIDES[-1]}, the "
+        "small ones first; a bilateral filter, whose time follows the number of pixels.",
+    ),
+    "unpinned": Exhibit(
+        "unpinned",
+        "Threads inside of workers",
+        "A pool with a process for each core: how many threads is that?",
+        "A program gets a pool with a process for each core, as tutorials write it. But OpenCV has threads of its own, "
+        "as many as there are cores, and now each process has them: on 8 cores these are 64. Is that any harm? Here "
+        "the same pool is measured as in the textbook, and with one thread of OpenCV in each process (pinned); nothing "
+        "else differs.",
+        ("textbook", "multiprocessing"),
+        (
+            Part(
+                "large", "Large pictures", "has few calls, which take long",
+                pictures=Pictures({**_PICKLED, "samples": "4", "sample_megapixels": "1"}),
+            ),
+            Part(
+                "small", "Small pictures", "has many calls, which are short",
+                pictures=Pictures({**_PICKLED, "samples": "24", "sample_megapixels": "0.1"}),
+            ),
+        ),
+        budget=16.0,
+        lesson="pinning",
+        over="4 drawn pictures of 1 megapixel, and 24 of 0.1 megapixels; a bilateral filter. Pixels are pickled to the "
+        "processes and back both times.",
     ),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import BackendError
+from imgproc.backends.schedules import OF_ITEMS, USUAL
 from imgproc.errors import UserError
 from imgproc.files import own_folder
 from imgproc.functions.operations import operation_of, registered, values_of
@@ -26,7 +27,7 @@ from imgproc.runs.options import Mode, RunSettings, names, options
 from imgproc.runs.parsing import parse_settings
 from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Record
-from imgproc.runs.tasks.calls import Returned
+from imgproc.runs.tasks.calls import Returned, size_of
 from imgproc.runs.tasks.measuring import TaskRun, can_call, do_tasks, measure_tasks, new_run
 from imgproc.runs.tasks.sameness import Sameness, sameness
 from imgproc.settings import Settings
@@ -90,6 +91,7 @@ def compare(
     deadline: float | None = None,
     start_method: str | None = None,
     chunk_size: int | None = None,
+    schedule: str | None = None,
     progress: bool = True,
     **parameters: Any,
 ) -> Comparison:
@@ -110,6 +112,8 @@ def compare(
         deadline: seconds that one call may take.
         start_method: of worker processes: forkserver, spawn or fork.
         chunk_size: how many items a process is handed at once.
+        schedule: who gets which item: "dynamic" (the default of items: whoever is free takes the next), "guided",
+            "static", "cyclic", or "longest-first" (the default of images; of items that are arrays by their size).
         progress: show a progress bar where standard error is a terminal.
         parameters: of the function or operation; with images also any setting of the command line, as ``color=True``.
 
@@ -124,6 +128,7 @@ def compare(
         "seed": seed,
         "start_method": start_method,
         "chunk_size": chunk_size,
+        "schedule": schedule,
     }
     return _compared("compare", work, inputs, asked, same, deadline, progress, parameters)
 
@@ -143,6 +148,7 @@ def scale(
     deadline: float | None = None,
     start_method: str | None = None,
     chunk_size: int | None = None,
+    schedule: str | None = None,
     progress: bool = True,
     **parameters: Any,
 ) -> Comparison:
@@ -168,6 +174,7 @@ def scale(
         "seed": seed,
         "start_method": start_method,
         "chunk_size": chunk_size,
+        "schedule": schedule,
     }
     return _compared("scale", work, inputs, asked, same, deadline, progress, parameters)
 
@@ -274,9 +281,15 @@ def _task_run(
 ) -> TaskRun:
     """Raises: UserError: a setting is not allowed, or ``work`` is no function."""
     function = _function(work, parameters)
-    app = Settings.from_environment()
-    settings = _settings(mode, asked, app)
+    app, items = Settings.from_environment(), list(inputs)
+    settings = _settings(mode, {**asked, "schedule": asked.get("schedule") or OF_ITEMS}, app)
     settings.operations = []
+    if settings.schedule == USUAL and not any(map(size_of, items)):
+        raise UserError(
+            "Nothing is known of how long these items take, so none can come first for being the longest. The schedule "
+            f"{USUAL} is for items that are arrays; put them in that order yourself and take {OF_ITEMS}.",
+            field="schedule",
+        )
     for name in settings.techniques or [settings.technique]:
         if name in TECHNIQUES and not can_call(name):
             able = ", ".join(filter(can_call, TECHNIQUES))
@@ -286,7 +299,7 @@ def _task_run(
         how = sameness(same)
     except ValueError as problem:
         raise UserError(str(problem), field="same") from None
-    return new_run(mode, function, list(inputs), settings, how, app, deadline=deadline or app.TASK_SECONDS)
+    return new_run(mode, function, items, settings, how, app, deadline=deadline or app.TASK_SECONDS)
 
 
 def _function(work: Work, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:

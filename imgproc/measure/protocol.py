@@ -17,6 +17,10 @@ from dataclasses import dataclass, replace
 from imgproc.backends import BASELINE, Technique
 from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.phases import Plan, numbered
+from imgproc.backends.places import OFF
+from imgproc.backends.schedules import PIXELS_TRAVEL, SCHEDULES, Schedule
+from imgproc.backends.schedules import USUAL as USUAL_SCHEDULE
+from imgproc.backends.sharing.transport import PATHS
 from imgproc.backends.task import HOST, TaskResult
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import USUAL, comparisons_of, derive, derive_points, derive_weak, typical_spans
@@ -85,6 +89,8 @@ class Contender:
         self.technique, self.shares_backend_with = technique, shares_backend_with
         first = shares_backend_with
         self.backend: Backend = first.backend if first else technique.load()(workers, options or Options())
+        self._pinned = (options or Options()).affinity != OFF
+        self._asked = SCHEDULES[(options or Options()).schedule]
         self.transfer, self.copies = self.backend.capabilities.transfer or transfer, copies
         self.point = point
         self.restart_each_pass = False
@@ -121,6 +127,19 @@ class Contender:
         self.started = True
         self._describe()
 
+    @property
+    def unscheduled(self) -> str:
+        """Why its tasks are not shared out by the schedule that was asked for, in words; empty where they are."""
+        able = self.backend.capabilities
+        if able.carries and self.transfer != PATHS and self._asked.shares:
+            return PIXELS_TRAVEL
+        return able.unscheduled
+
+    @property
+    def schedule(self) -> Schedule:
+        """How its tasks are shared out."""
+        return SCHEDULES[USUAL_SCHEDULE] if self.unscheduled else self._asked
+
     def use_transfer(self, transfer: str) -> None:
         """From now on pixels reach its workers in that way."""
         self.transfer = transfer
@@ -133,6 +152,10 @@ class Contender:
         m.dashboard = backend.dashboard
         m.transfer = self.transfer if able.carries else None
         m.chunk_size = backend.chunk_size if able.chunks else None
+        m.affinity = backend.places
+        m.unpinned = able.unpinned if self._pinned else ""
+        m.unscheduled = self.unscheduled
+        m.schedule = None if m.unscheduled else self.schedule.name
 
     def run(self, plan: Plan, on_result: OnResult, *, pinned: bool = True) -> Pass:
         """One timed pass.

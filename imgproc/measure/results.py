@@ -70,8 +70,10 @@ class TechniqueMeasurement:
 
     ``label`` is unique in a run, where one technique may run in several ways: with other numbers of ``workers`` and
     their ``cv2_threads``, another ``transfer`` of images (see ``TRANSFERS``), ``start_method`` or ``chunk_size``;
-    the last three are None where the technique knows no such thing. ``dashboard``: the address of a page on which it
-    shows itself, while it runs. ``copies``: how often each image was in a round,
+    the last three are None where the technique knows no such thing. ``schedule``: how its tasks were shared out, a key
+    of ``SCHEDULES``; None where that is not followed, for the reason ``unscheduled``. ``affinity``: the CPUs that each
+    worker was pinned to, and ``unpinned``: why there are none though that was asked for. ``dashboard``: the address of
+    a page on which it shows itself, while it runs. ``copies``: how often each image was in a round,
     more than once only in weak scaling. ``point``: of a run over more and more work, which amount of it this is, with
     so many ``images`` and ``megapixels`` in a round; None for the whole. ``antipattern``: it is shown for what it does
     wrong, see ``Technique``.
@@ -111,6 +113,10 @@ class TechniqueMeasurement:
     transfer: str | None = None
     start_method: str | None = None
     chunk_size: int | None = None
+    schedule: str | None = None
+    unscheduled: str = ""
+    affinity: list[list[int]] = field(default_factory=list)
+    unpinned: str = ""
     dashboard: str | None = None
     copies: int = 1
     point: float | None = None

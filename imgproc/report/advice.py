@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.backends.places import OFF
+from imgproc.backends.schedules import USUAL
 from imgproc.backends.sharing.transport import PATHS, TRANSFERS
 from imgproc.measure.derive import break_even
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
@@ -298,7 +300,14 @@ def _process(record: Record, t: TechniqueMeasurement, paths: Sequence[str]) -> s
         words += ["--start-method", asked.start_method]
     if (t.chunk_size or 1) > 1:
         words += ["--chunk-size", str(t.chunk_size)]
+    words += _how(t.schedule, asked.affinity if t.affinity else OFF)
     return command_line([*words, *image_flags(asked), "--out", "results"])
+
+
+def _how(schedule: str | None, affinity: str) -> list[str]:
+    """The flags of what is not as usual."""
+    words = ["--schedule", schedule] if schedule and schedule != USUAL else []
+    return words + (["--affinity", affinity] if affinity != OFF else [])
 
 
 def _compare(record: Record, paths: Sequence[str]) -> str:
@@ -324,6 +333,7 @@ def _again(record: Record, paths: Sequence[str]) -> str:
         words += ["--workers", str(asked.workers)]
     if asked.transfers != [PATHS]:
         words += ["--transfer", ",".join(asked.transfers)]
+    words += _how(asked.schedule, asked.affinity)
     needed = 2 * (LEAST_FOR_INTERVAL + 1) * sum(map(_cost, (*timed, *record.weak, *record.points)))
     budget = options()["budget"].maximum
     words += ["--budget", str(min(max(60, math.ceil(needed / 10) * 10), int(budget)))]

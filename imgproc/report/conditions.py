@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imgproc.backends.places import AFFINITIES, OFF
 from imgproc.measure.alarms import Alarm
 from imgproc.measure.statistics import LEAST_FOR_INTERVAL
 from imgproc.numbers import NBSP, counted, exact_percent, listed, size
 from imgproc.operations import OPERATIONS
+from imgproc.report.schedules import chosen
 from imgproc.runs.options import SPLITS
 from imgproc.runs.record import Record, RunSettings
 
@@ -164,6 +166,8 @@ def _settings(record: Record) -> Facts:
         ("Processes started", f"by {listed(started)}" if started else ""),
         ("Pixels moved", f"as {listed(asked.transfers)}" if asked.transfers != ["paths"] else ""),
         ("Strips", SPLITS.get(asked.split, asked.split) if asked.split != "auto" else ""),
+        ("Schedule", chosen(record)),
+        ("Affinity", AFFINITIES.get(asked.affinity, asked.affinity) if asked.affinity != OFF else ""),
         ("Chunk size", counted(asked.chunk_size, record.unit) if asked.chunk_size > 1 else ""),
     ]
 

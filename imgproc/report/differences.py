@@ -24,7 +24,7 @@ from imgproc.runs.record import ImageRecord, Record
 #: Rows of the machine that are of the moment: they differ from run to run on one machine.
 _OF_THE_MOMENT = {"Used by others", "Load before"}
 #: Settings beside those of pixels that change what a pass does.
-_OF_THE_WORK = {"format", "split", "transfer", "start_method", "chunk_size", "durable"}
+_OF_THE_WORK = {"format", "split", "transfer", "start_method", "chunk_size", "schedule", "affinity", "durable"}
 #: Settings that change only how it is measured.
 _OF_MEASURING = {"rounds", "starts", "budget", "smallest_difference", "seed", "guess"}
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.exhibits import Exhibit, Part
-from imgproc.measure.results import LEVEL, TechniqueMeasurement
+from imgproc.measure.findings import Pair
+from imgproc.measure.results import LEVEL, TechniqueMeasurement, Verdict
 from imgproc.numbers import NBSP, counted, listed, percent, seconds, spelled_times, times
 from imgproc.report.charts.chart import Chart
 from imgproc.report.charts.speedup import side_by_side
@@ -15,6 +16,23 @@ from imgproc.report.pictures import Micro, micro
 from imgproc.report.scale import FASTER, SLOWER
 from imgproc.report.sentences import spoken
 from imgproc.runs.record import Record
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the page calls a part, and the time of one call or picture on one core; what is done one after another."""
+
+    part: str
+    serial: str
+    item: str
+
+
+WORDS = {
+    "pixels": Words("Way", "Whole, one core", "picture"),
+    "schedules": Words("Schedule", "An image, one core", "image"),
+    "pinning": Words("Pictures", "A picture, one core", "picture"),
+}
+_OF_FUNCTIONS = Words("Function", "A call", "call")
 
 #: So many groups of rows are named in which pixels differ.
 _FEW_BANDS = 4
@@ -65,6 +83,11 @@ class Measured:
         return t is not None and t.verdict == FASTER and all(beaten)
 
 
+def words(shown: Exhibit) -> Words:
+    """What its page calls things."""
+    return WORDS.get(shown.lesson, _OF_FUNCTIONS)
+
+
 def highest(shown: Exhibit, measured: Sequence[Measured]) -> float:
     """The highest speedup of all, with its interval, so that all marks can have the same axis."""
     found = [cell.t for one in measured for cell in one.cells(shown) if cell.t]
@@ -106,6 +129,10 @@ def lesson(shown: Exhibit, measured: Sequence[Measured]) -> list[str]:
         return list(_pixels(shown, measured))
     if shown.lesson == "baseline":
         return list(_baseline(shown, measured))
+    if shown.lesson == "schedules":
+        return list(_schedules(shown, measured))
+    if shown.lesson == "pinning":
+        return list(_pinning(shown, measured))
     return [_fastest(shown, measured), *(" ".join(_of(shown, one)) for one in measured)]
 
 
@@ -173,6 +200,96 @@ def _sure(t: TechniqueMeasurement) -> str:
         return ""
     low, high = t.speedup_ci95
     return f": surely {times(low)} to {times(high)}, an efficiency of {percent(t.efficiency)}"
+
+
+def _schedules(shown: Exhibit, measured: Sequence[Measured]) -> Iterator[str]:
+    """Of the same work shared out in several ways, each in a run of its own."""
+    name = shown.techniques[0]
+    timed = [(one.part.label, t) for one in measured if (t := one.of(name)) and t.speedup is not None]
+    if not timed or all(t.workers == 1 for _, t in timed):
+        yield "With one thread there is nobody to share anything with: start it with more workers."
+        return
+    label, best = max(timed, key=lambda pair: pair[1].speedup or 0.0)
+    later = [f"{other} ({times(t.speedup)})" for other, t in timed if _surely_less(t, best)]
+    alike = [other for other, t in timed if t is not best and not _surely_less(t, best)]
+    if later:
+        rest = f" Not to be told from it: {listed(alike)}." if alike else ""
+        yield f"It does here. The fastest is {label} ({times(best.speedup)}); surely slower: {listed(later)}.{rest}"
+    elif all(t.speedup_ci95 for _, t in timed):
+        yield f"Here none can be told from the fastest, {label} ({times(best.speedup)})."
+    else:
+        yield "Too few rounds to tell which is faster; give it more time, or wait until the machine has less to do."
+    for one in measured:
+        if t := one.of(name):
+            yield f"{one.part.label} {one.part.what}: {_did(spoken(t.label), t)}. {_evenness(t)}".rstrip()
+
+
+def _surely_less(t: TechniqueMeasurement, best: TechniqueMeasurement) -> bool:
+    """Whether the intervals of two speedups lie apart."""
+    return bool(t.speedup_ci95 and best.speedup_ci95 and t.speedup_ci95[1] < best.speedup_ci95[0])
+
+
+def _evenness(t: TechniqueMeasurement) -> str:
+    if t.imbalance is None:
+        return ""
+    return (
+        f"The busiest thread was at work {spelled_times(t.imbalance)} as long as the mean of all (load imbalance), "
+        f"which alone leaves about {times(t.workers / t.imbalance)} of the {t.workers}."
+    )
+
+
+def _pinning(shown: Exhibit, measured: Sequence[Measured]) -> Iterator[str]:
+    """Of a pool whose workers have as many threads as cores each, and the same with one each, in the same rounds."""
+    names = shown.techniques
+    both = [(one, a, b) for one in measured if (a := one.of(names[0])) and (b := one.of(names[1]))]
+    if not both:
+        yield "Both pools have to be measured before anything follows."
+        return
+    if all(unpinned.cv2_threads == 1 for _, unpinned, _ in both):
+        yield "OpenCV has one thread here in any case, as there is one core: nothing is left to pin."
+        return
+    pairs = [(one, _versus(one.record, b, a)) for one, a, b in both]
+    pays = any(pair.verdict == FASTER for _, pair in pairs)
+    gains = [f"{one.part.label.lower()} {_gain(pair)}" for one, pair in pairs]
+    yield f"{'Pinning pays here' if pays else 'Here pinning is not seen to pay'}: {'; '.join(gains)}."
+    for one, a, b in both:
+        cores = one.record.environment.get("cores_usable") or 1
+        as_it_is, pinned = (_did(spoken(TECHNIQUES[t.name].label), t) for t in (a, b))
+        yield (
+            f"{one.part.label}: {counted(a.workers, 'worker')} with {a.cv2_threads} threads of OpenCV each are "
+            f"{a.threads} threads on {counted(cores, 'core')}. Compared with sequential: {as_it_is}, and {pinned}, "
+            f"which is pinned. {_cpu(a, b)}"
+        ).rstrip()
+
+
+def _versus(record: Record, t: TechniqueMeasurement, other: TechniqueMeasurement) -> Pair:
+    """As the record has it; where neither is the one that the run is about, by whether their speedups lie apart."""
+    pair = record.found.versus(t.label, other.label)
+    if pair.speedup is not None or not (t.cost and other.cost):
+        return pair
+    told: Verdict | None = LEVEL[0] if t.speedup_ci95 and other.speedup_ci95 else None
+    if _surely_less(other, t):
+        told = "faster"
+    elif _surely_less(t, other):
+        told = "slower"
+    return Pair(t.label, other.label, other.cost / t.cost, None, told)
+
+
+def _gain(pair: Pair) -> str:
+    if pair.speedup is None:
+        return "were not compared"
+    if pair.verdict in LEVEL:
+        return f"show {pair.verdict} ({times(pair.speedup)})"
+    sure = "" if pair.verdict else ", with too few rounds to be sure"
+    return f"are done {spelled_times(pair.speedup)} as fast pinned{sure}"
+
+
+def _cpu(unpinned: TechniqueMeasurement, pinned: TechniqueMeasurement) -> str:
+    """What a round took of the cores, by the rounds nearest the medians."""
+    used = [t.typical.cpu_seconds for t in (unpinned, pinned) if t.typical and t.typical.cpu_seconds]
+    if len(used) < 2:
+        return ""
+    return f"A round took {seconds(used[0])} of the cores’ time as it is, and {seconds(used[1])} pinned."
 
 
 def _of(shown: Exhibit, one: Measured) -> Iterator[str]:

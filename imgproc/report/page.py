@@ -15,9 +15,10 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
 from imgproc.pixels.previews import PREVIEW_SIDE, thumbnail_of
-from imgproc.report import advice, conditions, costs, granularity, scale, sentences, tasks, timeline
+from imgproc.report import advice, conditions, costs, granularity, owners, scale, sentences, tasks, timeline
 from imgproc.report.glossary import CONDITIONS, NUMBERS, terms
 from imgproc.report.image_warnings import image_warnings
+from imgproc.report.schedules import affinity, schedules
 from imgproc.report.text import summary
 from imgproc.runs.record import ImageRecord, Record
 
@@ -238,6 +239,7 @@ def told(record: Record) -> dict[str, Any]:
         "rows": table(record) if _has_numbers(record) else [],
         "note": measured_note(record),
         "guess": sentences.guess(record),
+        "schedules": [*schedules(record), *affinity(record)],
         **costs.costs(record),
         **conditions.conditions(record),
         "summary": summary(record, MOST_FAILED).rstrip("\n"),
@@ -264,6 +266,7 @@ def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, A
         **told(record),
         "gallery": asked_gallery(record, results, query),
         "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
+        "owners": owners.owners(record, query.get("round", ""), query.get("with", "")) if record.images else None,
         "exhibit": of_exhibit(record),
         "can_repeat": bool(record.task.exhibit) if record.task else _has_inputs(record),
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from string import Template
 
 from imgproc.backends import TECHNIQUES
+from imgproc.backends.schedules import USUAL
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, listed
 from imgproc.operations import OPERATIONS
@@ -294,6 +295,10 @@ def _limits(record: Record, t: TechniqueMeasurement) -> Iterator[str]:
         yield f"The run shared {counted(len(t.split), 'image')} among its workers, in strips; here one does all of it."
     if t.transfer not in (None, "paths"):
         yield "The run sent pixels or files to its workers and back; here workers read and write, which moves less."
+    if t.schedule not in (None, USUAL):
+        yield f'The run shared its images out by the schedule "{t.schedule}"; here the largest come first.'
+    if t.affinity:
+        yield "The run pinned its workers to cores; here the system decides where they work."
     if settings.depth != HIGH_BYTE:
         yield (
             "Of more than 8 bits it takes the high byte (colours of a TIFF are rounded); the run took them "

@@ -18,6 +18,7 @@ from imgproc.report.commands import ANY_PATHS
 from imgproc.report.costs import meanings, tails
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
+from imgproc.report.schedules import affinity, schedules
 from imgproc.report.sentences import UNDECIDED, guess, split, starts
 from imgproc.report.tasks import advice as advice_for_items
 from imgproc.runs.record import Record
@@ -69,7 +70,8 @@ def _summary(record: Record, most_failed: int | None = None) -> str:
         lines.append(f"Note: the {both} measured on a sample of {sample}.")
     if record.settings.durable:
         lines.append("Note: every result was on the disk (fsync of file and folder) before it counted as written.")
-    lines += [f"Note: {sentence}" for sentence in filter(None, [guess(record), *split(record)])]
+    notes = [guess(record), *split(record), *schedules(record), *affinity(record)]
+    lines += [f"Note: {sentence}" for sentence in notes if sentence]
     failed = [image for image in record.images if image.error]
     lines += [f"Failed: {image.name}: {image.error}" for image in failed[:most_failed]]
     if more := len(failed[most_failed:]) if most_failed is not None else 0:

@@ -12,6 +12,7 @@ from itertools import groupby
 from imgproc.backends import BASELINE, TECHNIQUES
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
+from imgproc.measure.tails import imbalance
 from imgproc.numbers import counted, seconds
 from imgproc.operations import OPERATIONS
 from imgproc.report.pictures import rank
@@ -52,10 +53,12 @@ class Lane:
 
 @dataclass(frozen=True)
 class TechniqueLanes:
-    """One technique; ``caller`` is the lane of the caller's own process, where it worked for the others."""
+    """One technique; ``caller`` is the lane of the caller's own process, where it worked for the others. ``shares``:
+    by which schedule its workers got their tasks, and how even that was."""
 
     label: str
     time: str
+    shares: str
     height: int
     lanes: list[Lane]
     caller: Lane | None
@@ -92,7 +95,7 @@ class Timeline:
 
 
 @dataclass(frozen=True)
-class _ShownRound:
+class ShownRound:
     """One pass of one technique."""
 
     technique: TechniqueMeasurement
@@ -101,7 +104,7 @@ class _ShownRound:
     wall: float
 
     @classmethod
-    def of(cls, technique: TechniqueMeasurement, number: int) -> _ShownRound:
+    def of(cls, technique: TechniqueMeasurement, number: int) -> ShownRound:
         """That round, or the one nearest the median where it was not kept or the number is 0."""
         spans = [span for span in technique.spans if span.round == number]
         if not spans:
@@ -130,24 +133,50 @@ def timeline(record: Record, round: str = "", techniques: str = "") -> Timeline 
         techniques: the slug of a label, or ``all``; anything else is the run's technique, one with worker
             processes, and the baseline.
     """
-    every = [t for t in record.measurements if any(s.round == t.typical_round for s in t.spans)]
+    every = _recorded(record)
     if not every:
         return None
-    every.sort(key=lambda t: rank(t, record))
-    kept = sorted({span.round for t in every for span in t.spans})
-    number = int(round) if round.isdecimal() and len(round) < 6 and int(round) in kept else 0
-    usual = _usual(every, record.technique)
-    named = {slug(t.label): [t] for t in every}
-    chosen = techniques if techniques in named or (techniques == ALL and len(usual) < len(every)) else ""
-    passes = [_ShownRound.of(t, number) for t in {"": usual, ALL: every, **named}[chosen]]
+    kept = _kept(every)
+    number, usual, chosen = _asked(record, every, round, techniques)
     rounds = [("", "round nearest the median"), *((str(n), f"round {n}") for n in kept)] if len(kept) > 1 else []
     return _drawn(
         record,
-        passes,
+        shown_rounds(record, round, techniques),
         number,
         [(value, text, value == str(number or "")) for value, text in rounds],
         [(value, text, value == chosen) for value, text in _texts(record, every, usual)],
     )
+
+
+def shown_rounds(record: Record, round: str = "", techniques: str = "") -> list[ShownRound]:
+    """The passes that ``timeline`` shows of the same values of an address; none where nothing was recorded."""
+    every = _recorded(record)
+    if not every:
+        return []
+    number, usual, chosen = _asked(record, every, round, techniques)
+    named = {slug(t.label): [t] for t in every}
+    return [ShownRound.of(t, number) for t in {"": usual, ALL: every, **named}[chosen]]
+
+
+def _recorded(record: Record) -> list[TechniqueMeasurement]:
+    """Those of which there are spans, in the order of the page."""
+    every = [t for t in record.measurements if any(s.round == t.typical_round for s in t.spans)]
+    return sorted(every, key=lambda t: rank(t, record))
+
+
+def _kept(every: Sequence[TechniqueMeasurement]) -> list[int]:
+    return sorted({span.round for t in every for span in t.spans})
+
+
+def _asked(
+    record: Record, every: Sequence[TechniqueMeasurement], round: str, techniques: str
+) -> tuple[int, list[TechniqueMeasurement], str]:
+    """The round, 0 for the one nearest the median; those shown unless told otherwise; and which are, as it stands in
+    the address."""
+    number = int(round) if round.isdecimal() and len(round) < 6 and int(round) in _kept(every) else 0
+    usual = _usual(every, record.technique)
+    known = {slug(t.label) for t in every} | ({ALL} if len(usual) < len(every) else set())
+    return number, usual, techniques if techniques in known else ""
 
 
 def slug(label: str) -> str:
@@ -178,7 +207,7 @@ def _texts(
 
 
 def _drawn(
-    record: Record, passes: Sequence[_ShownRound], number: int, rounds: list[Choice], techniques: list[Choice]
+    record: Record, passes: Sequence[ShownRound], number: int, rounds: list[Choice], techniques: list[Choice]
 ) -> Timeline:
     longest = max(done.wall for done in passes)
     ends = sorted(span.end for done in passes for span in done.spans)
@@ -213,7 +242,7 @@ def worker_name(technique: TechniqueMeasurement, number: int, host: str | None) 
     return f"{unit} {number} on {host}" if host else f"{unit} {number}"
 
 
-def _shares(done: _ShownRound) -> list[WorkerShare]:
+def _shares(done: ShownRound) -> list[WorkerShare]:
     found = []
     for number, lane in done.lanes.items():
         busy = min(done.wall, sum(span.end - span.start for span in lane if span.stage != "wait"))
@@ -260,7 +289,7 @@ class _Scale:
         places = max(0, -math.floor(math.log10(step)))
         return [(self.place(step * k), f"{step * k:.{places}f}") for k in range(int(self.top / step) + 1)]
 
-    def technique(self, done: _ShownRound, *, say: bool) -> TechniqueLanes:
+    def technique(self, done: ShownRound, *, say: bool) -> TechniqueLanes:
         """One pass; ``say`` its round's number beside its time."""
         wide = self.place(min(done.wall, self.until))
         spans = done.lanes
@@ -271,13 +300,19 @@ class _Scale:
         time = seconds(done.wall)
         images = counted(len({span.image for span in done.spans}), self.unit)
         workers = counted(len(lanes), "worker") + (" and the caller" if own else "")
+        uneven = imbalance(done.spans, done.technique.workers)
+        shares = ", ".join(
+            filter(None, [done.technique.schedule, f"load imbalance {uneven:.2f}" if uneven is not None else ""])
+        )
         return TechniqueLanes(
             done.technique.label,
             f"{time}, round {done.number}" if say and len(done.technique.rounds) > 1 else time,
+            shares,
             LANE * len(lanes) + 2,
             lanes,
             self._lane(done.technique, 1, wide, own) if own else None,
-            f"{done.technique.label}: {workers}, {time} for {images}; the numbers are in the table below",
+            f"{done.technique.label}: {workers}, {time} for {images}{', ' if shares else ''}{shares}; "
+            "the numbers are in the table below",
         )
 
     def _lane(self, technique: TechniqueMeasurement, y: int, wide: float, spans: Sequence[SpanRecord]) -> Lane:

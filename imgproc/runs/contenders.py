@@ -112,7 +112,7 @@ def _restart_exclusive(contenders: Iterable[Contender]) -> None:
 def _variants(record: Record, main: Technique, app: Settings) -> Iterator[_Variant]:
     """What the run goes through, first the variant that makes the results."""
     settings = record.settings
-    options = Options(1, settings.start_method, settings.chunk_size, app)
+    options = Options(1, settings.start_method, settings.chunk_size, settings.schedule, settings.affinity, app)
     if is_over_work(record):
         yield from _over_work(record, main, options)
     elif record.mode == "scale":

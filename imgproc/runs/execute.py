@@ -12,6 +12,7 @@ from pathlib import Path
 
 from imgproc.backends import AUTO, BASELINE, TECHNIQUES, Technique
 from imgproc.backends.base import FORK_WARNING, BackendError
+from imgproc.backends.schedules import USUAL
 from imgproc.errors import UserError
 from imgproc.exhibits import with_operations
 from imgproc.files import sha256_of
@@ -206,7 +207,7 @@ def _predict(record: Record, calibration: Calibration) -> None:
     costs = predicted_costs(calibration, batch)
     slower = calibration.slower(record.environment.get("pace_seconds"))
     for m in record.techniques:
-        if m.median_seconds is None:
+        if m.median_seconds is None or m.schedule not in (None, USUAL):
             continue
         if predicted := predict(calibration, batch, costs, TECHNIQUES[m.name], m.threads, slower=slower):
             m.predicted_seconds = predicted.pass_seconds

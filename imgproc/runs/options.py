@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from imgproc.backends import TECHNIQUES
+from imgproc.backends.places import AFFINITIES, OFF
 from imgproc.backends.pools.processes import ProcessBackend
+from imgproc.backends.schedules import SCHEDULES, USUAL
 from imgproc.backends.sharing.transport import PATHS, TRANSFERS
 from imgproc.errors import UserError, did_you_mean
 from imgproc.measure.environment import usable_cores
@@ -59,6 +61,8 @@ class RunSettings:
     transfers: list[str] = field(default_factory=lambda: [PATHS])
     start_method: str | None = None
     chunk_size: int = 1
+    schedule: str = USUAL
+    affinity: str = OFF
     rounds: int = 6
     starts: int = 1
     budget: float = 60.0
@@ -343,6 +347,16 @@ TABLE: tuple[Option, ...] = (
         choices=start_methods, convert=lambda name: None if name == "default" else name, default_words="default",
     ),
     Option("chunk_size", "Chunk size", "integer", "Images that a process is handed at once.", minimum=1, maximum=1000),
+    Option(
+        "schedule", "Schedule", "name", "Who gets which image, where a technique lets that be chosen.",
+        choices=lambda: {name: f"{name}: {schedule.what}" for name, schedule in SCHEDULES.items()},
+        modes=("parallel", "compare", "scale"),
+    ),
+    Option(
+        "affinity", "Affinity", "name", "Workers pinned to cores, where a technique can; on Linux.",
+        choices=lambda: {name: f"{name}: {what}" for name, what in AFFINITIES.items()},
+        modes=("parallel", "compare", "scale"),
+    ),
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from imgproc.backends import BASELINE, TECHNIQUES, default_techniques, technique
 from imgproc.backends.base import Capabilities
+from imgproc.backends.places import CAN_PIN, OFF, ONLY_LINUX
 from imgproc.backends.sharing.transport import PATHS
 from imgproc.backends.table import least_workers
 from imgproc.errors import UserError
@@ -94,6 +95,8 @@ def check_options(mode: Mode, run_settings: RunSettings) -> None:
     def able(name: str, can: Callable[[Capabilities], bool]) -> bool:
         return TECHNIQUES[name].availability().ok and can(TECHNIQUES[name].load().capabilities)
 
+    if run_settings.affinity != OFF and not CAN_PIN:
+        raise UserError(f"{ONLY_LINUX} Choose {OFF}.", field="affinity", limit=OFF)
     method = run_settings.start_method
     wanted: tuple[tuple[str, bool, str, Callable[[Capabilities], bool]], ...] = (
         (

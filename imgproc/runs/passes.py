@@ -256,8 +256,9 @@ class Passes:
             readers.close()
 
     def _plan(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> Plan:
-        """Whole images, the largest first, for one taken last would leave the other workers waiting for it; and those
-        in strips, as many at a time as fit into memory, the first of which are decoded along with the whole ones."""
+        """Whole images, by the usual schedule the largest first, for one taken last would leave the other workers
+        waiting for it; and those in strips, as many at a time as fit into memory, the first of which are decoded along
+        with the whole ones."""
         split: list[ImageRecord] = []
         backend, asked = contender.backend, split_of(self.record.settings)
         sent = contender.transfer == BYTES or not backend.local
@@ -275,7 +276,9 @@ class Passes:
                 split = self._fitting(contender, split, taken, room)
         cut = {image.index for image in split}
         contender.measurement.split = sorted(cut)
-        rest = sorted((image for image in images if image.index not in cut), key=lambda image: -image.megapixels)
+        rest = [image for image in images if image.index not in cut]
+        largest_first = contender.schedule.largest_first  # else in their own order, which that of a sample is not
+        rest.sort(key=lambda image: -image.megapixels if largest_first else image.index)
         tasks = self._tasks(contender, rest, folder)
 
         def strips(image: ImageRecord) -> Generator[list[Task], list[TaskResult], Any]:

@@ -44,6 +44,7 @@ def page(shown: Exhibit, store: Store, results: Path) -> dict[str, Any]:
     return {
         "exhibit": shown,
         "rows": rows,
+        "words": exhibits.words(shown),
         "measured": measured,
         "current": current,
         "current_part": next((row.part for row in rows if row.row is current), None),

@@ -19,6 +19,7 @@ from imgproc.backends.gpu import nvidia
 from imgproc.backends.pools.pool import PoolBackend, WorkerGroup, WorkersDied, started
 from imgproc.backends.pools.starting import context_without_main
 from imgproc.backends.pools.watcher import kill
+from imgproc.backends.schedules import ONE_GPU
 from imgproc.backends.task import Task, TaskResult
 from imgproc.backends.worker_loop import Batch
 from imgproc.settings import Settings
@@ -33,7 +34,7 @@ class GpuPipeline(PoolBackend):
     """``workers`` threads of a child process around one GPU. Techniques name the module of their adapter, the packages
     that it needs, and what installs them."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities(memory="device", killable=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(memory="device", killable=True, unscheduled=ONE_GPU)
     adapter: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     install: ClassVar[str] = nvidia.INSTALL

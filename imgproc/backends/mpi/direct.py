@@ -20,6 +20,7 @@ from imgproc.backends.base import Backend, Capabilities
 from imgproc.backends.envelopes import EnvelopePacker
 from imgproc.backends.mpi.messages import leave_no_shared_memory
 from imgproc.backends.mpi.protocol import EXCHANGES, ClockReading, Exchange, ahead, copy_probe, machine, seen_by
+from imgproc.backends.places import OF_ANOTHER
 from imgproc.backends.task import Task, TaskResult
 from imgproc.backends.worker_loop import Batch, begin_loop, run_batch
 from imgproc.pixels.inner_threads import pin_threads
@@ -42,7 +43,14 @@ class Direct(Backend):
     """Rank 0's side. What is too slow cannot be interrupted, so ``deadline`` is not kept here."""
 
     name = "mpi"
-    capabilities = Capabilities(memory="copied", killable=False, splits=True, alone=True)
+    capabilities = Capabilities(
+        memory="copied",
+        killable=False,
+        splits=True,
+        alone=True,
+        unscheduled="under mpiexec the first rank deals out all of it at once",
+        unpinned=OF_ANOTHER,
+    )
 
     def start(self) -> None:
         self.workers = _COMM.size

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,6 +23,7 @@ from imgproc.backends.base import BackendError
 from imgproc.backends.dispatcher import TICK
 from imgproc.backends.mpi.launch import prepare
 from imgproc.backends.mpi.protocol import Hello, Message, MessageKind, Ready, begun_in, machine, receive, seen_by, send
+from imgproc.backends.places import pin_process
 from imgproc.backends.pools.pool import WorkerGroup, WorkersDied
 from imgproc.backends.sharing import memory as shared_memory
 from imgproc.backends.worker_loop import Batch
@@ -94,6 +95,11 @@ class RankGroup(WorkerGroup):
         """
         self._out[batch.number] = [envelope.task for envelope in batch.envelopes], done
         self._send(Message(MessageKind.BATCH, 0, pickle.dumps(batch, pickle.HIGHEST_PROTOCOL)))
+
+    def pin(self, places: Sequence[Sequence[int]]) -> None:
+        """Have each worker run on its CPUs of this machine only."""
+        for (_, ready), cpus in zip(sorted(self._ready.items()), places, strict=False):
+            pin_process(ready.pid, cpus)
 
     def busy(self) -> Mapping[int, float]:
         return dict(list(self._busy.values()))

@@ -82,7 +82,11 @@ class Interpreters(Backend):
     """
 
     name: ClassVar[str] = "interpreters"
-    capabilities = Capabilities(memory="copied", killable=False)
+    capabilities = Capabilities(
+        memory="copied",
+        killable=False,
+        unscheduled="an interpreter does not tell which of several tasks it is at, so one that hangs is not found",
+    )
     shared_fate = False
     wake: Callable[[], object]  # is never called: no interpreter ends by itself
 
@@ -143,7 +147,7 @@ class Interpreters(Backend):
         self.start()
         with (
             closing(EnvelopePacker()) as packer,
-            closing(Dispatcher(self, packer, 1, deadline).results(tasks)) as results,
+            closing(Dispatcher(self, packer, deadline).results(self.batches(tasks))) as results,
         ):
             yield from results
 

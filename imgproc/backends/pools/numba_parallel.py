@@ -10,7 +10,9 @@ from types import ModuleType
 from typing import ClassVar
 
 from imgproc.backends.base import DEFAULTS, BackendError, Capabilities, Options
+from imgproc.backends.places import OF_A_LIBRARY
 from imgproc.backends.pools.sequential import Sequential
+from imgproc.backends.schedules import ONE_WORKER
 from imgproc.backends.task import Task, TaskResult
 from imgproc.numbers import seconds as as_seconds
 from imgproc.operations import OPERATIONS
@@ -25,7 +27,9 @@ class NumbaParallel(Sequential):
     """
 
     name = "numba-parallel"
-    capabilities = Capabilities(memory="shared", killable=False, inline=True, prange=True)
+    capabilities = Capabilities(
+        memory="shared", killable=False, inline=True, prange=True, unscheduled=ONE_WORKER, unpinned=OF_A_LIBRARY
+    )
     #: Whether this process has loaded them.
     _loaded: ClassVar[bool] = False
 

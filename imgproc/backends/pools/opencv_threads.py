@@ -5,7 +5,9 @@ from __future__ import annotations
 import cv2
 
 from imgproc.backends.base import DEFAULTS, Capabilities, Options
+from imgproc.backends.places import OF_A_LIBRARY
 from imgproc.backends.pools.sequential import Sequential
+from imgproc.backends.schedules import ONE_WORKER
 from imgproc.pixels.inner_threads import pin_threads
 
 
@@ -16,7 +18,9 @@ class OpenCVThreads(Sequential):
     """
 
     name = "opencv"
-    capabilities = Capabilities(memory="shared", killable=False, inline=True)
+    capabilities = Capabilities(
+        memory="shared", killable=False, inline=True, unscheduled=ONE_WORKER, unpinned=OF_A_LIBRARY
+    )
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(1, options)

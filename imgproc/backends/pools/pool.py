@@ -74,7 +74,7 @@ class DispatchedBackend(Backend):
                 with (
                     closing(EnvelopePacker()) as packer,
                     closing(
-                        Dispatcher(workforce, packer, self.chunk_size, deadline, memory=self.most_memory).results(tasks)
+                        Dispatcher(workforce, packer, deadline, memory=self.most_memory).results(self.batches(tasks))
                     ) as results,
                 ):
                     for result in results:

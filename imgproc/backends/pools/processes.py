@@ -20,6 +20,7 @@ from operator import attrgetter
 from typing import ClassVar
 
 from imgproc.backends.base import DEFAULTS, BackendError, Capabilities, Options
+from imgproc.backends.places import pin_process, places
 from imgproc.backends.pools.pool import PoolBackend, WorkersDied, started
 from imgproc.backends.pools.starting import context_without_main
 from imgproc.backends.pools.watcher import ProcessGroup
@@ -50,6 +51,7 @@ class ProcessBackend(PoolBackend):
         ),
         chunks=True,
         carries=True,
+        unpinned="",
     )
 
     #: What its workers need of the system.
@@ -94,6 +96,9 @@ class ProcessBackend(PoolBackend):
                 self._open_pool(partial(begin_work, status.folder, self.cv2_threads))
                 self._await_workers(status, others)
             self._opened()
+            self.places = places(self.affinity, self.workers, self.cv2_threads)
+            for worker, cpus in zip(self._workers, self.places, strict=False):
+                pin_process(worker.pid or 0, cpus)
         except BaseException as problem:
             self._workers = [process for process in multiprocessing.active_children() if process not in others]
             self.close(kill=True)

@@ -7,7 +7,9 @@ from typing import ClassVar
 
 import cv2
 
+from imgproc.backends import places
 from imgproc.backends.base import Backend, Capabilities
+from imgproc.backends.schedules import ONE_WORKER
 from imgproc.backends.task import Task, TaskResult, run_task
 from imgproc.pixels.inner_threads import pin_threads
 
@@ -20,7 +22,9 @@ class Sequential(Backend):
     """
 
     name: ClassVar[str] = "sequential"
-    capabilities = Capabilities(memory="shared", killable=False, max_workers=1, inline=True)
+    capabilities = Capabilities(
+        memory="shared", killable=False, max_workers=1, inline=True, unscheduled=ONE_WORKER, unpinned=places.ONE_WORKER
+    )
 
     def start(self) -> None:
         pin_threads(self.cv2_threads)

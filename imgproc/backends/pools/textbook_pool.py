@@ -8,6 +8,7 @@ import cv2
 
 from imgproc.backends.base import DEFAULTS, Options
 from imgproc.backends.pools.multiprocessing_pool import MultiprocessingPool
+from imgproc.backends.schedules import PIXELS_TRAVEL
 
 
 class TextbookPool(MultiprocessingPool):
@@ -20,7 +21,13 @@ class TextbookPool(MultiprocessingPool):
     """
 
     name = "textbook"
-    capabilities = replace(MultiprocessingPool.capabilities, inner_threads=False, splits=False, transfer="arrays")
+    capabilities = replace(
+        MultiprocessingPool.capabilities,
+        inner_threads=False,
+        splits=False,
+        transfer="arrays",
+        unscheduled=PIXELS_TRAVEL,
+    )
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)

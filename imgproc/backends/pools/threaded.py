@@ -17,6 +17,7 @@ import cv2
 
 from imgproc.backends.base import DEFAULTS, Backend, Capabilities, Options
 from imgproc.backends.dispatcher import Assignment, Dispatcher
+from imgproc.backends.places import pin_this_thread, places
 from imgproc.backends.task import Task, TaskResult, current_worker, run_task
 from imgproc.pixels.inner_threads import pin_other_threads, pin_threads
 
@@ -55,7 +56,7 @@ class ThreadBackend(Backend):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
-        memory="shared", killable=False, inner_threads=True, splits=True
+        memory="shared", killable=False, inner_threads=True, splits=True, unpinned=""
     )
     room = held = sys.maxsize
     shared_fate = False
@@ -64,7 +65,11 @@ class ThreadBackend(Backend):
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
         self._started = False
-        self._at: dict[threading.Thread, tuple[Assignment, float]] = {}
+        #: Of each thread what it has, which task of that it is at, and since when.
+        self._at: dict[threading.Thread, tuple[Assignment, int, float]] = {}
+        #: Which of ``places`` each thread is pinned to.
+        self._placed: dict[threading.Thread, int] = {}
+        self._placing = threading.Lock()
 
     @abstractmethod
     def _open(self) -> None:
@@ -85,6 +90,7 @@ class ThreadBackend(Backend):
     def start(self) -> None:
         if not self._started:
             self.cv2_threads = pin_threads(self.cv2_threads)
+            self.places, self._placed = places(self.affinity, self.workers, self.cv2_threads), {}
             self._open()
             self._started = True
 
@@ -100,35 +106,49 @@ class ThreadBackend(Backend):
         """As ``Backend.run``. After an early end, what threads are at is finished behind the scenes."""
         self.start()
         cv2.setNumThreads(self.cv2_threads)
-        with closing(Dispatcher(self, Unpacked(), 1, deadline, memory=self.most_memory).results(tasks)) as results:
+        dispatcher = Dispatcher(self, Unpacked(), deadline, memory=self.most_memory)
+        with closing(dispatcher.results(self.batches(tasks))) as results:
             yield from results
 
     def work_on(self, assignment: Assignment) -> None:
         """What a thread does with what is submitted."""
-        if assignment.dropped:
-            return
-        [task], thread = assignment.tasks, threading.current_thread()
-        self._at[thread] = assignment, time.perf_counter()
-        _pin_this_thread()
-        try:
-            result = run_task(task)
-        except KeyboardInterrupt:  # Ctrl-C reaches the main thread only, so this one is the task's own
-            error = "Unexpected KeyboardInterrupt while working on this image."
-            result = TaskResult(task.index, error=error, worker=current_worker())
-        self._at.pop(thread, None)
-        assignment.done((result,))
+        thread, results = threading.current_thread(), []
+        for task in assignment.tasks:
+            if assignment.dropped:  # nobody waits for it, or another thread has all of it by now
+                return
+            self._at[thread] = assignment, task.index, time.perf_counter()
+            _pin_this_thread()
+            if self.places and thread not in self._placed:
+                self._place(thread)
+            try:
+                results.append(run_task(task))
+            except KeyboardInterrupt:  # Ctrl-C reaches the main thread only, so this one is the task's own
+                error = "Unexpected KeyboardInterrupt while working on this image."
+                results.append(TaskResult(task.index, error=error, worker=current_worker()))
+            self._at.pop(thread, None)
+        assignment.done(results)
+
+    def _place(self, thread: threading.Thread) -> None:
+        """Pin the calling thread to a place that no other one has."""
+        with self._placing:
+            taken = set(self._placed.values())
+            place = next((place for place in range(len(self.places)) if place not in taken), 0)
+            self._placed[thread] = place
+        pin_this_thread(self.places[place])
 
     def look(self) -> Mapping[str, bool]:
         return {"": True}
 
     def at(self, worker: str) -> Mapping[int, float]:
-        return {one.tasks[0].index: since for one, since in list(self._at.values()) if not one.dropped}
+        return {task: since for one, task, since in list(self._at.values()) if not one.dropped}
 
     def ahead(self, worker: str) -> float:
         return 0.0
 
     def end(self, worker: str, late: Collection[int]) -> None:
-        for thread, (assignment, _) in list(self._at.items()):
-            if assignment.tasks[0].index in late and not assignment.dropped:
+        for thread, (assignment, task, _) in list(self._at.items()):
+            if task in late and not assignment.dropped:
+                assignment.dropped = True  # should it ever go on, what was handed over with it is another's
                 del self._at[thread]
+                self._placed.pop(thread, None)
                 self._replace(thread)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgproc.backends import BASELINE, TECHNIQUES
+from imgproc.backends.schedules import USUAL
 from imgproc.backends.sharing.transport import PATHS
 from imgproc.measure.derive import typical_spans
 from imgproc.measure.results import SpanRecord, TechniqueMeasurement
@@ -103,7 +104,9 @@ def _usual(m: TechniqueMeasurement) -> bool:
     if m.name not in TECHNIQUES or not m.rounds or m.identical is False or m.reason is not None:
         return False
     inner = m.cv2_threads == 1 or has_one_worker(TECHNIQUES[m.name])
-    return inner and m.copies == 1 and m.transfer in (None, PATHS) and m.chunk_size in (None, 1)
+    usual = m.transfer in (None, PATHS) and m.chunk_size in (None, 1) and m.schedule in (None, USUAL)
+    usual = usual and not m.affinity
+    return inner and m.copies == 1 and usual
 
 
 def _of_each_image(spans: Sequence[SpanRecord]) -> dict[int, list[SpanRecord]]:

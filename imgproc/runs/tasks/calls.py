@@ -30,6 +30,11 @@ class Failure:
         return f"{self.type}: {self.message}" if self.message else self.type
 
 
+def size_of(item: Any) -> int:
+    """Bytes of an array, by which it is expected to take longer or less long than others; 0 of anything else."""
+    return int(getattr(item, "nbytes", 0))
+
+
 class Returned:
     """What a call returned, or why it did not; ``cv2_threads``: to how many the function set OpenCV's own threads, 0
     where it left them alone. One that cannot be pickled says so once it has travelled."""

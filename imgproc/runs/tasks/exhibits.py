@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from imgproc.backends.schedules import OF_ITEMS
 from imgproc.errors import UserError
 from imgproc.exhibits import Exhibit, Part, exhibit, own_operation
 from imgproc.runs.parsing import parse_settings
@@ -22,8 +23,9 @@ def exhibit_settings(shown: Exhibit, part: Part, given: Mapping[str, Sequence[st
     for name in given:
         if name not in GIVEN:
             raise UserError(f"There is no field “{name}” here. Known are {', '.join(GIVEN)}.", field=name)
-    own = {name: [value] for name, value in part.pictures.fields.items()} if part.pictures else {}
-    asked = {"techniques": list(shown.techniques), "budget": [str(shown.budget)], **own, **given}
+    own = {name: [value] for name, value in part.settings.items()}
+    order = {} if part.pictures else {"schedule": [OF_ITEMS]}
+    asked = {"techniques": list(shown.techniques), "budget": [str(shown.budget)], **order, **own, **given}
     settings = parse_settings("compare", asked, app)
     settings.cv2_threads = [1]
     operation = own_operation(part)

@@ -28,7 +28,7 @@ from imgproc.runs.measuring import MOST_ROUNDS
 from imgproc.runs.options import Mode, RunSettings
 from imgproc.runs.progress import Cancel, OnProgress, Tracker
 from imgproc.runs.record import FailedItem, Record, TaskRecord, new_id
-from imgproc.runs.tasks.calls import CANNOT_ARRIVE, CANNOT_RETURN, Call, Failure, Returned, call
+from imgproc.runs.tasks.calls import CANNOT_ARRIVE, CANNOT_RETURN, Call, Failure, Returned, call, size_of
 from imgproc.runs.tasks.handing import do_work, seconds_to_work
 from imgproc.runs.tasks.sameness import Incomparable, Sameness, alike, digest, kept
 from imgproc.settings import Settings
@@ -83,6 +83,8 @@ class TaskRun:
         """One pass over the items, as often as the contender has copies of each; with another function if given."""
         function = function or self.carried
         every = len(self.items)
+        if contender.schedule.largest_first:
+            indexes = sorted(indexes, key=lambda index: -size_of(self.items[index]))
         tasks = [
             Task(index + copy * every, call, Call(function, self.parcels[index]))
             for index in indexes

@@ -1,0 +1,121 @@
+"""Affinity: which CPUs workers are pinned to, that they are, and what a run says of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeRun
+from test_execute import run  # noqa: F401  a fixture
+
+from imgproc.backends import TECHNIQUES, places
+from imgproc.backends.base import Options
+from imgproc.backends.task import Task
+from imgproc.errors import UserError
+from imgproc.report.commands import command
+from imgproc.report.schedules import affinity
+from imgproc.runs import parsing
+from imgproc.runs.parsing import parse_settings
+from imgproc.runs.record import Record
+from imgproc.settings import Settings
+
+SIZES = ((40, 50), (60, 70), (50, 60), (30, 40))
+linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are pinned on Linux only")
+
+
+def nap_and_say_where(seconds: float, _: Any) -> list[int]:
+    time.sleep(seconds)
+    return sorted(os.sched_getaffinity(0))
+
+
+@pytest.fixture
+def cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four CPUs on two cores: 0 and 2, 1 and 3."""
+    for cpu, siblings in {0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}.items():
+        folder = tmp_path / f"cpu{cpu}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{siblings}\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 1, 0, 2}, raising=False)
+    monkeypatch.setattr(places, "CAN_PIN", True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("how", "workers", "threads", "expected"), [
+    ("off", 3, 1, []),
+    ("spread", 3, 1, [[0], [1], [2]]),
+    ("close", 3, 1, [[0], [2], [1]]),
+    ("spread", 5, 1, [[0], [1], [2], [3], [0]]),
+    ("close", 2, 2, [[0, 2], [1, 3]]),
+    ("spread", 1, 8, [[0, 1, 2, 3]]),
+])  # fmt: skip
+def test_cores_come_first_or_the_hardware_threads_of_one(
+    cores: Path, how: str, workers: int, threads: int, expected: list[list[int]]
+) -> None:
+    assert places.places(how, workers, threads, cores) == expected
+
+
+def test_where_the_system_does_not_say_each_cpu_is_a_core(cores: Path) -> None:
+    assert places.places("close", 4, root=cores / "nothing") == [[0], [1], [2], [3]]
+
+
+@linux
+@pytest.mark.parametrize("name", ["threading", "futures-threads", "asyncio", "multiprocessing", "mpi"])
+def test_workers_are_where_they_were_pinned_and_the_caller_is_not(name: str) -> None:
+    if not TECHNIQUES[name].availability().ok:
+        pytest.skip(f"{name} cannot run here")
+    before = os.sched_getaffinity(0)
+    with closing(TECHNIQUES[name].load()(2, Options(affinity="spread"))) as backend:
+        backend.start()
+        found = list(backend.run([Task(n, nap_and_say_where, 0.05) for n in range(8)], deadline=60.0))
+        allowed = backend.places
+    there = {(r.worker.pid, r.worker.thread): r.value for r in found if r.worker}
+    assert len(allowed) == len(there) == 2 and sorted(there.values()) == sorted(allowed)
+    assert all(len(cpus) == 1 for cpus in allowed) and os.sched_getaffinity(0) == before
+
+
+def test_what_is_not_pinned_says_why() -> None:
+    for technique in TECHNIQUES.values():
+        made = technique.load()(2, Options(affinity="close"))
+        assert (made.affinity == "off") == bool(made.capabilities.unpinned)
+    assert TECHNIQUES["dask"].load().capabilities.unpinned == places.OF_ANOTHER
+
+
+@linux
+def test_a_run_records_and_tells_it(run: Callable[..., Any]) -> None:  # noqa: F811
+    asked = {"techniques": ["threading", "opencv"], "affinity": "spread", "rounds": 1, "budget": 2}
+    record, _ = run("auto", SIZES, "compare", **asked)
+    threads, opencv = (next(t for t in record.techniques if t.name == name) for name in ("threading", "opencv"))
+    assert threads.affinity == places.places("spread", 2) and opencv.affinity == []
+    told = " ".join(affinity(record))
+    cpus = " / ".join(str(cpus[0]) for cpus in threads.affinity)
+    assert told.startswith("Affinity spread: ") and f"CPUs of the workers of threads: {cpus}." in told
+    assert "Not pinned were the workers of OpenCV’s own threads: its threads are those of a library." in told
+    assert "--affinity spread" in command(record) and all(t.identical for t in record.techniques)
+    assert Record.from_dict(record.to_dict()).techniques[0].affinity == record.techniques[0].affinity
+
+
+def test_smt_siblings_are_named(make_run: MakeRun) -> None:
+    record = make_run()
+    assert affinity(record) == []
+    record.settings.affinity = "close"
+    record.techniques[0].affinity = [[0], [4]]
+    record.environment["smt"] = {"active": True, "siblings": ["0,4", "1-2"]}
+    assert "Hardware threads of one core (SMT siblings) are 0 and 4." in affinity(record)
+    record.techniques[0].affinity = [[0], [1]]
+    assert "No two of these are hardware threads of one core." in affinity(record)
+
+
+def test_elsewhere_it_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "CAN_PIN", False)
+    with pytest.raises(UserError, match=r"on Linux only\. Choose off\.") as problem:
+        parse_settings("parallel", {"affinity": ["spread"]}, Settings())
+    assert problem.value.field == "affinity"
+    assert parse_settings("parallel", {"affinity": ["off"]}, Settings()).affinity == "off"
+    monkeypatch.setattr(places, "CAN_PIN", False)
+    assert places.places("spread", 2) == []
