@@ -144,7 +144,7 @@ def test_libraries_keep_quiet_about_damaged_files(photos, tmp_path):
     (tmp_path / "odd.tiff").write_bytes(tiff[:8] + bytes(20) + tiff[28:])
     for technique in ("threading", "multiprocessing"):
         done = imgproc(
-            "process", tmp_path / "*.*", photos / "a.jpg", "--out", tmp_path / "out", "--technique", technique
+            "process", tmp_path / "*.*", photos / "a.jpg", "--out", tmp_path / technique, "--technique", technique
         )
         assert done.returncode == 1
         assert done.stderr == ""
