@@ -45,7 +45,8 @@ def test_from_files_to_results_by_keyboard(
     browser: Any, server: str, photos: list[Path], runner: threading.Event
 ) -> None:
     with browsing(browser, server) as open_page:
-        page = open_page("/", viewport={"width": 1280, "height": 720})
+        page = open_page("/", viewport={"width": 1280, "height": 720}, reduced_motion="reduce")  # it scrolls at once
+        page.on("filechooser", lambda _: None)  # from now on such windows are not opened, but told
         keys = page.keyboard
         keys.press("Tab")
         keys.press("Enter")  # past the masthead
