@@ -70,6 +70,8 @@ def _take(page: Any, site: Site, name: str, folder: Path) -> None:
     size = next(size for size, (width, _) in SIZES.items() if width == page.viewport_size["width"])
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme)
+        page.evaluate(LOAD)  # which begins to load some
+        page.wait_for_timeout(100)
         page.evaluate(LOAD)
         high = min(page.evaluate("document.documentElement.scrollHeight"), MOST_PIXELS_HIGH)
         area = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": high}
