@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,11 @@ class Site:
         self._number += 1
         final = state != "queued"
         made = replace(
-            record, id=f"{self._number:032x}", state=state, created=created, finished=created if final else None
+            record,
+            id=sha256(b"%d" % self._number).hexdigest()[:32],
+            state=state,
+            created=created,
+            finished=created if final else None,
         )
         self._give_pictures(made, results=state == "done")
         Access(owner_of(owner), seen, **shown).save(self._folder(made))
