@@ -142,6 +142,7 @@ def test_sample_images_with_one_click_and_without_scripts(browser, live):
         assert "Number of Images: 2" in page.locator("#summary").inner_text()
 
 
+@pytest.mark.slow  # in short: tests/test_browser_keyboard.py, without measuring
 @pytest.mark.browser
 def test_a_verdict_and_a_printed_report_take_three_clicks_and_less_than_a_minute(browser, live):
     with browsing(browser, live.url) as open_page:
