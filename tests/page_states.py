@@ -222,8 +222,8 @@ def _compared() -> Record:
 def _of_items(task: TaskRecord, call: float, threads: float, processes: float) -> Record:
     """A run over items; ``call``: seconds of one, and how many times as fast the techniques are."""
     found = [
-        measured("threading", "Threads", 2, 1 / threads, images=task.items, base=call * task.items),
-        measured("multiprocessing", "Process pool", 2, 1 / processes, images=task.items, base=call * task.items),
+        measured("threading", "Threads", 2, 2 / threads, images=task.items, base=call * task.items),
+        measured("multiprocessing", "Process pool", 2, 2 / processes, images=task.items, base=call * task.items),
         measured("sequential", "Sequential", 1, 1.0, images=task.items, base=call * task.items),
     ]
     for t in found:
