@@ -103,6 +103,7 @@ function viewer() {
       $("small", link).textContent = pick.getAttribute(`data-size-${link.dataset.get}`);
     }
     mark(picks, pick);
+    for (const one of picks) one.tabIndex = one === pick ? 0 : -1;  // one stop for Tab; within, the arrow keys
     mark(ops, ops.find((link) => link.dataset.op === op));
     for (const link of $$("[data-page]", box)) link.href = withOperation(link.href);
     if (turns.length) {

@@ -4,6 +4,9 @@ const print = document.querySelector("[data-print]");
 print.hidden = false;
 print.addEventListener("click", () => window.print());
 // On a narrow screen wide tables scroll: then a keyboard gets into them, too.
-for (const table of document.querySelectorAll("table")) {
-  if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
-}
+const watch = new ResizeObserver(([{ target }]) => {
+  for (const table of target.querySelectorAll("table")) {
+    if (table.scrollWidth > table.clientWidth) table.tabIndex = 0; else table.removeAttribute("tabindex");
+  }
+});
+watch.observe(document.querySelector("main"));

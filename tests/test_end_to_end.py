@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from imgproc.pixels.codecs import decode
 from tests import postgresql
 from tests.backend_kinds import DEFAULT, each
 from tests.live_app import Live, gone, serving
+from tests.page_states import to_paper
 
 PROJECT = Path(__file__).resolve().parent.parent
 CORPUS = PROJECT.parent / "shared" / "corpus"
@@ -138,6 +140,15 @@ def test_sample_images_with_one_click_and_without_scripts(browser, live):
         assert live.finished(run_id)["state"] == "done"
         page.goto(f"/runs/{run_id}")
         assert "Number of Images: 2" in page.locator("#summary").inner_text()
+
+
+@pytest.mark.slow  # in short: tests/test_browser_keyboard.py, without measuring
+@pytest.mark.browser
+def test_a_verdict_and_a_printed_report_take_three_clicks_and_less_than_a_minute(browser, live):
+    with browsing(browser, live.url) as open_page:
+        page, began = open_page("/"), time.monotonic()
+        to_paper(page)
+        assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("technique", each(TECHNIQUES, images=True))

@@ -25,7 +25,7 @@ from imgproc.runs.record import ImageRecord, Record
 #: Images on one page of the gallery.
 PAGE_IMAGES = 100
 #: Failed images that the summary on the page names; the one as text names all.
-MOST_FAILED = 10
+MOST_FAILED = 3
 
 
 @dataclass(frozen=True)

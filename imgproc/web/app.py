@@ -21,7 +21,7 @@ from imgproc.runs.store import Store
 from imgproc.runs.supervisor import Supervisor
 from imgproc.runs.vetting import Vetting
 from imgproc.settings import Settings
-from imgproc.web import access_token, errors, metrics, pages, receiving, security
+from imgproc.web import access_token, compressed, errors, metrics, pages, receiving, security
 from imgproc.web.admission import Admission
 from imgproc.web.health import Health
 from imgproc.web.preview import Previews
@@ -102,6 +102,7 @@ def _create_app(settings: Settings, ask_token: bool, only_here: bool) -> Flask:
     app.context_processor(lambda: {"machine": pages.machine, "is_owner": security.is_owner})
     Bootstrap5(app)
     metrics.install(app)
+    compressed.install(app)
     errors.install(app)
     security.install(app, settings, only_here=only_here)
     if token:

@@ -44,11 +44,12 @@ class Repeat:
     compare: list[tuple[str, str]]
 
 
-def repeat(record: Record, submission: Submission, url: str) -> Repeat | None:
+def repeat(record: Record, submission: Submission, url: str, *, mine: bool) -> Repeat | None:
     """None for a run over items, which no form asks for.
 
     Args:
         url: where a form is posted to.
+        mine: it is this browser's, which alone uses its images again.
     """
     if record.task:
         return None
@@ -56,6 +57,6 @@ def repeat(record: Record, submission: Submission, url: str) -> Repeat | None:
         commands.query(record),
         commands.command(record),
         commands.curl(record, url),
-        kept({IMAGES_OF: record.id}, submission) is not None,
+        mine and submission.kept(record) > 0,
         commands.fields(record, "compare"),
     )

@@ -105,7 +105,8 @@ def run_page(run_id: str) -> str:
     context["until"] = pages.kept(_settings(), row.finished or row.created)
     if record.mode != "sequential":
         context["figures"] = figures.figures(record)
-    context["repeat"] = repeating.repeat(record, submission(), url_for("process", _external=True))
+    posted_to = url_for("process", _external=True)
+    context["repeat"] = repeating.repeat(record, submission(), posted_to, mine=bool(seen["mine"]))
     return render_template("run.html", run=record, **seen, **context)
 
 
