@@ -159,7 +159,8 @@ class Leftovers:
         """What is left of workers; not what is of a process that lives, which is another program's by then."""
         found = {path.name for path in self._folder.iterdir()} - self._KEPT
         locks = {name for name in found if name.startswith("speedup-lab")}  # of the machine, which stays
-        left = (found - locks) | (self._shared() - self._before)
+        shared_now = {name for name in self._shared() if not name.startswith("sem.mp-")}  # ours have names of our own
+        left = (found - locks) | (shared_now - self._before)
         return sorted(name for name in left if not any(psutil.pid_exists(int(n)) for n in _PID.findall(name)))
 
     @staticmethod
