@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from imgproc import files as leftovers
-from imgproc.backends.leftovers import remove_abandoned
+from imgproc.backends.leftovers import remove_abandoned, take_over
+from imgproc.backends.sharing import memory as shared
 from imgproc.backends.worker_loop import StatusFolder
 from imgproc.files import own_folder, owned, sweep
 
@@ -88,6 +89,51 @@ def test_a_process_that_ends_at_once_takes_its_own_along(make, tmp_path):
     done = subprocess.run(command, cwd=ROOT, timeout=60, start_new_session=True, check=False)
     assert done.returncode in (0, -signal.SIGKILL)  # it ends its whole group
     assert [path.name for path in tmp_path.iterdir()] == ["pymp-another"]
+
+
+LOCK = (
+    "from imgproc.backends.worker_loop import StatusFolder as S; from multiprocessing import get_context, "
+    "resource_tracker as r; b = S(); k = get_context('spawn').Lock(); import os, signal; "
+    "os.kill(r._resource_tracker._pid, signal.SIGKILL); made = b.folder"
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="semaphores are files there")
+def test_semaphores_of_killed_processes_go(tmp_path, monkeypatch):
+    """Of those whose resource tracker, which would have seen to it, was killed with them."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    running, _ = begin(LOCK, tmp_path)
+
+    def left():
+        return list(shared.FOLDER.glob(f"sem.{owned('imgproc-lock', running.pid)}*"))
+
+    assert left()
+    remove_abandoned()
+    assert left()
+    end(running, kill=True)
+    remove_abandoned()
+    assert not left()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shared memory has a folder there")
+def test_what_joblib_made_for_the_process_before_goes_and_only_that(tmp_path):
+    note, gone = tmp_path / "runner.pid", 2**22 + 7  # above the highest id
+    ours, others = (shared.FOLDER / f"joblib_memmapping_folder_{pid}_test" for pid in (gone, gone + 1))
+    try:
+        for folder in (ours, others):
+            folder.mkdir()
+        for text in ("", "nonsense", f"{owned('owner', gone)}x", owned("owner", os.getpid())):
+            note.write_text(text)
+            take_over(note)
+            assert ours.is_dir()
+        assert note.read_text() == owned("owner")
+        note.write_text(owned("owner", gone))
+        take_over(note)
+        assert not ours.exists() and others.is_dir()
+    finally:
+        for folder in (ours, others):
+            if folder.exists():
+                folder.rmdir()
 
 
 def test_what_is_of_another_machine_or_container_stays(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import suppress
@@ -21,6 +22,8 @@ MB = 1_000_000
 LOOK, ASK = 0.05, 0.1
 #: The most that one process may take, in megabytes.
 MOST_MB = 700
+#: In names of things that belong to a process.
+_PID = re.compile(r"(?<=[-_])[0-9]{2,7}(?=[-_])")
 #: What the command line of a process has, and what it then is to the app.
 _ROLES = {"imgproc.runs.runner": "runner", "imgproc.intake.inspector_child": "vetting", "imgproc serve": "web"}
 
@@ -153,10 +156,12 @@ class Leftovers:
         return [str(path.relative_to(self._folder)) for path in found]
 
     def elsewhere(self) -> list[str]:
-        """What is left of workers."""
+        """What is left of workers; not what is of a process that lives, which is another program's by then."""
         found = {path.name for path in self._folder.iterdir()} - self._KEPT
         locks = {name for name in found if name.startswith("speedup-lab")}  # of the machine, which stays
-        return sorted((found - locks) | (self._shared() - self._before))
+        shared_now = {name for name in self._shared() if not name.startswith("sem.mp-")}  # ours have names of our own
+        left = (found - locks) | (shared_now - self._before)
+        return sorted(name for name in left if not any(psutil.pid_exists(int(n)) for n in _PID.findall(name)))
 
     @staticmethod
     def _shared() -> set[str]:

@@ -12,6 +12,7 @@ import pickle
 import shutil
 import signal
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -30,6 +31,8 @@ _STATUS = struct.Struct("<?qdi")  # a WorkerStatus: always the same length, so o
 
 #: What status folders are called.
 STATUS_FOLDER = "imgproc-workers"
+#: What semaphores of ours are called.
+SEMAPHORES = "imgproc-lock"
 _CLOSED = "closed"
 #: How long a worker rests that is given nothing, because the caller has enough to do.
 PAUSE_SECONDS = 0.005
@@ -62,6 +65,7 @@ class StatusFolder:
     """
 
     def __init__(self) -> None:
+        _name_semaphores()
         sweep(Path(tempfile.gettempdir()), STATUS_FOLDER)
         self.folder = tempfile.mkdtemp(prefix=owned(STATUS_FOLDER))
         #: Called at the end of the program at the latest.
@@ -86,6 +90,14 @@ class StatusFolder:
                 data = again
             return WorkerStatus(*_STATUS.unpack(data))
         return None
+
+
+def _name_semaphores() -> None:
+    """Let those that ``multiprocessing`` makes from now on be known as this process's: they stay when it is killed
+    together with Python's resource tracker. On Linux, whose names may be long."""
+    if sys.platform == "linux":
+        config: dict[str, object] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+        config["semprefix"] = f"/{owned(SEMAPHORES)}".removesuffix("-")  # it adds another one
 
 
 class Envelope(NamedTuple):

@@ -322,6 +322,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     settings.make_folders()
     lock = FileLock(settings.RESULTS_DIR / RUNNER_LOCK)
     lock.acquire(poll_interval=IDLE_SECONDS)  # until no other runner serves this folder, and as long as this one lives
+    leftovers.take_over(settings.RESULTS_DIR / "runner.pid")
     _log_to(settings.RESULTS_DIR, settings.LOG_FORMAT)
     try:
         add_listed(settings.OWN_OPERATIONS)

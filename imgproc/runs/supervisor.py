@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from imgproc.backends import leftovers
 from imgproc.installation import python_path
 from imgproc.runs.process_control import kill_group
 from imgproc.runs.runner import EXECUTE, RUNNER_LOCK
@@ -107,6 +108,7 @@ class Supervisor:
                 code = process.wait()
                 # Its workers notice by themselves that it is gone; this is for those that hang.
                 kill_group(process.pid)
+                leftovers.remove_of(process.pid)
                 self._let_go()
                 if self._stopping.is_set():
                     return
