@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def pytest_configure() -> None:
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         # Of two that test at once each has its own folder for temporary files, and with it its own lock for measuring.
         os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"{worker}-")
-        atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
+        # Multiprocessing removes its own folder in there first.
+        Finalize(None, shutil.rmtree, (tempfile.tempdir,), {"ignore_errors": True}, exitpriority=-1000)
     # What runs of tests teach of this machine, busy as it is, is not for those of its users.
     cache = tempfile.mkdtemp(prefix="cache-")
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
