@@ -22,9 +22,8 @@ DESKTOP = {"width": 1440, "height": 900}
 #: Bytes of a page as sent, without pictures; milliseconds until something is seen; how far parts of it may jump.
 MOST_BYTES, MOST_MS, MOST_SHIFT = 300_000, 1_000, 0.1
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-#: What another colour scheme can change, and another width.
-OF_COLOURS = ["color-contrast", "link-in-text-block"]
-OF_WIDTH = ["target-size", "scrollable-region-focusable", "heading-order"]
+#: What another colour scheme or another width can change.
+ELSEWHERE = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable", "heading-order"]
 #: Addresses that are no pages: what is downloaded, shown inside a page, or for programs.
 NO_PAGES = {
     "static", "bootstrap.static", "run_json", "run_text", "report_notebook", "results_zip", "rounds", "trace",
@@ -83,15 +82,14 @@ def violations(page: Any, **only: Any) -> list[str]:
 
 
 def inspected(page: Any) -> list[str]:
-    """What axe finds, with all folds open, in both colour schemes and on a phone."""
+    """What axe finds, with all folds open: of everything, then on a dark phone of what may be otherwise there."""
     page.evaluate(UNFOLD)
     page.evaluate(axe.AXE_SCRIPT)
     found = violations(page)
     page.emulate_media(color_scheme="dark")
-    found += [f"dark: {one}" for one in violations(page, rules=OF_COLOURS)]
-    page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 320, "height": 700})
-    found += [f"narrow: {one}" for one in violations(page, rules=OF_WIDTH)]
+    found += [f"dark and narrow: {one}" for one in violations(page, rules=ELSEWHERE)]
+    page.emulate_media(color_scheme="light")
     page.set_viewport_size(DESKTOP)
     return found
 
