@@ -275,14 +275,16 @@ def test_a_comparison_from_upload_to_numbers_that_equal_the_record(browser, live
         page.get_by_text("Every technique in shuffled rounds").click()
         page.get_by_role("button", name="Run", exact=True).click()
         page.wait_for_url("**/runs/*", timeout=60_000)
-        page.wait_for_selector("[data-viewer]", timeout=150_000)
+        page.wait_for_selector("[data-viewer]", timeout=150_000)  # there before the numbers are
+        page.wait_for_selector("#numbers", timeout=150_000)
         record = live.record(page.url.rpartition("/")[2])
         assert record["state"] == "done" and record["mode"] == "compare"
         measured = [t for t in record["techniques"] if t["available"]]
         assert {t["name"] for t in record["techniques"]} == {t.name for t in default_techniques()}
         assert {t["name"] for t in measured} == set(DEFAULT)
         rows = page.locator("#numbers tbody tr")
-        assert rows.count() == len(default_techniques())
+        assert rows.count() == len(measured)
+        assert all(t["reason"] in page.content() for t in record["techniques"] if not t["available"])
         shown = rows.all_inner_texts()
         for t in measured:
             row = next(text for text in shown if f"{t['name']}, {t['workers']}\u00a0worker" in text)
