@@ -21,6 +21,9 @@ WEBP, TIFF = 10.0, 24.0
 WORKER = 120_000_000
 #: Share of what is free that a run takes: others may want some meanwhile.
 SHARE = 0.8
+#: Share of that which images may take however many workers there are: many of them take less than ``WORKER``, for they
+#: share what they were started with, and small images are no reason to do one at a time.
+LEAST_SHARE = 0.1
 
 
 def needed(image: ImageRecord, settings: RunSettings) -> int:
@@ -35,7 +38,8 @@ def needed(image: ImageRecord, settings: RunSettings) -> int:
 def for_images(app: Settings, workers: int) -> float:
     """Bytes that images may take together that are worked on, beside so many worker processes."""
     limit = app.MEMORY_MB * 1_000_000 or math.inf
-    return max(0.0, min(limit, SHARE * memory_available()) - workers * WORKER)
+    all_ = min(limit, SHARE * memory_available())
+    return max(LEAST_SHARE * all_, all_ - workers * WORKER)
 
 
 def too_much(needs: Sequence[int], workers: int, room: float) -> bool:
