@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from threadpoolctl import threadpool_info, threadpool_limits
 
 _other_threads = 0  # not pinned yet
+_libraries: frozenset[str] = frozenset()
 
 
 def pin_threads(cv2_threads: int = 1) -> int:
@@ -29,10 +30,18 @@ def pin_threads(cv2_threads: int = 1) -> int:
 
 def pin_other_threads() -> None:
     """Pin BLAS and OpenMP of this process to one thread."""
-    global _other_threads
+    global _other_threads, _libraries
     threadpool_limits(1)
+    pools = threadpool_info()
     # Asked for once: it takes the libraries a moment to say.
-    _other_threads = max((int(pool["num_threads"]) for pool in threadpool_info()), default=1)
+    _other_threads = max((int(pool["num_threads"]) for pool in pools), default=1)
+    found = frozenset(pool["filepath"] for pool in pools)
+    _libraries = found if found != _libraries else _libraries
+
+
+def pinned_libraries() -> frozenset[str]:
+    """The files of the libraries that were last pinned; the same object as long as there are no others."""
+    return _libraries
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from imgproc.backends.base import DEFAULTS, Backend, Capabilities, Options
 from imgproc.backends.dispatcher import Assignment, Dispatcher
 from imgproc.backends.places import pin_this_thread, places
 from imgproc.backends.task import Task, TaskResult, current_worker, run_task
-from imgproc.pixels.inner_threads import pin_other_threads, pin_threads
+from imgproc.pixels.inner_threads import pin_other_threads, pin_threads, pinned_libraries
 
 #: Longest that ``close`` waits for threads that still work, in seconds.
 CLOSE_SECONDS = 5.0
@@ -29,10 +29,10 @@ _of_thread = threading.local()
 
 
 def _pin_this_thread() -> None:
-    """OpenMP has a number of threads for each thread that calls it."""
-    if not getattr(_of_thread, "pinned", False):
+    """OpenMP has a number of threads for each thread that calls it; Numba, say, may have loaded a library since."""
+    if getattr(_of_thread, "pinned", None) is not pinned_libraries():
         pin_other_threads()
-        _of_thread.pinned = True
+        _of_thread.pinned = pinned_libraries()
 
 
 class Unpacked:
