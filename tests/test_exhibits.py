@@ -495,7 +495,10 @@ def test_they_are_measured_and_answered_by_the_app(tmp_path: Any, name: str) -> 
             assert set(timed) == {"sequential", *EXHIBITS[name].techniques}
             assert all(t["identical"] and t["rounds"] for t in timed.values())
         said = words(live.http.get(url).text)
-        answers = {"schedules": "The fastest is|none can be told", "unpinned": "Pinning pays|not seen to pay"}
+        answers = {
+            "schedules": "The fastest is|none can be told|Too few rounds to tell",  # in a second
+            "unpinned": "Pinning pays|not seen to pay",
+        }
         assert re.search(answers[name], said)
         if name == "schedules":
             page = words(live.http.get(f"/runs/{runs[0]}").text)
