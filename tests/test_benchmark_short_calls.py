@@ -42,6 +42,9 @@ def test_handing_over_that_takes_longer_while_workers_are_busy_is_measured_where
     passed = crossing(*sweep(800e-6, lambda seconds: (seconds + own) / (400e-6 + seconds / 2)))
     assert one.pays_from_task_seconds == pytest.approx(passed, rel=0.02)
     assert one.calls_overlap is None  # 50 µs beside 200 do not tell
+    one.tried_tasks = [[own + 500e-6, 900e-6], [own + 20e-3, 20.4e-3]]  # on a busy machine
+    derive_tasks([alone, one], count, cores=2)
+    assert one.pays_from_task_seconds is None and one.calls_overlap is None
     alone.median_seconds, one.median_seconds = count * 500e-6, count * 690e-6  # one at a time
     derive_tasks([alone, one], count, cores=2)
     assert one.pays_from_task_seconds is None and one.calls_overlap is False

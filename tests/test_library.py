@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 import imgproc
 from imgproc import Close, ItemError, UserError, compare, process
+from imgproc.report.tasks import advice
+from imgproc.runs.tasks.measuring import _time_handing_over
 from imgproc.runs.tasks.sameness import Incomparable, digest, sameness
 from imgproc.runs.verify import verify
 from tests import own_functions as own
@@ -364,6 +366,18 @@ def test_handing_over_calls_far_shorter_than_that_is_measured_by_other_work():
     assert pool.speedup < 1 and near < far and near_task < far_task
     assert "calls of" not in found.table() or pool.pays_from_task_seconds > (pool.idle_task_seconds or 0.0)
     assert not verify(found.record)
+
+
+def test_where_no_work_ran_at_the_same_time_nothing_is_claimed_of_short_calls():
+    record = quickly(own.square, [1] * 20, ["multiprocessing"]).record
+    pool = next(t for t in record.techniques if t.name == "multiprocessing")
+    pool.tried_tasks, pool.calls_overlap, pool.pays_from_task_seconds = [[1e-3, 2e-3], [1e-2, 1.1e-2]], None, None
+    said = " ".join(advice(record))
+    assert "cannot be told; no work ran at the same time" in said and "however long" not in said
+
+
+def test_where_every_technique_failed_there_is_nobody_to_hand_over_to():
+    _time_handing_over(None, [], [])
 
 
 def test_calls_that_hold_the_gil_pay_for_no_thread_however_long():

@@ -89,14 +89,18 @@ def advice(record: Record) -> Iterator[str]:
     for t in record.techniques:
         if t.name == BASELINE or t.idle_task_seconds is None or t.identical is False:
             continue
-        if t.pays_from_task_seconds is None:
+        unknown = t.calls_overlap is None and bool(t.tried_tasks)
+        if t.pays_from_task_seconds is None and unknown:
+            yield f"{t.label}: {_BUSY}"
+        elif t.pays_from_task_seconds is None:
             yield f"{t.label}: its calls do not run at the same time{_gil(t)}, so it pays for none, however long."
         else:
             least = seconds(t.pays_from_task_seconds)
-            hedge = "" if t.calls_overlap is not None or not t.tried_tasks else _TOO_SHORT
+            hedge = _TOO_SHORT if unknown else ""
             yield f"{t.label}: pays from calls of {least}, one handed over at a time{hedge}."
 
 
+_BUSY = "from calls of which length it pays cannot be told; no work ran at the same time while that was looked for."
 _TOO_SHORT = ", if they run at the same time, which calls as short as these do not show"
 
 

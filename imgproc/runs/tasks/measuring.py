@@ -455,10 +455,12 @@ def _time_handing_over(run: TaskRun, contenders: Sequence[Contender], indexes: S
         idle = _seconds_of_each(run, [contender], indexes, passes=_IDLE_PASSES)
         contender.measurement.idle_task_seconds = idle[0] if idle else None
     baseline = next((c for c in contenders if c.measurement.name == BASELINE), None)
+    if baseline is None:
+        return
     passes = max(1, min(_TRIED_PASSES, int(run.record.settings.budget / len(contenders))))
     for contender in contenders:
         m, idle_seconds = contender.measurement, contender.measurement.idle_task_seconds
-        if baseline is None or contender is baseline or not idle_seconds:
+        if contender is baseline or not idle_seconds:
             continue
         lanes = max(2, min(m.threads, usable_cores()))
         begins = idle_seconds * lanes / (lanes - 1)
@@ -474,7 +476,8 @@ def _seconds_of_each(
     run: TaskRun, contenders: Sequence[Contender], indexes: Sequence[int], *, passes: int, work: int = 0
 ) -> list[float]:
     """What each takes for each task of so much work, as the median of passes in turns; nothing where one fails."""
-    function, walls = Carried(partial(do_work, work)), [[] for _ in contenders]  # type: ignore[var-annotated]
+    function = Carried(partial(do_work, work))
+    walls: list[list[float]] = [[] for _ in contenders]
     try:
         for _ in range(passes):
             for contender, found in zip(contenders, walls, strict=True):
