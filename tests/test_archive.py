@@ -11,6 +11,7 @@ import subprocess
 import tracemalloc
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from imgproc.errors import UserError
 from imgproc.measure.results import Round, TechniqueMeasurement
-from imgproc.runs.archive import rounds_csv, stream_zip
+from imgproc.runs.archive import File, PreparedZip, rounds_csv
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 
 Files = list[tuple[str, Path]]
@@ -33,6 +34,11 @@ def made(folder: Path, sizes: dict[str, int]) -> Files:
         path.write_bytes(os.urandom(size))
         files.append((name, path))
     return files
+
+
+def stream_zip(files: Iterable[File]) -> tuple[Iterator[bytes], int]:
+    prepared = PreparedZip(files)
+    return prepared.pieces(), prepared.size
 
 
 def read(files: Files) -> zipfile.ZipFile:
@@ -186,6 +192,23 @@ def test_a_reader_that_goes_away_leaves_nothing_open(files: Files) -> None:
     assert open_files() != before
     pieces.close()  # type: ignore[attr-defined]
     assert open_files() == before
+
+
+def test_threads_send_the_same_zip_at_the_same_time(files: Files) -> None:
+    prepared = PreparedZip(files)
+    first, second = prepared.pieces(), prepared.pieces()
+    begun = next(first)
+    whole = b"".join(second)
+    assert begun + b"".join(first) == whole == b"".join(stream_zip(files)[0])
+    assert len(whole) == prepared.size
+
+
+def test_a_file_that_changes_its_size_breaks_the_zip_off_however_often_it_was_sent(files: Files) -> None:
+    prepared = PreparedZip(files)
+    assert len(b"".join(prepared.pieces())) == prepared.size
+    files[1][1].write_bytes(b"short")
+    with pytest.raises(OSError, match=r"b_gaussian\.jpg has 5 bytes and had 700000"):
+        list(prepared.pieces())
 
 
 def test_old_files_have_a_time_zip_can_hold(tmp_path: Path) -> None:

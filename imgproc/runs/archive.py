@@ -24,24 +24,53 @@ _UTF8_NAME = 0x800  # the flag of an entry whose name is in UTF-8
 File = tuple[str, Path | bytes]
 
 
-def stream_zip(files: Iterable[File]) -> tuple[Iterator[bytes], int]:
-    """A zip of the files, piece by piece: neither in memory nor on disk as a whole. Nothing is deflated,
-    because images are compressed already.
+class PreparedZip:
+    """A zip of files that is made while it is sent: neither in memory nor on disk as a whole. Nothing is deflated,
+    because images are compressed already. As many threads as want may send it at the same time.
 
-    Each file is read twice, once for its checksum, so that this stands before it. Entries that are stored and have it
-    behind them cannot be read as a stream: where they end is unknown, and Java refuses them.
+    A file is read for its checksum first, once for all, so that this stands before it. Entries that are stored and have
+    it behind them cannot be read as a stream: where they end is unknown, and Java refuses them.
 
     Args:
         files: (name in the zip, file or what is in it). Names become relative, safe on every system and unique.
 
-    Returns:
-        The pieces, and how many bytes they will be.
+    Attributes:
+        size: the bytes of the zip.
 
     Raises:
         UserError: a file is gone (code ``not_found``); at once, before anything is sent.
     """
-    entries, end = _entries(files)
-    return _joined(_pieces(entries, end)), end + len(_directory([info for info, _ in entries], end))
+
+    def __init__(self, files: Iterable[File]) -> None:
+        self._entries, self._end = _entries(files)
+        self._summed = bytearray(len(self._entries))  # whether the checksum of each is known
+        self.size = self._end + len(self._directory())
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of it, from the start.
+
+        Raises:
+            OSError: a file is gone by now, or another size.
+        """
+        return _joined(self._pieces())
+
+    def _pieces(self) -> Iterator[bytes]:
+        for number, (info, given) in enumerate(self._entries):
+            with io.BytesIO(given) if isinstance(given, bytes) else given.open("rb") as file:
+                if not self._summed[number]:
+                    info.CRC = _checksum(_of_size(file, info))
+                    self._summed[number] = True
+                    file.seek(0)
+                yield info.FileHeader()
+                yield from _of_size(file, info)
+        yield self._directory()
+
+    def _directory(self) -> bytes:
+        """What closes the zip, where its files end."""
+        out = _Behind(self._end)
+        with ZipFile(out, "w") as archive:
+            archive.filelist.extend(info for info, _ in self._entries)
+        return out.getvalue()
 
 
 def rounds_csv(record: Record) -> str:
@@ -82,38 +111,25 @@ def _entries(files: Iterable[File]) -> tuple[list[tuple[ZipInfo, Path | bytes]],
     return entries, end
 
 
-def _pieces(entries: Iterable[tuple[ZipInfo, Path | bytes]], end: int) -> Iterator[bytes]:
-    """
+def _of_size(file: BinaryIO, info: ZipInfo) -> Iterator[bytes]:
+    """What is in the file.
+
     Raises:
-        OSError: a file is gone by now, or another size.
+        OSError: it is not as long as it was.
     """
-    done = []
-    for info, given in entries:
-        with io.BytesIO(given) if isinstance(given, bytes) else given.open("rb") as file:
-            size = 0
-            for piece in _read(file):
-                info.CRC = crc32(piece, info.CRC)
-                size += len(piece)
-            if size != info.file_size:
-                raise OSError(f"{info.filename} has {size} bytes and had {info.file_size}")
-            yield info.FileHeader()
-            file.seek(0)
-            yield from _read(file)
-        done.append(info)
-    yield _directory(done, end)
-
-
-def _read(file: BinaryIO) -> Iterator[bytes]:
+    size = 0
     while piece := file.read(_SEND_BYTES):
+        size += len(piece)
         yield piece
+    if size != info.file_size:
+        raise OSError(f"{info.filename} has {size} bytes and had {info.file_size}")
 
 
-def _directory(infos: Iterable[ZipInfo], start: int) -> bytes:
-    """What closes a zip, where its files end."""
-    out = _Behind(start)
-    with ZipFile(out, "w") as archive:
-        archive.filelist.extend(infos)
-    return out.getvalue()
+def _checksum(pieces: Iterable[bytes]) -> int:
+    found = 0
+    for piece in pieces:
+        found = crc32(piece, found)
+    return found
 
 
 class _Behind(io.BytesIO):

@@ -28,7 +28,7 @@ from imgproc.report import differences, document, notebook
 from imgproc.report.parcel import parcel
 from imgproc.report.text import summary
 from imgproc.report.traces import TRACES, has_trace, trace_text
-from imgproc.runs.archive import rounds_csv, stream_zip
+from imgproc.runs.archive import PreparedZip, rounds_csv
 from imgproc.runs.notes import Notes
 from imgproc.runs.record import FINAL_STATES
 from imgproc.runs.removal import in_use
@@ -46,6 +46,9 @@ from imgproc.web.lookup import settings as _settings
 from imgproc.web.lookup import store as _store
 from imgproc.web.lookup import submission, vetting
 from imgproc.web.preview import Trying
+from imgproc.web.shared import Shared
+
+_ZIPS: Shared[PreparedZip] = Shared()
 
 # ---------------------------------------------------------------- pages
 
@@ -289,20 +292,26 @@ def class_figure(name: str, format: str) -> Response:
 
 
 def results_zip(run_id: str) -> Response:
-    _, record = _run(run_id)
-    folder = _settings().RESULTS_DIR / run_id
+    row, folder, about = _row(run_id), _settings().RESULTS_DIR / run_id, "about" in request.args
     with ExitStack() as until_sent:
         until_sent.enter_context(in_use(folder))
-        final = record.state in FINAL_STATES
-        files = parcel(record, folder, about=final and "about" in request.args)
-        if not files:
-            raise UserError(f"This run has no results to download{'' if final else ' yet'}.", code="not_found")
+        # The results of a run that is over stay as they are; what is said of it may change, by its notes.
+        stays = row.state in FINAL_STATES and not about
+        prepared = _ZIPS.get(run_id, lambda: _zip(run_id)) if stays else _zip(run_id, about=about)
         name = f"speedup-lab-{run_id}.zip"
-        pieces, size = stream_zip(files)
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)}
-        answer = Response(pieces, headers=headers, mimetype="application/zip")
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(prepared.size)}
+        answer = Response(prepared.pieces(), headers=headers, mimetype="application/zip")
         answer.call_on_close(until_sent.pop_all().close)
     return answer
+
+
+def _zip(run_id: str, *, about: bool = False) -> PreparedZip:
+    _, record = _run(run_id)
+    final = record.state in FINAL_STATES
+    files = parcel(record, _settings().RESULTS_DIR / run_id, about=final and about)
+    if not files:
+        raise UserError(f"This run has no results to download{'' if final else ' yet'}.", code="not_found")
+    return PreparedZip(files)
 
 
 def run_image(run_id: str, file: str) -> Response:
