@@ -101,6 +101,18 @@ def test_turned_bits_of_compressed_images_are_refused_by_name():
         formats.decode(tiff(one), Wanted())
 
 
+@pytest.mark.parametrize("kind", ["u1", "u2", "f4"])
+def test_a_predictor_of_lerc_is_refused_by_name(kind):
+    """tifffile writes and heeds it, libtiff does not know it there: the same file is two pictures."""
+    file = io.BytesIO()
+    tifffile.imwrite(file, PIXELS.astype(kind), compression="lerc", predictor=True)
+    with pytest.raises(UserError, match="LERC with a predictor"):
+        formats.decode(file.getvalue(), Wanted(depth=FULL_RANGE))
+    file = io.BytesIO()
+    tifffile.imwrite(file, PIXELS.astype(kind), compression="lerc")
+    assert np.array_equal(formats.decode(file.getvalue(), Wanted(depth=FULL_RANGE)).image, PIXELS)
+
+
 def rle(bits, width, height, body, colors=16):
     palette = b"".join(bytes([16 * k, 16 * k, 16 * k, 0]) for k in range(colors))
     at = 54 + len(palette)

@@ -40,6 +40,7 @@ from imgproc.pixels.formats.tiff_file import (
     ORIENTATION,
     PHOTOMETRIC,
     PLANES,
+    PREDICTOR,
     SAMPLE_FORMAT,
     SIGNED,
     STRIP_SIZES,
@@ -139,6 +140,8 @@ def _refuse_what_tifffile_lacks(d: Directory, photometric: int, sample_format: i
         raise refused(f"This TIFF is compressed by {name}, which nothing here reads. {_SAVE}")
     if compression == LERC and d.order == ">" and d.bits > 8:  # libtiff swaps their bytes before it compresses them
         raise refused(f"This TIFF is compressed by LERC in big-endian order, which programs take differently. {_SAVE}")
+    if compression == LERC and d.number(PREDICTOR, 1) != 1:  # libtiff does not heed it there
+        raise refused(f"This TIFF is compressed by LERC with a predictor, which programs take differently. {_SAVE}")
     if d.number(FILL_ORDER, 1) == 2 and compression in _MAKES_RGB - {_JPEG}:
         raise refused(f"This TIFF holds compressed images with their bits turned round (FillOrder 2). {_SAVE}")
     if (sample_format, d.bits) not in TIFF.SAMPLE_DTYPES or (sample_format != FLOAT and 16 < d.bits < 32):
@@ -383,7 +386,8 @@ TYPE = FileType(
         "YCbCr of other than 8 bits, in planes, or uncompressed in tiles that are not a multiple of 1,024 bytes",
         "complex numbers, samples of different bits or kinds, volumes",
         "signed or floating-point samples that are neither gray nor RGB",
-        "LERC with masks of whole numbers; LERC of more than 8 bits in big-endian order, taken differently by programs",
+        "LERC with masks of whole numbers; LERC of more than 8 bits in big-endian order, or with a predictor, taken "
+        "differently by programs",
         "FillOrder 2 with compressions of pictures: WebP, JPEG 2000, JPEG XL, JPEG XR",
         "a file with none of its strips or tiles",
         "whole numbers of 17 to 31 bits",
