@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,17 +28,19 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.numbers import counted
 from imgproc.parameters import Parameter
-from imgproc.report.blocks import Block
+from imgproc.report.blocks import Block, Paragraph
+from imgproc.report.longer import earlier
 from imgproc.report.predictions import advice_table, plan
 from imgproc.report.repetition import told
 from imgproc.report.tables import Table, of_dicts, techniques
-from imgproc.report.text import process_blocks
+from imgproc.report.text import comparison_blocks, process_blocks, scale_blocks
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.pace import pace_seconds
 from imgproc.runs.contenders import find_contenders
 from imgproc.runs.execute import process
 from imgproc.runs.headers import look_at
+from imgproc.runs.longer import measured_on, same_sample
 from imgproc.runs.options import Mode, flag_of, options
 from imgproc.runs.parsing import parse_settings
 from imgproc.runs.passes import RunFolders
@@ -145,12 +147,13 @@ def say_plan(record: Record, settings: Settings, out: Path | None = None) -> int
 
 
 def repeat(file: Path, arguments: argparse.Namespace) -> int:
-    """The run of a record again, of which only the record is kept; tells what is the same."""
+    """The run of a record again, of which only the record is kept; tells what is the same. Or one that measures on, and
+    tells what comes out."""
     before = read_record(file)
     check_repeatable(before)
     check_outputs(arguments)
     settings = app_settings(arguments)
-    record = settings_again(before)
+    record = measured_on(before) if arguments.measure_on else settings_again(before)
     record.command = typed()
     with own_folder(temporary_folder(), WORK) as folder:
         given = (
@@ -160,11 +163,22 @@ def repeat(file: Path, arguments: argparse.Namespace) -> int:
         record.images = look_at(files, settings, record.settings.depth)
         if refused := [image for image in record.images if image.error]:
             raise UserError(f"{refused[0].name}: {refused[0].error}", code="refused_image")
+        if record.measures_on:
+            record.sample = same_sample(before, [image.index for image in before.good_images])
         sources = RunFolders(dict(enumerate(files)), folder / "results", None, folder / "work")
         execute(record, sources, settings, arguments)
+    if record.measures_on:
+        return tell(record, arguments, lambda _: measures_on(record, before))
     record.repetition = found = compare(before, record)
     tell(record, arguments, lambda _: told(found, before, record).removesuffix("\n").split("\n"))
     return DONE if found.reproduced else SOME_FAILED
+
+
+def measures_on(record: Record, before: Record) -> Iterator[Block]:
+    """What a run found that measures on, as its command tells it, after what it measured on."""
+    yield Paragraph(earlier(before))
+    yield ""
+    yield from {"compare": comparison_blocks, "scale": scale_blocks}.get(record.mode, process_blocks)(record)
 
 
 def drawn_again(before: Record, folder: Path, settings: Settings) -> list[Path]:

@@ -19,6 +19,12 @@ def add_arguments(parser: Parser) -> None:
         "from here or from beside the record; samples are drawn again)",
     )
     parser.add_argument(
+        "--measure-on",
+        action="store_true",
+        help="instead, measure the same for longer: with as many rounds, and the time for them, as by their scatter so "
+        "far make every interval of a speedup narrow; only the new rounds count",
+    )
+    parser.add_argument(
         "--operation",
         action="append",
         metavar="FILE.py:FUNCTION",
@@ -36,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Status 0: it reproduces; 1: it does not, or its images are not here; 2: wrong use."""
+    """Status 0: it reproduces, or was measured on; 1: it does not, or its images are not here; 2: wrong use."""
     from imgproc.cli.measuring import repeat  # all that measures, which --help and typos do without
 
     return repeat(arguments.record, arguments)

@@ -54,7 +54,8 @@ def rounds_csv(record: Record) -> str:
     for technique in (*record.techniques, *record.points):
         images = technique.images or whole
         if technique.first_round_seconds is not None:
-            table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, images))
+            warm = technique.first_round_images or images
+            table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, warm))
         for number, done in enumerate(technique.rounds, 1):
             measured = done.wall_seconds, done.cpu_seconds, done.peak_memory_bytes
             table.writerow((technique.name, number, *measured, images))

@@ -32,7 +32,7 @@ from imgproc.runs.advisor.pace import pace_seconds
 from imgproc.runs.advisor.prediction import Batch, predict, predicted_costs
 from imgproc.runs.amounts import is_over_work, too_large
 from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
-from imgproc.runs.measuring import Measured, measure
+from imgproc.runs.measuring import Measured, looks_of, measure
 from imgproc.runs.passes import Passes, RunFolders, file_systems_of
 from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
 from imgproc.runs.record import ImageRecord, Record, png_megapixels
@@ -82,6 +82,7 @@ def process(
         rounds=asked.starts * asked.rounds_of_start,
         budget=asked.budget,
         contenders=len(contenders.all),
+        looks=looks_of(record),
     )
     passes = Passes(record, folders, tracker)
     _begin(passes, contenders, pace)

@@ -34,6 +34,7 @@ State = Literal["checking", "queued", "running", "done", "failed", "cancelled", 
 #: What ``forget_results`` keeps.
 _KEPT = {
     "id", "mode", "settings", "images", "state", "created", "started", "finished", "error", "environment", "exhibit",
+    "measures_on",
 }  # fmt: skip
 FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
 
@@ -206,7 +207,8 @@ class Record:
     techniques, are the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was;
     ``repetition`` what the run found of the one that it repeats. ``memory``: what its operations must move.
     ``exhibit``: of which exhibit, and which part of it, a run over pictures is (``borders/with``).
-    ``other_pixels``: of the first few results that differed from the baseline's, in what.
+    ``other_pixels``: of the first few results that differed from the baseline's, in what. ``measures_on``: the id of
+    the run whose images, those of its ``sample``, settings and techniques are measured for longer, see ``longer.py``.
     """
 
     id: str
@@ -236,6 +238,7 @@ class Record:
     memory: list[MemoryUse] = field(default_factory=list)
     exhibit: str = ""
     other_pixels: list[OtherPixels] = field(default_factory=list)
+    measures_on: str = ""
 
     @property
     def of_exhibit(self) -> str:
@@ -346,7 +349,7 @@ class Record:
         empty = Record(self.id, self.mode, self.settings)
         if task := self.task:
             empty.task = TaskRecord(task.function, task.items, task.same, exhibit=task.exhibit)
-        for name in vars(self).keys() - _KEPT:
+        for name in vars(self).keys() - _KEPT - ({"sample"} if self.measures_on else set()):
             setattr(self, name, getattr(empty, name))
         for image in self.images:
             image.outputs, image.warnings = [], []

@@ -24,7 +24,6 @@ from imgproc.measure.protocol import Contender, Pass, conclude, interleave
 from imgproc.measure.statistics import LOOKS, enough
 from imgproc.numbers import counted
 from imgproc.runs.contenders import Contenders, find_contenders
-from imgproc.runs.measuring import MOST_ROUNDS
 from imgproc.runs.options import Mode, RunSettings
 from imgproc.runs.progress import Cancel, OnProgress, Tracker
 from imgproc.runs.record import FailedItem, Record, TaskRecord, new_id
@@ -401,8 +400,14 @@ def _time(run: TaskRun, contenders: Contenders, left: list[Contender]) -> list[C
     indexes = _sample(run, left)
     helpers = {pid for c in left for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
+    looks = (settings.rounds, *(look for look in LOOKS if look > settings.rounds))
     run.tracker = Tracker(
-        run.on_progress, run.cancelled, rounds=settings.rounds, budget=settings.budget, contenders=len(left)
+        run.on_progress,
+        run.cancelled,
+        rounds=settings.rounds,
+        budget=settings.budget,
+        contenders=len(left),
+        looks=looks,
     )
     load.start()
 
@@ -424,8 +429,8 @@ def _time(run: TaskRun, contenders: Contenders, left: list[Contender]) -> list[C
         left,
         one_round,
         rounds=settings.rounds,
-        most=max(MOST_ROUNDS, settings.rounds),
-        enough=lambda: enough({c.measurement.label: c.walls for c in left}, (settings.rounds, *LOOKS)),
+        most=looks[-1],
+        enough=lambda: enough({c.measurement.label: c.walls for c in left}, looks),
         budget=settings.budget,
         seed=settings.seed,
     )
