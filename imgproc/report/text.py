@@ -16,6 +16,7 @@ from imgproc.report.blocks import Block, Column, Drawn, Paragraph, Row, as_text,
 from imgproc.report.bounds import bounds
 from imgproc.report.commands import ANY_PATHS
 from imgproc.report.costs import meanings, tails
+from imgproc.report.energy import energy
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
 from imgproc.report.schedules import affinity, schedules
@@ -70,7 +71,7 @@ def _summary(record: Record, most_failed: int | None = None) -> str:
         lines.append(f"Note: the {both} measured on a sample of {sample}.")
     if record.settings.durable:
         lines.append("Note: every result was on the disk (fsync of file and folder) before it counted as written.")
-    notes = [guess(record), *split(record), *schedules(record), *affinity(record)]
+    notes = [guess(record), energy(record), *split(record), *schedules(record), *affinity(record)]
     lines += [f"Note: {sentence}" for sentence in notes if sentence]
     failed = [image for image in record.images if image.error]
     lines += [f"Failed: {image.name}: {image.error}" for image in failed[:most_failed]]

@@ -17,6 +17,7 @@ from imgproc.errors import UserError
 from imgproc.exhibits import with_operations
 from imgproc.files import sha256_of
 from imgproc.intake.samples.kept import draw_once
+from imgproc.measure import energy
 from imgproc.measure.bounds import copy_bandwidth, memory_use
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
@@ -172,6 +173,8 @@ def _begin(passes: Passes, contenders: Contenders, pace: float | None) -> None:
     png = _png_encoder(record, contenders, tracker)
     files = {"file_systems": file_systems_of(passes.folders)}
     record.environment = {**environment(), **files, "png_encoder": png.encoder, "pace_seconds": pace}
+    if record.settings.budget > 0:
+        record.environment["energy"] = energy.facts()
     if record.settings.durable and "tmpfs" in files["file_systems"]["rounds"]:
         record.warnings.append(NO_DISK)
     if png.note:

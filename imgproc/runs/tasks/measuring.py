@@ -16,6 +16,7 @@ from imgproc.backends.phases import whole
 from imgproc.backends.task import Task, TaskResult
 from imgproc.errors import UserError
 from imgproc.functions.travel import Carried, Parcel, is_plain
+from imgproc.measure import energy
 from imgproc.measure.curves import scaling
 from imgproc.measure.derive import derive_tasks
 from imgproc.measure.environment import environment, usable_cores
@@ -145,7 +146,7 @@ def measure_tasks(run: TaskRun) -> Record:
     contenders = _contenders(run)
     try:
         settings.seed = settings.seed or random.SystemRandom().randrange(1, 2**31)
-        record.environment = environment()
+        record.environment = {**environment(), "energy": energy.facts()}
         record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
         record.weak = [c.measurement for c in contenders.weak]
         if any(m.start_method == "fork" for m in record.techniques):
