@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from imgproc.backends import AUTO, BASELINE, technique
 from imgproc.backends.base import BackendError
@@ -20,6 +21,7 @@ from imgproc.cli.streams import as_json
 from imgproc.cli.terminal import ProgressBar, quiet_libraries
 from imgproc.errors import UserError
 from imgproc.files import own_folder, write_whole
+from imgproc.functions.loading import load, named
 from imgproc.installation import called
 from imgproc.intake.checks import HIGHER_LIMIT
 from imgproc.intake.paths import find_images
@@ -46,6 +48,7 @@ from imgproc.runs.parsing import parse_settings
 from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import Record, new_id
 from imgproc.runs.repetition import check_repeatable, compare, find_inputs, settings_again
+from imgproc.runs.tasks.repeating import of_exhibit, repeat_tasks
 from imgproc.settings import Settings
 from imgproc.temporary import temporary_folder
 
@@ -153,6 +156,8 @@ def repeat(file: Path, arguments: argparse.Namespace) -> int:
     check_repeatable(before)
     check_outputs(arguments)
     settings = app_settings(arguments)
+    if before.task:
+        return _repeat_tasks(before, settings, arguments)
     record = measured_on(before) if arguments.measure_on else settings_again(before)
     record.command = typed()
     with own_folder(temporary_folder(), WORK) as folder:
@@ -172,6 +177,58 @@ def repeat(file: Path, arguments: argparse.Namespace) -> int:
     record.repetition = found = compare(before, record)
     tell(record, arguments, lambda _: told(found, before, record).removesuffix("\n").split("\n"))
     return DONE if found.reproduced else SOME_FAILED
+
+
+def _repeat_tasks(before: Record, settings: Settings, arguments: argparse.Namespace) -> int:
+    """The same of a run over items, whose function and items are named; those of an exhibit are here."""
+    assert before.task is not None
+    if arguments.measure_on:
+        raise UserError("A run over items is measured on by imgproc.compare, with more rounds.", field="measure-on")
+    known = of_exhibit(before)
+    if known is None and not (arguments.function and arguments.items):
+        where = f" (in {before.task.file})" if before.task.file else ""
+        raise UserError(
+            f"This run was over items of the function {before.task.function}{where}. Its record has hashes of both "
+            "alone, so name them: --function FILE.py:FUNCTION --items FILE.py:ITEMS, or call imgproc.repeat.",
+            field="function",
+        )
+    function, items = known or (load(arguments.function), _items(arguments.items))
+    with (
+        ProgressBar(arguments.quiet or is_printed(arguments), arguments.quiet) as bar,
+        _turn(bar, before.settings.budget, arguments.wait) as alone,
+        quiet_libraries(),
+    ):
+        try:
+            record = repeat_tasks(
+                before,
+                function,
+                items,
+                None,
+                settings,
+                deadline=settings.TASK_SECONDS,
+                progress=bar.show,
+                typed=typed(),
+            )
+        except BackendError as problem:
+            raise TechniqueFailed(str(problem)) from problem
+    if not alone:
+        record.warnings.append(NOT_ALONE)
+    found = record.repetition
+    assert found is not None
+    tell(record, arguments, lambda _: told(found, before, record).removesuffix("\n").split("\n"))
+    return DONE if found.reproduced else SOME_FAILED
+
+
+def _items(reference: str) -> list[Any]:
+    """Raises: UserError: it names nothing that items could be taken from."""
+    there = named(reference)
+    there = there() if callable(there) else there
+    try:
+        return list(there)
+    except TypeError:
+        raise UserError(
+            f"“{reference}” names {type(there).__name__}, of which there are no items.", field="items"
+        ) from None
 
 
 def measures_on(record: Record, before: Record) -> Iterator[Block]:

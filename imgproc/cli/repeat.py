@@ -31,6 +31,16 @@ def add_arguments(parser: Parser) -> None:
         help="a function of your own that the run did, as it was named then; its record holds only the name",
     )
     parser.add_argument(
+        "--function",
+        metavar="FILE.py:FUNCTION",
+        help="of a run over items: the function, as its record holds only a hash of it",
+    )
+    parser.add_argument(
+        "--items",
+        metavar="FILE.py:ITEMS",
+        help="of such a run: the items, or a function without arguments that gives them",
+    )
+    parser.add_argument(
         "--operations", help=argparse.SUPPRESS
     )  # what --operation becomes, which the record says as well
     parser.add_argument("--max-megapixels", metavar="X", help="Largest image (default: MAX_MEGAPIXELS, up to 1070)")

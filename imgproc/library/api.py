@@ -29,6 +29,7 @@ from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Record
 from imgproc.runs.tasks.calls import Returned, size_of
 from imgproc.runs.tasks.measuring import TaskRun, can_call, do_tasks, measure_tasks, new_run
+from imgproc.runs.tasks.repeating import repeat_tasks
 from imgproc.runs.tasks.sameness import Sameness, sameness
 from imgproc.settings import Settings
 from imgproc.temporary import temporary_folder
@@ -177,6 +178,47 @@ def scale(
         "schedule": schedule,
     }
     return _compared("scale", work, inputs, asked, same, deadline, progress, parameters)
+
+
+def repeat(
+    record: str | Path | Record | Comparison,
+    work: Callable[..., Any],
+    items: Iterable[Any],
+    *,
+    same: str | float | Sameness | Callable[[Any, Any], Any] | None = None,
+    deadline: float | None = None,
+    progress: bool = True,
+    **parameters: Any,
+) -> Comparison:
+    """Measure again what a run over items is of, and say what of it is the same: ``record.repetition``, and in words
+    ``reproduction``.
+
+    Args:
+        record: the run, or its run.json.
+        work: the same function. Another source is measured as well, but does not reproduce.
+        items: the same items, in the same order.
+        same: what counts as the same result, where it was neither "identical" nor "==".
+        deadline, progress, parameters: as of ``compare``.
+
+    Raises:
+        UserError: the run was over images, which ``python -m imgproc repeat`` repeats; or these are other items.
+    """
+    before = record.record if isinstance(record, Comparison) else record
+    before = before if isinstance(before, Record) else load(before)
+    if before.task is None:
+        raise UserError("This run was over images: “python -m imgproc repeat run.json” repeats it.", field="record")
+    app = Settings.from_environment()
+    with _progress(progress) as show, _turn(before):
+        again = repeat_tasks(
+            before,
+            _function(work, parameters),
+            list(items),
+            same,
+            app,
+            deadline=deadline or app.TASK_SECONDS,
+            progress=show,
+        )
+    return Comparison(again, before)
 
 
 def process(

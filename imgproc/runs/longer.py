@@ -18,7 +18,7 @@ from imgproc.measure.statistics import LEAST_FOR_INTERVAL, LEAST_STARTS, LOOKS, 
 from imgproc.numbers import percent
 from imgproc.runs.options import options
 from imgproc.runs.record import Record
-from imgproc.runs.repetition import check_repeatable, settings_again
+from imgproc.runs.repetition import settings_again
 
 #: Where too few rounds were measured to say how much they scatter: so many times what an interval needs at least.
 _UNKNOWN = 2
@@ -114,7 +114,6 @@ def measured_on(record: Record, most_seconds: float = math.inf) -> Record:
     Raises:
         UserError: it cannot be measured again, or is precise.
     """
-    check_repeatable(record)
     found = longer(record, most_seconds)
     if found is None:
         raise UserError(

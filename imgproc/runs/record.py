@@ -128,7 +128,11 @@ class TaskRecord:
 
     ``function``: its name; ``exhibit``: that of the exhibit it is from, empty for a function of a user's own. ``same``:
     how results were compared. ``cannot_travel``: why it or an item cannot be sent to other processes; empty where they
-    can. ``failed``: items that ended or outlasted a worker, and were left out. ``raised``: those for which the function
+    can. ``module`` and ``file``: where the function stands, by their names alone. ``function_sha256``: of its source
+    and of what is bound to it; ``file_sha256``: of all that stands in its file. ``items_sha256`` and
+    ``results_sha256``: of what each item holds, and of the baseline's result of it. They are None, or missing, where
+    there is no telling.
+    ``failed``: items that ended or outlasted a worker, and were left out. ``raised``: those for which the function
     raises, which all techniques do alike.
     """
 
@@ -139,6 +143,12 @@ class TaskRecord:
     failed: list[FailedItem] = field(default_factory=list)
     raised: list[FailedItem] = field(default_factory=list)
     exhibit: str = ""
+    module: str = ""
+    file: str = ""
+    function_sha256: str | None = None
+    file_sha256: str | None = None
+    items_sha256: list[str | None] = field(default_factory=list)
+    results_sha256: list[str | None] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -181,12 +191,16 @@ class Difference:
 class Repetition:
     """``repetition`` in run.json: what a run that repeats another one found of it.
 
-    ``of``: the id of that one. ``inputs``: how many files both went over; ``hashed``: of how many the SHA-256 was known
+    ``of``: the id of that one. ``function``: of a run over items, whether it is the same by its source, and ``file``
+    whether all that stands in its file is; None where there is no telling. ``inputs``: how many files, or items, both
+    went over; ``hashed``: of how many the SHA-256 was known
     and is the same. ``results``: how many of the results could be compared, ``other_pixels`` those that differ.
-    ``reproduced``: the pixels and all speedups with intervals agree.
+    ``reproduced``: the function, the results and all speedups with intervals agree.
     """
 
     of: str
+    function: bool | None = None
+    file: bool | None = None
     inputs: int = 0
     hashed: int = 0
     results: int = 0

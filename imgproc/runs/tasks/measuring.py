@@ -30,7 +30,8 @@ from imgproc.runs.progress import Cancel, OnProgress, Tracker
 from imgproc.runs.record import FailedItem, Record, TaskRecord, new_id
 from imgproc.runs.tasks.calls import CANNOT_ARRIVE, CANNOT_RETURN, Call, Failure, Returned, call, size_of
 from imgproc.runs.tasks.handing import do_work, seconds_to_work
-from imgproc.runs.tasks.sameness import Incomparable, Sameness, alike, digest, kept
+from imgproc.runs.tasks.identity import MOST_HASHED, content, identify
+from imgproc.runs.tasks.sameness import Exact, Incomparable, Sameness, alike, kept
 from imgproc.settings import Settings
 
 #: Technique of the trial, in which a crash or a hang costs its item and nothing else.
@@ -147,6 +148,7 @@ def measure_tasks(run: TaskRun) -> Record:
     try:
         settings.seed = settings.seed or random.SystemRandom().randrange(1, 2**31)
         record.environment = {**environment(), "energy": energy.facts()}
+        identify(run.task, run.function, run.items)
         record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
         record.weak = [c.measurement for c in contenders.weak]
         if any(m.start_method == "fork" for m in record.techniques):
@@ -341,6 +343,9 @@ def _prove(run: TaskRun, contenders: Contenders, made: dict[Contender, dict[int,
     if baseline is None:
         return
     reference = made[baseline]
+    if len(run.items) <= MOST_HASHED and run.how == Exact():  # else it is no matter of each bit
+        each = (reference.get(index) for index in range(len(run.items)))
+        run.task.results_sha256 = [None if one is None else content(one) for one in each]
     doubt = _unsteady(run, baseline, reference)
     for contender, found in made.items():
         m = contender.measurement
@@ -366,9 +371,9 @@ def _alike(run: TaskRun, reference: Any, other: Any) -> bool:
 def _unsteady(run: TaskRun, baseline: Contender, reference: dict[int, Any]) -> str:
     """Why nothing can be proven of this function: it gives other results when it is called again, or changes what it is
     given; empty where neither is seen."""
-    before = {index: _content(run.items[index]) for index in run.record.good_items}
+    before = {index: content(run.items[index]) for index in run.record.good_items}
     again = _kept(run, baseline, run.pass_over(baseline, run.record.good_items, "checking"))
-    changed = [index for index, content in before.items() if content != _content(run.items[index])]
+    changed = [index for index, held in before.items() if held != content(run.items[index])]
     if changed:
         count = f"{counted(len(changed), 'item')} of {len(before)}"
         return (
@@ -383,13 +388,6 @@ def _unsteady(run: TaskRun, baseline: Contender, reference: dict[int, Any]) -> s
             "from call to call, or say by same= what counts as the same"
         )
     return ""
-
-
-def _content(item: Any) -> str | None:
-    try:
-        return digest(item)
-    except Incomparable:
-        return None
 
 
 # ---------------------------------------------------------------- timing
