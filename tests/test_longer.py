@@ -114,7 +114,7 @@ def test_a_run_with_one_round_is_given_enough_for_intervals() -> None:
     assert found is not None and (found.rounds, found.few, found.enough) == (12, True, None)
     assert 12 * 1.8 < found.seconds < 60
     said = offer(found)
-    assert said.startswith("Some speedups have no interval.") and "12 rounds, enough for intervals;" in said
+    assert said.startswith("Some speedups have no interval.") and "with 12 rounds, enough for intervals;" in said
 
 
 def test_wide_intervals_ask_for_rounds_by_their_scatter() -> None:
@@ -122,8 +122,8 @@ def test_wide_intervals_ask_for_rounds_by_their_scatter() -> None:
     assert some is not None and many is not None
     assert 7 < some.rounds < many.rounds == LOOKS[-1]
     assert (some.few, some.enough, many.enough) == (False, True, False)
-    assert "Some intervals are wide." in offer(some) and "5.0\u00a0% to each side" in offer(some)
-    assert "though by their scatter so far not to" in offer(many)
+    assert "Some intervals are wide." in offer(some) and "at most 5\u00a0% to each side" in offer(some)
+    assert "though wider than 5\u00a0% to each side" in offer(many)
     most = longer(noisy(30, 0.9))  # which has had its 30
     assert most is not None and most.rounds == 100
 

@@ -42,7 +42,7 @@ def more():
 @pytest.fixture(autouse=True)
 def two_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without intervals, which on a busy machine may differ."""
-    monkeypatch.setattr("imgproc.runs.tasks.measuring.LOOKS", ())
+    monkeypatch.setattr("imgproc.runs.measuring.LOOKS", ())
 
 
 def quickly(function: Callable[..., Any], items: Any, **more: Any) -> Any:

@@ -86,6 +86,7 @@ def compare(
     techniques: Sequence[str] | None = None,
     workers: int | None = None,
     rounds: int | None = None,
+    starts: int | None = None,
     budget: float | None = None,
     seed: int = 0,
     same: str | float | Sameness | Callable[[Any, Any], Any] | None = None,
@@ -106,6 +107,7 @@ def compare(
         techniques: names; all that can run here where not given.
         workers: of each technique; the cores there are where not given.
         rounds: how many to measure at least, from 6 on with a 95 % interval.
+        starts: how often workers are made anew, among which the rounds are shared out; of several, intervals from 4 on.
         budget: seconds of measuring.
         seed: of the order of the rounds; 0: random.
         same: what counts as the same result of items: "identical", "==", a relative tolerance, ``Close(rtol, atol)``,
@@ -125,6 +127,7 @@ def compare(
         "techniques": list(techniques or ()),
         "workers": workers,
         "rounds": rounds,
+        "starts": starts,
         "budget": budget,
         "seed": seed,
         "start_method": start_method,
@@ -143,6 +146,7 @@ def scale(
     over: str = "workers",
     points: Sequence[float] | None = None,
     rounds: int | None = None,
+    starts: int | None = None,
     budget: float | None = None,
     seed: int = 0,
     same: str | float | Sameness | Callable[[Any, Any], Any] | None = None,
@@ -171,6 +175,7 @@ def scale(
         "over": over,
         "points": points,
         "rounds": rounds,
+        "starts": starts,
         "budget": budget,
         "seed": seed,
         "start_method": start_method,

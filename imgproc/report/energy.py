@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from imgproc.measure.energy import LEAST_SECONDS
 from imgproc.numbers import NBSP, interval, joules, listed
@@ -13,13 +13,14 @@ from imgproc.runs.record import Record
 _OF = {"processor": ("processor", "processors"), "gpu": ("GPU", "GPUs")}
 
 
-def energy(record: Record) -> str:
-    """What an image took with each technique, in the order of the run; empty where nothing was counted."""
+def energy(record: Record, names: Collection[str] | None = None) -> str:
+    """What an image took with each technique, or with those of these names, in the order of the run; empty where
+    nothing was counted."""
     of_label = {t.label: t for t in record.techniques}
     found = [of_label[label] for label in record.found.order if label in of_label]
     each = []
     for t in found:
-        if t.joules_per_image is not None:
+        if t.joules_per_image is not None and (names is None or t.name in names):
             shown = f"{joules(t.joules_per_image)} with {spoken(t.label)}"
             if t.joules_per_image_ci95:
                 sure = interval(t.joules_per_image_ci95, t.joules_per_image).replace("–", " to ")

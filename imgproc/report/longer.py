@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgproc.measure.statistics import PRECISE
-from imgproc.numbers import NBSP, about, counted, percent
+from imgproc.numbers import NBSP, about, counted, exact_percent
 from imgproc.runs.longer import Longer
 from imgproc.runs.record import Record
 
@@ -14,17 +14,17 @@ WHY = "Only its own rounds count: rounds added once a result is known would make
 def offer(found: Longer) -> str:
     """What a new run would do, and why."""
     lacks = "Some speedups have no interval" if found.few else "Some intervals are wide"
-    wanted = f"{percent(PRECISE)} to each side"
+    side = f"{exact_percent(PRECISE)} to each side"
     rounds = counted(found.rounds, "round")
     if found.starts > 1:
         rounds += f" in {counted(found.starts, 'start')}"
     hope = {
-        None: f"{rounds}, enough for intervals",
-        True: f"{rounds}, by their scatter so far enough for intervals of {wanted}",
-        False: f"{rounds}, which narrows them, though by their scatter so far not to {wanted}",
+        None: "enough for intervals",
+        True: f"by the scatter so far enough for intervals of at most {side}",
+        False: f"by the scatter so far enough for intervals, though wider than {side}",
     }[found.enough]
     return (
-        f"{lacks}. A new run measures the same images, settings and techniques with {hope}; it takes "
+        f"{lacks}. A new run measures the same images, settings and techniques with {rounds}, {hope}; it takes "
         f"{about(found.seconds)} at most. {WHY}"
     )
 

@@ -15,7 +15,7 @@ from imgproc.backends import BASELINE
 from imgproc.errors import UserError
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.measure.statistics import LEAST_FOR_INTERVAL, LEAST_STARTS, LOOKS, PRECISE, rounds_for, start_means
-from imgproc.numbers import percent
+from imgproc.numbers import exact_percent
 from imgproc.runs.options import options
 from imgproc.runs.record import Record
 from imgproc.runs.repetition import settings_again
@@ -117,8 +117,8 @@ def measured_on(record: Record, most_seconds: float = math.inf) -> Record:
     found = longer(record, most_seconds)
     if found is None:
         raise UserError(
-            f"This run lacks no rounds: every speedup has an interval of at most {percent(PRECISE)} to each side, or "
-            "there is none to be measured. Repeat it, or run it again.",
+            f"This run lacks no rounds: each speedup has an interval of at most {exact_percent(PRECISE)} to each side, "
+            "or there is none to be measured. Repeat it, or run it again.",
             code="conflict",
         )
     new = settings_again(record)

@@ -19,7 +19,7 @@ from imgproc.measure.statistics import LOOKS, enough
 from imgproc.runs.amounts import NO_TIME, Amounts, Work, is_over_work, largest_batch, part_of, spread
 from imgproc.runs.contenders import Contenders
 from imgproc.runs.passes import Hashes, Passes, on_gpu
-from imgproc.runs.record import ImageRecord, Record
+from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.replacing import replace_results
 
 #: On so many images the operations are timed alone.
@@ -90,25 +90,49 @@ def measure(passes: Passes, contenders: Contenders, first: Pass, results_ready: 
 def _take_turns(contenders: Contenders, left: list[Contender], amounts: Amounts, budget: float) -> None:
     """The rounds of every start, within ``budget`` seconds; who fails is taken out of ``left``."""
     record = amounts.whole.passes.record
-    settings = record.settings
-    looks = looks_of(record)
+
+    def one_round(contender: Contender, number: int) -> Pass | None:
+        return _one_round(contenders, contender, number, amounts.of(contender))
+
+    def anew() -> None:
+        _start_anew(contenders, left, amounts)
+
+    rounds_of_starts(left, one_round, anew, settings=record.settings, looks=looks_of(record), budget=budget)
+
+
+def rounds_of_starts(
+    left: list[Contender],
+    one_round: Callable[[Contender, int], Pass | None],
+    anew: Callable[[], None],
+    *,
+    settings: RunSettings,
+    looks: Sequence[int],
+    budget: float,
+) -> None:
+    """The rounds of every start of the workers, interleaved, within ``budget`` seconds.
+
+    Args:
+        one_round: as ``interleave`` has it; rounds are numbered over all starts.
+        anew: makes all workers anew, between two starts.
+        looks: as of ``looks_of``.
+    """
     begin, longest, done = time.perf_counter(), 0.0, 0
     for start in range(1, settings.starts + 1):
         now = time.perf_counter()
         if start > 1 and now - begin + longest > budget:
             return
         if start > 1:
-            _start_anew(contenders, left, amounts)
+            anew()
 
-        def one_round(contender: Contender, number: int, start: int = start, before: int = done) -> Pass | None:
-            found = _one_round(contenders, contender, before + number, amounts.of(contender))
+        def one_pass(contender: Contender, number: int, start: int = start, before: int = done) -> Pass | None:
+            found = one_round(contender, before + number)
             if found:
                 found.round.start = start
             return found
 
         interleave(
             left,
-            one_round,
+            one_pass,
             rounds=settings.rounds_of_start,
             most=max(looks, default=None),
             enough=lambda: enough({c.measurement.label: c.walls for c in left}, looks),
@@ -123,7 +147,7 @@ def looks_of(record: Record) -> tuple[int, ...]:
     """After which numbers of rounds the run ends if it is precise, and after the last in any case; empty for one that
     does not go on beyond those that were asked for."""
     settings = record.settings
-    if record.mode not in ("compare", "scale") or settings.starts > 1:
+    if (record.mode not in ("compare", "scale") and not record.task) or settings.starts > 1:
         return ()
     return settings.rounds, *(look for look in LOOKS if look > settings.rounds)
 

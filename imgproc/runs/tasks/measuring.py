@@ -21,10 +21,10 @@ from imgproc.measure.curves import scaling
 from imgproc.measure.derive import derive_tasks
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
-from imgproc.measure.protocol import Contender, Pass, conclude, interleave
-from imgproc.measure.statistics import LOOKS, enough
+from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.numbers import counted
 from imgproc.runs.contenders import Contenders, find_contenders
+from imgproc.runs.measuring import looks_of, rounds_of_starts
 from imgproc.runs.options import Mode, RunSettings
 from imgproc.runs.progress import Cancel, OnProgress, Tracker
 from imgproc.runs.record import FailedItem, Record, TaskRecord, new_id
@@ -399,11 +399,11 @@ def _time(run: TaskRun, contenders: Contenders, left: list[Contender]) -> list[C
     indexes = _sample(run, left)
     helpers = {pid for c in left for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
-    looks = (settings.rounds, *(look for look in LOOKS if look > settings.rounds))
+    looks = looks_of(record)
     run.tracker = Tracker(
         run.on_progress,
         run.cancelled,
-        rounds=settings.rounds,
+        rounds=settings.starts * settings.rounds_of_start,
         budget=settings.budget,
         contenders=len(left),
         looks=looks,
@@ -424,18 +424,28 @@ def _time(run: TaskRun, contenders: Contenders, left: list[Contender]) -> list[C
         run.tracker.pass_done(done.round.wall_seconds)
         return done
 
-    interleave(
-        left,
-        one_round,
-        rounds=settings.rounds,
-        most=looks[-1],
-        enough=lambda: enough({c.measurement.label: c.walls for c in left}, looks),
-        budget=settings.budget,
-        seed=settings.seed,
-    )
+    def anew() -> None:
+        _start_anew(run, left, indexes)
+
+    rounds_of_starts(left, one_round, anew, settings=settings, looks=looks, budget=settings.budget)
     record.environment["cores_used_by_others"] = load.stop()
     _time_handing_over(run, [contender for contender in left if contender.copies == 1], indexes)
     return left
+
+
+def _start_anew(run: TaskRun, left: list[Contender], indexes: Sequence[int]) -> None:
+    """End all workers and make new ones, each of which has a warm-up that does not count."""
+    for contender in left:
+        contender.close()
+    for contender in [c for c in left if c.does_the_same]:  # the others have the same workers
+        try:
+            run.ready(contender)
+            run.pass_over(contender, indexes, "warm-up")
+            run.done(contender)
+        except BackendError as problem:
+            contender.measurement.reason = str(problem)
+            left.remove(contender)
+            contender.passes.clear()
 
 
 def _sample(run: TaskRun, left: Sequence[Contender]) -> list[int]:
@@ -443,9 +453,10 @@ def _sample(run: TaskRun, left: Sequence[Contender]) -> list[int]:
     record, settings = run.record, run.record.settings
     items = record.good_items
     per_round = sum((c.measurement.first_round_seconds or 0.0) * c.copies for c in left)
-    if per_round <= 0 or settings.rounds * per_round <= settings.budget:
+    rounds = settings.starts * (settings.rounds_of_start + 1) - 1  # with the warm-ups of the later starts
+    if per_round <= 0 or rounds * per_round <= settings.budget:
         return items
-    count = max(2 * settings.workers, int(len(items) * settings.budget / (settings.rounds * per_round)))
+    count = max(2 * settings.workers, int(len(items) * settings.budget / (rounds * per_round)))
     if count >= len(items):
         return items
     record.sample = sorted({items[int((k + 0.5) * len(items) / count)] for k in range(count)})
