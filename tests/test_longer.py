@@ -22,6 +22,8 @@ from imgproc.cli import main
 from imgproc.measure.derive import derive
 from imgproc.measure.statistics import LOOKS, PRECISE, forecast, paired_speedup, precise, rounds_for
 from imgproc.report.longer import offer
+from imgproc.report.predictions import plan
+from imgproc.runs.advisor.prediction import Prediction
 from imgproc.runs.longer import longer, measured_on, same_sample
 from imgproc.runs.record import Record
 from imgproc.settings import Settings
@@ -246,3 +248,18 @@ def test_a_precise_run_and_one_whose_images_are_gone_are_not_offered_it(
     assert "/measure-on" not in client.get(f"/runs/{old.id}", headers=HTML).text
     answer = client.post(f"/runs/{old.id}/measure-on", headers=JSON)
     assert (answer.status_code, error(answer)["code"]) == (409, "conflict")
+
+
+# ---------------------------------------------------------------- before it is measured
+
+
+def test_a_dry_run_says_which_budget_all_images_need() -> None:
+    record = noisy(6, 0.01)
+    record.settings.budget = 60.0
+    known = [Prediction("threading", 2, 0.0, 3.5, 0.0, True), Prediction("sequential", 1, 0.0, 6.9, 0.0, True)]
+    said = plan(record, record.techniques, [], known, None)
+    assert "A sample of the images would be measured: all of them need about 90 s, --budget 90.\n" in said
+    record.settings.budget = 90.0
+    assert "A sample" not in plan(record, record.techniques, [], known, None)
+    record.settings.budget = 60.0
+    assert "A sample" not in plan(record, record.techniques, [], known[:1], None)  # of one nothing is known

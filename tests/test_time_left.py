@@ -18,7 +18,7 @@ from imgproc.operations import parse_parameters
 from imgproc.runs.execute import process
 from imgproc.runs.headers import look_at
 from imgproc.runs.passes import RunFolders
-from imgproc.runs.progress import Tracker
+from imgproc.runs.progress import Tracker, time_for_rounds
 from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
@@ -58,10 +58,11 @@ class Played:
             self._pass(name, "starting", starting)
             self._pass(name, "warm-up", 1.2 * self.passes[name])
             self._pass(name, "checking", 0.1)
-        longest = 0.0
+        longest, begin = 0.0, self.now
+        room = time_for_rounds(self.budget, begin - began)
         for number in range(1, max(self.looks, default=self.asked) + 1):
             start = self.now
-            if number > 1 and start - began + longest > self.budget:
+            if number > 1 and start - begin + longest > room:
                 return
             if number > self.asked and enough(self.walls, self.looks or [self.asked]):
                 return
@@ -108,6 +109,13 @@ def test_the_warm_ups_tell_what_the_rounds_will_take() -> None:
     assert left == pytest.approx(played.now - at, rel=0.4)
     warming = [(at, left) for at, phase, left in played.found if phase in ("warm-up", "checking")]
     assert warming and all(left is not None and left > 0.4 * (played.now - at) for at, left in warming)
+
+
+def test_warm_ups_leave_the_rounds_half_of_the_budget() -> None:
+    assert [time_for_rounds(60.0, gone) for gone in (0.0, 20.0, 45.0, 500.0)] == [60.0, 40.0, 30.0, 30.0]
+    played = Played({"a": 1.0, "b": 1.0}, rounds=6, budget=8.0)
+    played.play(starting=6.0)
+    assert len(played.walls["a"]) == 2 and believable(played.found, played.now) > 0.9
 
 
 def test_one_that_failed_is_not_waited_for() -> None:

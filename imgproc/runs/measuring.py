@@ -19,6 +19,7 @@ from imgproc.measure.statistics import LOOKS, enough
 from imgproc.runs.amounts import NO_TIME, Amounts, Work, is_over_work, largest_batch, part_of, spread
 from imgproc.runs.contenders import Contenders
 from imgproc.runs.passes import Hashes, Passes, on_gpu
+from imgproc.runs.progress import time_for_rounds
 from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.replacing import replace_results
 
@@ -73,7 +74,7 @@ def measure(passes: Passes, contenders: Contenders, first: Pass, results_ready: 
     some = [c for c in (*contenders.others, *contenders.points) if c is not baseline]
     made |= _warm_up(contenders, some, amounts.of)
     _prove_others(contenders, made)
-    budget = settings.budget - (time.perf_counter() - begin)
+    budget = time_for_rounds(settings.budget, time.perf_counter() - begin)
     left = [c for c in contenders.all if c in made or c.copies > 1]
     images = _fewer(record, left, images, budget)
     amounts.whole = Work(passes, images)

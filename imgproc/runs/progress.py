@@ -17,6 +17,12 @@ Cancel = Callable[[], bool]
 _WARMING = ("starting", "warm-up", "checking")
 
 
+def time_for_rounds(budget: float, gone: float) -> float:
+    """Seconds that rounds have of a time budget of which the warm-ups took so many: half of it at least, for a run of
+    many warm-ups and one round tells nothing."""
+    return max(budget - gone, budget / 2)
+
+
 class Cancelled(Exception):
     """Somebody asked to end the run."""
 
@@ -53,6 +59,7 @@ class Tracker:
         #: When measuring began, which the budget is for, and of that the rounds; None: not yet.
         self._measuring: float | None = None
         self._rounds_begin: float | None = None
+        self._room = budget
         #: Seconds of each contender before its rounds, and of each of its passes in them, with all that belongs to one.
         self._warming: dict[str, float] = {}
         self._warm_passes: dict[str, float] = {}
@@ -71,6 +78,7 @@ class Tracker:
         self._now.walls.setdefault(label, [])
         if round and self._rounds_begin is None:
             self._rounds_begin = self._round_begin = self._phase_begin
+            self._room = time_for_rounds(self._budget, self._phase_begin - (self._measuring or self._phase_begin))
         if round > max(1, self._now.round):
             self._longest_round = max(self._longest_round, self._phase_begin - self._round_begin)
             self._round_begin = self._phase_begin
@@ -163,8 +171,8 @@ class Tracker:
         warming = max(0.0, each - here) + yet * each
         passes = self._warm_passes.values()
         one_round = sum(passes) + (self._contenders - len(passes)) * sum(passes) / max(1, len(passes))
-        gone = now - self._measuring
-        return warming + self._rounds_within(one_round, self._budget - gone - warming, self._rounds) * one_round
+        room = time_for_rounds(self._budget, now - self._measuring + warming)
+        return warming + self._rounds_within(one_round, room, self._rounds) * one_round
 
     def _foresee(self) -> None:
         """What rounds take, before each pass: its results come within the time that is measured, so that then there is
@@ -191,7 +199,7 @@ class Tracker:
             one_round = self._contenders * here
             after = one_round - here
         rest = max(0.0, here - gone) + after
-        room = self._budget - (now - (self._measuring or self._rounds_begin)) - rest
+        room = self._room - (now - self._rounds_begin) - rest
         # The next round begins where the longest so far would end in time.
         longest = max(one_round, self._longest_round)
         return rest + self._rounds_within(longest, room, self._wanted - p.round) * one_round
