@@ -97,7 +97,7 @@ class Tracker:
         took, self._phase_begin = now - self._phase_begin, now
         if p.phase == "rounds":
             self._took.setdefault(p.label, []).append(took)
-        elif self._measuring is not None and p.phase in _WARMING and p.label:
+        elif p.phase in _WARMING and p.label:
             self._warming[p.label] = self._warming.get(p.label, 0.0) + took
             if p.phase == "warm-up":
                 self._warm_passes[p.label] = took
@@ -130,8 +130,9 @@ class Tracker:
         if wall is not None:
             self._now.walls[self._now.label].append(round(wall, 4))
         else:
-            self._measuring = self._clock()
-            self._warming[self._now.label] = self._warm_passes[self._now.label] = self._measuring - self._phase_begin
+            self._measuring, label = self._clock(), self._now.label
+            self._warm_passes[label] = took = self._measuring - self._phase_begin
+            self._warming[label] = self._warming.get(label, 0.0) + took
         self._send()
 
     def _send(self) -> None:
