@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imgproc.library.api import compare as compare
     from imgproc.library.api import load as load
     from imgproc.library.api import process as process
+    from imgproc.library.api import repeat as repeat
     from imgproc.library.api import scale as scale
     from imgproc.library.api import techniques as techniques
     from imgproc.library.comparison import Comparison as Comparison
@@ -37,6 +38,7 @@ _PLACES = {
     "compare": "library.api",
     "load": "library.api",
     "process": "library.api",
+    "repeat": "library.api",
     "scale": "library.api",
     "techniques": "library.api",
 }

@@ -117,6 +117,11 @@ def rate(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.{_three_digits(value)}f}"
 
 
+def joules(value: float) -> str:
+    """An energy with three digits, in millijoules below a tenth: 0.274 J, 31.2 J, 62.1 mJ."""
+    return seconds(value).replace("ms", "mJ") if value < 0.1 else f"{value:.{_decimals(value)}f}{NBSP}J"
+
+
 # ---------------------------------------------------------------- sizes and counts
 
 

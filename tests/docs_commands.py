@@ -35,10 +35,16 @@ ELSEWHERE = {
     ),
     r"podman ": "needs podman; test_deploy.py builds the container where something can",
     r"python benchmarks/simulate_cluster\.py --(measure|real)": "takes minutes, and root; test_simulation_cluster.py",
+    r"python -m imgproc repeat run\.json --function ": "needs a file of one's own; test_repeat_items.py has one",
     r"python benchmarks/simulate_cluster\.py --images 10000,": "test_simulation_cluster.py checks the page's tables",
 }
 #: Exit statuses that say what was found, where a command has such.
-FOUND = {r"run\.py repeat|imgproc repeat": {0, 1}, r"\bdiff ": {0, 1, 3}, r"--program ": {0, 1}}
+FOUND = {
+    r"repeat \S+ --measure-on": {0, 2},
+    r"run\.py repeat|imgproc repeat": {0, 1},
+    r"\bdiff ": {0, 1, 3},
+    r"--program ": {0, 1},
+}
 #: Commands of this program, however it is called; ``run.py`` has two verbs of its own.
 _OURS = re.compile(r"(?:python3 run\.py|python -m imgproc(?:\.backends\.mpi)?|speedup-lab) (?!test\b|setup\b)(\w+)(.*)")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

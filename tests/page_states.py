@@ -99,6 +99,11 @@ class Site:
         compared = self._add("run, compared", _compared(), seen="public")
         Notes("First try", ("laptop", "on battery"), "Done at home.\nThe fan was loud.").save(self._folder(compared))
         other = self._add("run, one image", _done(fabricated(TWO, mode="parallel", images=1)))
+        few = self._add("run, few rounds", _few(other.id))
+        for image in few.images:  # which it can be measured on with
+            file = self.settings.UPLOADS_DIR / few.id / image.stored
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"")
         self._add("run, scaled", _done(scaled(2, [1, 2, 3, 4], 0.03, inner=(1, 2))))
         self._add("run of a function", _of_items(TaskRecord("crunch", 24), *CALLS["in_numpy"]))
         self._add("run, many images", _many())
@@ -217,6 +222,19 @@ def _compared() -> Record:
     record.images += _refused(record.images, 2)
     record.images[1].warnings = [FEW_BITS]
     return _done(record, cores_used_by_others=0.7, cores_logical=2)
+
+
+def _few(before: str) -> Record:
+    """Of too few rounds for intervals, though it measures on; its energy was counted."""
+    record = fabricated(images=3, rounds=3)
+    record.measures_on = before
+    for image in record.images:
+        image.stored = f"{image.index}.jpg"
+    for t in record.techniques:
+        for one in t.rounds:
+            one.joules = {"processor": 35 * one.wall_seconds, "memory": 3 * one.wall_seconds}
+    counters = ["processor 0", "processor 1", "memory 0", "memory 1"]
+    return _done(record, energy={"counters": counters, "missing": []})
 
 
 def _of_items(task: TaskRecord, call: float, threads: float, processes: float) -> Record:

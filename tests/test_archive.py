@@ -226,17 +226,20 @@ def test_rounds_as_a_table() -> None:
         images=[ImageRecord(0, "a"), ImageRecord(1, "b", error="damaged"), ImageRecord(2, "c")],
         techniques=[
             TechniqueMeasurement(
-                "threading", "Threads", first_round_seconds=2.5, rounds=[Round(1.5, 2.75, 1000), Round(1.25)]
+                "threading",
+                "Threads",
+                first_round_seconds=2.5,
+                rounds=[Round(1.5, 2.75, 1000, joules={"processor": 40.0, "memory": 5.5}), Round(1.25)],
             ),
             TechniqueMeasurement("joblib", "joblib", available=False, reason="not installed"),
         ],
     )
     rows = list(csv.reader(io.StringIO(rounds_csv(record))))
     assert rows == [
-        ["technique", "round", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "images"],
-        ["threading", "warm-up", "2.5", "", "", "2"],
-        ["threading", "1", "1.5", "2.75", "1000", "2"],
-        ["threading", "2", "1.25", "", "", "2"],
+        ["technique", "round", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "images", "joules"],
+        ["threading", "warm-up", "2.5", "", "", "2", ""],
+        ["threading", "1", "1.5", "2.75", "1000", "2", "45.5"],
+        ["threading", "2", "1.25", "", "", "2", ""],
     ]
     record.sample = [0]
-    assert rounds_csv(record).splitlines()[2].endswith(",1")
+    assert rounds_csv(record).splitlines()[2].endswith(",1,45.5")

@@ -79,22 +79,41 @@ def test_workers_are_where_they_were_pinned_and_the_caller_is_not(name: str) -> 
     assert all(len(cpus) == 1 for cpus in allowed) and os.sched_getaffinity(0) == before
 
 
+@linux
+def test_the_baseline_is_on_one_core_for_as_long_as_it_works() -> None:
+    before = os.sched_getaffinity(0)
+    with closing(TECHNIQUES["sequential"].load()(1, Options(affinity="spread"))) as backend:
+        backend.start()
+        running = backend.run([Task(n, nap_and_say_where, 0.001) for n in range(3)], deadline=60.0)
+        there = [next(running).value]
+        assert backend.places == there == [[min(before)]] and os.sched_getaffinity(0) == {min(before)}
+        there += [one.value for one in running]
+        assert there == 3 * backend.places and os.sched_getaffinity(0) == before
+        running = backend.run([Task(0, nap_and_say_where, 0.001), Task(1, nap_and_say_where, 0.001)], deadline=60.0)
+        next(running)
+        running.close()  # who is cancelled
+        assert os.sched_getaffinity(0) == before
+
+
 def test_what_is_not_pinned_says_why() -> None:
     for technique in TECHNIQUES.values():
         made = technique.load()(2, Options(affinity="close"))
         assert (made.affinity == "off") == bool(made.capabilities.unpinned)
-    assert TECHNIQUES["dask"].load().capabilities.unpinned == places.OF_ANOTHER
+    assert TECHNIQUES["dask"].load().capabilities.unpinned == places.OF_DASK
 
 
 @linux
 def test_a_run_records_and_tells_it(run: Callable[..., Any]) -> None:  # noqa: F811
     asked = {"techniques": ["threading", "opencv"], "affinity": "spread", "rounds": 1, "budget": 2}
     record, _ = run("auto", SIZES, "compare", **asked)
-    threads, opencv = (next(t for t in record.techniques if t.name == name) for name in ("threading", "opencv"))
+    names = ("threading", "opencv", "sequential")
+    threads, opencv, baseline = (next(t for t in record.techniques if t.name == name) for name in names)
+    assert baseline.affinity == places.places("spread", 1) and baseline.unpinned == ""
     assert threads.affinity == places.places("spread", 2) and opencv.affinity == []
     told = " ".join(affinity(record))
     cpus = " / ".join(str(cpus[0]) for cpus in threads.affinity)
     assert told.startswith("Affinity spread: ") and f"CPUs of the workers of threads: {cpus}." in told
+    assert f"CPUs of the workers of sequential: {threads.affinity[0][0]}." in told
     assert "Not pinned were the workers of OpenCV’s own threads: its threads are those of a library." in told
     assert "--affinity spread" in command(record) and all(t.identical for t in record.techniques)
     assert Record.from_dict(record.to_dict()).techniques[0].affinity == record.techniques[0].affinity

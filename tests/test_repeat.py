@@ -134,7 +134,11 @@ def test_an_operation_of_ones_own_is_named_again(run: Run, tmp_path: Path, capsy
     ("change", "status", "said"),
     [
         ({"state": "failed"}, 2, "nothing to reproduce: its state is “failed”"),
-        ({"task": {"function": "f", "items": 3}}, 2, "This run was over items of a function"),
+        (
+            {"task": {"function": "f", "items": 3}},
+            2,
+            "This run was over items of the function f. Its record has hashes",
+        ),
         ({"schema": 99}, 2, "schema 99"),
     ],
 )

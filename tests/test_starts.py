@@ -12,6 +12,7 @@ import scipy.stats
 from conftest import jpeg
 from scale_runs import measured, scale_run
 
+from imgproc import compare
 from imgproc.cli import main
 from imgproc.measure.alarms import alarms_of_run
 from imgproc.measure.derive import derive
@@ -159,3 +160,26 @@ def test_time_that_is_up_ends_the_starts(tmp_path: Path) -> None:
     assert main([*words, "--technique", "threading", "--starts", "50", "--budget", "0.01"]) == 0
     record = Record.from_dict(json.loads(file.read_text()))
     assert {*record.techniques[0].starts} == {1} and record.techniques[0].rounds
+
+
+def test_workers_of_a_function_of_ones_own_are_started_anew_as_well() -> None:
+    result = compare(
+        pids_apart,
+        range(6),
+        techniques=["threading", "multiprocessing"],
+        workers=2,
+        rounds=8,
+        starts=4,
+        budget=60,
+        progress=False,
+    )
+    for t in result.record.techniques:
+        assert [one.start for one in t.rounds] == [1, 1, 2, 2, 3, 3, 4, 4] and t.speedup
+    processes = result["multiprocessing"]
+    assert processes.speedup_ci95 and processes.between_starts is not None
+    assert "Workers were started four times, and each start counts once" in result.table()
+    assert verify(result.record) == []
+
+
+def pids_apart(x: int) -> int:
+    return sum(number % 7 for number in range(2000 + x))

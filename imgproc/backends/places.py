@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: How workers may be pinned, and what it means.
@@ -21,9 +21,9 @@ CAN_PIN = sys.platform == "linux"
 ONLY_LINUX = "Workers can be pinned to cores on Linux only."
 #: Why workers are not pinned.
 NO_WAY = "it has no way of doing so"
-ONE_WORKER = "it has one worker"
 OF_A_LIBRARY = "its threads are those of a library"
 OF_ANOTHER = "its workers are another program’s to place"
+OF_DASK = "Dask starts them itself, also anew where one dies, and has no setting for where they run"
 
 _CPUS = Path("/sys/devices/system/cpu")
 
@@ -60,6 +60,20 @@ def pin_this_thread(cpus: Iterable[int]) -> None:
     """From now on the calling thread, and those that it makes, run there only."""
     if sys.platform == "linux":
         os.sched_setaffinity(0, cpus)
+
+
+@contextmanager
+def pinned(cpus: Collection[int]) -> Iterator[None]:
+    """With the calling thread there, and back where it may be anywhere as before; none at all leaves it as it is."""
+    if sys.platform != "linux" or not cpus:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def pin_process(pid: int, cpus: Iterable[int]) -> None:

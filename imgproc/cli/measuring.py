@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from imgproc.backends import AUTO, BASELINE, technique
 from imgproc.backends.base import BackendError
@@ -20,6 +21,7 @@ from imgproc.cli.streams import as_json
 from imgproc.cli.terminal import ProgressBar, quiet_libraries
 from imgproc.errors import UserError
 from imgproc.files import own_folder, write_whole
+from imgproc.functions.loading import load, named
 from imgproc.installation import called
 from imgproc.intake.checks import HIGHER_LIMIT
 from imgproc.intake.paths import find_images
@@ -28,22 +30,25 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.lock import NOT_ALONE, machine_lock
 from imgproc.numbers import counted
 from imgproc.parameters import Parameter
-from imgproc.report.blocks import Block
+from imgproc.report.blocks import Block, Paragraph
+from imgproc.report.longer import earlier
 from imgproc.report.predictions import advice_table, plan
 from imgproc.report.repetition import told
 from imgproc.report.tables import Table, of_dicts, techniques
-from imgproc.report.text import process_blocks
+from imgproc.report.text import comparison_blocks, process_blocks, scale_blocks
 from imgproc.runs.advisor.calibration import Calibration
 from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.pace import pace_seconds
 from imgproc.runs.contenders import find_contenders
 from imgproc.runs.execute import process
 from imgproc.runs.headers import look_at
+from imgproc.runs.longer import measured_on, same_sample
 from imgproc.runs.options import Mode, flag_of, options
 from imgproc.runs.parsing import parse_settings
 from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import Record, new_id
 from imgproc.runs.repetition import check_repeatable, compare, find_inputs, settings_again
+from imgproc.runs.tasks.repeating import of_exhibit, repeat_tasks
 from imgproc.settings import Settings
 from imgproc.temporary import temporary_folder
 
@@ -145,12 +150,15 @@ def say_plan(record: Record, settings: Settings, out: Path | None = None) -> int
 
 
 def repeat(file: Path, arguments: argparse.Namespace) -> int:
-    """The run of a record again, of which only the record is kept; tells what is the same."""
+    """The run of a record again, of which only the record is kept; tells what is the same. Or one that measures on, and
+    tells what comes out."""
     before = read_record(file)
     check_repeatable(before)
     check_outputs(arguments)
     settings = app_settings(arguments)
-    record = settings_again(before)
+    if before.task:
+        return _repeat_tasks(before, settings, arguments)
+    record = measured_on(before) if arguments.measure_on else settings_again(before)
     record.command = typed()
     with own_folder(temporary_folder(), WORK) as folder:
         given = (
@@ -160,11 +168,74 @@ def repeat(file: Path, arguments: argparse.Namespace) -> int:
         record.images = look_at(files, settings, record.settings.depth)
         if refused := [image for image in record.images if image.error]:
             raise UserError(f"{refused[0].name}: {refused[0].error}", code="refused_image")
+        if record.measures_on:
+            record.sample = same_sample(before, [image.index for image in before.good_images])
         sources = RunFolders(dict(enumerate(files)), folder / "results", None, folder / "work")
         execute(record, sources, settings, arguments)
+    if record.measures_on:
+        return tell(record, arguments, lambda _: measures_on(record, before))
     record.repetition = found = compare(before, record)
     tell(record, arguments, lambda _: told(found, before, record).removesuffix("\n").split("\n"))
     return DONE if found.reproduced else SOME_FAILED
+
+
+def _repeat_tasks(before: Record, settings: Settings, arguments: argparse.Namespace) -> int:
+    """The same of a run over items, whose function and items are named; those of an exhibit are here."""
+    assert before.task is not None
+    if arguments.measure_on:
+        raise UserError("A run over items is measured on by imgproc.compare, with more rounds.", field="measure-on")
+    known = of_exhibit(before)
+    if known is None and not (arguments.function and arguments.items):
+        where = f" (in {before.task.file})" if before.task.file else ""
+        raise UserError(
+            f"This run was over items of the function {before.task.function}{where}. Its record has hashes of both "
+            "alone, so name them: --function FILE.py:FUNCTION --items FILE.py:ITEMS, or call imgproc.repeat.",
+            field="function",
+        )
+    function, items = known or (load(arguments.function), _items(arguments.items))
+    with (
+        ProgressBar(arguments.quiet or is_printed(arguments), arguments.quiet) as bar,
+        _turn(bar, before.settings.budget, arguments.wait) as alone,
+        quiet_libraries(),
+    ):
+        try:
+            record = repeat_tasks(
+                before,
+                function,
+                items,
+                None,
+                settings,
+                deadline=settings.TASK_SECONDS,
+                progress=bar.show,
+                typed=typed(),
+            )
+        except BackendError as problem:
+            raise TechniqueFailed(str(problem)) from problem
+    if not alone:
+        record.warnings.append(NOT_ALONE)
+    found = record.repetition
+    assert found is not None
+    tell(record, arguments, lambda _: told(found, before, record).removesuffix("\n").split("\n"))
+    return DONE if found.reproduced else SOME_FAILED
+
+
+def _items(reference: str) -> list[Any]:
+    """Raises: UserError: it names nothing that items could be taken from."""
+    there = named(reference)
+    there = there() if callable(there) else there
+    try:
+        return list(there)
+    except TypeError:
+        raise UserError(
+            f"“{reference}” names {type(there).__name__}, of which there are no items.", field="items"
+        ) from None
+
+
+def measures_on(record: Record, before: Record) -> Iterator[Block]:
+    """What a run found that measures on, as its command tells it, after what it measured on."""
+    yield Paragraph(earlier(before))
+    yield ""
+    yield from {"compare": comparison_blocks, "scale": scale_blocks}.get(record.mode, process_blocks)(record)
 
 
 def drawn_again(before: Record, folder: Path, settings: Settings) -> list[Path]:

@@ -19,10 +19,26 @@ def add_arguments(parser: Parser) -> None:
         "from here or from beside the record; samples are drawn again)",
     )
     parser.add_argument(
+        "--measure-on",
+        action="store_true",
+        help="instead, measure the same for longer: with as many rounds, and the time for them, as by their scatter so "
+        "far make every interval of a speedup narrow; only the new rounds count",
+    )
+    parser.add_argument(
         "--operation",
         action="append",
         metavar="FILE.py:FUNCTION",
         help="a function of your own that the run did, as it was named then; its record holds only the name",
+    )
+    parser.add_argument(
+        "--function",
+        metavar="FILE.py:FUNCTION",
+        help="of a run over items: the function, as its record holds only a hash of it",
+    )
+    parser.add_argument(
+        "--items",
+        metavar="FILE.py:ITEMS",
+        help="of such a run: the items, or a function without arguments that gives them",
     )
     parser.add_argument(
         "--operations", help=argparse.SUPPRESS
@@ -36,7 +52,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Status 0: it reproduces; 1: it does not, or its images are not here; 2: wrong use."""
+    """Status 0: it reproduces, or was measured on; 1: it does not, or its images are not here; 2: wrong use."""
     from imgproc.cli.measuring import repeat  # all that measures, which --help and typos do without
 
     return repeat(arguments.record, arguments)

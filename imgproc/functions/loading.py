@@ -21,6 +21,19 @@ def load(reference: str) -> Callable[..., Any]:
     """The function that a reference names; its file, or its module, is run once.
 
     Raises:
+        UserError: as ``named``, or it is no function.
+    """
+    function = named(reference)
+    if not callable(function):
+        place, _, name = reference.rpartition(":")
+        raise UserError(f"“{name}” in {place} is {type(function).__name__}, not a function.", field="operation")
+    return function  # type: ignore[no-any-return]
+
+
+def named(reference: str) -> Any:
+    """What a reference names; its file, or its module, is run once.
+
+    Raises:
         UserError: there is none; names what was looked for, and what is there. What the file raises is shown whole: it
             is the user's own.
     """
@@ -32,13 +45,10 @@ def load(reference: str) -> Callable[..., Any]:
         )
     module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
     try:
-        function = attrgetter(name)(module)
+        return attrgetter(name)(module)
     except AttributeError:
         known = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
         raise UserError(f"{place} has no function “{name}”.{did_you_mean(name, known)}", field="operation") from None
-    if not callable(function):
-        raise UserError(f"“{name}” in {place} is {type(function).__name__}, not a function.", field="operation")
-    return function  # type: ignore[no-any-return]
 
 
 def _from_file(file: Path) -> ModuleType:

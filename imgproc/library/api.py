@@ -29,6 +29,7 @@ from imgproc.runs.passes import RunFolders
 from imgproc.runs.record import ImageRecord, Record
 from imgproc.runs.tasks.calls import Returned, size_of
 from imgproc.runs.tasks.measuring import TaskRun, can_call, do_tasks, measure_tasks, new_run
+from imgproc.runs.tasks.repeating import repeat_tasks
 from imgproc.runs.tasks.sameness import Sameness, sameness
 from imgproc.settings import Settings
 from imgproc.temporary import temporary_folder
@@ -85,6 +86,7 @@ def compare(
     techniques: Sequence[str] | None = None,
     workers: int | None = None,
     rounds: int | None = None,
+    starts: int | None = None,
     budget: float | None = None,
     seed: int = 0,
     same: str | float | Sameness | Callable[[Any, Any], Any] | None = None,
@@ -105,6 +107,7 @@ def compare(
         techniques: names; all that can run here where not given.
         workers: of each technique; the cores there are where not given.
         rounds: how many to measure at least, from 6 on with a 95 % interval.
+        starts: how often workers are made anew, among which the rounds are shared out; of several, intervals from 4 on.
         budget: seconds of measuring.
         seed: of the order of the rounds; 0: random.
         same: what counts as the same result of items: "identical", "==", a relative tolerance, ``Close(rtol, atol)``,
@@ -124,6 +127,7 @@ def compare(
         "techniques": list(techniques or ()),
         "workers": workers,
         "rounds": rounds,
+        "starts": starts,
         "budget": budget,
         "seed": seed,
         "start_method": start_method,
@@ -142,6 +146,7 @@ def scale(
     over: str = "workers",
     points: Sequence[float] | None = None,
     rounds: int | None = None,
+    starts: int | None = None,
     budget: float | None = None,
     seed: int = 0,
     same: str | float | Sameness | Callable[[Any, Any], Any] | None = None,
@@ -170,6 +175,7 @@ def scale(
         "over": over,
         "points": points,
         "rounds": rounds,
+        "starts": starts,
         "budget": budget,
         "seed": seed,
         "start_method": start_method,
@@ -177,6 +183,47 @@ def scale(
         "schedule": schedule,
     }
     return _compared("scale", work, inputs, asked, same, deadline, progress, parameters)
+
+
+def repeat(
+    record: str | Path | Record | Comparison,
+    work: Callable[..., Any],
+    items: Iterable[Any],
+    *,
+    same: str | float | Sameness | Callable[[Any, Any], Any] | None = None,
+    deadline: float | None = None,
+    progress: bool = True,
+    **parameters: Any,
+) -> Comparison:
+    """Measure again what a run over items is of, and say what of it is the same: ``record.repetition``, and in words
+    ``reproduction``.
+
+    Args:
+        record: the run, or its run.json.
+        work: the same function. Another source is measured as well, but does not reproduce.
+        items: the same items, in the same order.
+        same: what counts as the same result, where it was neither "identical" nor "==".
+        deadline, progress, parameters: as of ``compare``.
+
+    Raises:
+        UserError: the run was over images, which ``python -m imgproc repeat`` repeats; or these are other items.
+    """
+    before = record.record if isinstance(record, Comparison) else record
+    before = before if isinstance(before, Record) else load(before)
+    if before.task is None:
+        raise UserError("This run was over images: “python -m imgproc repeat run.json” repeats it.", field="record")
+    app = Settings.from_environment()
+    with _progress(progress) as show, _turn(before):
+        again = repeat_tasks(
+            before,
+            _function(work, parameters),
+            list(items),
+            same,
+            app,
+            deadline=deadline or app.TASK_SECONDS,
+            progress=show,
+        )
+    return Comparison(again, before)
 
 
 def process(

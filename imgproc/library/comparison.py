@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgproc.measure.results import TechniqueMeasurement
+from imgproc.report.repetition import told
 from imgproc.report.tasks import table
 from imgproc.report.text import comparison, scale_table
 from imgproc.runs.record import Record
@@ -58,8 +59,12 @@ class Figures(Mapping[str, bytes]):
 class Comparison:
     """A measured run. ``record`` holds all of it, as run.json does; a notebook shows its table and its speedups."""
 
-    def __init__(self, record: Record) -> None:
-        self.record = record
+    def __init__(self, record: Record, before: Record | None = None) -> None:
+        """
+        Args:
+            before: the run that it repeats.
+        """
+        self.record, self._before = record, before
         self.figures = Figures(record)
 
     @property
@@ -104,6 +109,11 @@ class Comparison:
         if self.record.mode == "scale":
             return scale_table(self.record)
         return table(self.record) if self.record.task else comparison(self.record)
+
+    def reproduction(self) -> str:
+        """What of the run that this one repeats is the same, as plain text; empty where it repeats none."""
+        found = self.record.repetition
+        return told(found, self._before, self.record) if found and self._before else ""
 
     def save(self, file: str | Path) -> None:
         """Write run.json, which ``Record.load`` and ``verify`` read.

@@ -29,7 +29,7 @@ DERIVED = (
     "median_seconds", "geometric_mean_seconds", "ci95", "images_per_second", "megapixels_per_second", "typical_round",
     "stages", "speedup", "speedup_ci95", "speedup_check_ci95", "between_starts", "efficiency", "karp_flatt", "verdict",
     "break_even_images", "breakdown", "tails", "work_span", "imbalance", "operations_speedup", "pays_from_task_seconds",
-    "calls_overlap",
+    "calls_overlap", "joules_per_image", "joules_per_image_ci95",
 )  # fmt: skip
 #: Those of them that records lack which are older than they.
 LATER = ("work_span", "imbalance", "calls_overlap")
@@ -121,6 +121,7 @@ def _describe(m: TechniqueMeasurement, images: int, megapixels: float, rules: Ru
     m.ci95 = list(interval) if interval else None
     m.images_per_second = images / median
     m.megapixels_per_second = megapixels / median
+    _energy(m, images)
     distance = [abs(wall - median) for wall in walls]
     m.typical_round = distance.index(min(distance)) + 1
     m.stages = stages(typical_spans(m), m.workers * walls[m.typical_round - 1])
@@ -129,6 +130,17 @@ def _describe(m: TechniqueMeasurement, images: int, megapixels: float, rules: Ru
     m.imbalance = imbalance(typical_spans(m), m.workers) if not rules.of_medians else None
     barriers = m.rounds[m.typical_round - 1].phase_ends[:-1]
     m.work_span = work_and_span(typical_spans(m), barriers) if m.copies == 1 and not rules.of_medians else None
+
+
+def _energy(m: TechniqueMeasurement, images: int) -> None:
+    """What an image takes, where every round knows; of several starts each counts once, as with times."""
+    each = [sum(r.joules.values()) / images for r in m.rounds if r.joules and images]
+    if len(each) < len(m.rounds):
+        return
+    samples = start_means(each, m.starts) if len({*m.starts}) > 1 else each
+    interval = median_interval(samples)
+    m.joules_per_image = statistics.median(samples)
+    m.joules_per_image_ci95 = list(interval) if interval else None
 
 
 def comparisons_of(measurements: Sequence[TechniqueMeasurement], points: Sequence[TechniqueMeasurement] = ()) -> int:

@@ -24,6 +24,7 @@ from imgproc.backends.sharing.transport import PATHS
 from imgproc.backends.task import HOST, TaskResult
 from imgproc.measure.breakdown import CALLER
 from imgproc.measure.derive import USUAL, comparisons_of, derive, derive_points, derive_weak, typical_spans
+from imgproc.measure.energy import EnergyMeter, find
 from imgproc.measure.peak_memory import PeakMemory
 from imgproc.measure.process_tree import cpu_seconds, own_tree, started_since
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
@@ -100,6 +101,7 @@ class Contender:
         self.processes = [os.getpid()]
         #: One for all passes: what it finds out about shared memory, which takes long, serves several of them.
         self._memory = PeakMemory(lambda: self.processes)
+        self._energy: EnergyMeter | None = None
         self.measurement = TechniqueMeasurement(
             technique.name, label or technique.label, copies=copies, point=point, antipattern=technique.antipattern
         )
@@ -171,9 +173,10 @@ class Contender:
         with closing(plan), self._memory as memory:
             began, cpu_before = time.time(), cpu_seconds(self.processes)
             replacements = self.backend.replacements
-            start = self.clock()
-            results, ends = self._carry_out(plan, parts, on_result)
-            wall = self.clock() - start
+            with self._energy_meter() as energy:
+                start = self.clock()
+                results, ends = self._carry_out(plan, parts, on_result)
+                wall = self.clock() - start
             again = any(part.result.attempts > 1 for part in parts)
             if replaced := again or self.backend.replacements > replacements:
                 new = started_since(began, self.backend.helpers)
@@ -186,8 +189,14 @@ class Contender:
             self._check(part.result)
         moved = [part.result.bytes_moved for part in parts if part.result.bytes_moved is not None]
         phases = [round(end - start, 6) for end in ends] if len(ends) > 1 else []
-        done = Round(wall, cpu, memory.bytes, sum(moved) if moved else None, phases)
+        done = Round(wall, cpu, memory.bytes, sum(moved) if moved else None, phases, joules=energy.joules(wall))
         return Pass(tuple(results), tuple(parts), start, done, replaced)
+
+    def _energy_meter(self) -> EnergyMeter:
+        """Of this machine; where workers are on others, nothing is counted, as that would be less than they take."""
+        if self._energy is None:
+            self._energy = EnergyMeter(find().counters if self.backend.local else ())
+        return self._energy
 
     def _carry_out(
         self, plan: Plan, parts: list[TaskOutcome], on_result: OnResult

@@ -15,7 +15,9 @@ LEVEL: tuple[Verdict, ...] = ("no measurable difference", "no difference that ma
 class Round:
     """One pass of one technique over the measured images. ``start``: the how manyth of its workers' starts, from 1, it
     was in. ``bytes_moved``: between its processes. ``phase_ends``:
-    where there were several phases, in which workers wait for each other, the seconds after which each ended."""
+    where there were several phases, in which workers wait for each other, the seconds after which each ended.
+    ``joules``: what the whole machine took meanwhile, by what it is of (processor, memory, gpu), where it can be
+    counted."""
 
     wall_seconds: float
     cpu_seconds: float | None = None
@@ -23,6 +25,7 @@ class Round:
     bytes_moved: int | None = None
     phase_ends: list[float] = field(default_factory=list)
     start: int = 1
+    joules: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -92,6 +95,9 @@ class TechniqueMeasurement:
     of the ratios, which is the ratio of ``geometric_mean_seconds``; ``speedup_check_ci95`` is the interval of their
     median that assumes nothing of how they scatter. Both are None where the speedups are ratios of medians, as earlier.
 
+    ``joules_per_image``: the median of what the whole machine took in a round for each image, with its interval; None
+    where that was not counted in every round.
+
     ``predicted_seconds`` and ``predicted_startup_seconds``: what a round and the start-up were expected to take, from
     what had been measured before this run; None where nothing was known.
 
@@ -135,6 +141,8 @@ class TechniqueMeasurement:
     ci95: list[float] | None = None
     images_per_second: float | None = None
     megapixels_per_second: float | None = None
+    joules_per_image: float | None = None
+    joules_per_image_ci95: list[float] | None = None
     speedup: float | None = None
     speedup_ci95: list[float] | None = None
     speedup_check_ci95: list[float] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -129,6 +130,30 @@ def paired_speedup(
     return speedup, (min(speedup, math.exp(middle - half)), max(speedup, math.exp(middle + half)))
 
 
+def rounds_for(logs: Sequence[float], comparisons: int = 1, within: float = PRECISE, most: int = 1000) -> int | None:
+    """How many rounds a new run needs for intervals of ``paired_speedup`` of half a width up to ``within``, by what
+    these logarithms of ratios scatter.
+
+    A few of them may scatter less than they usually do, by chance. So the standard deviation is taken at the upper end
+    of its one-sided 80 % interval (Browne, On the use of a pilot sample for sample size determination, 1995): in about
+    four runs of five as many rounds are enough.
+
+    Returns:
+        ``LEAST_FOR_INTERVAL`` or more, at most ``most``; None where fewer than three say nothing of their scatter.
+    """
+    m = len(logs)
+    if m < 3:
+        return None
+    scatter = statistics.stdev(logs) * math.sqrt((m - 1) / float(scipy.special.chdtri(m - 1, 0.8)))
+    level = 1 - (1 - T_LEVEL) / comparisons
+
+    def narrow(n: int) -> bool:
+        return float(scipy.special.stdtrit(n - 1, 0.5 + level / 2)) * scatter / math.sqrt(n) <= math.log1p(within)
+
+    counts = range(LEAST_FOR_INTERVAL, most + 1)
+    return counts[min(bisect_left(counts, True, key=narrow), len(counts) - 1)]
+
+
 def start_means(values: Sequence[float], starts: Sequence[int]) -> list[float]:
     """The mean of each start's values, in the order of the starts; all are one start if ``starts`` is empty.
 
@@ -195,6 +220,26 @@ def precise(samples: Sequence[float], within: float = PRECISE) -> bool:
     """Whether half the width of the median's interval is below ``within`` of the median; never without an interval."""
     interval = median_interval(samples)
     return interval is not None and (interval[1] - interval[0]) / 2 < within * statistics.median(samples)
+
+
+def forecast(rounds: Mapping[str, Sequence[float]], looks: Sequence[int]) -> int:
+    """After how many rounds ``enough`` may be expected to stop, if the times go on to scatter as they do: the first of
+    the ``looks`` ahead at which each technique's interval, by the quantiles of the times so far, is precise; the last
+    where none is. Fewer than three times of a technique say nothing of how it scatters."""
+    done = max(map(len, rounds.values()), default=0)
+    ahead = [look for look in sorted(looks) if look >= done] or [done]
+    if any(len(times) < 3 for times in rounds.values()):
+        return ahead[0]
+    return next((look for look in ahead if all(_will_be_precise(times, look) for times in rounds.values())), ahead[-1])
+
+
+def _will_be_precise(samples: Sequence[float], count: int) -> bool:
+    """Whether the median's interval of so many samples is precise, if they are distributed as these."""
+    if count <= len(samples):
+        return precise(samples)
+    ordered, n = sorted(samples), len(samples)
+    drawn = [ordered[min(n - 1, int((k + 0.5) / count * n))] for k in range(count)]
+    return precise(drawn)
 
 
 def enough(rounds: Mapping[str, Sequence[float]], looks: Collection[int] = LOOKS) -> bool:

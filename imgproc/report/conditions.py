@@ -11,6 +11,7 @@ from imgproc.measure.alarms import Alarm
 from imgproc.measure.statistics import LEAST_FOR_INTERVAL
 from imgproc.numbers import NBSP, counted, exact_percent, listed, size
 from imgproc.operations import OPERATIONS
+from imgproc.report.energy import counted as counted_energy
 from imgproc.report.schedules import chosen
 from imgproc.runs.options import SPLITS
 from imgproc.runs.record import Record, RunSettings
@@ -69,6 +70,7 @@ def _machine(record: Record, env: Mapping[str, Any]) -> Facts:
         ("Memory limit", size(limit) if limit else ""),
         ("All cores copy", f"{copied / 1e9:.3g} GB/s" if (copied := env.get("copy_bytes_per_second")) else ""),
         ("GPU", env.get("gpu") or "none"),
+        ("Energy", counted_energy(record)),
         ("File systems", _file_systems(env.get("file_systems") or {})),
         (
             "Allocator",

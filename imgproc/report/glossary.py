@@ -15,6 +15,7 @@ GLOSSARY: Mapping[str, str] = {
     "Efficiency": "The speedup for each worker or thread: 100\u00a0% is ideal.",
     "Throughput": "What is done in a second: images, or megapixels.",
     "Peak memory": "The most that all processes of a technique held at once in a round.",
+    "Energy": "What the whole machine took meanwhile, by counters of its processors, memory and GPUs; also what idles.",
     "Ideal": "The time of the baseline, shared evenly by all workers. Nobody is faster without luck.",
     "Contention": "Workers get in each other’s way: the same work takes longer, as they share caches and memory.",
     "Dispatch": "Handing tasks to workers and fetching what they made.",

@@ -16,6 +16,7 @@ from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
 from imgproc.pixels.previews import PREVIEW_SIDE, thumbnail_of
 from imgproc.report import advice, conditions, costs, granularity, owners, scale, sentences, tasks, timeline
+from imgproc.report.energy import energy
 from imgproc.report.glossary import CONDITIONS, NUMBERS, terms
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.schedules import affinity, schedules
@@ -238,6 +239,7 @@ def told(record: Record) -> dict[str, Any]:
         "image_warnings": image_warnings(record),
         "rows": table(record) if _has_numbers(record) else [],
         "note": measured_note(record),
+        "energy": energy(record),
         "guess": sentences.guess(record),
         "schedules": [*schedules(record), *affinity(record)],
         **costs.costs(record),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,17 +61,31 @@ def plan(
     lines = [f"Would {_VERBS[record.mode]} {images}: {', '.join(asked.operations)}, as {asked.format}."]
     lines += [f"Left out: {image.name}: {image.error}" for image in record.images if image.error]
     times = {(one.technique, one.workers): one.seconds for one in known}
+    expected_seconds: list[float | None] = []
     for t in contenders:
         expected = times.get((t.name, t.workers)) if t.copies == 1 and t.point is None and t.cv2_threads == 1 else None
+        expected_seconds.append(expected)
         about = f": about {seconds(expected)} a round" if expected else ""
         lines.append(f"  {t.label}, {counted(t.workers, 'worker')}{about}")
     lines += [f"  not {t.label}: {t.reason}" for t in missing]
     if asked.budget:
         rounds = f"{'at least ' if record.mode == 'compare' else ''}{counted(asked.rounds, 'round')}"
         lines.append(f"Then {rounds} of each in shuffled order, for at most {asked.budget:g} s.")
+        lines += _longer_budget(record, expected_seconds)
     if out is not None:
         lines.append(f"{counted(len(good) * len(asked.operations), 'file')} would be written into {out}.")
     return "\n".join(lines).replace(NBSP, " ") + "\n"
+
+
+def _longer_budget(record: Record, expected: Sequence[float | None]) -> Iterator[str]:
+    """The time budget that all images need by these seconds of a pass of each, where they need a longer one and all
+    are known."""
+    asked = record.settings
+    known = [seconds_taken for seconds_taken in expected if seconds_taken]
+    passes = asked.starts * (asked.rounds_of_start + 1) + 1  # the warm-ups, and reading back what they made
+    needed = 10 * math.ceil(passes * sum(known) / 10)
+    if len(known) == len(expected) and needed > asked.budget:
+        yield f"A sample of the images would be measured: all of them need about {needed} s, --budget {needed}."
 
 
 _VERBS = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from imgproc.numbers import NBSP, counted, listed
 from imgproc.report.sentences import spoken
-from imgproc.runs.record import Again, Record, Repetition
+from imgproc.runs.record import Again, Record, Repetition, TaskRecord
 
 _FEW = 5
 
@@ -19,10 +19,14 @@ def told(found: Repetition, before: Record, now: Record) -> str:
 
 def _lines(found: Repetition, before: Record, now: Record) -> Iterator[str]:
     yield f"Repeats run {found.of} of {before.created[:10]}, mode {before.mode}."
+    things, made = ("item", "Results") if now.task else ("file", "Pixels")
+    if now.task:
+        yield f"Function: {_function(found, before.task, now.task)}"
     by_hash = "the same by SHA-256" if found.hashed == found.inputs else f"{found.hashed} the same by SHA-256"
-    unknown = f", {found.inputs - found.hashed} by name only" if found.hashed < found.inputs else ""
-    yield f"Inputs: {counted(found.inputs, 'file')}, {by_hash}{unknown}."
-    yield f"Pixels: {_pixels(found)}"
+    only = "by their number only" if now.task else "by name only"
+    unknown = f", {found.inputs - found.hashed} {only}" if found.hashed < found.inputs else ""
+    yield f"Inputs: {counted(found.inputs, things)}, {by_hash}{unknown}."
+    yield f"{made}: {_pixels(found)}"
     wide = max([len(one.technique) for one in found.speedups], default=10) + 2
     if found.speedups:
         yield f"{'speedup':<{wide}}{'before':<24}{'now':<24}"
@@ -36,7 +40,16 @@ def _lines(found: Repetition, before: Record, now: Record) -> Iterator[str]:
         yield f"Warning: {alarm.text}"
     if before.alarms:
         yield f"Warning: the run before had {counted(len(before.alarms), 'alarm')} itself."
-    yield _verdict(found)
+    yield _verdict(found, made.lower())
+
+
+def _function(found: Repetition, old: TaskRecord | None, new: TaskRecord) -> str:
+    name = (
+        f"{new.function}, " if old is None or old.function == new.function else f"{new.function} for {old.function}, "
+    )
+    said = {True: "the same by its source", False: "another by its source", None: "whether it is the same is not known"}
+    file = "; what else stands in its file is not" if found.file is False and found.function else ""
+    return f"{name}{said[found.function]}{file}."
 
 
 def _pixels(found: Repetition) -> str:
@@ -68,9 +81,10 @@ def _value(value: Any) -> str:
     return "unknown" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _verdict(found: Repetition) -> str:
+def _verdict(found: Repetition, made: str) -> str:
     apart = [spoken(one.technique) for one in found.speedups if one.agrees is False]
-    why = ["other pixels"] if found.other_pixels else []
+    why = ["another function"] if found.function is False else []
+    why += [f"other {made}"] if found.other_pixels else []
     why += [f"another speedup of {listed(apart)}"] if apart else []
     if why:
         return f"It does not reproduce: {'; '.join(why)}."
@@ -79,5 +93,5 @@ def _verdict(found: Repetition) -> str:
         f"and {counted(sure, 'speedup')} within the intervals" if sure else "without an interval to compare speedups by"
     )
     return (
-        f"It reproduces: the same pixels, {of}." if found.results else f"It reproduces, {of}; no pixels were compared."
+        f"It reproduces: the same {made}, {of}." if found.results else f"It reproduces, {of}; no {made} were compared."
     )

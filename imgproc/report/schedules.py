@@ -53,7 +53,7 @@ def affinity(record: Record) -> list[str]:
     asked = record.settings.affinity
     if asked == OFF or record.mode == "sequential":
         return []
-    every = [t for t in record.measurements if t.name != BASELINE and t.available]
+    every = [t for t in record.measurements if t.available]
     same: dict[str, list[str]] = defaultdict(list)
     for t in every:
         if t.affinity:

@@ -76,12 +76,13 @@ def _joined(value: Any) -> Cell:
 
 def techniques(record: Record) -> Table:
     """A row for each way of running a technique, in the order of the record's findings; ``copies``: how often each
-    image was in a round, more than once in weak scaling; the last two columns: how many images, and megapixels, a round
-    had of a run over more and more work."""
+    image was in a round, more than once in weak scaling; ``images`` and ``megapixels``: how many a round had of a run
+    over more and more work."""
     columns = (
         "technique", "label", "workers", "cv2_threads", "copies", "startup_seconds", "first_round_seconds", "rounds",
         "median_seconds", "median_low", "median_high", f"{record.unit}s_per_second", "speedup", "speedup_low",
         "speedup_high", "efficiency", "karp_flatt", "identical", "verdict", "reason", f"{record.unit}s", "megapixels",
+        f"joules_per_{record.unit}",
     )  # fmt: skip
     return Table(columns, list(_measurements(record)))
 
@@ -93,6 +94,7 @@ def _measurements(record: Record) -> Iterator[tuple[Cell, ...]]:
             t.name, t.label, t.workers, t.cv2_threads, t.copies, t.startup_seconds, t.first_round_seconds,
             len(t.rounds), t.median_seconds, *_ends(t.ci95), t.images_per_second, t.speedup, *_ends(t.speedup_ci95),
             t.efficiency, t.karp_flatt, t.identical, t.verdict, t.reason, t.images, t.megapixels,
+            t.joules_per_image,
         )  # fmt: skip
 
 

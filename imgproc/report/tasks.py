@@ -8,7 +8,7 @@ from imgproc.backends import BASELINE
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import NBSP, counted, seconds, times
 from imgproc.report.scale import faster
-from imgproc.report.sentences import UNDECIDED, spoken
+from imgproc.report.sentences import UNDECIDED, spoken, starts
 from imgproc.runs.record import Record, TaskRecord
 
 #: So many items are named that failed or raised.
@@ -36,6 +36,7 @@ def _lines(record: Record) -> Iterator[str]:
         yield _row(t, wide)
     rounds = max((len(t.rounds) for t in timed), default=0)
     yield f"{counted(rounds, 'round')}, seed {record.settings.seed}. “a task”: one whose function does nothing."
+    yield from filter(None, [starts(record)])
     for t in record.techniques:
         if t.median_seconds is None:
             yield f"Not run: {t.label}: {t.reason}"

@@ -16,6 +16,7 @@ from imgproc.report.blocks import Block, Column, Drawn, Paragraph, Row, as_text,
 from imgproc.report.bounds import bounds
 from imgproc.report.commands import ANY_PATHS
 from imgproc.report.costs import meanings, tails
+from imgproc.report.energy import energy
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.scale import Section, scaled, scaled_counts, section, span, unit
 from imgproc.report.schedules import affinity, schedules
@@ -70,7 +71,8 @@ def _summary(record: Record, most_failed: int | None = None) -> str:
         lines.append(f"Note: the {both} measured on a sample of {sample}.")
     if record.settings.durable:
         lines.append("Note: every result was on the disk (fsync of file and folder) before it counted as written.")
-    notes = [guess(record), *split(record), *schedules(record), *affinity(record)]
+    used = "" if record.mode == "compare" else energy(record, [BASELINE, technique.name if technique else ""])
+    notes = [guess(record), used, *split(record), *schedules(record), *affinity(record)]
     lines += [f"Note: {sentence}" for sentence in notes if sentence]
     failed = [image for image in record.images if image.error]
     lines += [f"Failed: {image.name}: {image.error}" for image in failed[:most_failed]]
@@ -134,7 +136,7 @@ def comparison_blocks(record: Record, paths: Sequence[str] = ANY_PATHS) -> Itera
     rounds = max((len(t.rounds) for t in timed), default=0)
     same = "All made the same pixels." if all(t.identical for t in timed) else "Not all made the same pixels."
     yield f"{rounds} rounds, seed {record.settings.seed}. {same}"
-    yield from filter(None, [starts(record), tails(record), *bounds(record)])
+    yield from filter(None, [starts(record), tails(record), energy(record).replace(NBSP, " "), *bounds(record)])
     yield from (
         f"{t.label}: its start-up pays off from {t.break_even_images} images like these on."
         for t in timed

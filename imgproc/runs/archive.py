@@ -75,18 +75,20 @@ class PreparedZip:
 
 def rounds_csv(record: Record) -> str:
     """One line per round of every technique, its uncounted warm-up first. ``images`` is how many a round
-    went over; times are in seconds."""
+    went over; times are in seconds, ``joules`` of the whole machine."""
     out = io.StringIO()
     table = csv.writer(out)
-    table.writerow(("technique", "round", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "images"))
+    table.writerow(("technique", "round", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "images", "joules"))
     whole = len(record.sample or record.good_images)
     for technique in (*record.techniques, *record.points):
         images = technique.images or whole
         if technique.first_round_seconds is not None:
-            table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, images))
+            warm = technique.first_round_images or images
+            table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, warm, None))
         for number, done in enumerate(technique.rounds, 1):
             measured = done.wall_seconds, done.cpu_seconds, done.peak_memory_bytes
-            table.writerow((technique.name, number, *measured, images))
+            joules = sum(done.joules.values()) if done.joules else None
+            table.writerow((technique.name, number, *measured, images, joules))
     return out.getvalue()
 
 

@@ -17,6 +17,7 @@ from imgproc.errors import UserError
 from imgproc.exhibits import with_operations
 from imgproc.files import sha256_of
 from imgproc.intake.samples.kept import draw_once
+from imgproc.measure import energy
 from imgproc.measure.bounds import copy_bandwidth, memory_use
 from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
@@ -32,7 +33,7 @@ from imgproc.runs.advisor.pace import pace_seconds
 from imgproc.runs.advisor.prediction import Batch, predict, predicted_costs
 from imgproc.runs.amounts import is_over_work, too_large
 from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
-from imgproc.runs.measuring import Measured, measure
+from imgproc.runs.measuring import Measured, looks_of, measure
 from imgproc.runs.passes import Passes, RunFolders, file_systems_of
 from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
 from imgproc.runs.record import ImageRecord, Record, png_megapixels
@@ -82,6 +83,7 @@ def process(
         rounds=asked.starts * asked.rounds_of_start,
         budget=asked.budget,
         contenders=len(contenders.all),
+        looks=looks_of(record),
     )
     passes = Passes(record, folders, tracker)
     _begin(passes, contenders, pace)
@@ -171,6 +173,8 @@ def _begin(passes: Passes, contenders: Contenders, pace: float | None) -> None:
     png = _png_encoder(record, contenders, tracker)
     files = {"file_systems": file_systems_of(passes.folders)}
     record.environment = {**environment(), **files, "png_encoder": png.encoder, "pace_seconds": pace}
+    if record.settings.budget > 0:
+        record.environment["energy"] = energy.facts()
     if record.settings.durable and "tmpfs" in files["file_systems"]["rounds"]:
         record.warnings.append(NO_DISK)
     if png.note:

@@ -19,11 +19,10 @@ from imgproc.measure.statistics import LOOKS, enough
 from imgproc.runs.amounts import NO_TIME, Amounts, Work, is_over_work, largest_batch, part_of, spread
 from imgproc.runs.contenders import Contenders
 from imgproc.runs.passes import Hashes, Passes, on_gpu
-from imgproc.runs.record import ImageRecord
+from imgproc.runs.progress import time_for_rounds
+from imgproc.runs.record import ImageRecord, Record, RunSettings
 from imgproc.runs.replacing import replace_results
 
-#: A comparison that is not precise by then ends all the same.
-MOST_ROUNDS = 30
 #: On so many images the operations are timed alone.
 ALONE_IMAGES = 4
 
@@ -75,8 +74,10 @@ def measure(passes: Passes, contenders: Contenders, first: Pass, results_ready: 
     some = [c for c in (*contenders.others, *contenders.points) if c is not baseline]
     made |= _warm_up(contenders, some, amounts.of)
     _prove_others(contenders, made)
-    budget = settings.budget - (time.perf_counter() - begin)
+    budget = time_for_rounds(settings.budget, time.perf_counter() - begin)
     left = [c for c in contenders.all if c in made or c.copies > 1]
+    images = _fewer(record, left, images, budget)
+    amounts.whole = Work(passes, images)
     amounts.note(contenders.points)
     helpers = {pid for c in contenders.all for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
@@ -90,33 +91,66 @@ def measure(passes: Passes, contenders: Contenders, first: Pass, results_ready: 
 def _take_turns(contenders: Contenders, left: list[Contender], amounts: Amounts, budget: float) -> None:
     """The rounds of every start, within ``budget`` seconds; who fails is taken out of ``left``."""
     record = amounts.whole.passes.record
-    settings = record.settings
-    longer = record.mode in ("compare", "scale") and settings.starts == 1
+
+    def one_round(contender: Contender, number: int) -> Pass | None:
+        return _one_round(contenders, contender, number, amounts.of(contender))
+
+    def anew() -> None:
+        _start_anew(contenders, left, amounts)
+
+    rounds_of_starts(left, one_round, anew, settings=record.settings, looks=looks_of(record), budget=budget)
+
+
+def rounds_of_starts(
+    left: list[Contender],
+    one_round: Callable[[Contender, int], Pass | None],
+    anew: Callable[[], None],
+    *,
+    settings: RunSettings,
+    looks: Sequence[int],
+    budget: float,
+) -> None:
+    """The rounds of every start of the workers, interleaved, within ``budget`` seconds.
+
+    Args:
+        one_round: as ``interleave`` has it; rounds are numbered over all starts.
+        anew: makes all workers anew, between two starts.
+        looks: as of ``looks_of``.
+    """
     begin, longest, done = time.perf_counter(), 0.0, 0
     for start in range(1, settings.starts + 1):
         now = time.perf_counter()
         if start > 1 and now - begin + longest > budget:
             return
         if start > 1:
-            _start_anew(contenders, left, amounts)
+            anew()
 
-        def one_round(contender: Contender, number: int, start: int = start, before: int = done) -> Pass | None:
-            found = _one_round(contenders, contender, before + number, amounts.of(contender))
+        def one_pass(contender: Contender, number: int, start: int = start, before: int = done) -> Pass | None:
+            found = one_round(contender, before + number)
             if found:
                 found.round.start = start
             return found
 
         interleave(
             left,
-            one_round,
+            one_pass,
             rounds=settings.rounds_of_start,
-            most=max(MOST_ROUNDS, settings.rounds) if longer else None,
-            enough=lambda: enough({c.measurement.label: c.walls for c in left}, (settings.rounds, *LOOKS)),
+            most=max(looks, default=None),
+            enough=lambda: enough({c.measurement.label: c.walls for c in left}, looks),
             budget=budget - (time.perf_counter() - begin),
             seed=settings.seed + start - 1,
         )
         done = max((len(c.passes) for c in left), default=0)
         longest = max(longest, time.perf_counter() - now)
+
+
+def looks_of(record: Record) -> tuple[int, ...]:
+    """After which numbers of rounds the run ends if it is precise, and after the last in any case; empty for one that
+    does not go on beyond those that were asked for."""
+    settings = record.settings
+    if (record.mode not in ("compare", "scale") and not record.task) or settings.starts > 1:
+        return ()
+    return settings.rounds, *(look for look in LOOKS if look > settings.rounds)
 
 
 def _start_anew(contenders: Contenders, left: list[Contender], amounts: Amounts) -> None:
@@ -138,6 +172,8 @@ def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRe
     """The images to measure on: all, or as many as the budget allows, spread evenly over the sizes."""
     record, settings = passes.record, passes.record.settings
     images = record.good_images
+    if record.measures_on:  # on the same ones
+        return record.measured_images
     # What the workers were busy for in sum is about what one of them alone would take.
     spans = [span for one in first.parts for span in (*one.result.spans, *one.result.caller_spans)]
     alone = sum(span.end - span.start for span in spans)
@@ -152,6 +188,34 @@ def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRe
     if is_over_work(record) and settings.over == "images":
         count = min(count, largest_batch(record))
         _without_larger(contenders, count)
+    if count >= len(images):
+        return images
+    chosen = spread(images, count)
+    record.sample = sorted(image.index for image in chosen)
+    return chosen
+
+
+def _fewer(
+    record: Record, contenders: Sequence[Contender], images: list[ImageRecord], budget: float
+) -> list[ImageRecord]:
+    """The images, or where by the warm-ups the rounds on all of them would not fit into ``budget`` seconds as many as
+    do: what ``_sample`` could not know is how long starting takes, and how much workers hinder each other."""
+    settings = record.settings
+    if record.measures_on or is_over_work(record):
+        return images
+    per_round = 0.0
+    for contender in contenders:
+        m, shared = contender.measurement, contender.shares_backend_with
+        if m.first_round_seconds is None and shared:  # of weak scaling
+            m = shared.measurement
+        share = len(images) / (m.first_round_images or len(images))
+        per_round += contender.copies * share * (m.first_round_seconds or 0.0)
+    startups = sum(c.measurement.startup_seconds or 0.0 for c in contenders if c.does_the_same)
+    room = budget - (settings.starts - 1) * startups
+    rounds = settings.starts * settings.rounds_of_start + settings.starts - 1
+    if not contenders or per_round * rounds <= room:
+        return images
+    count = max(int(len(images) * room / (per_round * rounds)), 2 * contenders[0].backend.workers)
     if count >= len(images):
         return images
     chosen = spread(images, count)

@@ -305,7 +305,9 @@ TABLE: tuple[Option, ...] = (
         "intervals from 4 on.", minimum=1, maximum=50,
     ),
     Option(
-        "budget", "Time budget, seconds", "number", "Measuring stops here; the images are done in any case. 0: none.",
+        "budget", "Time budget, seconds", "number",
+        "Measuring stops here, but rounds have half of it however long warm-ups take; the images are done in any "
+        "case. 0: none.",
         maximum=86_400, least={"compare": 1, "scale": 1}, commands={"process": "3"},
     ),
     Option(

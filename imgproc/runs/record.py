@@ -34,6 +34,7 @@ State = Literal["checking", "queued", "running", "done", "failed", "cancelled", 
 #: What ``forget_results`` keeps.
 _KEPT = {
     "id", "mode", "settings", "images", "state", "created", "started", "finished", "error", "environment", "exhibit",
+    "measures_on",
 }  # fmt: skip
 FINAL_STATES: tuple[State, ...] = ("done", "failed", "cancelled", "interrupted")
 
@@ -127,7 +128,11 @@ class TaskRecord:
 
     ``function``: its name; ``exhibit``: that of the exhibit it is from, empty for a function of a user's own. ``same``:
     how results were compared. ``cannot_travel``: why it or an item cannot be sent to other processes; empty where they
-    can. ``failed``: items that ended or outlasted a worker, and were left out. ``raised``: those for which the function
+    can. ``module`` and ``file``: where the function stands, by their names alone. ``function_sha256``: of its source
+    and of what is bound to it; ``file_sha256``: of all that stands in its file. ``items_sha256`` and
+    ``results_sha256``: of what each item holds, and of the baseline's result of it. They are None, or missing, where
+    there is no telling.
+    ``failed``: items that ended or outlasted a worker, and were left out. ``raised``: those for which the function
     raises, which all techniques do alike.
     """
 
@@ -138,6 +143,12 @@ class TaskRecord:
     failed: list[FailedItem] = field(default_factory=list)
     raised: list[FailedItem] = field(default_factory=list)
     exhibit: str = ""
+    module: str = ""
+    file: str = ""
+    function_sha256: str | None = None
+    file_sha256: str | None = None
+    items_sha256: list[str | None] = field(default_factory=list)
+    results_sha256: list[str | None] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -180,12 +191,16 @@ class Difference:
 class Repetition:
     """``repetition`` in run.json: what a run that repeats another one found of it.
 
-    ``of``: the id of that one. ``inputs``: how many files both went over; ``hashed``: of how many the SHA-256 was known
+    ``of``: the id of that one. ``function``: of a run over items, whether it is the same by its source, and ``file``
+    whether all that stands in its file is; None where there is no telling. ``inputs``: how many files, or items, both
+    went over; ``hashed``: of how many the SHA-256 was known
     and is the same. ``results``: how many of the results could be compared, ``other_pixels`` those that differ.
-    ``reproduced``: the pixels and all speedups with intervals agree.
+    ``reproduced``: the function, the results and all speedups with intervals agree.
     """
 
     of: str
+    function: bool | None = None
+    file: bool | None = None
     inputs: int = 0
     hashed: int = 0
     results: int = 0
@@ -206,7 +221,8 @@ class Record:
     techniques, are the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was;
     ``repetition`` what the run found of the one that it repeats. ``memory``: what its operations must move.
     ``exhibit``: of which exhibit, and which part of it, a run over pictures is (``borders/with``).
-    ``other_pixels``: of the first few results that differed from the baseline's, in what.
+    ``other_pixels``: of the first few results that differed from the baseline's, in what. ``measures_on``: the id of
+    the run whose images, those of its ``sample``, settings and techniques are measured for longer, see ``longer.py``.
     """
 
     id: str
@@ -236,6 +252,7 @@ class Record:
     memory: list[MemoryUse] = field(default_factory=list)
     exhibit: str = ""
     other_pixels: list[OtherPixels] = field(default_factory=list)
+    measures_on: str = ""
 
     @property
     def of_exhibit(self) -> str:
@@ -346,7 +363,7 @@ class Record:
         empty = Record(self.id, self.mode, self.settings)
         if task := self.task:
             empty.task = TaskRecord(task.function, task.items, task.same, exhibit=task.exhibit)
-        for name in vars(self).keys() - _KEPT:
+        for name in vars(self).keys() - _KEPT - ({"sample"} if self.measures_on else set()):
             setattr(self, name, getattr(empty, name))
         for image in self.images:
             image.outputs, image.warnings = [], []

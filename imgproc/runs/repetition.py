@@ -12,7 +12,7 @@ from imgproc.errors import UserError
 from imgproc.files import sha256_of
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
-from imgproc.runs.record import Again, Difference, ImageRecord, Record, Repetition, new_id
+from imgproc.runs.record import Again, Difference, ImageRecord, Record, Repetition, TaskRecord, new_id
 
 #: What of the environment is of the moment, not of the machine.
 _OF_THE_MOMENT = ("load_before", "cores_used_by_others", "pace_seconds", "copy_bytes_per_second")
@@ -21,11 +21,7 @@ _FEW = 5
 
 def check_repeatable(record: Record) -> None:
     """Raises: UserError: its record does not say enough to run it again; says why."""
-    if record.task:
-        raise UserError(
-            "This run was over items of a function, which its record does not hold. Call imgproc.compare again instead."
-        )
-    if record.state != "done" or not record.good_images:
+    if record.state != "done" or not record.total:
         raise UserError(f"This run has nothing to reproduce: its state is “{record.state}”.")
 
 
@@ -87,11 +83,36 @@ def _not_the_same(missing: Sequence[str], changed: Sequence[str]) -> str:
     return f"{' '.join(said)} Name files or folders with --images; they are told by their content."
 
 
+def check_items(record: Record, hashes: Sequence[str | None], count: int) -> None:
+    """Raises: UserError: these are other items than those of the run, by their number or by what they hold."""
+    task = record.task
+    assert task is not None
+    if count != task.items:
+        raise UserError(f"The run was over {counted(task.items, 'item')}, and here are {count:,}.", field="items")
+    both = enumerate(zip(task.items_sha256, hashes, strict=False))
+    others = [str(place) for place, (old, new) in both if old and new and old != new]
+    if others:
+        some = ", ".join(others[:_FEW]) + (", …" if len(others) > _FEW else "")
+        holds = "holds" if len(others) == 1 else "hold"
+        raise UserError(
+            f"{len(others)} of {counted(count, 'item')} {holds} something else than was measured, by place: {some}. "
+            "Give the same items in the same order.",
+            field="items",
+        )
+
+
 # ---------------------------------------------------------------- what came out the same
 
 
 def compare(before: Record, now: Record) -> Repetition:
     """What a run found of the one that it repeats."""
+    if before.task and now.task:
+        found = _of_items(before.id, before.task, now.task)
+        found.speedups = [*_speedups(before, now)]
+        found.environment = [*_differences(before.environment, now.environment)]
+        agree = all(one.agrees is not False for one in found.speedups)
+        found.reproduced = agree and found.function is not False and not found.other_pixels
+        return found
     pairs = [*zip(before.good_images, now.images, strict=True)]
     results = [*_results(pairs)]
     found = Repetition(
@@ -105,6 +126,24 @@ def compare(before: Record, now: Record) -> Repetition:
     )
     found.reproduced = not found.other_pixels and all(one.agrees is not False for one in found.speedups)
     return found
+
+
+def _of_items(of: str, old: TaskRecord, new: TaskRecord) -> Repetition:
+    """What two runs over items have in common."""
+
+    def same(one: str | None, other: str | None) -> bool | None:
+        return one == other if one and other else None
+
+    results = [same(*pair) for pair in zip(old.results_sha256, new.results_sha256, strict=False)]
+    return Repetition(
+        of,
+        same(old.function_sha256, new.function_sha256),
+        same(old.file_sha256, new.file_sha256),
+        inputs=new.items,
+        hashed=sum(same(*pair) is True for pair in zip(old.items_sha256, new.items_sha256, strict=False)),
+        results=sum(one is not None for one in results),
+        other_pixels=[f"item {place}" for place, one in enumerate(results) if one is False],
+    )
 
 
 def _results(pairs: Sequence[tuple[ImageRecord, ImageRecord]]) -> Iterator[tuple[str, bool]]:

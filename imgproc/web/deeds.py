@@ -61,6 +61,15 @@ def again(run_id: str) -> AnyResponse:
     return accepted(new)
 
 
+def measure_on(run_id: str) -> AnyResponse:
+    """A new run of the same with the rounds that this one lacks."""
+    lookup.owned(run_id)
+    _, record = lookup.run(run_id)
+    with in_use(lookup.settings().RESULTS_DIR / run_id):
+        new = lookup.submission().measure_on(record, security.owner())
+    return accepted(new)
+
+
 def share(run_id: str) -> AnyResponse:
     """Say who may see a run: nobody else, whoever has its link, or everybody, in the history."""
     row = lookup.owned(run_id)

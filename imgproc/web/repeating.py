@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from imgproc.errors import UserError
 from imgproc.report import commands
+from imgproc.report.longer import offer
+from imgproc.runs import longer as lacking
 from imgproc.runs.record import Record
 from imgproc.web import security
 from imgproc.web.form import IMAGES_OF
@@ -60,3 +62,9 @@ def repeat(record: Record, submission: Submission, url: str, *, mine: bool) -> R
         mine and submission.kept(record) > 0,
         commands.fields(record, "compare"),
     )
+
+
+def longer(record: Record, submission: Submission) -> str:
+    """What measuring on would do, for its owner; empty where the run lacks no rounds, or its images are gone."""
+    found = lacking.longer(record, submission.most_seconds)
+    return offer(found) if found and submission.kept(record) >= len(record.good_images) else ""

@@ -30,14 +30,14 @@ from imgproc.report.text import summary
 from imgproc.report.traces import TRACES, has_trace, trace_text
 from imgproc.runs.archive import PreparedZip, rounds_csv
 from imgproc.runs.notes import Notes
-from imgproc.runs.record import FINAL_STATES
+from imgproc.runs.record import FINAL_STATES, Record
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import RunRow, Visitor
 from imgproc.runs.vetting import NoneGood
 from imgproc.web import classes, comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting
 from imgproc.web import history as lists
 from imgproc.web.deeds import accepted as _accepted
-from imgproc.web.deeds import again, annotate, cancel, delete, delete_many, none_good, post_to_class, share
+from imgproc.web.deeds import again, annotate, cancel, delete, delete_many, measure_on, none_good, post_to_class, share
 from imgproc.web.deeds import see as _see
 from imgproc.web.lookup import owned as _owned
 from imgproc.web.lookup import row as _row
@@ -110,7 +110,17 @@ def run_page(run_id: str) -> str:
         context["figures"] = figures.figures(record)
     posted_to = url_for("process", _external=True)
     context["repeat"] = repeating.repeat(record, submission(), posted_to, mine=bool(seen["mine"]))
+    context["longer"] = repeating.longer(record, submission()) if seen["mine"] else ""
+    context["before"] = _before(record)
     return render_template("run.html", run=record, **seen, **context)
+
+
+def _before(record: Record) -> str:
+    """The id of the run that this one measures on, where its page may be seen here; empty for others."""
+    try:
+        return _row(record.measures_on).id if record.measures_on else ""
+    except UserError:
+        return ""
 
 
 def run_json(run_id: str) -> AnyResponse:
@@ -406,6 +416,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}/figures/<name>.<format>", _GET, run_figure),
     (f"{_RUN}/cancel", _POST, cancel),
     (f"{_RUN}/again", _POST, again),
+    (f"{_RUN}/measure-on", _POST, measure_on),
     (f"{_RUN}/share", _POST, share),
     (f"{_RUN}/delete", _POST, delete),
     ("/exhibits", _GET, exhibit_list),

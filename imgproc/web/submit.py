@@ -19,6 +19,7 @@ from imgproc.intake.naming import display_name
 from imgproc.pixels.previews import thumbnail_of
 from imgproc.runs import classes
 from imgproc.runs.access import Access, parse_class, parse_shown
+from imgproc.runs.longer import measured_on, same_sample
 from imgproc.runs.record import ImageRecord, Record, RunSettings, new_id
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import Store
@@ -102,8 +103,7 @@ class Submission:
 
     def kept(self, run: Record) -> int:
         """How many of the images of a run are still here as they came."""
-        folder = self.settings.UPLOADS_DIR / run.id
-        return sum(bool(image.stored) and (folder / image.stored).is_file() for image in run.images)
+        return len(self._still_there(run))
 
     def repeat(self, old: Record, owner: str) -> Record:
         """Queue a new run with the images and settings of an old one.
@@ -122,6 +122,30 @@ class Submission:
             return self._queue(
                 Record(self.run_id, old.mode, settings, images), results, Access(owner, visitor=self.visitor)
             )
+
+    def measure_on(self, old: Record, owner: str) -> Record:
+        """Queue a new run of the same with the rounds that an old one lacks.
+
+        Raises:
+            UserError: it lacks none, the queue or the disk is full, or the images are gone.
+        """
+        record = measured_on(old, self.most_seconds)
+        record.id = self.run_id
+        with self._folders() as (uploads, results):
+            self._check_room(None)
+            record.images = self._copy_inputs(old, uploads, results)
+            kept = self._still_there(old)
+            if [image.index for image in kept if not image.error] != [image.index for image in old.good_images]:
+                raise UserError(
+                    "Some images of this run are no longer here, so the same cannot be measured on.", code="conflict"
+                )
+            record.sample = same_sample(old, [image.index for image in kept])
+            return self._queue(record, results, Access(owner, visitor=self.visitor))
+
+    @property
+    def most_seconds(self) -> float:
+        """The longest time budget that a run may have here."""
+        return 60 * self.settings.MAX_MINUTES_PER_VISITOR
 
     def show(self, shown: Exhibit, given: Fields, owner: str) -> list[Record]:
         """Queue a run for each part of an exhibit.
@@ -188,9 +212,14 @@ class Submission:
             raise check.problem
         return record
 
+    def _still_there(self, run: Record) -> list[ImageRecord]:
+        """Its images that are still here as they came."""
+        folder = self.settings.UPLOADS_DIR / run.id
+        return [image for image in run.images if image.stored and (folder / image.stored).is_file()]
+
     def _copy_inputs(self, old: Record, uploads: Path, results: Path) -> list[ImageRecord]:
         sources = self.settings.UPLOADS_DIR / old.id
-        images = [image for image in old.images if image.stored and (sources / image.stored).is_file()]
+        images = self._still_there(old)
         if not images and not (old.settings.samples and not old.images):
             raise UserError(
                 "The images of this run are no longer here. Choose them again on the form.", code="conflict"

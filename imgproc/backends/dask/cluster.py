@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities, Options
-from imgproc.backends.places import OF_ANOTHER
+from imgproc.backends.places import OF_DASK
 from imgproc.backends.pools.pool import DispatchedBackend, WorkersDied, started
 from imgproc.backends.pools.processes import in_background
 from imgproc.backends.pools.starting import leave_main_out
@@ -75,7 +75,7 @@ class DaskCluster(DispatchedBackend):
     name = "dask"
     capabilities = Capabilities(
         memory="copied", killable=True, inner_threads=True, start_methods=(START_METHOD,), chunks=True, splits=True,
-        carries=True, unpinned=OF_ANOTHER,
+        carries=True, unpinned=OF_DASK,
     )  # fmt: skip
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:

@@ -23,17 +23,20 @@ class Sequential(Backend):
 
     name: ClassVar[str] = "sequential"
     capabilities = Capabilities(
-        memory="shared", killable=False, max_workers=1, inline=True, unscheduled=ONE_WORKER, unpinned=places.ONE_WORKER
+        memory="shared", killable=False, max_workers=1, inline=True, unscheduled=ONE_WORKER, unpinned=""
     )
 
     def start(self) -> None:
         pin_threads(self.cv2_threads)
+        self.places = places.places(self.affinity, self.workers, self.cv2_threads)
 
     def run(self, tasks: Sequence[Task], *, deadline: float) -> Iterator[TaskResult]:
         # Process-wide, and another technique may have set it since start().
         cv2.setNumThreads(self.cv2_threads)
-        for task in tasks:
-            yield run_task(task)
+        # The caller's thread is pinned for as long as it works, for it starts the workers of others too.
+        with places.pinned([cpu for place in self.places for cpu in place]):
+            for task in tasks:
+                yield run_task(task)
 
     def close(self, *, kill: bool = False) -> None:
         """Nothing to end."""

@@ -16,21 +16,22 @@ from imgproc.backends.phases import whole
 from imgproc.backends.task import Task, TaskResult
 from imgproc.errors import UserError
 from imgproc.functions.travel import Carried, Parcel, is_plain
+from imgproc.measure import energy
 from imgproc.measure.curves import scaling
 from imgproc.measure.derive import derive_tasks
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
-from imgproc.measure.protocol import Contender, Pass, conclude, interleave
-from imgproc.measure.statistics import LOOKS, enough
+from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.numbers import counted
 from imgproc.runs.contenders import Contenders, find_contenders
-from imgproc.runs.measuring import MOST_ROUNDS
+from imgproc.runs.measuring import looks_of, rounds_of_starts
 from imgproc.runs.options import Mode, RunSettings
 from imgproc.runs.progress import Cancel, OnProgress, Tracker
 from imgproc.runs.record import FailedItem, Record, TaskRecord, new_id
 from imgproc.runs.tasks.calls import CANNOT_ARRIVE, CANNOT_RETURN, Call, Failure, Returned, call, size_of
 from imgproc.runs.tasks.handing import do_work, seconds_to_work
-from imgproc.runs.tasks.sameness import Incomparable, Sameness, alike, digest, kept
+from imgproc.runs.tasks.identity import MOST_HASHED, content, identify
+from imgproc.runs.tasks.sameness import Exact, Incomparable, Sameness, alike, kept
 from imgproc.settings import Settings
 
 #: Technique of the trial, in which a crash or a hang costs its item and nothing else.
@@ -146,7 +147,8 @@ def measure_tasks(run: TaskRun) -> Record:
     contenders = _contenders(run)
     try:
         settings.seed = settings.seed or random.SystemRandom().randrange(1, 2**31)
-        record.environment = environment()
+        record.environment = {**environment(), "energy": energy.facts()}
+        identify(run.task, run.function, run.items)
         record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
         record.weak = [c.measurement for c in contenders.weak]
         if any(m.start_method == "fork" for m in record.techniques):
@@ -341,6 +343,9 @@ def _prove(run: TaskRun, contenders: Contenders, made: dict[Contender, dict[int,
     if baseline is None:
         return
     reference = made[baseline]
+    if len(run.items) <= MOST_HASHED and run.how == Exact():  # else it is no matter of each bit
+        each = (reference.get(index) for index in range(len(run.items)))
+        run.task.results_sha256 = [None if one is None else content(one) for one in each]
     doubt = _unsteady(run, baseline, reference)
     for contender, found in made.items():
         m = contender.measurement
@@ -366,9 +371,9 @@ def _alike(run: TaskRun, reference: Any, other: Any) -> bool:
 def _unsteady(run: TaskRun, baseline: Contender, reference: dict[int, Any]) -> str:
     """Why nothing can be proven of this function: it gives other results when it is called again, or changes what it is
     given; empty where neither is seen."""
-    before = {index: _content(run.items[index]) for index in run.record.good_items}
+    before = {index: content(run.items[index]) for index in run.record.good_items}
     again = _kept(run, baseline, run.pass_over(baseline, run.record.good_items, "checking"))
-    changed = [index for index, content in before.items() if content != _content(run.items[index])]
+    changed = [index for index, held in before.items() if held != content(run.items[index])]
     if changed:
         count = f"{counted(len(changed), 'item')} of {len(before)}"
         return (
@@ -385,13 +390,6 @@ def _unsteady(run: TaskRun, baseline: Contender, reference: dict[int, Any]) -> s
     return ""
 
 
-def _content(item: Any) -> str | None:
-    try:
-        return digest(item)
-    except Incomparable:
-        return None
-
-
 # ---------------------------------------------------------------- timing
 
 
@@ -401,8 +399,14 @@ def _time(run: TaskRun, contenders: Contenders, left: list[Contender]) -> list[C
     indexes = _sample(run, left)
     helpers = {pid for c in left for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
+    looks = looks_of(record)
     run.tracker = Tracker(
-        run.on_progress, run.cancelled, rounds=settings.rounds, budget=settings.budget, contenders=len(left)
+        run.on_progress,
+        run.cancelled,
+        rounds=settings.starts * settings.rounds_of_start,
+        budget=settings.budget,
+        contenders=len(left),
+        looks=looks,
     )
     load.start()
 
@@ -420,18 +424,28 @@ def _time(run: TaskRun, contenders: Contenders, left: list[Contender]) -> list[C
         run.tracker.pass_done(done.round.wall_seconds)
         return done
 
-    interleave(
-        left,
-        one_round,
-        rounds=settings.rounds,
-        most=max(MOST_ROUNDS, settings.rounds),
-        enough=lambda: enough({c.measurement.label: c.walls for c in left}, (settings.rounds, *LOOKS)),
-        budget=settings.budget,
-        seed=settings.seed,
-    )
+    def anew() -> None:
+        _start_anew(run, left, indexes)
+
+    rounds_of_starts(left, one_round, anew, settings=settings, looks=looks, budget=settings.budget)
     record.environment["cores_used_by_others"] = load.stop()
     _time_handing_over(run, [contender for contender in left if contender.copies == 1], indexes)
     return left
+
+
+def _start_anew(run: TaskRun, left: list[Contender], indexes: Sequence[int]) -> None:
+    """End all workers and make new ones, each of which has a warm-up that does not count."""
+    for contender in left:
+        contender.close()
+    for contender in [c for c in left if c.does_the_same]:  # the others have the same workers
+        try:
+            run.ready(contender)
+            run.pass_over(contender, indexes, "warm-up")
+            run.done(contender)
+        except BackendError as problem:
+            contender.measurement.reason = str(problem)
+            left.remove(contender)
+            contender.passes.clear()
 
 
 def _sample(run: TaskRun, left: Sequence[Contender]) -> list[int]:
@@ -439,9 +453,10 @@ def _sample(run: TaskRun, left: Sequence[Contender]) -> list[int]:
     record, settings = run.record, run.record.settings
     items = record.good_items
     per_round = sum((c.measurement.first_round_seconds or 0.0) * c.copies for c in left)
-    if per_round <= 0 or settings.rounds * per_round <= settings.budget:
+    rounds = settings.starts * (settings.rounds_of_start + 1) - 1  # with the warm-ups of the later starts
+    if per_round <= 0 or rounds * per_round <= settings.budget:
         return items
-    count = max(2 * settings.workers, int(len(items) * settings.budget / (settings.rounds * per_round)))
+    count = max(2 * settings.workers, int(len(items) * settings.budget / (rounds * per_round)))
     if count >= len(items):
         return items
     record.sample = sorted({items[int((k + 0.5) * len(items) / count)] for k in range(count)})
