@@ -100,6 +100,10 @@ class Site:
         Notes("First try", ("laptop", "on battery"), "Done at home.\nThe fan was loud.").save(self._folder(compared))
         other = self._add("run, one image", _done(fabricated(TWO, mode="parallel", images=1)))
         self._add("run, scaled", _done(scaled(2, [1, 2, 3, 4], 0.03, inner=(1, 2))))
+        what_if = f"{self.paths['run, scaled']}/what-if"
+        self.paths["what if"] = f"{what_if}?serial=12.5&workers=64"
+        self.paths["what if, one point"] = f"{self.paths['run, compared']}/what-if"
+        self.paths["what if, refused"] = f"{what_if}?law=gustafson&workers=4096"
         self._add("run of a function", _of_items(TaskRecord("crunch", 24), *CALLS["in_numpy"]))
         self._add("run, many images", _many())
         self._add("run of somebody else", _done(fabricated(TWO, images=3)), owner="somebody else")

@@ -34,7 +34,7 @@ from imgproc.runs.record import FINAL_STATES
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import RunRow, Visitor
 from imgproc.runs.vetting import NoneGood
-from imgproc.web import classes, comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting
+from imgproc.web import classes, comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting, whatif
 from imgproc.web import history as lists
 from imgproc.web.deeds import accepted as _accepted
 from imgproc.web.deeds import again, annotate, cancel, delete, delete_many, none_good, post_to_class, share
@@ -150,6 +150,32 @@ def report_notebook(run_id: str) -> Response:
     made = notebook.notebook(record, Notes.load(_settings().RESULTS_DIR / run_id))
     headers = {"Content-Disposition": f'attachment; filename="speedup-lab-{run_id}.ipynb"'}
     return Response(made, headers=headers, mimetype="application/x-ipynb+json")
+
+
+def what_if(run_id: str) -> AnyResponse:
+    """What a law of scaling would say of more workers, for a serial share that is chosen."""
+    row, record = _run(run_id)
+    head = {"run": record, "row": row}
+    try:
+        asked = whatif.asked(record, request.args)
+    except UserError as problem:
+        if not problem.field:
+            raise
+        page = _page_for_browsers("what_if.html", **head, **whatif.form(record, request.args), problem=problem)
+        return errors.error_response(problem, page=page)
+    kind = errors.wanted_kind()
+    if kind == "json":
+        return jsonify(whatif.as_dict(asked))
+    if kind == "text":
+        return Response(whatif.text(asked), mimetype="text/plain")
+    return make_response(render_template("what_if.html", **head, **whatif.page(record, asked, request.args)))
+
+
+def what_if_figure(run_id: str, format: str) -> Response:
+    """The law over the points; what is asked as for the page, ``theme`` and ``narrow`` as of a run's figures."""
+    _, record = _run(run_id)
+    data = whatif.drawing(record, request.args, _settings().RESULTS_DIR, format, *_look())
+    return _figure(data, f"{run_id}-what-if", format)
 
 
 def compare_runs() -> AnyResponse:
@@ -389,6 +415,8 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}.txt", _GET, run_text),
     (f"{_RUN}/report", _GET, report),
     (f"{_RUN}/report.ipynb", _GET, report_notebook),
+    (f"{_RUN}/what-if", _GET, what_if),
+    (f"{_RUN}/what-if/figure.<format>", _GET, what_if_figure),
     (f"{_RUN}/results.zip", _GET, results_zip),
     (f"{_RUN}/rounds.csv", _GET, rounds),
     (f"{_RUN}/trace/<name>.json", _GET, trace),
