@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from communications import communication
 from conftest import jpeg
 from figure_records import GONE, SEVEN, SHARES, TWO, fabricated, measured, scaled
 
@@ -70,8 +71,10 @@ class Site:
             megapixels: of the pictures in it.
         """
         self.settings = Settings(
-            UPLOADS_DIR=folder / "uploads", RESULTS_DIR=folder / "results", SECRET_KEY=TOKEN, MAX_QUEUED=2
-        )
+            UPLOADS_DIR=folder / "uploads", RESULTS_DIR=folder / "results", SECRET_KEY=TOKEN, MAX_QUEUED=2,
+            CACHE_DIR=str(folder / "cache"),
+        )  # fmt: skip
+        communication().save(self.settings.cache_dir)
         self.app = create_app(self.settings)
         self.store: Store = self.app.config["STORE"]
         serializer = self.app.session_interface.get_signing_serializer(self.app)  # type: ignore[attr-defined]

@@ -190,7 +190,8 @@ def _notes(asked: WhatIf) -> Iterator[str]:
         yield f"Not held against it: {many(left, what)}, more than the cores."
     if len(basis.points) == 1:
         yield (
-            f"One number of {what}s was measured, so any loss looks like serial work; a run that scales it shows whether it is."
+            f"One number of {what}s was measured, so any loss looks like serial work; a run that scales it "
+            "shows whether it is."
         )
 
 

@@ -34,7 +34,20 @@ from imgproc.runs.record import FINAL_STATES
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import RunRow, Visitor
 from imgproc.runs.vetting import NoneGood
-from imgproc.web import classes, comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting, whatif
+from imgproc.web import (
+    classes,
+    communication,
+    comparing,
+    errors,
+    exhibits,
+    form,
+    metrics,
+    pages,
+    repeating,
+    security,
+    waiting,
+    whatif,
+)
 from imgproc.web import history as lists
 from imgproc.web.deeds import accepted as _accepted
 from imgproc.web.deeds import again, annotate, cancel, delete, delete_many, none_good, post_to_class, share
@@ -208,7 +221,14 @@ def _visitor() -> Visitor:
 
 
 def techniques() -> str:
-    return render_template("techniques.html", **lists.techniques(_store(), _visitor()))
+    found = communication.page(_settings().cache_dir)
+    return render_template("techniques.html", **lists.techniques(_store(), _visitor()), communication=found)
+
+
+def communication_figure(format: str) -> Response:
+    """What handing data over takes here; ``of`` is when that was measured, for browsers that keep it."""
+    data = communication.drawing(_settings().cache_dir, _settings().RESULTS_DIR, format, *_look())
+    return _figure(data, "communication", format)
 
 
 def healthz() -> AnyResponse | tuple[AnyResponse, int]:
@@ -440,6 +460,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_CLASS}/withdraw", _POST, class_withdraw),
     (f"{_CLASS}/figures/speedup.<format>", _GET, class_figure),
     ("/techniques", _GET, techniques),
+    ("/techniques/figures/communication.<format>", _GET, communication_figure),
     ("/healthz", _GET, healthz),
     ("/metrics", _GET, metrics_text),
 ]
