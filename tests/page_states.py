@@ -20,6 +20,7 @@ from figure_records import GONE, SEVEN, SHARES, TWO, fabricated, measured, scale
 
 from app import create_app
 from imgproc.intake.samples import draw
+from imgproc.measure.bounds import memory_use
 from imgproc.measure.derive import derive, derive_tasks
 from imgproc.measure.environment import environment
 from imgproc.measure.results import Progress, SpanRecord, TechniqueMeasurement
@@ -42,6 +43,13 @@ TOKEN = "0123456789abcdefghijklmnopqrstuvwxyz"
 CALLS = {
     "pure_python": (0.012, 0.99, 1.9), "in_numpy": (0.006, 1.5, 0.8), "by_numba": (0.003, 1.9, 0.4),
     "by_opencv": (0.001, 1.95, 0.3),
+}  # fmt: skip
+
+
+#: What two cores copy and compute.
+ROOFS = {
+    "copy_bytes_per_second": 1.8e10, "copy_bytes_per_second_of_one": 1.1e10, "arithmetic_per_second": 1.3e11,
+    "arithmetic_per_second_of_one": 7e10,
 }  # fmt: skip
 
 
@@ -223,7 +231,14 @@ def _compared() -> Record:
     record.techniques.append(replace(GONE))
     record.images += _refused(record.images, 2)
     record.images[1].warnings = [FEW_BITS]
-    return _done(record, cores_used_by_others=0.7, cores_logical=2)
+    made = _done(record, cores_used_by_others=0.7, cores_logical=2, **ROOFS)
+    stages = next(t.stages for t in made.techniques if t.name == "sequential")
+    size = 12_000_000  # of the pictures in bytes, of as many pixels
+    made.memory = memory_use(
+        {name: stages[name] for name in made.settings.operations}, dict.fromkeys(made.settings.operations, 2 * size),
+        ROOFS["copy_bytes_per_second"], {"canny": 32.0 * size, "gaussian": 18.0 * size, "equalize": 2.0 * size},
+    )  # fmt: skip
+    return made
 
 
 def _of_items(task: TaskRecord, call: float, threads: float, processes: float) -> Record:
