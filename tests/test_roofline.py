@@ -147,9 +147,9 @@ def test_the_words_say_which_roof_and_how_near() -> None:
     said = " ".join(told.sentences(record)).replace("\u00a0", " ")
     assert "one core copies 10 GB/s and does 50 billion operations a second" in said
     assert "Below 5 operations for each byte memory is the lower roof" in said
-    assert "equalize does 1 for each byte (memory is its lower roof) and reaches 10 % of it" in said
+    assert "equalize does 1 for each byte (memory is its lower roof) and reaches 10 % of its roof" in said
     # 9 for each byte lie between the ridge and four times the ridge.
-    assert "gaussian does 9 for each byte (which is the lower one hangs on how wide its numbers are)" in said
+    assert "gaussian does 9 for each byte (either may be its lower roof)" in said
     assert "None reaches half of its roof" in said and "Operations are counted by the definition" in said
     assert said.endswith("Not counted: median.")
     near = with_roofs(fabricated(), equalize=12.0)

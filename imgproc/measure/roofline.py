@@ -95,11 +95,15 @@ def peak_arithmetic(threads: int) -> float:
 
 def roofs(environment: Mapping[str, Any], cores: int) -> tuple[Roof, Roof] | None:
     """That of one thread and that of all cores; None where a run did not measure them."""
-    names = ("copy_bytes_per_second", "arithmetic_per_second")
-    ones, alls = ([environment.get(f"{name}{of}") for name in names] for of in ("_of_one", ""))
-    if not all(isinstance(value, int | float) and value > 0 for value in (*ones, *alls)):
+    known = [
+        environment.get(f"{name}{of}")
+        for of in ("_of_one", "")
+        for name in ("copy_bytes_per_second", "arithmetic_per_second")
+    ]
+    values = [float(value) for value in known if isinstance(value, int | float) and value > 0]
+    if len(values) < len(known):
         return None
-    return Roof(1, float(ones[0]), float(ones[1])), Roof(cores, float(alls[0]), float(alls[1]))
+    return Roof(1, *values[:2]), Roof(cores, *values[2:])
 
 
 def spots(

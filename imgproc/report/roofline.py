@@ -44,10 +44,21 @@ def sentences(record: Record) -> Iterator[str]:
         f"Roofline: one core copies {_rate(one.copied, 'B')} and does {_rate(one.peak, 'operations')}, all "
         f"{counted(every.threads, 'core')} {_rate(every.copied, 'B')} and {_rate(every.peak, 'operations')}, which are "
         "sums and products of 32-bit numbers in the cache, of a product of matrices. Below "
-        f"{one.ridge:.3g} operations for each byte memory is the lower roof of one core, above it arithmetic."
+        f"{per_byte(one.ridge)} operations for each byte memory is the lower roof of one core, above it arithmetic."
     )
-    mine = [spot for spot in made if spot.technique == BASELINE]
-    yield f"On one core {listed([_of(spot) for spot in mine])}."
+    yield " ".join([*_alone([spot for spot in made if spot.technique == BASELINE]), *_together(made)])
+    left = [use.operation for use in record.memory if use.counted <= 0]
+    yield (
+        "Operations are counted by the definition of each, not by what the processor did, and bytes as if each image "
+        "and result went through memory once: pixels still in the cache let a point lie above the slope, and numbers "
+        f"of 8 bits, of which a vector holds {NARROW} times as many, above the level roof."
+        + (f" Not counted: {listed(left)}." if left else "")
+    )
+
+
+def _alone(mine: list[Spot]) -> Iterator[str]:
+    """Of each operation on one core."""
+    yield f"On one core {'; '.join(map(_of, mine))}."
     if near := [spot for spot in mine if spot.reached >= _NEAR]:
         yield f"At half of their roof or nearer to it: {listed([spot.operation for spot in near])}."
     else:
@@ -55,26 +66,28 @@ def sentences(record: Record) -> Iterator[str]:
             "None reaches half of its roof, so on one core neither bandwidth nor arithmetic alone holds them up; what "
             "else there is, such as waiting for look-ups, branches and other instructions, this figure does not show."
         )
-    others = [spot for spot in made if spot.technique != BASELINE]
-    if others:
+
+
+def _together(made: list[Spot]) -> Iterator[str]:
+    """Of those that the run's technique shared out."""
+    if others := [spot for spot in made if spot.technique != BASELINE]:
         shares = [f"{percent(spot.reached)} for {spot.operation}" for spot in others]
-        yield f"Of the roof of all cores {spoken(others[0].technique)} reach {listed(shares)}."
-    yield (
-        "Operations are counted by the definition of each, not by what the processor did, and bytes as if each image "
-        "and result went through memory once: pixels still in the cache let a point lie above the slope, and numbers "
-        f"of 8 bits, of which a vector holds {NARROW} times as many, above the level roof."
-    )
-    if left := [use.operation for use in record.memory if use.counted <= 0]:
-        yield f"Not counted: {listed(left)}."
+        yield f"With {spoken(others[0].technique)}, of the roof of all cores: {listed(shares)}."
 
 
 def _of(spot: Spot) -> str:
     by = {
         "memory": "memory is its lower roof",
         "arithmetic": "arithmetic is its lower roof",
-        "either": "which is the lower one hangs on how wide its numbers are",
+        "either": "either may be its lower roof",
     }[spot.bound]
-    return f"{spot.operation} does {spot.intensity:.3g} for each byte ({by}) and reaches {percent(spot.reached)} of it"
+    does = f"{spot.operation} does {per_byte(spot.intensity)} for each byte"
+    return f"{does} ({by}) and reaches {percent(spot.reached)} of its roof"
+
+
+def per_byte(value: float) -> str:
+    """Operations for each byte, with three digits."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 
 def _rate(value: float, of: str) -> str:

@@ -10,7 +10,7 @@ from imgproc.measure.roofline import Roof, Spot
 from imgproc.numbers import counted, percent
 from imgproc.report.charts.chart import Chart
 from imgproc.report.charts.style import Style
-from imgproc.report.roofline import found
+from imgproc.report.roofline import found, per_byte
 from imgproc.runs.record import Record
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def chart(record: Record) -> Chart | None:
 
 
 def _cells(spot: Spot) -> tuple[str, ...]:
-    return (spot.technique, f"{spot.intensity:.3g}", f"{spot.rate / 1e9:.3g}", percent(spot.reached), spot.bound)
+    return (spot.technique, per_byte(spot.intensity), f"{spot.rate / 1e9:.3g}", percent(spot.reached), spot.bound)
 
 
 def _sentence(made: list[Spot], one: Roof) -> str:
     best = max((spot for spot in made if spot.technique == BASELINE), key=lambda spot: spot.reached)
     return (
         f"On one core the nearest to its roof is {best.operation}, with {percent(best.reached)} of it. Left of "
-        f"{one.ridge:.3g} operations for each byte memory is the lower roof, right of it arithmetic."
+        f"{per_byte(one.ridge)} operations for each byte memory is the lower roof, right of it arithmetic."
     )
 
 
@@ -56,8 +56,8 @@ def _alt(made: list[Spot], one: Roof, every: Roof) -> str:
         for roof in ([one, every] if every.threads > 1 else [one])
     ]
     points = [
-        f"{spot.operation} with {spot.technique} {spot.rate / 1e9:.3g} billion a second at {spot.intensity:.3g} for "
-        "each byte"
+        f"{spot.operation} with {spot.technique} {spot.rate / 1e9:.3g} billion a second at "
+        f"{per_byte(spot.intensity)} for each byte"
         for spot in made
     ]
     return " ".join([*parts, f"Below them: {', '.join(points)}."])
@@ -117,15 +117,20 @@ def _limits(axes: Axes, made: list[Spot], one: Roof, every: Roof) -> tuple[float
 
 
 def _name(axes: Axes, some: list[Spot], style: Style) -> None:
-    """The operation's name below each point, where there is room for it."""
-    free: list[tuple[float, float, float]] = []
+    """The operation's name below each point, else beside it, where there is room for it."""
+    points = [axes.transData.transform((spot.intensity, spot.rate / 1e9)) for spot in some]
+    taken = [(float(x) - 6, float(x) + 6, float(y)) for x, y in points]
     for spot in sorted(some, key=lambda one: one.intensity):
-        x, y = axes.transData.transform((spot.intensity, spot.rate / 1e9))
-        half = style.breadth(spot.operation) / 2
-        if any(abs(y - at) < 1.4 * style.size and x - half < end and x + half > begin for begin, end, at in free):
-            continue
-        free.append((x - half, x + half, y))
-        axes.annotate(
-            spot.operation, (spot.intensity, spot.rate / 1e9), (0, -9), textcoords="offset points", ha="center",
-            va="top", color=style.colour("ink-2"),
-        )  # fmt: skip
+        place = spot.intensity, spot.rate / 1e9
+        x, y = axes.transData.transform(place)
+        wide, high = style.breadth(spot.operation), 1.4 * style.size
+        for left, middle, offset, across, up in (
+            (x - wide / 2, y - high, (0, -9), "center", "top"),
+            (x + 10, y, (8, 0), "left", "center"),
+        ):
+            if any(abs(middle - at) < 0.9 * high and left < end and left + wide > begin for begin, end, at in taken):
+                continue
+            taken.append((left, left + wide, middle))
+            colour = style.colour("ink-2")
+            axes.annotate(spot.operation, place, offset, textcoords="offset points", ha=across, va=up, color=colour)
+            break
