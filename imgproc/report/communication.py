@@ -102,8 +102,10 @@ def _cost(line: Line) -> str:
 def _holds(fitted: Fitted) -> str:
     """Where the lines are off by more than the measurements allow."""
     if not fitted.misses:
-        most = max(line.largest_error for line in fitted.lines)
-        return f" No size is off by more than {percent(max(most, 0.001))}."
+        most = percent(max(0.001, *(line.largest_error for line in fitted.lines)))
+        if max(line.largest_error for line in fitted.lines) > OFF:
+            return f" Sizes are off by up to {most}, which their intervals are wide enough for."
+        return f" No size is off by more than {most}."
     where = listed([size(one) for one in fitted.misses])
     are = "is" if len(fitted.misses) == 1 else "are"
     return f" That does not hold for {where}, which {are} off by more than {percent(OFF)}."
