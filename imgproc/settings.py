@@ -124,7 +124,7 @@ class Settings:
         "separated by commas",
     )
     CACHE_DIR: str = _setting(
-        "", "Where the calibration of this machine and drawn samples are kept; empty: the user’s folder for caches"
+        "", "Where what was measured of this machine and drawn samples are kept; empty: the user’s folder for caches"
     )
     LOG_FORMAT: str = _setting(
         "text",

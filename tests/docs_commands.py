@@ -25,6 +25,7 @@ ELSEWHERE = {
     r"pip |pip-audit |for set in requirements": "needs a package index; test_package.py builds and installs",
     r"\.venv/bin/python -m sphinx ": "test_docs_site.py does it, into a folder of its own",
     r"python3 run\.py calibrate": "measures for a minute; test_advisor.py does it in short",
+    r"python3 run\.py communication": "measures for half a minute; test_communication.py does it in short",
     r"(MPI_HOSTFILE|DASK_SCHEDULER)=|printf 'node1": "needs hosts; test_mpi.py and test_dask.py make some",
     r"(node\d\$ )?\.venv/bin/python -m dask |node1\$ DASK|export DASK_": "needs hosts; test_dask.py makes some",
     r"sbatch ": "needs Slurm; test_mpi.py has a job as it makes one",

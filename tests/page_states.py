@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from communications import communication
 from conftest import jpeg
 from figure_records import GONE, SEVEN, SHARES, TWO, fabricated, measured, scaled
 
 from app import create_app
 from imgproc.intake.samples import draw
+from imgproc.measure.bounds import memory_use
 from imgproc.measure.derive import derive, derive_tasks
 from imgproc.measure.environment import environment
 from imgproc.measure.results import Progress, SpanRecord, TechniqueMeasurement
@@ -41,6 +43,13 @@ TOKEN = "0123456789abcdefghijklmnopqrstuvwxyz"
 CALLS = {
     "pure_python": (0.012, 0.99, 1.9), "in_numpy": (0.006, 1.5, 0.8), "by_numba": (0.003, 1.9, 0.4),
     "by_opencv": (0.001, 1.95, 0.3),
+}  # fmt: skip
+
+
+#: What two cores copy and compute.
+ROOFS = {
+    "copy_bytes_per_second": 1.8e10, "copy_bytes_per_second_of_one": 1.1e10, "arithmetic_per_second": 1.3e11,
+    "arithmetic_per_second_of_one": 7e10,
 }  # fmt: skip
 
 
@@ -70,8 +79,10 @@ class Site:
             megapixels: of the pictures in it.
         """
         self.settings = Settings(
-            UPLOADS_DIR=folder / "uploads", RESULTS_DIR=folder / "results", SECRET_KEY=TOKEN, MAX_QUEUED=2
-        )
+            UPLOADS_DIR=folder / "uploads", RESULTS_DIR=folder / "results", SECRET_KEY=TOKEN, MAX_QUEUED=2,
+            CACHE_DIR=str(folder / "cache"),
+        )  # fmt: skip
+        communication().save(self.settings.cache_dir)
         self.app = create_app(self.settings)
         self.store: Store = self.app.config["STORE"]
         serializer = self.app.session_interface.get_signing_serializer(self.app)  # type: ignore[attr-defined]
@@ -105,6 +116,10 @@ class Site:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"")
         self._add("run, scaled", _done(scaled(2, [1, 2, 3, 4], 0.03, inner=(1, 2))))
+        what_if = f"{self.paths['run, scaled']}/what-if"
+        self.paths["what if"] = f"{what_if}?serial=12.5&workers=64"
+        self.paths["what if, one point"] = f"{self.paths['run, compared']}/what-if"
+        self.paths["what if, refused"] = f"{what_if}?law=gustafson&workers=4096"
         self._add("run of a function", _of_items(TaskRecord("crunch", 24), *CALLS["in_numpy"]))
         self._add("run, many images", _many())
         self._add("run of somebody else", _done(fabricated(TWO, images=3)), owner="somebody else")
@@ -221,7 +236,14 @@ def _compared() -> Record:
     record.techniques.append(replace(GONE))
     record.images += _refused(record.images, 2)
     record.images[1].warnings = [FEW_BITS]
-    return _done(record, cores_used_by_others=0.7, cores_logical=2)
+    made = _done(record, cores_used_by_others=0.7, cores_logical=2, **ROOFS)
+    stages = next(t.stages for t in made.techniques if t.name == "sequential")
+    size = 12_000_000  # of the pictures in bytes, of as many pixels
+    made.memory = memory_use(
+        {name: stages[name] for name in made.settings.operations}, dict.fromkeys(made.settings.operations, 2 * size),
+        ROOFS["copy_bytes_per_second"], {"canny": 32.0 * size, "gaussian": 18.0 * size, "equalize": 2.0 * size},
+    )  # fmt: skip
+    return made
 
 
 def _few(before: str) -> Record:

@@ -48,7 +48,7 @@ def completed(script: Path, *words: str) -> set[str]:
 def test_bash_completes_commands_options_and_what_can_be_chosen(script: Path) -> None:
     assert completed(script, "") == {*COMMANDS}
     assert completed(script, "--") == {"--help", "--version"}
-    assert completed(script, "com") == {"compare", "completion"}
+    assert completed(script, "com") == {"communication", "compare", "completion"}
     assert completed(script, "completion", "z") == {"zsh"}
     assert completed(script, "diff", "--") == {"--help", "--json", "--csv", "--markdown", "--plain"}
     assert completed(script, "compare", "photos", "--wor") == {"--workers"}

@@ -22,6 +22,7 @@ COMMANDS = {
     "scale": "measure one technique with more and more workers; keeps no images",
     "advise": "predict how long every technique would take, without running any",
     "calibrate": "measure what this machine is like, for advise and for the technique “auto”",
+    "communication": "measure what it takes to hand data to a worker and back, for each transport",
     "repeat": "run a run.json again, and say whether it reproduces",
     "verify": "compute every statistic of a run.json again from its raw samples",
     "diff": "set two records or more side by side",

@@ -46,23 +46,33 @@ def work_and_span(spans: Sequence[SpanRecord], barriers: Sequence[float] = ()) -
 class MemoryUse:
     """``memory`` in run.json: an operation of the baseline, on one thread. ``bytes`` it must move in a round: it reads
     each image once and writes each result once. ``bound``: so many times as fast as on one thread, which took
-    ``seconds``, it could be if all threads did nothing but move these bytes as fast as they copy."""
+    ``seconds``, it could be if all threads did nothing but move these bytes as fast as they copy. ``counted``:
+    operations of arithmetic in a round by its definition, 0 where nobody counted."""
 
     operation: str
     bytes: int
     seconds: float
     bound: float
+    counted: float = 0.0
 
 
-def memory_use(stages: Mapping[str, float], moved: Mapping[str, int], copied: float) -> list[MemoryUse]:
+def memory_use(
+    stages: Mapping[str, float], moved: Mapping[str, int], copied: float, counted: Mapping[str, float] | None = None
+) -> list[MemoryUse]:
     """Of each operation whose seconds are known.
 
     Args:
         moved: bytes by operation.
         copied: bytes a second, read and written, that all threads copy.
+        counted: operations of arithmetic by operation, where they are known.
     """
     timed = ((name, count, stages.get(name, 0.0)) for name, count in moved.items())
-    return [MemoryUse(name, count, took, took * copied / count) for name, count, took in timed if took > 0 and count]
+    known = counted or {}
+    return [
+        MemoryUse(name, count, took, took * copied / count, known.get(name, 0.0))
+        for name, count, took in timed
+        if took > 0 and count
+    ]
 
 
 def copy_bandwidth(threads: int) -> float:

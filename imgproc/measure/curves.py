@@ -107,7 +107,7 @@ def scaling(
     grown = sorted([m for m in curve if m.threads == 1] + grown, key=lambda m: m.threads) if grown else []
     right = [m for m in own if m.identical is not False]
     found = Scaling(technique, cores)
-    found.strong, found.weak = ([_point(m, cores) for m in ms] for ms in (curve, grown))
+    found.strong, found.weak = ([measured_point(m, cores) for m in ms] for ms in (curve, grown))
     if not _by_threads(technique) and len({m.cv2_threads for m in own}) > 1:
         found.grid = [_cell(m, cores) for m in sorted(own, key=lambda m: (m.workers, m.cv2_threads))]
     found.amdahl, found.gustafson = _fit(found.strong, fit_amdahl), _fit(found.weak, fit_gustafson)
@@ -132,7 +132,8 @@ def _over(m: TechniqueMeasurement, cores: int | None) -> bool:
     return cores is not None and m.threads > cores
 
 
-def _point(m: TechniqueMeasurement, cores: int | None) -> Point:
+def measured_point(m: TechniqueMeasurement, cores: int | None) -> Point:
+    """Of a technique that was measured with one number of workers."""
     seconds = m.median_seconds or 0.0
     over = _over(m, cores)
     return Point(m.threads, seconds, m.speedup, m.speedup_ci95, m.efficiency, m.karp_flatt, over, m.ci95)

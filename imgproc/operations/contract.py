@@ -69,6 +69,8 @@ def no_check(p: Parameters) -> None:
 #: ``code(parameters, color)`` is the body of a Python function of ``image``, uint8, gray or BGR with ``color``: lines
 #: that return the operation's pixels to the last bit by OpenCV (``cv2``) and numpy (``np``), whatever their threads.
 Code = Callable[[Parameters, bool], str]
+#: Of the parameters and the number of channels: operations for each pixel.
+Arithmetic = Callable[[Parameters, int], float]
 
 
 def no_remarks(p: Parameters) -> tuple[str, ...]:
@@ -130,6 +132,9 @@ class Operation:
     Without ``code`` a run has no program to copy.
     ``color`` says what it does to a colour image, where not the same to each channel. ``made_of`` are the parts of a
     chain, one after another; its ``strips``, ``cuda``, ``adaptation`` and ``remarks`` are those of each part.
+    ``arithmetic``: of the parameters and the number of channels, how many additions, multiplications, comparisons,
+    roots and look-ups a pixel takes by the definition, each counted as one, whatever tricks or vectors save; a kernel
+    of n taps has n multiplications and n - 1 additions. None where nobody counted, or where it depends on the picture.
     Operations stand in the ``order`` they give; a run that names none does those with ``default``. ``own`` is what
     travels with images where a user's function is behind it (``functions.operations.OwnOperation``), None for those of
     this package.
@@ -152,6 +157,7 @@ class Operation:
     cuda: Program | None = None
     prange: str = ""
     code: Code | None = None
+    arithmetic: Arithmetic | None = None
     look: Look = Look("#7b68a6", "#ab9bd6")
     color: str = ""
     order: int = 100
@@ -179,6 +185,16 @@ class Operation:
         for part in self.parts:
             yield part, shape
             shape = part.result_shape(shape, parameters)
+
+    def counted(self, shape: tuple[int, ...], parameters: Parameters) -> float:
+        """Operations of the arithmetic of an image of this shape, by the definition; 0 where one of the parts is not
+        counted."""
+        total = 0.0
+        for part, of in self.steps(shape, parameters):
+            if part.arithmetic is None:
+                return 0.0
+            total += of[0] * of[1] * part.arithmetic(parameters, of[2] if len(of) > 2 else 1)
+        return total
 
     def apply(self, image: Image, parameters: Parameters) -> Image:
         """The operation on the whole image, from beginning to end."""

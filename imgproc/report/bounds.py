@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from imgproc.measure.bounds import MemoryUse
 from imgproc.numbers import NBSP, listed, seconds, spelled_times
+from imgproc.report import roofline
 from imgproc.report.sentences import spoken
 from imgproc.runs.record import Record
 
 
 def bounds(record: Record) -> list[str]:
-    """One each of work and span and of memory, where they are known."""
-    return [*_work_and_span(record), *_memory(record)]
+    """One each of work and span and of memory, and what the roofline says, where they are known."""
+    return [*_work_and_span(record), *_memory(record), *roofline.sentences(record)]
 
 
 def _work_and_span(record: Record) -> Iterator[str]:

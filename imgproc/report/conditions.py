@@ -69,6 +69,7 @@ def _machine(record: Record, env: Mapping[str, Any]) -> Facts:
         ("Memory", size(memory) if memory else ""),
         ("Memory limit", size(limit) if limit else ""),
         ("All cores copy", f"{copied / 1e9:.3g} GB/s" if (copied := env.get("copy_bytes_per_second")) else ""),
+        ("All cores compute", _billions(env.get("arithmetic_per_second"))),
         ("GPU", env.get("gpu") or "none"),
         ("Energy", counted_energy(record)),
         ("File systems", _file_systems(env.get("file_systems") or {})),
@@ -124,6 +125,10 @@ def _cores(value: float | None) -> str:
         return ""
     shown = f"{value:.2f}".rstrip("0").rstrip(".")
     return f"{shown}{NBSP}{'core' if shown == '1' else 'cores'}"
+
+
+def _billions(rate: float | None) -> str:
+    return f"{rate / 1e9:.3g} billion operations a second" if rate else ""
 
 
 def _clock(frequency: Mapping[str, Any]) -> str:

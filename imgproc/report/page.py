@@ -15,7 +15,7 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted, dimensions
 from imgproc.operations import OPERATIONS
 from imgproc.pixels.previews import PREVIEW_SIDE, thumbnail_of
-from imgproc.report import advice, conditions, costs, granularity, owners, scale, sentences, tasks, timeline
+from imgproc.report import advice, conditions, costs, granularity, owners, scale, sentences, tasks, timeline, whatif
 from imgproc.report.energy import energy
 from imgproc.report.glossary import CONDITIONS, NUMBERS, terms
 from imgproc.report.image_warnings import image_warnings
@@ -270,5 +270,6 @@ def done(record: Record, results: Path, query: Mapping[str, str]) -> dict[str, A
         "timeline": timeline.timeline(record, query.get("round", ""), query.get("with", "")),
         "owners": owners.owners(record, query.get("round", ""), query.get("with", "")) if record.images else None,
         "exhibit": of_exhibit(record),
+        "what_if": bool(whatif.bases(record)),
         "can_repeat": bool(record.task.exhibit) if record.task else _has_inputs(record),
     }

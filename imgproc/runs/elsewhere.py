@@ -21,7 +21,8 @@ _MOST_NAME = 200
 _FACTS: Mapping[str, Any] = {
     "cpu": str | None, "cores_physical": int | None, "cores_logical": int | None, "cores_usable": int | None,
     "cpu_quota": float | None, "cores_used_by_others": float | None, "load_before": float | None,
-    "copy_bytes_per_second": float | None,
+    "copy_bytes_per_second": float | None, "copy_bytes_per_second_of_one": float | None,
+    "arithmetic_per_second": float | None, "arithmetic_per_second_of_one": float | None,
     "memory_bytes": int | None, "memory_limit_bytes": int | None, "virtual_machine": bool | None,
     "container": bool | None, "gpu": str | None, "os": str | None, "python": str | None, "png_encoder": str | None,
     "versions": dict[str, str], "opencv": dict[str, str], "gil": dict[str, bool],

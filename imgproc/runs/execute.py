@@ -24,6 +24,7 @@ from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.granularity import granularity
 from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.measure.results import IMAGES, RESULTS, Progress
+from imgproc.measure.roofline import peak_arithmetic
 from imgproc.operations import OPERATIONS, parse_operations, remarks
 from imgproc.pixels.png_encoders import Choice, choose
 from imgproc.runs.advisor.calibration import Calibration
@@ -229,6 +230,16 @@ def _png_encoder(record: Record, contenders: Contenders, tracker: Tracker) -> Ch
     )
 
 
+def _counted(record: Record, images: Sequence[ImageRecord]) -> dict[str, float]:
+    """Operations of arithmetic that each operation takes by its definition, where they are known for all images."""
+    settings, found = record.settings, {}
+    for name in settings.operations:
+        shapes = [(i.height, i.width, 3) if settings.color else (i.height, i.width) for i in images]
+        each = [OPERATIONS[name].counted(shape, settings.parameters) for shape in shapes]
+        found[name] = sum(each) if all(each) else 0.0
+    return found
+
+
 def _moved(record: Record, images: Sequence[ImageRecord]) -> dict[str, int]:
     """Bytes that each operation must move at least: the image in, the result out."""
     settings, found = record.settings, {}
@@ -280,12 +291,18 @@ def _conclude(record: Record, main: Contender, first: Pass, measured: Measured |
     if measured:
         record.environment["cores_used_by_others"] = measured.busy
         record.environment["copy_bytes_per_second"] = copied = copy_bandwidth(usable_cores())
+        record.environment |= {
+            "copy_bytes_per_second_of_one": copy_bandwidth(1),
+            "arithmetic_per_second": peak_arithmetic(usable_cores()),
+            "arithmetic_per_second_of_one": peak_arithmetic(1),
+        }
         images = measured.images
         megapixels = _megapixels(images)
         conclude(measured.contenders, images=len(images), megapixels=megapixels, rules=record.rules)
         record.warn()
         baseline = next((m for m in record.techniques if m.name == BASELINE), None)
-        record.memory = memory_use(baseline.stages if baseline else {}, _moved(record, images), copied)
+        done = baseline.stages if baseline else {}
+        record.memory = memory_use(done, _moved(record, images), copied, _counted(record, images))
     if not measured or main not in measured.contenders:  # where it failed later, its first pass was whole
         main.passes = [first]
         conclude([main], images=len(record.good_images), megapixels=record.megapixels, rules=record.rules)

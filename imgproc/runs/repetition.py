@@ -15,7 +15,15 @@ from imgproc.numbers import counted
 from imgproc.runs.record import Again, Difference, ImageRecord, Record, Repetition, TaskRecord, new_id
 
 #: What of the environment is of the moment, not of the machine.
-_OF_THE_MOMENT = ("load_before", "cores_used_by_others", "pace_seconds", "copy_bytes_per_second")
+_OF_THE_MOMENT = (
+    "load_before",
+    "cores_used_by_others",
+    "pace_seconds",
+    "copy_bytes_per_second",
+    "copy_bytes_per_second_of_one",
+    "arithmetic_per_second",
+    "arithmetic_per_second_of_one",
+)
 _FEW = 5
 
 

@@ -34,7 +34,20 @@ from imgproc.runs.record import FINAL_STATES, Record
 from imgproc.runs.removal import in_use
 from imgproc.runs.store import RunRow, Visitor
 from imgproc.runs.vetting import NoneGood
-from imgproc.web import classes, comparing, errors, exhibits, form, metrics, pages, repeating, security, waiting
+from imgproc.web import (
+    classes,
+    communication,
+    comparing,
+    errors,
+    exhibits,
+    form,
+    metrics,
+    pages,
+    repeating,
+    security,
+    waiting,
+    whatif,
+)
 from imgproc.web import history as lists
 from imgproc.web.deeds import accepted as _accepted
 from imgproc.web.deeds import again, annotate, cancel, delete, delete_many, measure_on, none_good, post_to_class, share
@@ -165,6 +178,32 @@ def report_notebook(run_id: str) -> Response:
     return Response(made, headers=headers, mimetype="application/x-ipynb+json")
 
 
+def what_if(run_id: str) -> AnyResponse:
+    """What a law of scaling would say of more workers, for a serial share that is chosen."""
+    row, record = _run(run_id)
+    head = {"run": record, "row": row}
+    try:
+        asked = whatif.asked(record, request.args)
+    except UserError as problem:
+        if not problem.field:
+            raise
+        page = _page_for_browsers("what_if.html", **head, **whatif.form(record, request.args), problem=problem)
+        return errors.error_response(problem, page=page)
+    kind = errors.wanted_kind()
+    if kind == "json":
+        return jsonify(whatif.as_dict(asked))
+    if kind == "text":
+        return Response(whatif.text(asked), mimetype="text/plain")
+    return make_response(render_template("what_if.html", **head, **whatif.page(record, asked, request.args)))
+
+
+def what_if_figure(run_id: str, format: str) -> Response:
+    """The law over the points; what is asked as for the page, ``theme`` and ``narrow`` as of a run's figures."""
+    _, record = _run(run_id)
+    data = whatif.drawing(record, request.args, _settings().RESULTS_DIR, format, *_look())
+    return _figure(data, f"{run_id}-what-if", format)
+
+
 def compare_runs() -> AnyResponse:
     """Runs side by side: of the history by their ids, and records that are posted, which are not kept."""
     try:
@@ -195,7 +234,14 @@ def _visitor() -> Visitor:
 
 
 def techniques() -> str:
-    return render_template("techniques.html", **lists.techniques(_store(), _visitor()))
+    found = communication.page(_settings().cache_dir)
+    return render_template("techniques.html", **lists.techniques(_store(), _visitor()), communication=found)
+
+
+def communication_figure(format: str) -> Response:
+    """What handing data over takes here; ``of`` is when that was measured, for browsers that keep it."""
+    data = communication.drawing(_settings().cache_dir, _settings().RESULTS_DIR, format, *_look())
+    return _figure(data, "communication", format)
 
 
 def healthz() -> AnyResponse | tuple[AnyResponse, int]:
@@ -408,6 +454,8 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}.txt", _GET, run_text),
     (f"{_RUN}/report", _GET, report),
     (f"{_RUN}/report.ipynb", _GET, report_notebook),
+    (f"{_RUN}/what-if", _GET, what_if),
+    (f"{_RUN}/what-if/figure.<format>", _GET, what_if_figure),
     (f"{_RUN}/results.zip", _GET, results_zip),
     (f"{_RUN}/rounds.csv", _GET, rounds),
     (f"{_RUN}/trace/<name>.json", _GET, trace),
@@ -432,6 +480,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_CLASS}/withdraw", _POST, class_withdraw),
     (f"{_CLASS}/figures/speedup.<format>", _GET, class_figure),
     ("/techniques", _GET, techniques),
+    ("/techniques/figures/communication.<format>", _GET, communication_figure),
     ("/healthz", _GET, healthz),
     ("/metrics", _GET, metrics_text),
 ]

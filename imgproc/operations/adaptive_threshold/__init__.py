@@ -1,6 +1,6 @@
 """Adaptive threshold."""
 
-from imgproc.operations.adaptive_threshold.cpu import PARAMETERS, adaptive_threshold, border, code
+from imgproc.operations.adaptive_threshold.cpu import PARAMETERS, adaptive_threshold, arithmetic, border, code
 from imgproc.operations.contract import Look, Operation
 from imgproc.operations.windows import in_windows
 
@@ -14,6 +14,7 @@ OPERATION = Operation(
     bilevel=True,
     strips=in_windows(adaptive_threshold, border),
     code=code,
+    arithmetic=arithmetic,
     look=Look("#e6a3bf", "#f9b6cf", "op-adaptive_threshold.webp"),
     color="The adaptive threshold is of the gray that a colour has.",
     order=9,

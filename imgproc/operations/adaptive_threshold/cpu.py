@@ -57,6 +57,14 @@ def border(p: Parameters) -> int:
     return int(p["block_size"]) // 2
 
 
+def arithmetic(p: Parameters, channels: int) -> float:
+    """See ``Operation.arithmetic``: the gray of a colour (three products and their sum), the mean of the block, by sums
+    that run across and down, or by a kernel, and the comparison with it less the offset."""
+    gray = 5 if channels > 1 else 0
+    mean = 5 if p["adaptive_method"] == "mean" else 2 * (2 * int(p["block_size"]) - 1)
+    return float(gray + mean + 2)
+
+
 def code(p: Parameters, color: bool) -> str:
     """The same as a body of a function of ``image``, see ``contract.Code``."""
     method, offset = METHODS[str(p["adaptive_method"])], f"{float(p['threshold_offset']):.15g}"

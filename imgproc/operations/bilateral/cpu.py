@@ -59,6 +59,16 @@ def border(p: Parameters) -> int:
     return int(p["diameter"]) // 2
 
 
+def arithmetic(p: Parameters, channels: int) -> float:
+    """See ``Operation.arithmetic``: for each pixel of the circle how far the channels differ, a look-up, its product
+    with the weight of the distance, its share of each channel's sum and of that of the weights; then the means."""
+    radius = int(p["diameter"]) // 2
+    offsets = range(-radius, radius + 1)
+    circle = sum(x * x + y * y <= radius * radius for x in offsets for y in offsets)
+    differ = 3 * channels - 1  # a difference and its size each, and their sum
+    return float(circle * (differ + 2 + 2 * channels + 1) + channels)
+
+
 def code(p: Parameters, color: bool) -> str:
     """The same as a body of a function of ``image``, see ``contract.Code``."""
     sigmas = f"{float(p['sigma_color']):.15g}, {float(p['sigma_space']):.15g}"

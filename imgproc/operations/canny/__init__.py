@@ -1,7 +1,7 @@
 """Canny edges."""
 
 from imgproc.operations.canny.code import code
-from imgproc.operations.canny.cpu import border, canny, edges, finish
+from imgproc.operations.canny.cpu import arithmetic, border, canny, edges, finish
 from imgproc.operations.canny.cuda import PROGRAM
 from imgproc.operations.canny.thresholds import PARAMETERS, check, from_picture, of_picture, remarks
 from imgproc.operations.contract import Adaptation, Look, Operation, Phase, Strips
@@ -34,6 +34,7 @@ OPERATION = Operation(
     cuda=PROGRAM,
     prange=f"{__name__}.prange:canny",
     code=code,
+    arithmetic=arithmetic,
     look=Look("#0b5cad", "#2f80cf", "op-canny.webp"),
     color="Canny takes the strongest channel of each pixel.",
     order=1,

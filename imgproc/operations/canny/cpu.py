@@ -54,6 +54,14 @@ def border(p: Parameters) -> int:
     return int(p["aperture"]) // 2 + 1
 
 
+def arithmetic(p: Parameters, channels: int) -> float:
+    """See ``Operation.arithmetic``: two gradients by kernels across and down, their length, the strongest channel; then
+    for a pixel its direction (two products, two comparisons), the two beside it, both thresholds, and one look at what
+    it is connected to, however often groups of weak ones are gone through."""
+    gradients, length = 2 * 2 * (2 * int(p["aperture"]) - 1), 4 if p["l2gradient"] else 3
+    return float(channels * (gradients + length) + (channels - 1) + 4 + 2 + 2 + 1)
+
+
 def edges(source: Image, out: Image, rows: Rows, p: Parameters, given: None) -> list[Undecided]:
     """Edges of the strip as far as it knows them alone, and what is undecided, block by block."""
     aperture = int(p["aperture"])

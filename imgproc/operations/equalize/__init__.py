@@ -1,7 +1,7 @@
 """Histogram equalization."""
 
 from imgproc.operations.contract import Look, Operation, Phase, Strips
-from imgproc.operations.equalize.cpu import code, equalize, equalize_rows, histogram, table
+from imgproc.operations.equalize.cpu import arithmetic, code, equalize, equalize_rows, histogram, table
 from imgproc.operations.equalize.cuda import PROGRAM
 
 OPERATION = Operation(
@@ -15,6 +15,7 @@ OPERATION = Operation(
     cuda=PROGRAM,
     prange=f"{__name__}.prange:equalize",
     code=code,
+    arithmetic=arithmetic,
     look=Look("#aacdec", "#bedcf6", "op-equalize.webp", histogram=True),
     color="Equalizing changes the brightness (luma) and leaves the colours.",
     order=3,

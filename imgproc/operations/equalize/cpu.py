@@ -46,6 +46,12 @@ def code(p: Parameters, color: bool) -> str:
     )
 
 
+def arithmetic(p: Parameters, channels: int) -> float:
+    """See ``Operation.arithmetic``: a pixel is counted and looked up. A colour becomes luma and chroma and back,
+    each by three sums of three products."""
+    return 2.0 if channels == 1 else 2.0 + 2 * 3 * (2 * 3 - 1)
+
+
 def _equalize_gray(image: Image, p: Parameters) -> Image:
     if not gains_by_pairs(image) or cv2.getNumThreads() > 1:
         return np.asarray(cv2.equalizeHist(image), np.uint8)

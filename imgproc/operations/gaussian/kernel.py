@@ -68,6 +68,11 @@ def code(p: Parameters, color: bool) -> str:
     return f"return cv2.GaussianBlur(image, ({kernel}, {kernel}), {float(p['sigma']):.15g})"
 
 
+def arithmetic(p: Parameters, channels: int) -> float:
+    """See ``Operation.arithmetic``: a kernel across, and one down."""
+    return channels * 2.0 * (2 * kernel_size(p) - 1)
+
+
 def size_for(sigma: float) -> int:
     """The size of kernel that OpenCV takes for a sigma on 8 bits."""
     return round(6 * sigma + 1) | 1

@@ -1,7 +1,7 @@
 """Length of the gradient by Sobel."""
 
 from imgproc.operations.contract import Look, Operation
-from imgproc.operations.sobel.cpu import PARAMETERS, border, code, magnitude, sobel
+from imgproc.operations.sobel.cpu import PARAMETERS, arithmetic, border, code, magnitude, sobel
 from imgproc.operations.windows import in_windows
 
 OPERATION = Operation(
@@ -13,6 +13,7 @@ OPERATION = Operation(
     sobel,
     strips=in_windows(magnitude, border),
     code=code,
+    arithmetic=arithmetic,
     look=Look("#c8a4e6", "#dbbcf7", "op-sobel.webp"),
     order=7,
 )

@@ -69,6 +69,12 @@ def border(p: Parameters) -> int:
     return 1
 
 
+def arithmetic(p: Parameters, channels: int) -> float:
+    """See ``Operation.arithmetic``: two gradients of three taps across and three down, length, scale and limit."""
+    gradients, length = 2 * 2 * (2 * 3 - 1), 3 if p["sobel_norm"] == L1 else 4
+    return channels * float(gradients + length + 2)
+
+
 def code(p: Parameters, color: bool) -> str:
     """The same as a body of a function of ``image``, see ``contract.Code``."""
     lines = [

@@ -1,7 +1,7 @@
 """Unsharp mask."""
 
 from imgproc.operations.contract import Look, Operation
-from imgproc.operations.unsharp.cpu import PARAMETERS, border, code, unsharp
+from imgproc.operations.unsharp.cpu import PARAMETERS, arithmetic, border, code, unsharp
 from imgproc.operations.windows import in_windows
 
 OPERATION = Operation(
@@ -13,6 +13,7 @@ OPERATION = Operation(
     unsharp,
     strips=in_windows(unsharp, border),
     code=code,
+    arithmetic=arithmetic,
     look=Look("#96184f", "#cf4f88", "op-unsharp.webp"),
     order=8,
 )

@@ -60,6 +60,11 @@ def border(p: Parameters) -> int:
     return _size(p) // 2
 
 
+def arithmetic(p: Parameters, channels: int) -> float:
+    """See ``Operation.arithmetic``: the blur, two products, their sum and its limit."""
+    return channels * (2.0 * (2 * _size(p) - 1) + 4)
+
+
 def code(p: Parameters, color: bool) -> str:
     """The same as a body of a function of ``image``, see ``contract.Code``."""
     size, amount = _size(p), _amount(p)

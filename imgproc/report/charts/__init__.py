@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imgproc.errors import UserError
 from imgproc.files import write_whole
-from imgproc.report.charts import granularity, grid, rounds, scaling, speedup, stages, style, waterfall
+from imgproc.report.charts import granularity, grid, roofline, rounds, scaling, speedup, stages, style, waterfall
 from imgproc.report.charts.chart import Chart
 from imgproc.runs.record import FINAL_STATES, Record
 
@@ -17,6 +17,7 @@ from imgproc.runs.record import FINAL_STATES, Record
 CHARTS: dict[str, Callable[[Record], Chart | None]] = {
     "speedup": speedup.chart,
     "waterfall": waterfall.chart,
+    "roofline": roofline.chart,
     "scaling": scaling.chart,
     "grid": grid.chart,
     "granularity": granularity.chart,

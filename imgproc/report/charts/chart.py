@@ -23,7 +23,7 @@ class Chart:
     and its values) are its numbers as a table, where the page's other tables lack them."""
 
     name: str
-    section: Literal["summary", "why", "scaling", "figures"]
+    section: Literal["summary", "why", "bounds", "scaling", "figures"]
     title: str
     sentence: str
     alt: str

@@ -188,11 +188,11 @@ def way(technique: str, threads: int) -> str:
 
 
 def _file(folder: Path) -> Path:
-    return folder / f"calibration-{_machine()}.json"
+    return folder / f"calibration-{machine()}.json"
 
 
 @cache
-def _machine() -> str:
+def machine() -> str:
     """This machine with these libraries, in twelve letters and digits."""
     facts = environment()
     names = ("cpu", "cores_usable", "cpu_quota", "os", "python", "gpu", "versions")
