@@ -65,13 +65,53 @@ def granularity_run(
     return record
 
 
+def by_chunks(chunk: int, images: int = 64) -> float:
+    """So that handing over 3 images at a time takes as long as sequentially: each batch costs a worker ``HANDING``, and
+    one that is left over has the other worker wait."""
+    batches = -(-images // chunk)
+    return -(-batches // WORKERS) * (HANDING + IMAGE * chunk)
+
+
+def task_run(sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64), *, images: int = 64, rounds: int = 7) -> Record:
+    """A run over how many of so many images are handed over at a time, by ``by_chunks``."""
+    asked = RunSettings(
+        ["canny"], parse_parameters({}), "multiprocessing", workers=WORKERS, worker_counts=[WORKERS], over="task",
+        seed=7,
+    )  # fmt: skip
+    record = Record("0123456789ab", "scale", asked, state="done", environment={"cores_usable": WORKERS})
+    record.images = [ImageRecord(k, f"photo {k + 1}.jpg", 2000, 1500, "JPEG", 9) for k in range(images)]
+    chance = random.Random(5)
+
+    def add(to: list[TechniqueMeasurement], m: TechniqueMeasurement, seconds: float) -> None:
+        m.rounds = [Round(seconds * chance.lognormvariate(0, 0.002)) for _ in range(rounds)]
+        m.spans = [
+            SpanRecord(k % m.workers + 1, k, "canny", k // m.workers * IMAGE, (k // m.workers + 1) * IMAGE, number)
+            for number in range(1, rounds + 1)
+            for k in range(images)
+        ]
+        to.append(m)
+
+    for size in sizes:
+        label = f"Pool, {WORKERS} workers" + (f", {size} at a time" if size > sizes[0] else "")
+        m = TechniqueMeasurement(
+            "multiprocessing", label, WORKERS, identical=True, startup_seconds=START, chunk_size=size,
+            point=float(size) if size > sizes[0] else None,
+        )  # fmt: skip
+        add(record.points if size > sizes[0] else record.techniques, m, by_chunks(size, images))
+    add(record.techniques, TechniqueMeasurement("sequential", "Sequential", identical=True), IMAGE * images)
+    conclude(record)
+    return record
+
+
 def conclude(record: Record) -> None:
     """Derive everything again, after a change to what was measured."""
     count, megapixels = len(record.images), record.megapixels
     comparisons = comparisons_of(record.techniques, record.points)
     derive(record.techniques, images=count, megapixels=megapixels, comparisons=comparisons)
-    derive_points(record.points, comparisons)
+    baseline = record.techniques[1]
+    derive_points(record.points, comparisons, images=count, megapixels=megapixels, baseline=baseline)
+    asked = record.settings
     record.granularity = granularity(
-        "images", "threading", record.techniques, record.points, images=count, megapixels=megapixels
+        asked.over, asked.technique, record.techniques, record.points, images=count, megapixels=megapixels
     )
     record.conclude()

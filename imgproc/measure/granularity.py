@@ -14,6 +14,7 @@ from imgproc.measure.statistics import Rules, paired_speedup, verdict
 OVER = {
     "images": "so many of the images, evenly over their sizes",
     "megapixels": "the middle of every image, cut out before anything is timed and saved without loss as PNG",
+    "task": "all of the work, of which workers were handed so many tasks at a time",
 }
 #: The efficiency for which it is asked how much work keeps it.
 EFFICIENT = 0.8
@@ -21,8 +22,8 @@ EFFICIENT = 0.8
 
 @dataclass
 class Amount:
-    """One amount of work: a batch of ``size`` images, or images of ``size`` megapixels each; so many ``images`` and
-    ``megapixels`` in all.
+    """One amount of work: a batch of ``size`` images, images of ``size`` megapixels each, or ``size`` tasks handed over
+    at a time; so many ``images``, or items, and ``megapixels`` in all.
 
     ``seconds`` and ``baseline_seconds`` are medians of the rounds, the workers being ready. Speedups are over the
     baseline with the same work in the same rounds; ``with_startup``: the start-up, as it was measured once, being added
@@ -51,7 +52,8 @@ class Amount:
 class Threshold:
     """From which amount on something holds, read from the measured ones: ``reached`` is the least from which on it
     holds for all that were measured, ``missed`` the largest below for which it surely does not; between them it begins.
-    None where there is none among the measured: nothing is extrapolated."""
+    None where there is none among the measured: nothing is extrapolated. Of tasks handed over at a time what counts are
+    those up to the fastest: with more of them workers wait for each other in the end."""
 
     missed: float | None = None
     reached: float | None = None
@@ -74,6 +76,8 @@ class Granularity:
     pays: Threshold = field(default_factory=Threshold)
     pays_with_startup: Threshold = field(default_factory=Threshold)
     efficient: Threshold = field(default_factory=Threshold)
+    #: What the work is of: images or items.
+    unit: str = "image"
 
 
 def granularity(
@@ -84,6 +88,7 @@ def granularity(
     *,
     images: int,
     megapixels: float,
+    unit: str = "image",
     rules: Rules = USUAL,
 ) -> Granularity | None:
     """Put a run over more and more work together. What was not measured is in no amount.
@@ -93,6 +98,7 @@ def granularity(
         techniques: both with the whole work, which was so many ``images`` and ``megapixels``: the largest of batches;
             of image sizes it is none, its files being of other kinds.
         points: both with other amounts; ``derive`` and ``derive_points`` have filled them all.
+        unit: what these are, images or items.
         rules: how they did.
 
     Returns:
@@ -101,21 +107,36 @@ def granularity(
     comparisons = comparisons_of(techniques, points) if rules.simultaneous else 1
     found: list[tuple[float, Amount]] = []
     own = [m for m in (*points, *techniques) if m.name == technique and m.median_seconds is not None]
-    own = [m for m in own if m.point is not None or over == "images"]
+    own = [m for m in own if m.point is not None or over != "megapixels"]
     for m in own:
-        beside = techniques if m.point is None else [other for other in points if other.point == m.point]
+        all_of_it = m.point is None or m.images is None
+        beside = techniques if all_of_it else [other for other in points if other.point == m.point]
         base = next((other for other in beside if other.name == BASELINE and other.rounds), None)
-        size, work = (float(images), (images, megapixels)) if m.point is None else (m.point, (m.images, m.megapixels))
-        found.append((size, _amount(m, base, size, work[0] or 0, work[1] or 0.0, comparisons, rules)))
+        work = (images, megapixels) if all_of_it else (m.images or 0, m.megapixels or 0.0)
+        size = size_of(over, m, images)
+        found.append((size, _amount(m, base, size, *work, comparisons, rules)))
     if not found:
         return None
     amounts = [amount for _, amount in sorted(found, key=lambda one: one[0])]
+    counted = amounts if over != "task" else amounts[: 1 + amounts.index(fastest(amounts))]
     return Granularity(
         over, technique, own[-1].threads, OVER.get(over, ""), own[-1].startup_seconds, EFFICIENT, amounts,
-        _threshold(amounts, lambda a: _told(a.verdict)),
-        _threshold(amounts, lambda a: _told(a.with_startup_verdict)),
-        _threshold(amounts, lambda a: _above(a.efficiency_ci95, EFFICIENT)),
+        _threshold(counted, lambda a: _told(a.verdict)),
+        _threshold(counted, lambda a: _told(a.with_startup_verdict)),
+        _threshold(counted, lambda a: _above(a.efficiency_ci95, EFFICIENT)), unit,
     )  # fmt: skip
+
+
+def size_of(over: str, m: TechniqueMeasurement, images: int) -> float:
+    """Which amount a measurement is of, in a run over it, whose whole work was so many images."""
+    if m.point is not None:
+        return m.point
+    return float(m.chunk_size or 1) if over == "task" else float(images)
+
+
+def fastest(amounts: Sequence[Amount]) -> Amount:
+    """The one with the highest speedup; the last where none has any."""
+    return max(amounts, key=lambda amount: amount.speedup or 0.0) if any(a.speedup for a in amounts) else amounts[-1]
 
 
 def _amount(

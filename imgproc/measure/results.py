@@ -75,7 +75,8 @@ class TechniqueMeasurement:
     worker was pinned to, and ``unpinned``: why there are none though that was asked for. ``dashboard``: the address of
     a page on which it shows itself, while it runs. ``copies``: how often each image was in a round,
     more than once only in weak scaling. ``point``: of a run over more and more work, which amount of it this is, with
-    so many ``images`` and ``megapixels`` in a round; None for the whole. ``antipattern``: it is shown for what it does
+    so many ``images`` and ``megapixels`` in a round, which are None where it was all of them, handed over so many at a
+    time; None for the whole. ``antipattern``: it is shown for what it does
     wrong, see ``Technique``.
     ``split``: the indexes of the images that were cut into strips.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.breakdown import PARTS, largest
-from imgproc.measure.granularity import Amount, Granularity, Threshold
+from imgproc.measure.granularity import Amount, Granularity, Threshold, fastest, size_of
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import (
     NBSP,
@@ -26,18 +26,24 @@ from imgproc.runs.record import Record
 
 #: Of a start-up, the share of the smallest round below which it is said to be nothing.
 _NO_STARTUP = 0.01
+#: From how many on a number is written out to the last digit.
+_MANY = 100
+#: What the rows of the table are.
+_WHAT = {"images": "Batch", "megapixels": "Size of each image", "task": "Handed over"}
 
 
 @dataclass(frozen=True)
 class Section:
-    """``headline`` says from where on it pays; ``startup``, ``efficiency`` and ``why`` are sentences about that, and
-    ``notes`` about how the amounts were made. ``best``: the amount from which on it pays; None where none is."""
+    """``headline`` says from where on it pays; ``startup``, ``efficiency``, ``length`` and ``why`` are sentences about
+    that, and ``notes`` about how the amounts were made. ``best``: the amount from which on it pays; None where none
+    is."""
 
     who: str
     what: str
     headline: str
     startup: str
     efficiency: str
+    length: str
     why: str
     notes: list[str]
     rows: list[tuple[str, str, Amount]]
@@ -56,10 +62,11 @@ def section(record: Record, meaning: Mapping[str, str] = PARTS) -> Section | Non
         return None
     return Section(
         who(found),
-        "Batch" if found.over == "images" else "Size of each image",
+        _WHAT.get(found.over, found.over),
         headline(found),
         with_startup(found),
         efficiency(found),
+        length(found),
         why(record, meaning),
         notes(found),
         [(*row(found, a), a) for a in found.amounts],
@@ -75,7 +82,9 @@ def who(found: Granularity) -> str:
 
 
 def amount(found: Granularity, size: float) -> str:
-    """How an amount is called in a sentence: 8 images, 0.5 megapixels an image."""
+    """How an amount is called in a sentence: 8 images, 0.5 megapixels an image, 8 items at a time."""
+    if found.over == "task":
+        return f"{counted(int(size), found.unit)} at a time"
     if found.over == "images":
         return counted(int(size), "image")
     return f"{size:g} megapixel{'' if size == 1 else 's'} an image"
@@ -84,6 +93,9 @@ def amount(found: Granularity, size: float) -> str:
 def row(found: Granularity, of: Amount) -> tuple[str, str]:
     """How it is called in a table, and what more there is to it."""
     cut = f", {number(of.split)} in strips" if of.split else ""
+    if found.over == "task":
+        work = _work(of, of.size)
+        return f"{of.size:g} at a time", (f"{seconds(work)} of work" if work is not None else "") + cut
     if found.over == "images":
         return counted(of.images, "image"), f"{megapixels(of.megapixels)} megapixels{cut}"
     return f"{of.size:g} megapixel{'' if of.size == 1 else 's'}", f"{counted(of.images, 'image')}{cut}"
@@ -156,7 +168,31 @@ def efficiency(found: Granularity) -> str:
     least = f", not with {missed:g}" if missed is not None else ""
     if reached == found.amounts[0].size:
         least = ", the least that was measured"
-    return f"To keep {workers} at an efficiency of {wanted} takes {amount(found, reached)}{least} (isoefficiency)."
+    term = " (isoefficiency)" if found.over != "task" else ""
+    return f"To keep {workers} at an efficiency of {wanted} takes {amount(found, reached)}{least}{term}."
+
+
+def _work(of: Amount, size: float) -> float | None:
+    """Seconds that the baseline takes for so many of the tasks, which are alike on average."""
+    return None if of.baseline_seconds is None or not of.images else of.baseline_seconds / of.images * size
+
+
+def length(found: Granularity) -> str:
+    """How long what pays is, where it is about what is handed over at a time, and what is fastest; empty where nothing
+    is known, and of any other."""
+    if found.over != "task" or _unknown(found):
+        return ""
+    best = fastest(found.amounts)
+    ends = [size for size in (found.pays.missed, found.pays.reached) if size is not None]
+    works = [seconds(work) for size in ends if (work := _work(best, size)) is not None]
+    each = _work(best, 1)
+    said = f"One {found.unit} takes sequential {seconds(each)}" if each is not None else ""
+    if said and found.pays.reached is not None and works:
+        between = f"between {works[0]} and {works[1]}" if len(works) == 2 else works[0]
+        said += f", so it pays from {between} of work at a time on"
+    interval = f", 95{NBSP}% interval {times_interval(best.speedup_ci95)}" if best.speedup_ci95 else ""
+    most = f"The highest speedup is {spelled_times(best.speedup or 0.0)}{interval}, with {amount(found, best.size)}."
+    return f"{said}. {most}" if said else most
 
 
 def _percents(interval: Sequence[float] | None) -> str:
@@ -171,9 +207,9 @@ def why(record: Record, meaning: Mapping[str, str] = PARTS) -> str:
     found = record.granularity
     if not found:
         return ""
-    whole = record.techniques if found.over == "images" else []
+    whole = record.techniques if found.over != "megapixels" else []
     own = [t for t in (*record.points, *whole) if t.name == found.technique and t.breakdown]
-    sized = sorted(((t.point or float(record.count), t) for t in own), key=lambda one: one[0])
+    sized = sorted(((size_of(found.over, t, record.count), t) for t in own), key=lambda one: one[0])
     if not sized:
         return ""
     (least, first), (most, last) = sized[0], sized[-1]
@@ -182,9 +218,15 @@ def why(record: Record, meaning: Mapping[str, str] = PARTS) -> str:
         known = largest(last.breakdown) == largest(first.breakdown)
         parts.append(_lost(f"With {amount(found, most)}", last, {} if known else meaning))
     parts += filter(None, [_as_long(found)])
-    if handed := last.breakdown.get("dispatch"):
-        each = seconds(handed * last.workers / (last.images or record.count))
-        parts.append(f"Handing over an image took {each} of a worker’s time, with {amount(found, most)}.")
+    shown = [(least, first), (most, last)] if found.over == "task" and first is not last else [(most, last)]
+    handed = [
+        (seconds(t.breakdown["dispatch"] * t.workers / (t.images or record.count)), amount(found, size))
+        for size, t in shown
+        if t.breakdown.get("dispatch")
+    ]
+    if handed:
+        (each, how), more = handed[0], "".join(f", and {each} with {how}" for each, how in handed[1:])
+        parts.append(f"Handing over an {found.unit} took {each} of a worker’s time, with {how}{more}.")
     return " ".join(parts)
 
 
@@ -195,7 +237,8 @@ def _as_long(found: Granularity) -> str:
         return ""
     meanwhile = startup / last.baseline_seconds * last.images
     of = f" of {last.size:g} megapixels" if found.over == "megapixels" else ""
-    return f"While the workers start, sequential does {meanwhile:.2g} image{'' if meanwhile == 1 else 's'}{of}."
+    many = f"{meanwhile:.2g}" if meanwhile < _MANY else number(round(meanwhile))
+    return f"While the workers start, sequential does {many} {found.unit}{'' if meanwhile == 1 else 's'}{of}."
 
 
 def _lost(batch: str, t: TechniqueMeasurement, meaning: Mapping[str, str]) -> str:
@@ -210,12 +253,10 @@ def _lost(batch: str, t: TechniqueMeasurement, meaning: Mapping[str, str]) -> st
 
 def notes(found: Granularity) -> list[str]:
     """How the amounts were made; a sentence each."""
-    said = [
-        f"Each amount is {found.made}. The same workers did all of them, and sequential the same amounts in the same "
-        "rounds."
-    ]
+    same = "sequential all of it" if found.over == "task" else "sequential the same amounts"
+    said = [f"Each amount is {found.made}. The same workers did all of them, and {same} in the same rounds."]
     if cut := [f"{a.size:g}" for a in found.amounts if a.split]:
-        what = "images" if found.over == "images" else "megapixels an image"
+        what = {"images": "images", "task": "at a time"}.get(found.over, "megapixels an image")
         said.append(f"With {listed(cut)} {what}, some were cut into strips; --split never leaves them whole.")
     return said
 
@@ -236,7 +277,7 @@ def lead(record: Record, found: Granularity) -> tuple[str, str, str, str]:
 
 
 def _last(found: Granularity) -> str:
-    last = found.amounts[-1]
+    last = fastest(found.amounts) if found.over == "task" else found.amounts[-1]
     if last.speedup is None:
         return ""
     interval = f" (95{NBSP}% interval {times_interval(last.speedup_ci95)})" if last.speedup_ci95 else ""
@@ -245,8 +286,11 @@ def _last(found: Granularity) -> str:
 
 
 def _pixels(record: Record) -> str:
-    timed = [t for t in record.measurements if t.median_seconds is not None]
-    return "the same pixels." if all(t.identical for t in timed) else "not all made the same pixels."
+    timed, same = (
+        [t for t in record.measurements if t.median_seconds is not None],
+        "results" if record.task else "pixels",
+    )
+    return f"the same {same}." if all(t.identical for t in timed) else f"not all made the same {same}."
 
 
 def title(found: Granularity) -> str:

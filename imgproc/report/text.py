@@ -57,7 +57,9 @@ def _summary(record: Record, most_failed: int | None = None) -> str:
     if technique and record.found.outcome == "undecided":
         lines.append(f"Note: the time is that of {technique.label}.")
     if record.granularity:
-        what = "largest batch" if record.granularity.over == "images" else "images as they are"
+        found = record.granularity
+        first = granularity.amount(found, found.amounts[0].size)
+        what = {"images": "largest batch", "task": f"run with {first}"}.get(found.over, "images as they are")
         lines.append(
             f"Note: the time and the speedup are those of the {what}. {granularity.headline(record.granularity)}"
         )
@@ -276,7 +278,12 @@ def _granularity_parts(record: Record, part: granularity.Section) -> list[list[B
     columns = (
         Column("work"), *_COLUMNS[2:6], Column("efficiency", right=True, rank=3), Column("with start-up", rank=3),
     )  # fmt: skip
-    told = [part.headline, *filter(None, (part.startup, part.efficiency, part.why)), *part.notes, *part.left_out]
+    told = [
+        part.headline,
+        *filter(None, (part.startup, part.efficiency, part.length, part.why)),
+        *part.notes,
+        *part.left_out,
+    ]
     return [
         [f"{part.who}, by the amount of work", Drawn([line.replace(NBSP, " ") for line in plain], columns, rows)],
         [*map(Paragraph, told)],

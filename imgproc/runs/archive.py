@@ -45,19 +45,22 @@ def stream_zip(files: Iterable[File]) -> tuple[Iterator[bytes], int]:
 
 
 def rounds_csv(record: Record) -> str:
-    """One line per round of every technique, its uncounted warm-up first. ``images`` is how many a round
-    went over; times are in seconds."""
+    """One line per round of every technique, its uncounted warm-up first. ``images`` is how many a round, or items,
+    went over; ``at_a_time``, of a run over that, how many of them a worker was handed at a time; times are in
+    seconds."""
     out = io.StringIO()
     table = csv.writer(out)
-    table.writerow(("technique", "round", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "images"))
-    whole = len(record.sample or record.good_images)
+    over_task = record.granularity is not None and record.granularity.over == "task"
+    at_a_time = ["at_a_time"] if over_task else []
+    table.writerow(("technique", "round", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "images", *at_a_time))
+    whole = record.count
     for technique in (*record.techniques, *record.points):
-        images = technique.images or whole
+        work = [technique.images or whole, *([technique.chunk_size] if over_task else [])]
         if technique.first_round_seconds is not None:
-            table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, images))
+            table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, *work))
         for number, done in enumerate(technique.rounds, 1):
             measured = done.wall_seconds, done.cpu_seconds, done.peak_memory_bytes
-            table.writerow((technique.name, number, *measured, images))
+            table.writerow((technique.name, number, *measured, *work))
     return out.getvalue()
 
 

@@ -288,7 +288,7 @@ def _conclude(record: Record, main: Contender, first: Pass, measured: Measured |
     if is_over_work(record):
         record.granularity = granularity(
             record.settings.over, main.technique.name, record.techniques, record.points, images=record.count,
-            megapixels=_megapixels(record.measured_images), rules=record.rules,
+            megapixels=_megapixels(record.measured_images), unit=record.unit, rules=record.rules,
         )  # fmt: skip
     elif record.mode == "scale":
         cores = record.environment.get("cores_usable")

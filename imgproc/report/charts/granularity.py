@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 READY, STARTED, IDEAL = "workers ready", "start-up included", "ideal"
 #: Pixels of the plot for a wide and a narrow figure, of the words above it, below it.
 _HIGH, _HEAD, _FOOT = (300, 220), 30, 44
-_AXES = {"images": "Images in a batch", "megapixels": "Megapixels of each image"}
+_AXES = {"images": "Images in a batch", "megapixels": "Megapixels of each image", "task": "Tasks handed over at a time"}
 #: Values and their intervals, of each amount.
 Series = list[tuple[float, float, list[float] | None]]
 
