@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from imgproc.measure.derive import comparisons_of, derive, derive_points
 from imgproc.measure.granularity import granularity
@@ -30,24 +30,26 @@ def granularity_run(
     rounds: int = 7,
     startup: float = START,
     seed: int = 5,
+    others: Mapping[int, Callable[[int], float]] | None = None,
 ) -> Record:
     """A run over batches of ``sizes``, the last of which is the whole work.
 
     Args:
         parallel: seconds that the technique takes for so many images; one thread takes ``IMAGE`` for each.
         noise: the standard deviation of a round's logarithm.
+        others: the same of other numbers of workers that are measured too.
     """
+    ways = {WORKERS: parallel, **(others or {})}
+    most = max(ways)
     asked = RunSettings(
-        ["canny"], parse_parameters({}), "threading", workers=WORKERS, worker_counts=[WORKERS], over="images", seed=7
+        ["canny"], parse_parameters({}), "threading", workers=most, worker_counts=sorted(ways), over="images", seed=7
     )
-    record = Record("0123456789ab", "scale", asked, state="done", environment={"cores_usable": WORKERS})
+    record = Record("0123456789ab", "scale", asked, state="done", environment={"cores_usable": most})
     record.images = [ImageRecord(k, f"photo {k + 1}.jpg", 2000, 1500, "JPEG", 9) for k in range(sizes[-1])]
     chance = random.Random(seed)
     for size in reversed(sizes):
-        for name, label, workers, seconds in (
-            ("threading", f"Threads, {WORKERS} workers", WORKERS, parallel(size)),
-            ("sequential", "Sequential", 1, IMAGE * size),
-        ):
+        of_all = [("threading", f"Threads, {counted(count, 'worker')}", count, ways[count](size)) for count in ways]
+        for name, label, workers, seconds in (of_all[0], ("sequential", "Sequential", 1, IMAGE * size), *of_all[1:]):
             whole = size == sizes[-1]
             m = TechniqueMeasurement(name, label, workers, identical=True, startup_seconds=startup * (workers > 1))
             if not whole:
@@ -108,7 +110,7 @@ def conclude(record: Record) -> None:
     count, megapixels = len(record.images), record.megapixels
     comparisons = comparisons_of(record.techniques, record.points)
     derive(record.techniques, images=count, megapixels=megapixels, comparisons=comparisons)
-    baseline = record.techniques[1]
+    baseline = next(m for m in record.techniques if m.name == "sequential")
     derive_points(record.points, comparisons, images=count, megapixels=megapixels, baseline=baseline)
     asked = record.settings
     record.granularity = granularity(

@@ -21,7 +21,7 @@ from app import create_app
 from imgproc.intake.samples import draw
 from imgproc.measure.derive import derive, derive_tasks
 from imgproc.measure.environment import environment
-from imgproc.measure.results import Progress, SpanRecord, TechniqueMeasurement
+from imgproc.measure.results import Owned, Progress, SpanRecord, TechniqueMeasurement
 from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, parse_parameters
 from imgproc.runs.access import Access, Visible, owner_of
 from imgproc.runs.notes import Notes
@@ -124,9 +124,11 @@ class Site:
         live = self._add("running", _without_results(_done(fabricated())), state="queued")
         assert self.store.claim(1) == live.id
         walls = {label: [0.85 * factor + 0.01 * k for k in range(2)] for _, label, _, factor in SEVEN}
+        owned = Owned("threading", "Threads", 3, {image.index: image.index % 3 for image in live.images}, [4, 3])
         now = Progress(
-            "rounds", "threading", "Threads", 3, 6, 7, 12, 18, 49, share=0.37, seconds_left=21, elapsed=12, walls=walls
-        )
+            "rounds", "threading", "Threads", 3, 6, 7, 12, 18, 49, share=0.37, seconds_left=21, elapsed=12, walls=walls,
+            owned=owned,
+        )  # fmt: skip
         self.store.set_progress(live.id, now)
         for state, error in (("failed", FULL_DISK), ("cancelled", None), ("interrupted", None)):
             ended = _without_results(_done(fabricated(TWO, mode="parallel", images=5)))

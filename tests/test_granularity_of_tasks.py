@@ -20,7 +20,7 @@ from test_execute import run  # noqa: F401  a fixture
 import imgproc as package
 from imgproc.backends.base import Backend
 from imgproc.measure.granularity import Threshold
-from imgproc.numbers import NBSP
+from imgproc.numbers import NBSP, seconds
 from imgproc.report import exercise, granularity, sentences
 from imgproc.report.commands import command
 from imgproc.report.document import document
@@ -113,7 +113,8 @@ def test_text_page_and_report_tell_the_same(app: Flask, client: FlaskClient, set
             assert sentence in plain(told), sentence
     assert "isoefficiency" not in plain(granularity.efficiency(record.granularity))
     table = page.partition("by the amount of work")[2].partition("</table>")[0]
-    assert "8 at a time" in table and "80.0 ms of work" in plain(table)
+    of_eight = record.granularity.amounts[3].baseline_seconds / 64 * 8
+    assert "8 at a time" in table and f"{plain(seconds(of_eight))} of work" in plain(table)
     assert client.get(f"/runs/{record.id}/figures/granularity.svg").status_code == 200
 
 

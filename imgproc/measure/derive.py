@@ -146,8 +146,8 @@ def _describe(m: TechniqueMeasurement, images: int, megapixels: float, rules: Ru
 def comparisons_of(measurements: Sequence[TechniqueMeasurement], points: Sequence[TechniqueMeasurement] = ()) -> int:
     """How many comparisons there are of those that were timed: each with each, and for each amount of work the
     technique with the baseline, with its start-up and without, for the whole work too."""
-    amounts = sum(bool(m.rounds) and m.name != BASELINE for m in points)
-    return pairs(len(_to_the_end(measurements))) + (2 * amounts + 1 if amounts else 0)
+    amounts, whole = (sum(bool(m.rounds) and m.name != BASELINE for m in some) for some in (points, measurements))
+    return pairs(len(_to_the_end(measurements))) + (2 * amounts + max(1, whole) if amounts else 0)
 
 
 def _to_the_end(measurements: Sequence[TechniqueMeasurement]) -> list[TechniqueMeasurement]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -60,11 +62,33 @@ class Threshold:
 
 
 @dataclass
+class Isoefficiency:
+    """What one number of ``workers`` reached with each of the ``amounts``, and from which on its efficiency is above
+    that of ``Granularity``."""
+
+    workers: int
+    amounts: list[Amount] = field(default_factory=list)
+    efficient: Threshold = field(default_factory=Threshold)
+
+
+@dataclass
+class Growth:
+    """By how much the work has to grow from the fewest ``workers`` that reach an efficiency to the most that do, both
+    in ``workers``: ``least`` and ``most`` times, from the amounts between which each begins to; ``most`` is None
+    where nothing smaller was surely too little for the fewest."""
+
+    workers: list[int]
+    least: float
+    most: float | None = None
+
+
+@dataclass
 class Granularity:
     """``granularity`` in run.json: everything follows from the measurements. ``made``: how the amounts were. ``pays``:
     from where on the technique with so many ``workers`` is faster than the baseline, its workers being ready;
     ``pays_with_startup``: these being made first, in ``startup_seconds``. ``efficient``: from where on its efficiency
-    is above ``efficiency``."""
+    is above ``efficiency``. Where several numbers of workers were measured it is about the most of them, and
+    ``isoefficiency`` has each, the fewest first; ``growth`` compares them, None where fewer than two reach it."""
 
     over: str
     technique: str
@@ -78,6 +102,8 @@ class Granularity:
     efficient: Threshold = field(default_factory=Threshold)
     #: What the work is of: images or items.
     unit: str = "image"
+    isoefficiency: list[Isoefficiency] = field(default_factory=list)
+    growth: Growth | None = None
 
 
 def granularity(
@@ -105,26 +131,54 @@ def granularity(
         None where the technique was never measured.
     """
     comparisons = comparisons_of(techniques, points) if rules.simultaneous else 1
-    found: list[tuple[float, Amount]] = []
-    own = [m for m in (*points, *techniques) if m.name == technique and m.median_seconds is not None]
-    own = [m for m in own if m.point is not None or over != "megapixels"]
-    for m in own:
+    by_workers: dict[int, list[Amount]] = defaultdict(list)
+    startups: dict[int, float | None] = {}
+    for m in (*points, *techniques):
+        if m.name != technique or m.median_seconds is None or (m.point is None and over == "megapixels"):
+            continue
         all_of_it = m.point is None or m.images is None
         beside = techniques if all_of_it else [other for other in points if other.point == m.point]
         base = next((other for other in beside if other.name == BASELINE and other.rounds), None)
         work = (images, megapixels) if all_of_it else (m.images or 0, m.megapixels or 0.0)
-        size = size_of(over, m, images)
-        found.append((size, _amount(m, base, size, *work, comparisons, rules)))
-    if not found:
+        by_workers[m.threads].append(_amount(m, base, size_of(over, m, images), *work, comparisons, rules))
+        startups[m.threads] = m.startup_seconds
+    if not by_workers:
         return None
-    amounts = [amount for _, amount in sorted(found, key=lambda one: one[0])]
-    counted = amounts if over != "task" else amounts[: 1 + amounts.index(fastest(amounts))]
+    workers = max(by_workers)
+    each = [_isoefficiency(count, by_workers[count], over) for count in sorted(by_workers)]
+    amounts = each[-1].amounts
+    counted = _counted(amounts, over)
     return Granularity(
-        over, technique, own[-1].threads, OVER.get(over, ""), own[-1].startup_seconds, EFFICIENT, amounts,
+        over, technique, workers, OVER.get(over, ""), startups[workers], EFFICIENT, amounts,
         _threshold(counted, lambda a: _told(a.verdict)),
         _threshold(counted, lambda a: _told(a.with_startup_verdict)),
-        _threshold(counted, lambda a: _above(a.efficiency_ci95, EFFICIENT)), unit,
+        each[-1].efficient, unit, each if len(each) > 1 else [], growth(each),
     )  # fmt: skip
+
+
+def _isoefficiency(workers: int, amounts: list[Amount], over: str) -> Isoefficiency:
+    amounts.sort(key=lambda amount: amount.size)
+    threshold = _threshold(_counted(amounts, over), lambda a: _above(a.efficiency_ci95, EFFICIENT))
+    return Isoefficiency(workers, amounts, threshold)
+
+
+def _counted(amounts: list[Amount], over: str) -> list[Amount]:
+    """Those of which something is to hold from one on for all."""
+    return amounts if over != "task" else amounts[: 1 + amounts.index(fastest(amounts))]
+
+
+def growth(found: Sequence[Isoefficiency]) -> Growth | None:
+    """Args: found: the fewest workers first. What one worker needs says nothing of working together, so it is one of
+    the two only where there are no others."""
+    reached = [one for one in found if one.efficient.reached is not None]
+    several = [one for one in reached if one.workers > 1]
+    few = several if len(several) > 1 else reached
+    if len(few) < 2:
+        return None
+    (first, last), (low, high) = (few[0], few[-1]), (few[0].efficient, few[-1].efficient)
+    least = (high.missed or 0.0) / (low.reached or math.inf)
+    most = (high.reached or 0.0) / low.missed if low.missed else None
+    return Growth([first.workers, last.workers], least, most)
 
 
 def size_of(over: str, m: TechniqueMeasurement, images: int) -> float:

@@ -193,10 +193,28 @@ class TechniqueMeasurement:
 READY = NOTHING, IMAGES, RESULTS = ("", "images", "results")
 
 
+#: Of so many images of a run that goes on it is shown who does them.
+MOST_OWNED = 24
+
+
+@dataclass
+class Owned:
+    """Who has done what so far in a pass of a technique with several workers, which are numbered from 1 as they first
+    give something back. ``images``: the worker of each of the first ``MOST_OWNED`` images by its index, 0 while it has
+    none; of an image in strips the last one. ``done``: how many tasks each worker has done."""
+
+    technique: str
+    label: str
+    round: int = 0
+    images: dict[int, int] = field(default_factory=dict)
+    done: list[int] = field(default_factory=list)
+
+
 @dataclass
 class Progress:
     """Where a run stands. ``share`` is 0 to 1; ``seconds_left`` is None until it can be estimated. ``walls``:
-    seconds of the counted passes so far, by label. ``ready``: what can be looked at by now, one of ``READY``."""
+    seconds of the counted passes so far, by label. ``ready``: what can be looked at by now, one of ``READY``.
+    ``owned``: of the last pass with several workers, which goes on or is over."""
 
     phase: str
     technique: str | None = None
@@ -212,3 +230,4 @@ class Progress:
     elapsed: float = 0.0
     walls: dict[str, list[float]] = field(default_factory=dict)
     ready: str = NOTHING
+    owned: Owned | None = None

@@ -123,7 +123,8 @@ def _of_granularity(found: Granularity) -> Iterator[str]:
     if found.over == "task":
         yield f"{granularity.length(found)} Why does it get slower again when still more is handed over at once?"
         return
-    yield f"{granularity.efficiency(found)} How much would twice the workers need, and why more than twice as much?"
+    kept = granularity.growth(found, None) or granularity.efficiency(found)
+    yield f"{kept} How much would twice the workers need, and why more than twice as much?"
 
 
 def _of_scaling(record: Record) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.breakdown import PARTS, largest
-from imgproc.measure.granularity import Amount, Granularity, Threshold, fastest, size_of
+from imgproc.measure.granularity import Amount, Granularity, Growth, Isoefficiency, Threshold, fastest, size_of
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import (
     NBSP,
@@ -28,8 +28,22 @@ from imgproc.runs.record import Record
 _NO_STARTUP = 0.01
 #: From how many on a number is written out to the last digit.
 _MANY = 100
+#: So many numbers of workers tell how work has to grow with them.
+_ENOUGH = 3
 #: What the rows of the table are.
 _WHAT = {"images": "Batch", "megapixels": "Size of each image", "task": "Handed over"}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A row of the table of isoefficiency: so many workers, how much they need, the most that was surely too little
+    for them, and what the efficiency is with both, with its interval."""
+
+    workers: str
+    reached: str
+    reached_efficiency: str
+    missed: str
+    missed_efficiency: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,8 @@ class Section:
     rows: list[tuple[str, str, Amount]]
     best: Amount | None
     left_out: list[str]
+    needs: list[Needs]
+    growth: str
 
 
 def section(record: Record, meaning: Mapping[str, str] = PARTS) -> Section | None:
@@ -60,6 +76,7 @@ def section(record: Record, meaning: Mapping[str, str] = PARTS) -> Section | Non
     found = record.granularity
     if found is None or not found.amounts:
         return None
+    others = [t for t in record.techniques if t.name == found.technique and t.threads != found.workers]
     return Section(
         who(found),
         _WHAT.get(found.over, found.over),
@@ -71,7 +88,9 @@ def section(record: Record, meaning: Mapping[str, str] = PARTS) -> Section | Non
         notes(found),
         [(*row(found, a), a) for a in found.amounts],
         next((a for a in found.amounts if a.size == found.pays.reached), None),
-        left_out(record.points, ()),
+        left_out((*others, *record.points), ()),
+        needs(found),
+        growth(found, record.environment.get("cores_usable")),
     )
 
 
@@ -193,6 +212,68 @@ def length(found: Granularity) -> str:
     interval = f", 95{NBSP}% interval {times_interval(best.speedup_ci95)}" if best.speedup_ci95 else ""
     most = f"The highest speedup is {spelled_times(best.speedup or 0.0)}{interval}, with {amount(found, best.size)}."
     return f"{said}. {most}" if said else most
+
+
+# ---------------------------------------------------------------- isoefficiency
+
+
+def needs(found: Granularity) -> list[Needs]:
+    """A row for each number of workers, the fewest first; none where one was measured."""
+    return [_needs(found, one) for one in found.isoefficiency]
+
+
+def _needs(found: Granularity, one: Isoefficiency) -> Needs:
+    reached, missed = one.efficient.reached, one.efficient.missed
+    of_size = {a.size: a for a in one.amounts}
+    said = "nothing that was measured" if reached is None else amount(found, reached)
+    if reached == one.amounts[0].size:
+        said += " or less"
+    return Needs(
+        counted(one.workers, unit(found.technique)),
+        said,
+        _efficiency(of_size[reached]) if reached is not None else "",
+        amount(found, missed) if missed is not None else "",
+        _efficiency(of_size[missed]) if missed is not None else "",
+    )
+
+
+def _efficiency(of: Amount) -> str:
+    return ", ".join(filter(None, [percent(of.efficiency), _percents(of.efficiency_ci95)]))
+
+
+def growth(found: Granularity, cores: int | None) -> str:
+    """How the work has to grow with the workers to keep the efficiency; empty where one number of them was measured."""
+    if not found.isoefficiency or _unknown(found):
+        return ""
+    what, wanted, grown = unit(found.technique), exact_percent(found.efficiency), found.growth
+    counts = [one.workers for one in found.isoefficiency]
+    few = ""
+    if cores and cores <= max(counts) and len(counts) < _ENOUGH:
+        few = f" With {counted(cores, 'core')} there are no more {what}s to tell it from."
+    if grown is None:
+        without = [str(one.workers) for one in found.isoefficiency if one.efficient.reached is None]
+        whose = f"{listed(without)} {what}s" if without != ["1"] else f"1 {what}"
+        none = f"no amount that was measured surely keeps {whose} at an efficiency of {wanted}"
+        return f"How work has to grow with the {what}s cannot be told: {none}.{few}"
+    first, last = grown.workers
+    times_more = last / first
+    between = _between(grown)
+    if grown.most is not None and grown.most < times_more:
+        said = f"by less than the {what}s do"
+    elif grown.least > times_more:
+        said = f"by more than the {what}s do"
+    else:
+        said = f"and the amounts that were measured do not tell whether by more or less than the {what}s do"
+    return (
+        f"From {first} to {counted(last, what)}, {times_more:g} times as many, work has to grow {between} to keep an "
+        f"efficiency of {wanted}, {said} (isoefficiency).{few}"
+    )
+
+
+def _between(grown: Growth) -> str:
+    if grown.most is None:
+        return f"to at least {grown.least:.3g} times as much" if grown.least else "by an unknown factor"
+    return f"to between {grown.least:.3g} and {grown.most:.3g} times as much"
 
 
 def _percents(interval: Sequence[float] | None) -> str:

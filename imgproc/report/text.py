@@ -284,9 +284,16 @@ def _granularity_parts(record: Record, part: granularity.Section) -> list[list[B
         *part.notes,
         *part.left_out,
     ]
+    needs = [
+        f"{one.workers}: {one.reached}{f' ({one.reached_efficiency})' if one.reached_efficiency else ''}"
+        f"{f', not with {one.missed} ({one.missed_efficiency})' if one.missed else ''}."
+        for one in part.needs
+    ]
+    of_each: list[Block] = ["Work for an efficiency of 80 %", *map(Paragraph, (*needs, part.growth))]
     return [
         [f"{part.who}, by the amount of work", Drawn([line.replace(NBSP, " ") for line in plain], columns, rows)],
         [*map(Paragraph, told)],
+        *([of_each] if needs else []),
         [*itertools.islice(_advice(record, ANY_PATHS), 1, None)],
     ]
 

@@ -31,6 +31,13 @@ def is_over_work(record: Record) -> bool:
     return record.mode == "scale" and record.settings.over != "workers"
 
 
+def counts_over_work(record: Record) -> list[int]:
+    """The numbers of workers of a run over more and more work, the most first: those that were asked for and have a
+    core each, which any that has none would say nothing of."""
+    asked = record.settings
+    return sorted({asked.workers, *(n for n in asked.worker_counts if n <= usable_cores())}, reverse=True)
+
+
 def largest_batch(record: Record) -> int:
     """How many images the largest batch has: what the points say, but no more than there are."""
     there, asked = len(record.good_images), record.settings
@@ -102,6 +109,20 @@ def too_large(record: Record) -> str:
     return (
         f"The smallest of the images has {megapixels(most)} megapixels, so sizes of {listed(above)} were left out: "
         "images are never enlarged."
+    )
+
+
+def without_core(record: Record) -> str:
+    """Which numbers of workers are left out, in a sentence; empty where none is."""
+    if not is_over_work(record):
+        return ""
+    asked, there = record.settings.worker_counts, counts_over_work(record)
+    if not (above := [str(count) for count in asked if count not in there]):
+        return ""
+    cores = counted(usable_cores(), "core")
+    return (
+        f"This machine has {cores}, so {listed(above)} workers were left out: what workers without a core of their own "
+        "would need says nothing of how work has to grow."
     )
 
 

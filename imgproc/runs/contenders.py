@@ -14,7 +14,7 @@ from imgproc.measure.protocol import Contender
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
 from imgproc.operations import not_by_numba, not_on_gpu
-from imgproc.runs.amounts import amounts_of, called, grains, is_over_work
+from imgproc.runs.amounts import amounts_of, called, counts_over_work, grains, is_over_work
 from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
@@ -160,22 +160,23 @@ def _scaled(settings: RunSettings, main: Technique, options: Options) -> Iterato
 
 
 def _over_work(record: Record, main: Technique, options: Options) -> Iterator[_Variant]:
-    """The technique and the baseline, with the whole work and then with each other amount."""
+    """The technique, with the most workers first, and the baseline, with the whole work and then with each other
+    amount."""
     settings = record.settings
-    workers, label = settings.workers, f"{main.label}, {counted(settings.workers, main.unit)}"
     if settings.over == "task":
         options = replace(options, chunk_size=grains(record)[0])
-    both = [
-        _Variant(main, workers, options, settings.transfers[0], label),
-        _Variant(technique(BASELINE), 1, options, label=technique(BASELINE).label),
-    ]
-    yield from both
+    first, *others = (
+        _Variant(main, count, options, settings.transfers[0], f"{main.label}, {counted(count, main.unit)}")
+        for count in counts_over_work(record)
+    )
+    every = [first, _Variant(technique(BASELINE), 1, options, label=technique(BASELINE).label), *others]
+    yield from every
     for amount in amounts_of(record):
         if settings.over == "task":  # the baseline hands nothing over
             own = replace(options, chunk_size=int(amount))
-            yield replace(both[0], point=amount, options=own, label=f"{label}, {called(record, amount)}")
+            yield replace(first, point=amount, options=own, label=f"{first.label}, {called(record, amount)}")
             continue
-        for one in both:
+        for one in every:
             yield replace(one, point=amount, label=f"{one.label}, {called(record, amount)}")
 
 
@@ -188,6 +189,8 @@ def asks_for_auto(record: Record) -> bool:
 def most_workers(record: Record) -> int:
     """The most that its settings ask for."""
     settings = record.settings
+    if is_over_work(record):
+        return settings.workers
     return max(settings.worker_counts) if record.mode == "scale" and settings.worker_counts else settings.workers
 
 

@@ -287,7 +287,9 @@ TABLE: tuple[Option, ...] = (
         "over", "Scale over", "name",
         "What grows. images: how many of them a round has; megapixels: how large each is, as a part cut from its "
         "middle; task: how many of all a worker process is handed at once (auto is multiprocessing then). The run "
-        "tells from how much on parallel pays, with the most workers named that have a core each.", "technique",
+        "tells from how much on parallel pays, with the most workers that have a core each; of images and megapixels, "
+        "where several numbers of workers are named, also how much more each of them needs (isoefficiency).",
+        "technique",
         choices=lambda: OVER, modes=("scale",),
     ),
     Option(

@@ -15,7 +15,7 @@ from imgproc.errors import UserError
 from imgproc.measure.environment import usable_cores
 from imgproc.operations import parse_parameters
 from imgproc.parameters import Value
-from imgproc.runs.options import Mode, RunSettings, options
+from imgproc.runs.options import Mode, RunSettings, options, scale_counts, show
 from imgproc.settings import Settings
 
 #: What ``auto`` is in a run over how much is handed over at once: it has to be a technique that can hand over several.
@@ -56,14 +56,14 @@ def parse_settings(
         least = max((least_workers(technique(name)) for name in named), default=1)
         run_settings.workers = max(run_settings.workers, min(least, settings.MAX_WORKERS))
     if mode == "scale":
-        _settle_scale(run_settings)
+        _settle_scale(run_settings, settings)
     if mode == "sequential":
         run_settings.technique = BASELINE
     check_options(mode, run_settings)
     return run_settings
 
 
-def _settle_scale(asked: RunSettings) -> None:
+def _settle_scale(asked: RunSettings, settings: Settings) -> None:
     """Leave of the settings of scale mode what means something to that which it goes over.
 
     Raises:
@@ -72,7 +72,10 @@ def _settle_scale(asked: RunSettings) -> None:
     if asked.over == "workers":
         asked.points = []
     else:
-        asked.worker_counts, asked.cv2_threads = [_one_count(asked)], [1]
+        asked.cv2_threads = [1]
+        nobody_chose = show(asked.worker_counts) == scale_counts(settings.MAX_WORKERS)
+        if nobody_chose or asked.over == "task":
+            asked.worker_counts = [_one_count(asked)]
     parts = [point for point in asked.points if not point.is_integer()]
     if asked.over == "images" and parts:
         raise UserError(f"Batches have whole numbers of images, not {parts[0]:g}.", field="points")
@@ -81,7 +84,7 @@ def _settle_scale(asked: RunSettings) -> None:
             raise UserError(f"Whole numbers are handed over at once, not {parts[0]:g}.", field="points")
         asked.technique = IN_BATCHES if asked.technique == "auto" else asked.technique
         asked.chunk_size = 1
-    asked.workers = max(asked.worker_counts)
+    asked.workers = max(asked.worker_counts) if asked.over == "workers" else _one_count(asked)
 
 
 def _one_count(asked: RunSettings) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imgproc.errors import UserError
 from imgproc.files import write_whole
-from imgproc.report.charts import granularity, grid, rounds, scaling, speedup, stages, style, waterfall
+from imgproc.report.charts import granularity, grid, isoefficiency, rounds, scaling, speedup, stages, style, waterfall
 from imgproc.report.charts.chart import Chart
 from imgproc.runs.record import FINAL_STATES, Record
 
@@ -20,6 +20,7 @@ CHARTS: dict[str, Callable[[Record], Chart | None]] = {
     "scaling": scaling.chart,
     "grid": grid.chart,
     "granularity": granularity.chart,
+    "isoefficiency": isoefficiency.chart,
     "rounds": rounds.chart,
     "stages": stages.chart,
 }

@@ -24,7 +24,7 @@ from imgproc.measure.load import MachineLoad, tree_cpu_seconds
 from imgproc.measure.protocol import Contender, Pass, conclude, interleave
 from imgproc.measure.statistics import LOOKS, enough
 from imgproc.numbers import counted
-from imgproc.runs.amounts import is_over_work, too_large
+from imgproc.runs.amounts import is_over_work, too_large, without_core
 from imgproc.runs.contenders import Contenders, find_contenders
 from imgproc.runs.measuring import MOST_ROUNDS, without_larger
 from imgproc.runs.options import Mode, RunSettings
@@ -152,7 +152,7 @@ def measure_tasks(run: TaskRun) -> Record:
         record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
         record.weak = [c.measurement for c in contenders.weak]
         record.points = [c.measurement for c in contenders.points]
-        record.warnings += filter(None, [too_large(record)])
+        record.warnings += filter(None, [too_large(record), without_core(record)])
         if any(m.start_method == "fork" for m in record.techniques):
             record.warnings.append(FORK_WARNING)
         _try_items(run, contenders)
