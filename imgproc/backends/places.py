@@ -24,6 +24,7 @@ NO_WAY = "it has no way of doing so"
 ONE_WORKER = "it has one worker"
 OF_A_LIBRARY = "its threads are those of a library"
 OF_ANOTHER = "its workers are another program’s to place"
+ELSEWHERE = "its workers are on other machines"
 
 _CPUS = Path("/sys/devices/system/cpu")
 

@@ -157,7 +157,7 @@ class Contender:
         m.transfer = self.transfer if able.carries else None
         m.chunk_size = self._chunk if able.chunks else None
         m.affinity = backend.places
-        m.unpinned = able.unpinned if self._pinned else ""
+        m.unpinned = backend.unpinned if self._pinned else ""
         m.unscheduled = self.unscheduled
         m.schedule = None if m.unscheduled else self.schedule.name
 
