@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 from conftest import jpeg
 from figure_records import GONE, SEVEN, SHARES, TWO, fabricated, measured, scaled
+from granularity_runs import granularity_run, task_run
 
 from app import create_app
 from imgproc.intake.samples import draw
@@ -100,6 +101,9 @@ class Site:
         Notes("First try", ("laptop", "on battery"), "Done at home.\nThe fan was loud.").save(self._folder(compared))
         other = self._add("run, one image", _done(fabricated(TWO, mode="parallel", images=1)))
         self._add("run, scaled", _done(scaled(2, [1, 2, 3, 4], 0.03, inner=(1, 2))))
+        more = {count: lambda images, count=count: 0.02 * count + 0.01 * images / count for count in (1, 4)}
+        self._add("run, isoefficiency", _done(granularity_run((1, 4, 16, 64), others=more), cores_usable=4))
+        self._add("run, handed over", _done(task_run()))
         self._add("run of a function", _of_items(TaskRecord("crunch", 24), *CALLS["in_numpy"]))
         self._add("run, many images", _many())
         self._add("run of somebody else", _done(fabricated(TWO, images=3)), owner="somebody else")

@@ -85,6 +85,9 @@ def test_what_was_never_reached_is_not_made_up() -> None:
     assert said.endswith("cannot be told: no amount that was measured surely keeps 4 workers at an efficiency of 80 %.")
     rows = granularity.needs(found)
     assert rows[1].reached == "nothing that was measured" and rows[1].missed == "32 images"
+    three = granularity_run((1, 2, 4, 8, 16, 32), others={4: quadratic(4), 1: workers(1)}).granularity
+    said = plain(granularity.growth(three, 8))
+    assert said.startswith("From 1 to 2 workers,") and "But no amount that was measured surely keeps 4 workers" in said
     open_below = [Isoefficiency(2, [], Threshold(None, 1)), Isoefficiency(4, [], Threshold(4, 8))]
     assert growth(open_below) == Growth([2, 4], 4.0, None)
 

@@ -21,7 +21,7 @@ from imgproc.numbers import (
     spelled_times,
     times_interval,
 )
-from imgproc.report.scale import left_out, unit
+from imgproc.report.scale import left_out, many, unit
 from imgproc.runs.record import Record
 
 #: Of a start-up, the share of the smallest round below which it is said to be nothing.
@@ -250,10 +250,10 @@ def growth(found: Granularity, cores: int | None) -> str:
     few = ""
     if cores and cores <= max(counts) and len(counts) < _ENOUGH:
         few = f" With {counted(cores, 'core')} there are no more {what}s to tell it from."
+    without = [one.workers for one in found.isoefficiency if one.efficient.reached is None]
+    whose = many(without, what) if without else ""
+    none = f"no amount that was measured surely keeps {whose} at an efficiency of {wanted}"
     if grown is None:
-        without = [str(one.workers) for one in found.isoefficiency if one.efficient.reached is None]
-        whose = f"{listed(without)} {what}s" if without != ["1"] else f"1 {what}"
-        none = f"no amount that was measured surely keeps {whose} at an efficiency of {wanted}"
         return f"How work has to grow with the {what}s cannot be told: {none}.{few}"
     first, last = grown.workers
     times_more = last / first
@@ -264,6 +264,7 @@ def growth(found: Granularity, cores: int | None) -> str:
         said = f"by more than the {what}s do"
     else:
         said = f"and the amounts that were measured do not tell whether by more or less than the {what}s do"
+    few = f" But {none}.{few}" if without else few
     return (
         f"From {first} to {counted(last, what)}, {times_more:g} times as many, work has to grow {between} to keep an "
         f"efficiency of {wanted}, {said} (isoefficiency).{few}"
@@ -318,8 +319,8 @@ def _as_long(found: Granularity) -> str:
         return ""
     meanwhile = startup / last.baseline_seconds * last.images
     of = f" of {last.size:g} megapixels" if found.over == "megapixels" else ""
-    many = f"{meanwhile:.2g}" if meanwhile < _MANY else number(round(meanwhile))
-    return f"While the workers start, sequential does {many} {found.unit}{'' if meanwhile == 1 else 's'}{of}."
+    so_many = f"{meanwhile:.2g}" if meanwhile < _MANY else number(round(meanwhile))
+    return f"While the workers start, sequential does {so_many} {found.unit}{'' if meanwhile == 1 else 's'}{of}."
 
 
 def _lost(batch: str, t: TechniqueMeasurement, meaning: Mapping[str, str]) -> str:
