@@ -22,6 +22,7 @@ from imgproc.backends.base import Backend
 from imgproc.measure.granularity import Threshold
 from imgproc.numbers import NBSP, seconds
 from imgproc.report import exercise, granularity, sentences
+from imgproc.report.advice import advice
 from imgproc.report.commands import command
 from imgproc.report.document import document
 from imgproc.report.notebook import notebook
@@ -131,6 +132,8 @@ def test_one_sentence_first_and_the_lines_for_scripts() -> None:
     assert "handed over at once on does parallel work pay" in exercise.question(record)
     assert any("slower again" in prompt for prompt in exercise.discussion(record))
     assert "--over task" in command(record)
+    told = advice(record)
+    assert told and "with 2 workers, 32 images at a time: 1.9" in told.use and "--chunk-size 32" in told.command
     chart = of(record, "granularity")
     assert chart and "8 images at a time" in chart.alt
 
