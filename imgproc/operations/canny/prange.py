@@ -17,6 +17,8 @@ from imgproc.operations.contract import Image
 from imgproc.parameters import Parameters
 
 _WEAK, _EDGE = 1, 255
+#: Gradients are held for so many pixels at a time, and at least so many rows: they take eight times what pixels do.
+_BLOCK, _LEAST_ROWS = 1 << 18, 32
 
 
 @njit(cache=True)
@@ -36,14 +38,19 @@ def _length(dx, dy, squared):  # pragma: no cover  compiled
 
 
 @njit(cache=True)
-def _gradients(image, smooth, slope, sixteenths, squared, first_row, last_row, gradients, lengths):  # pragma: no cover
-    """Of each pixel the gradient of its strongest channel, and how long that is."""
+def _gradients(image, smooth, slope, sixteenths, squared, top, bottom, gradients, lengths):  # pragma: no cover
+    """Of each pixel of these rows and the two beside them the gradient of its strongest channel, and how long that is:
+    nothing beyond the image."""
     height, width, channels = image.shape
     reach = len(smooth) // 2
     size, border = width * channels, reach * channels
     level, change = np.empty(size + 2 * border, np.int32), np.empty(size + 2 * border, np.int32)
     across, down = np.empty(size, np.int32), np.empty(size, np.int32)
-    for y in range(first_row, last_row):
+    if top == 0:
+        lengths[0] = 0
+    if bottom == height:
+        lengths[bottom - top + 1] = 0
+    for y in range(max(top - 1, 0), min(bottom + 1, height)):
         level[:], change[:], across[:], down[:] = 0, 0, 0, 0
         for tap in range(2 * reach + 1):
             row, weight, other = image[_inside(y + tap - reach, height)].reshape(size), smooth[tap], slope[tap]
@@ -68,20 +75,20 @@ def _gradients(image, smooth, slope, sixteenths, squared, first_row, last_row, g
                 length = np.int32(_length(dx, dy, squared))
                 if length > longest:
                     longest = length
-                    gradients[y, x, 0], gradients[y, x, 1] = dx, dy
-            lengths[y + 1, x + 1] = longest
+                    gradients[y - top + 1, x, 0], gradients[y - top + 1, x, 1] = dx, dy
+            lengths[y - top + 1, x + 1] = longest
 
 
 @njit(cache=True)
-def _thin(gradients, lengths, low, high, first_row, last_row, found):  # pragma: no cover
+def _thin(gradients, lengths, low, high, top, bottom, found):  # pragma: no cover  compiled
     """Mark what is longer than its neighbours along the gradient: edges, and what is one if it hangs on one."""
     width = gradients.shape[1]
-    for y in range(first_row, last_row):
+    for row in range(1, bottom - top + 1):
         for x in range(width):
-            longest = lengths[y + 1, x + 1]
+            longest = lengths[row, x + 1]
             if longest <= low:
                 continue
-            dx, dy = np.int64(gradients[y, x, 0]), np.int64(gradients[y, x, 1])
+            dx, dy = np.int64(gradients[row, x, 0]), np.int64(gradients[row, x, 1])
             flat, steep = abs(dx) * 13573, abs(dy) << 15
             right, down = 1, 1
             if steep < flat:
@@ -90,9 +97,9 @@ def _thin(gradients, lengths, low, high, first_row, last_row, found):  # pragma:
                 right = 0
             elif (dx ^ dy) < 0:
                 right = -1
-            before, after = lengths[y + 1 - down, x + 1 - right], lengths[y + 1 + down, x + 1 + right]
+            before, after = lengths[row - down, x + 1 - right], lengths[row + down, x + 1 + right]
             if longest > before and (longest > after or (longest == after and (right == 0 or down == 0))):
-                found[y + 1, x + 1] = _EDGE if longest > high else _WEAK
+                found[top + row, x + 1] = _EDGE if longest > high else _WEAK
 
 
 @njit(cache=True)
@@ -126,14 +133,15 @@ def _draw(found, first_row, last_row, out):  # pragma: no cover  compiled
 )  # fmt: skip
 def _edges(image, smooth, slope, sixteenths, squared, low, high, strips):  # pragma: no cover  compiled
     height, width = image.shape[:2]
-    gradients = np.empty((height, width, 2), np.int16)
-    lengths, found = np.zeros((height + 2, width + 2), np.int32), np.zeros((height + 2, width + 2), np.uint8)
-    out = np.empty((height, width), np.uint8)
+    rows = max(_LEAST_ROWS, _BLOCK // width)
+    found, out = np.zeros((height + 2, width + 2), np.uint8), np.empty((height, width), np.uint8)
     for strip in prange(strips):
-        first, last = height * strip // strips, height * (strip + 1) // strips
-        _gradients(image, smooth, slope, sixteenths, squared, first, last, gradients, lengths)
-    for strip in prange(strips):
-        _thin(gradients, lengths, low, high, height * strip // strips, height * (strip + 1) // strips, found)
+        gradients, lengths = np.empty((rows + 2, width, 2), np.int16), np.zeros((rows + 2, width + 2), np.int32)
+        last = height * (strip + 1) // strips
+        for top in range(height * strip // strips, last, rows):
+            bottom = min(top + rows, last)
+            _gradients(image, smooth, slope, sixteenths, squared, top, bottom, gradients, lengths)
+            _thin(gradients, lengths, low, high, top, bottom, found)
     _follow(found)
     for strip in prange(strips):
         _draw(found, height * strip // strips, height * (strip + 1) // strips, out)
