@@ -195,7 +195,17 @@ function livePage() {
   const trouble = $("[data-trouble]", box), chip = $("[data-state]");
   const rounds = $("#rounds"), place = $("[data-grid]");
   const title = document.title, READY = ["", "images", "results"], shown = READY.indexOf(box.dataset.ready);
-  let misses = 0, grid = "";
+  let misses = 0, grid = "", owners = "";
+  const tiles = $$("[data-owned]"), legend = $("[data-owners]");
+  // Each picture has the colour of the worker that did it, and the worker below; before that its size.
+  function tint(owned) {
+    for (const tile of tiles) {
+      const [name, tone] = owned[tile.dataset.owned] || [tile.dataset.size, 0], words = $("[data-who]", tile);
+      if (words.textContent === name) continue;
+      words.textContent = name;
+      $("rect", tile).setAttribute("class", tone ? `own-${tone} own-strong-2` : "own-none");
+    }
+  }
   async function look() {
     let wait = 700;
     const since = performance.now();
@@ -216,6 +226,7 @@ function livePage() {
       put("gone", run.gone ? `${run.left ? ", " : ""}${run.gone}` : "");
       put("passes", run.passes || "");
       if (run.grid !== grid) { grid = run.grid; place.innerHTML = grid; rounds.hidden = !grid.trim(); }
+      if (legend && run.owners !== undefined && run.owners !== owners) { owners = run.owners; legend.innerHTML = owners; tint(run.owned); }
       document.title = run.state === "running" ? `${Math.round(run.share * 100)}${NBSP}% – ${title}` : title;
       const bar = $("[data-share]", box);
       bar.value = run.share * 100;

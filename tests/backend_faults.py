@@ -88,6 +88,18 @@ def meet(folder_and_count, stopwatch):
     return True
 
 
+def die_beside(folder_and_death, stopwatch):
+    """Two of these run at the same time: where ``death`` names a file that is not there, its worker dies, while the
+    other is in the middle of it; the next time both come back."""
+    folder, death = folder_and_death
+    together = meet((folder, 2), stopwatch)
+    if death and not Path(death).exists():
+        Path(death).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.5)
+    return together
+
+
 def blur(number, stopwatch):
     """Large enough for OpenCV to use all threads it may."""
     import cv2

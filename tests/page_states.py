@@ -17,13 +17,14 @@ import cv2
 from communications import communication
 from conftest import jpeg
 from figure_records import GONE, SEVEN, SHARES, TWO, fabricated, measured, scaled
+from granularity_runs import granularity_run, task_run
 
 from app import create_app
 from imgproc.intake.samples import draw
 from imgproc.measure.bounds import memory_use
 from imgproc.measure.derive import derive, derive_tasks
 from imgproc.measure.environment import environment
-from imgproc.measure.results import Progress, SpanRecord, TechniqueMeasurement
+from imgproc.measure.results import Owned, Progress, SpanRecord, TechniqueMeasurement
 from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS, parse_parameters
 from imgproc.runs.access import Access, Visible, owner_of
 from imgproc.runs.notes import Notes
@@ -120,6 +121,9 @@ class Site:
         self.paths["what if"] = f"{what_if}?serial=12.5&workers=64"
         self.paths["what if, one point"] = f"{self.paths['run, compared']}/what-if"
         self.paths["what if, refused"] = f"{what_if}?law=gustafson&workers=4096"
+        more = {count: lambda images, count=count: 0.02 * count + 0.01 * images / count for count in (1, 4)}
+        self._add("run, isoefficiency", _done(granularity_run((1, 4, 16, 64), others=more), cores_usable=4))
+        self._add("run, handed over", _done(task_run()))
         self._add("run of a function", _of_items(TaskRecord("crunch", 24), *CALLS["in_numpy"]))
         self._add("run, many images", _many())
         self._add("run of somebody else", _done(fabricated(TWO, images=3)), owner="somebody else")
@@ -144,9 +148,11 @@ class Site:
         live = self._add("running", _without_results(_done(fabricated())), state="queued")
         assert self.store.claim(1) == live.id
         walls = {label: [0.85 * factor + 0.01 * k for k in range(2)] for _, label, _, factor in SEVEN}
+        owned = Owned("threading", "Threads", 3, {image.index: image.index % 3 for image in live.images}, [4, 3])
         now = Progress(
-            "rounds", "threading", "Threads", 3, 6, 7, 12, 18, 49, share=0.37, seconds_left=21, elapsed=12, walls=walls
-        )
+            "rounds", "threading", "Threads", 3, 6, 7, 12, 18, 49, share=0.37, seconds_left=21, elapsed=12, walls=walls,
+            owned=owned,
+        )  # fmt: skip
         self.store.set_progress(live.id, now)
         for state, error in (("failed", FULL_DISK), ("cancelled", None), ("interrupted", None)):
             ended = _without_results(_done(fabricated(TWO, mode="parallel", images=5)))

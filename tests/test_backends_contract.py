@@ -23,10 +23,11 @@ from imgproc.backends import TECHNIQUES
 from imgproc.backends.base import Backend, BackendError, Options
 from imgproc.backends.dask import workers as dask_workers
 from imgproc.backends.mpi import launch
-from imgproc.backends.pools import processes
+from imgproc.backends.pools import processes, watcher
 from imgproc.backends.pools import threaded as threaded_base
 from imgproc.backends.pools.joblib_loky import JoblibLoky
 from imgproc.backends.pools.multiprocessing_pool import MultiprocessingPool
+from imgproc.backends.pools.processes import ProcessBackend
 from imgproc.backends.pools.watcher import kill
 from imgproc.backends.schedules import SCHEDULES, USUAL
 from imgproc.backends.sharing.transport import image_task
@@ -561,6 +562,27 @@ def test_each_worker_is_killed_in_the_middle_of_a_task(killable, tmp_path):
         assert (results[5].value, results[5].attempts, results[5].error) == (2, 2, None)
         assert results[5].worker.pid != int((folder / "1").read_text())  # who died
         assert len(meet(killable, tmp_path / f"again{number}")) == killable.workers
+
+
+@unix
+@pytest.mark.parametrize("name", each([name for name in PROCESSES if issubclass(kind(name), ProcessBackend)]))
+def test_who_is_ended_by_the_library_with_one_that_died_is_not_to_blame(name, running, tmp_path, monkeypatch):
+    """However late we come to look, on a busy machine."""
+    wait = watcher.wait
+
+    def late(sentinels, timeout=None):
+        found = wait(sentinels, timeout)
+        if timeout is None:
+            time.sleep(0.5)
+        return found
+
+    monkeypatch.setattr(watcher, "wait", late)
+    backend = running(name)
+    backend.close()
+    backend.start()
+    (tmp_path / "meeting").mkdir()
+    tasks = [(faults.die_beside, (str(tmp_path / "meeting"), death)) for death in (str(tmp_path / "died"), "")]
+    assert values(run(backend, *tasks)) == [(True, None, 2), (True, None, 1)]
 
 
 @unix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from imgproc.backends import TECHNIQUES, places
 from imgproc.backends.base import Options
 from imgproc.backends.task import Task
 from imgproc.errors import UserError
+from imgproc.measure.protocol import Contender
 from imgproc.report.commands import command
 from imgproc.report.schedules import affinity
 from imgproc.runs import parsing
@@ -65,7 +67,7 @@ def test_where_the_system_does_not_say_each_cpu_is_a_core(cores: Path) -> None:
 
 
 @linux
-@pytest.mark.parametrize("name", ["threading", "futures-threads", "asyncio", "multiprocessing", "mpi"])
+@pytest.mark.parametrize("name", ["threading", "futures-threads", "asyncio", "multiprocessing", "mpi", "dask"])
 def test_workers_are_where_they_were_pinned_and_the_caller_is_not(name: str) -> None:
     if not TECHNIQUES[name].availability().ok:
         pytest.skip(f"{name} cannot run here")
@@ -98,8 +100,37 @@ def test_the_baseline_is_on_one_core_for_as_long_as_it_works() -> None:
 def test_what_is_not_pinned_says_why() -> None:
     for technique in TECHNIQUES.values():
         made = technique.load()(2, Options(affinity="close"))
-        assert (made.affinity == "off") == bool(made.capabilities.unpinned)
-    assert TECHNIQUES["dask"].load().capabilities.unpinned == places.OF_DASK
+        assert (made.affinity == "off") == bool(made.unpinned) == bool(made.capabilities.unpinned)
+    elsewhere = Settings(DASK_SCHEDULER="tcp://127.0.0.1:1")
+    made = TECHNIQUES["dask"].load()(2, Options(affinity="close", settings=elsewhere))
+    assert made.affinity == "off" and made.unpinned == places.OF_ANOTHER
+    asked = Contender(TECHNIQUES["dask"], 2, deadline=1, options=Options(affinity="close", settings=elsewhere))
+    assert asked.measurement.unpinned == places.OF_ANOTHER
+    asked = Contender(TECHNIQUES["dask"], 2, deadline=1, options=Options(settings=elsewhere))
+    assert asked.measurement.unpinned == ""  # nobody asked
+
+
+@linux
+def test_a_dask_worker_that_comes_in_the_place_of_another_is_pinned_there() -> None:
+    with closing(TECHNIQUES["dask"].load()(2, Options(affinity="spread"))) as backend:
+        backend.start()
+
+        def where() -> dict[tuple[int, int], list[int]]:
+            found = list(backend.run([Task(n, nap_and_say_where, 0.2) for n in range(6)], deadline=60.0))
+            return {(r.worker.pid, r.worker.thread): r.value for r in found if r.worker}
+
+        def both(without: int = 0) -> dict[tuple[int, int], list[int]]:
+            until = time.monotonic() + 60
+            while len(found := where()) < 2 or any(pid == without for pid, _ in found):
+                assert time.monotonic() < until  # Dask notices a death, and starts another worker, in its own time
+            return found
+
+        before = both()
+        died = next(pid for pid, _ in before)
+        os.kill(died, signal.SIGKILL)
+        after = both(without=died)
+        allowed = backend.places
+    assert sorted(after.values()) == sorted(before.values()) == sorted(allowed)
 
 
 @linux

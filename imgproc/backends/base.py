@@ -101,7 +101,8 @@ class Backend(ABC):
     technique may make smaller than what was requested; ``cv2_threads`` is how many of OpenCV's own threads each worker
     uses, from ``start`` on those that it took (``pin_threads``), and ``numba_threads`` how many of Numba's, 0 where
     operations are not done by these; ``start_method`` is None where no process is started.
-    ``places``: the CPUs of each worker, from ``start`` on, where they are pinned.
+    ``places``: the CPUs of each worker, from ``start`` on, where they are pinned; ``unpinned``: why they cannot be, as
+    in ``Capabilities``, also where only the settings, or the start, tell.
     ``local``: whether all workers are on this machine, and can share its memory; ``dashboard``: the address of a page
     on which the technique shows itself, if it has one. ``notes``: sentences about how it went that belong into the
     record; whoever puts them there takes them away.
@@ -123,6 +124,7 @@ class Backend(ABC):
         self.cv2_threads = options.cv2_threads if able.inner_threads else 1
         self.chunk_size = options.chunk_size if able.chunks else 1
         self.schedule = SCHEDULES[USUAL if able.unscheduled else options.schedule]
+        self.unpinned = able.unpinned
         self.affinity = OFF if able.unpinned else options.affinity
         self.places: list[list[int]] = []
         self.settings = options.settings

@@ -130,6 +130,8 @@ class Dispatcher:
     _suspects: deque[Task] = field(default_factory=deque)
     _blamed: set[int] = field(default_factory=set)
     _failed: list[TaskResult] = field(default_factory=list)
+    #: Whether any tasks were handed to a second worker while the first may still do them.
+    _doubled: bool = False
     _able: list[str] = field(default_factory=list)
     _out: dict[str, dict[Assignment, None]] = field(default_factory=dict)
     #: What came back and when; None: a look is worth while.
@@ -242,7 +244,7 @@ class Dispatcher:
             if worker not in self._able:
                 for assignment in self._out.get(worker, {}):  # it is silent, but may come back
                     self._lost(assignment, (), "")
-                    assignment.doubled = True
+                    assignment.doubled = self._doubled = True
         for worker in self._able:
             self._out.setdefault(worker, {})
 
@@ -316,9 +318,10 @@ class Dispatcher:
         able, out = self._able, self._out
         room, alone = self.workforce.room, self.workforce.shared_fate
         most = self.workforce.held * len(able) - back - sum(map(len, out.values()))
-        taken = self._memory_out()
+        limited = self.memory < math.inf
+        taken = self._memory_out() if limited else 0
         while most > 0:
-            if self.memory < math.inf and taken and taken + self._next_memory() > self.memory:
+            if limited and taken and taken + self._next_memory() > self.memory:
                 return
             worker = able[0] if len(able) == 1 else min(able, key=lambda worker: len(out[worker]))
             at_it = len(out[worker])
@@ -330,13 +333,12 @@ class Dispatcher:
             if not batch:
                 return
             self._send(worker, batch)
-            taken += _memory(batch)
+            if limited:
+                taken += _memory(batch)
             most -= 1
 
     def _memory_out(self) -> int:
-        """Bytes that the tasks take that are handed out; 0 where they may take any."""
-        if self.memory == math.inf:
-            return 0
+        """Bytes that the tasks take that are handed out."""
         return sum(_memory(assignment.tasks) for assignment in chain(*self._out.values()))
 
     def _next_memory(self) -> int:
@@ -348,6 +350,8 @@ class Dispatcher:
 
     def _next_batch(self) -> list[Task]:
         """The next one; empty if there is none."""
+        if not self._doubled:
+            return self._todo.popleft() if self._todo else []
         batch: list[Task] = []
         while self._todo and not batch:  # a worker that had been silent may have done all of it
             batch = [task for task in self._todo.popleft() if task.index in self._open]

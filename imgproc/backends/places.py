@@ -23,7 +23,7 @@ ONLY_LINUX = "Workers can be pinned to cores on Linux only."
 NO_WAY = "it has no way of doing so"
 OF_A_LIBRARY = "its threads are those of a library"
 OF_ANOTHER = "its workers are another program’s to place"
-OF_DASK = "Dask starts them itself, also anew where one dies, and has no setting for where they run"
+ELSEWHERE = "its workers are on other machines"
 
 _CPUS = Path("/sys/devices/system/cpu")
 

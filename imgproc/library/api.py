@@ -162,13 +162,17 @@ def scale(
 
     Args:
         workers: the numbers of workers; up to twice the cores where not given.
-        over: what grows: "workers"; or "images", the size of a batch, or "megapixels", that of each image, with one
-            number of workers: from how much work on the technique pays is then ``record.granularity``. Of image files
-            only.
-        points: the batch sizes, or image sizes in megapixels; doubling up to all where not given.
+        over: what grows: "workers"; "task", how many items, or images, a worker process is handed at once; or, of image
+            files, "images", the size of a batch, or "megapixels", that of each image. From how much on the technique
+            pays is then ``record.granularity``.
+        points: the batch sizes, image sizes in megapixels, or how many are handed over at once; doubling where not
+            given.
     """
-    if over != "workers" and not isinstance(inputs, str | Path):
-        raise UserError(f"scale over {over} is for image files: give their path, folder or glob.", field="over")
+    if over not in ("workers", "task") and not isinstance(inputs, str | Path):
+        raise UserError(
+            f"scale over {over} is for image files: give their path, folder or glob; over items there is task.",
+            field="over",
+        )
     asked: dict[str, Any] = {
         "technique": technique,
         "worker_list": workers,

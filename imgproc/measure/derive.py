@@ -75,16 +75,28 @@ def derive(
             _compare(m, baseline, images, comparisons, rules)
 
 
-def derive_points(points: Sequence[TechniqueMeasurement], comparisons: int, rules: Rules = USUAL) -> None:
+def derive_points(
+    points: Sequence[TechniqueMeasurement],
+    comparisons: int,
+    rules: Rules = USUAL,
+    *,
+    images: int = 1,
+    megapixels: float = 0.0,
+    baseline: TechniqueMeasurement | None = None,
+) -> None:
     """As ``derive``, of a run over more and more work: for each amount of it, of those that did as much.
 
     Args:
         comparisons: how many the run makes, see ``comparisons_of``.
+        images: those of the whole work, with so many ``megapixels``, and what was measured of the ``baseline`` with it:
+            of amounts that are all the work, only handed over otherwise.
     """
     for point in sorted({m.point for m in points if m.rounds and m.point is not None}):
         same = [m for m in points if m.point == point and m.rounds]
-        images, megapixels = same[0].images or 1, same[0].megapixels or 0.0
-        derive(same, images=images, megapixels=megapixels, rules=rules, comparisons=comparisons)
+        work = same[0].images or images, same[0].megapixels or megapixels
+        if same[0].images is None and baseline is not None:
+            same = [baseline, *same]
+        derive(same, images=work[0], megapixels=work[1], rules=rules, comparisons=comparisons)
 
 
 def derive_weak(
@@ -146,8 +158,8 @@ def _energy(m: TechniqueMeasurement, images: int) -> None:
 def comparisons_of(measurements: Sequence[TechniqueMeasurement], points: Sequence[TechniqueMeasurement] = ()) -> int:
     """How many comparisons there are of those that were timed: each with each, and for each amount of work the
     technique with the baseline, with its start-up and without, for the whole work too."""
-    amounts = sum(bool(m.rounds) and m.name != BASELINE for m in points)
-    return pairs(len(_to_the_end(measurements))) + (2 * amounts + 1 if amounts else 0)
+    amounts, whole = (sum(bool(m.rounds) and m.name != BASELINE for m in some) for some in (points, measurements))
+    return pairs(len(_to_the_end(measurements))) + (2 * amounts + max(1, whole) if amounts else 0)
 
 
 def _to_the_end(measurements: Sequence[TechniqueMeasurement]) -> list[TechniqueMeasurement]:

@@ -115,7 +115,7 @@ def findings(
     timed = any(t.rounds for t in (*techniques, *weak))
     comparisons = comparisons_of(techniques, points) if timed and rules.simultaneous else None
     best = _best(mode, techniques)
-    main = _main(mode, techniques, scaling, best)
+    main = _main(mode, techniques, scaling, best, of_amounts=bool(points))
 
     def place(t: TechniqueMeasurement) -> tuple[object, ...]:
         seconds = t.median_seconds is None, t.cost
@@ -164,14 +164,20 @@ def quicker_with_other_pixels(
 
 
 def _main(
-    mode: str, techniques: Measurements, scaling: Scaling | None, best: TechniqueMeasurement | None
+    mode: str,
+    techniques: Measurements,
+    scaling: Scaling | None,
+    best: TechniqueMeasurement | None,
+    *,
+    of_amounts: bool = False,
 ) -> TechniqueMeasurement | None:
+    """The technique the run is about; over more and more work with the most of its workers, of which it tells."""
     measured = [t for t in techniques if t.available and t.median_seconds is not None]
     if mode == "compare":
         return best or min(measured, key=lambda t: t.name != BASELINE, default=None)
     others = [t for t in measured if t.name != BASELINE]
     if mode == "scale":
-        others.sort(key=lambda t: (scaling is None or t.label != scaling.best, t.cost))
+        others.sort(key=lambda t: (-t.threads * of_amounts, scaling is None or t.label != scaling.best, t.cost))
     return next(iter(others or measured), None)
 
 

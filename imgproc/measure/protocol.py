@@ -85,13 +85,17 @@ class Contender:
         Args:
             deadline: seconds that one task may take.
             label: unique among the contenders of a run; the technique's where not given.
-            shares_backend_with: one with the same technique, workers and options, which is started first.
+            shares_backend_with: one with the same technique, workers and options but for the chunk size, which is
+                started first.
         """
         self.technique, self.shares_backend_with = technique, shares_backend_with
         first = shares_backend_with
         self.backend: Backend = first.backend if first else technique.load()(workers, options or Options())
-        self._pinned = (options or Options()).affinity != OFF
-        self._asked = SCHEDULES[(options or Options()).schedule]
+        asked = options or Options()
+        self._pinned = asked.affinity != OFF
+        self._asked = SCHEDULES[asked.schedule]
+        #: Its own, where others of the same workers have another.
+        self._chunk = asked.chunk_size if self.backend.capabilities.chunks else 1
         self.transfer, self.copies = self.backend.capabilities.transfer or transfer, copies
         self.point = point
         self.restart_each_pass = False
@@ -153,9 +157,9 @@ class Contender:
         m.numba_threads = backend.numba_threads
         m.dashboard = backend.dashboard
         m.transfer = self.transfer if able.carries else None
-        m.chunk_size = backend.chunk_size if able.chunks else None
+        m.chunk_size = self._chunk if able.chunks else None
         m.affinity = backend.places
-        m.unpinned = able.unpinned if self._pinned else ""
+        m.unpinned = backend.unpinned if self._pinned else ""
         m.unscheduled = self.unscheduled
         m.schedule = None if m.unscheduled else self.schedule.name
 
@@ -170,6 +174,7 @@ class Contender:
             BackendError: the technique failed, or its workers were not what they claim to be.
         """
         parts: list[TaskOutcome] = []
+        self.backend.chunk_size = self._chunk
         with closing(plan), self._memory as memory:
             began, cpu_before = time.time(), cpu_seconds(self.processes)
             replacements = self.backend.replacements
@@ -290,7 +295,7 @@ def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float,
 
     Args:
         images: how many there were, with so many ``megapixels``; those with more ``copies`` had each several times, and
-            those of a ``point`` as many as their measurements say.
+            those of a ``point`` as many as their measurements say, which say nothing where it was all.
         rules: how speedups and verdicts come about.
     """
     contenders = list(contenders)
@@ -302,8 +307,8 @@ def conclude(contenders: Iterable[Contender], *, images: int, megapixels: float,
     points = [c.measurement for c in contenders if c.point is not None]
     comparisons = comparisons_of(same, points)
     derive(same, images=images, megapixels=megapixels, rules=rules, comparisons=comparisons)
-    derive_points(points, comparisons, rules)
     baseline = next((m for m in same if m.name == BASELINE), None)
+    derive_points(points, comparisons, rules, images=images, megapixels=megapixels, baseline=baseline)
     weak = [c.measurement for c in contenders if c.copies > 1]
     derive_weak(weak, baseline, images=images, megapixels=megapixels, rules=rules)
     for m in (contender.measurement for contender in contenders):

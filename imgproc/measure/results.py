@@ -78,7 +78,8 @@ class TechniqueMeasurement:
     worker was pinned to, and ``unpinned``: why there are none though that was asked for. ``dashboard``: the address of
     a page on which it shows itself, while it runs. ``copies``: how often each image was in a round,
     more than once only in weak scaling. ``point``: of a run over more and more work, which amount of it this is, with
-    so many ``images`` and ``megapixels`` in a round; None for the whole. ``antipattern``: it is shown for what it does
+    so many ``images`` and ``megapixels`` in a round, which are None where it was all of them, handed over so many at a
+    time; None for the whole. ``antipattern``: it is shown for what it does
     wrong, see ``Technique``.
     ``split``: the indexes of the images that were cut into strips.
 
@@ -200,10 +201,28 @@ class TechniqueMeasurement:
 READY = NOTHING, IMAGES, RESULTS = ("", "images", "results")
 
 
+#: Of so many images of a run that goes on it is shown who does them.
+MOST_OWNED = 24
+
+
+@dataclass
+class Owned:
+    """Who has done what so far in a pass of a technique with several workers, which are numbered from 1 as they first
+    give something back. ``images``: the worker of each of the first ``MOST_OWNED`` images by its index, 0 while it has
+    none; of an image in strips the last one. ``done``: how many tasks each worker has done."""
+
+    technique: str
+    label: str
+    round: int = 0
+    images: dict[int, int] = field(default_factory=dict)
+    done: list[int] = field(default_factory=list)
+
+
 @dataclass
 class Progress:
     """Where a run stands. ``share`` is 0 to 1; ``seconds_left`` is None until it can be estimated. ``walls``:
-    seconds of the counted passes so far, by label. ``ready``: what can be looked at by now, one of ``READY``."""
+    seconds of the counted passes so far, by label. ``ready``: what can be looked at by now, one of ``READY``.
+    ``owned``: of the last pass with several workers, which goes on or is over."""
 
     phase: str
     technique: str | None = None
@@ -219,3 +238,4 @@ class Progress:
     elapsed: float = 0.0
     walls: dict[str, list[float]] = field(default_factory=dict)
     ready: str = NOTHING
+    owned: Owned | None = None

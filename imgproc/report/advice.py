@@ -83,7 +83,10 @@ def _told(record: Record, paths: Sequence[str]) -> Advice | None:
         elif len(main.rounds) >= LEAST_FOR_INTERVAL:
             few_rounds = "Nothing can be told yet: not every technique was measured in every round."
         return Advice(few_rounds, _again(record, paths))
-    compared = [t for t in record.techniques if t.name != BASELINE and t.verdict and not t.antipattern]
+    # However much was handed over at a time, it was the same work.
+    same = record.points if record.granularity and record.granularity.over == "task" else []
+    of_all = [*record.techniques, *same]
+    compared = [t for t in of_all if t.name != BASELINE and t.verdict and not t.antipattern]
     winners = [t for t in compared if t.verdict == FASTER and t.name in TECHNIQUES]
     baseline = next((t for t in record.techniques if t.name == BASELINE and t.median_seconds is not None), None)
     if winners:
@@ -117,6 +120,8 @@ def _faster(record: Record, winners: list[TechniqueMeasurement], paths: Sequence
         chosen = min([best, *level], key=lambda t: (_starts_late(t, [best, *level]), _cost(t)))
     least, sooner = _pays_from(record, chosen, [t for t in winners if t not in (best, *level)])
     use = f"Use {way(record, chosen)}"
+    if record.granularity and record.granularity.over == "task":
+        use += f", {counted(chosen.chunk_size or 1, 'image')} at a time"
     if least > len(record.good_images):
         use += f" from {number(least)} images like these on"
     interval = times_interval(chosen.speedup_ci95)

@@ -28,7 +28,8 @@ def question(record: Record) -> str:
         what = unit(name)
         how_many = span(scaled_counts(record), what)
         if record.settings.over != "workers":
-            amount = f"how many of {work}" if record.settings.over == "images" else f"what size of {work}"
+            amounts = {"images": f"how many of {work}", "task": f"how many of {work} handed over at once"}
+            amount = amounts.get(record.settings.over, f"what size of {work}")
             on = f"From {amount} on does parallel work pay on this machine"
             return f"{on}, with {label}, {how_many}, and why not before?"
         return f"How much sooner are {work} done with {label}, from {how_many}, and from where on do more stop helping?"
@@ -119,7 +120,11 @@ def _of_granularity(found: Granularity) -> Iterator[str]:
         f"{granularity.headline(found)} {granularity.with_startup(found)} From the medians of the most work and "
         "the start-up alone, work out where that should be, and compare: what does such a sum leave out?"
     )
-    yield f"{granularity.efficiency(found)} How much would twice the workers need, and why more than twice as much?"
+    if found.over == "task":
+        yield f"{granularity.length(found)} Why does it get slower again when still more is handed over at once?"
+        return
+    kept = granularity.growth(found, None) or granularity.efficiency(found)
+    yield f"{kept} How much would twice the workers need, and why more than twice as much?"
 
 
 def _of_scaling(record: Record) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from imgproc.backends import TECHNIQUES
 from imgproc.measure.breakdown import PARTS, largest
-from imgproc.measure.granularity import Amount, Granularity, Threshold
+from imgproc.measure.granularity import Amount, Granularity, Growth, Isoefficiency, Threshold, fastest, size_of
 from imgproc.measure.results import LEVEL, TechniqueMeasurement
 from imgproc.numbers import (
     NBSP,
@@ -21,28 +21,50 @@ from imgproc.numbers import (
     spelled_times,
     times_interval,
 )
-from imgproc.report.scale import left_out, unit
+from imgproc.report.scale import left_out, many, unit
 from imgproc.runs.record import Record
 
 #: Of a start-up, the share of the smallest round below which it is said to be nothing.
 _NO_STARTUP = 0.01
+#: From how many on a number is written out to the last digit.
+_MANY = 100
+#: So many numbers of workers tell how work has to grow with them.
+_ENOUGH = 3
+#: What the rows of the table are.
+_WHAT = {"images": "Batch", "megapixels": "Size of each image", "task": "Handed over"}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A row of the table of isoefficiency: so many workers, how much they need, the most that was surely too little
+    for them, and what the efficiency is with both, with its interval."""
+
+    workers: str
+    reached: str
+    reached_efficiency: str
+    missed: str
+    missed_efficiency: str
 
 
 @dataclass(frozen=True)
 class Section:
-    """``headline`` says from where on it pays; ``startup``, ``efficiency`` and ``why`` are sentences about that, and
-    ``notes`` about how the amounts were made. ``best``: the amount from which on it pays; None where none is."""
+    """``headline`` says from where on it pays; ``startup``, ``efficiency``, ``length`` and ``why`` are sentences about
+    that, and ``notes`` about how the amounts were made. ``best``: the amount from which on it pays; None where none
+    is."""
 
     who: str
     what: str
     headline: str
     startup: str
     efficiency: str
+    length: str
     why: str
     notes: list[str]
     rows: list[tuple[str, str, Amount]]
     best: Amount | None
     left_out: list[str]
+    needs: list[Needs]
+    growth: str
 
 
 def section(record: Record, meaning: Mapping[str, str] = PARTS) -> Section | None:
@@ -54,17 +76,21 @@ def section(record: Record, meaning: Mapping[str, str] = PARTS) -> Section | Non
     found = record.granularity
     if found is None or not found.amounts:
         return None
+    others = [t for t in record.techniques if t.name == found.technique and t.threads != found.workers]
     return Section(
         who(found),
-        "Batch" if found.over == "images" else "Size of each image",
+        _WHAT.get(found.over, found.over),
         headline(found),
         with_startup(found),
         efficiency(found),
+        length(found),
         why(record, meaning),
         notes(found),
         [(*row(found, a), a) for a in found.amounts],
         next((a for a in found.amounts if a.size == found.pays.reached), None),
-        left_out(record.points, ()),
+        left_out((*others, *record.points), ()),
+        needs(found),
+        growth(found, record.environment.get("cores_usable")),
     )
 
 
@@ -75,7 +101,9 @@ def who(found: Granularity) -> str:
 
 
 def amount(found: Granularity, size: float) -> str:
-    """How an amount is called in a sentence: 8 images, 0.5 megapixels an image."""
+    """How an amount is called in a sentence: 8 images, 0.5 megapixels an image, 8 items at a time."""
+    if found.over == "task":
+        return f"{counted(int(size), found.unit)} at a time"
     if found.over == "images":
         return counted(int(size), "image")
     return f"{size:g} megapixel{'' if size == 1 else 's'} an image"
@@ -84,6 +112,9 @@ def amount(found: Granularity, size: float) -> str:
 def row(found: Granularity, of: Amount) -> tuple[str, str]:
     """How it is called in a table, and what more there is to it."""
     cut = f", {number(of.split)} in strips" if of.split else ""
+    if found.over == "task":
+        work = _work(of, of.size)
+        return f"{of.size:g} at a time", (f"{seconds(work)} of work" if work is not None else "") + cut
     if found.over == "images":
         return counted(of.images, "image"), f"{megapixels(of.megapixels)} megapixels{cut}"
     return f"{of.size:g} megapixel{'' if of.size == 1 else 's'}", f"{counted(of.images, 'image')}{cut}"
@@ -156,7 +187,94 @@ def efficiency(found: Granularity) -> str:
     least = f", not with {missed:g}" if missed is not None else ""
     if reached == found.amounts[0].size:
         least = ", the least that was measured"
-    return f"To keep {workers} at an efficiency of {wanted} takes {amount(found, reached)}{least} (isoefficiency)."
+    term = " (isoefficiency)" if found.over != "task" else ""
+    return f"To keep {workers} at an efficiency of {wanted} takes {amount(found, reached)}{least}{term}."
+
+
+def _work(of: Amount, size: float) -> float | None:
+    """Seconds that the baseline takes for so many of the tasks, which are alike on average."""
+    return None if of.baseline_seconds is None or not of.images else of.baseline_seconds / of.images * size
+
+
+def length(found: Granularity) -> str:
+    """How long what pays is, where it is about what is handed over at a time, and what is fastest; empty where nothing
+    is known, and of any other."""
+    if found.over != "task" or _unknown(found):
+        return ""
+    best = fastest(found.amounts)
+    ends = [size for size in (found.pays.missed, found.pays.reached) if size is not None]
+    works = [seconds(work) for size in ends if (work := _work(best, size)) is not None]
+    each = _work(best, 1)
+    said = f"One {found.unit} takes sequential {seconds(each)}" if each is not None else ""
+    if said and found.pays.reached is not None and works:
+        between = f"between {works[0]} and {works[1]}" if len(works) == 2 else works[0]
+        said += f", so it pays from {between} of work at a time on"
+    interval = f", 95{NBSP}% interval {times_interval(best.speedup_ci95)}" if best.speedup_ci95 else ""
+    most = f"The highest speedup is {spelled_times(best.speedup or 0.0)}{interval}, with {amount(found, best.size)}."
+    return f"{said}. {most}" if said else most
+
+
+# ---------------------------------------------------------------- isoefficiency
+
+
+def needs(found: Granularity) -> list[Needs]:
+    """A row for each number of workers, the fewest first; none where one was measured."""
+    return [_needs(found, one) for one in found.isoefficiency]
+
+
+def _needs(found: Granularity, one: Isoefficiency) -> Needs:
+    reached, missed = one.efficient.reached, one.efficient.missed
+    of_size = {a.size: a for a in one.amounts}
+    said = "nothing that was measured" if reached is None else amount(found, reached)
+    if reached == one.amounts[0].size:
+        said += " or less"
+    return Needs(
+        counted(one.workers, unit(found.technique)),
+        said,
+        _efficiency(of_size[reached]) if reached is not None else "",
+        amount(found, missed) if missed is not None else "",
+        _efficiency(of_size[missed]) if missed is not None else "",
+    )
+
+
+def _efficiency(of: Amount) -> str:
+    return ", ".join(filter(None, [percent(of.efficiency), _percents(of.efficiency_ci95)]))
+
+
+def growth(found: Granularity, cores: int | None) -> str:
+    """How the work has to grow with the workers to keep the efficiency; empty where one number of them was measured."""
+    if not found.isoefficiency or _unknown(found):
+        return ""
+    what, wanted, grown = unit(found.technique), exact_percent(found.efficiency), found.growth
+    counts = [one.workers for one in found.isoefficiency]
+    few = ""
+    if cores and cores <= max(counts) and len(counts) < _ENOUGH:
+        few = f" With {counted(cores, 'core')} there are no more {what}s to tell it from."
+    without = [one.workers for one in found.isoefficiency if one.efficient.reached is None]
+    whose = many(without, what) if without else ""
+    none = f"no amount that was measured surely keeps {whose} at an efficiency of {wanted}"
+    if grown is None:
+        return f"How work has to grow with the {what}s cannot be told: {none}.{few}"
+    first, last = grown.workers
+    times_more = last / first
+    between = _between(grown)
+    if grown.most is not None and grown.most < times_more:
+        said = f"by less than the {what}s do"
+    elif grown.least > times_more:
+        said = f"by more than the {what}s do"
+    else:
+        said = f"and the amounts that were measured do not tell whether by more or less than the {what}s do"
+    few = f" But {none}.{few}" if without else few
+    return (
+        f"From {first} to {counted(last, what)}, {times_more:g} times as many, work has to grow {between} to keep an "
+        f"efficiency of {wanted}, {said} (isoefficiency).{few}"
+    )
+
+
+def _between(grown: Growth) -> str:
+    if grown.most is None:
+        return f"to at least {grown.least:.3g} times as much" if grown.least else "by an unknown factor"
+    return f"to between {grown.least:.3g} and {grown.most:.3g} times as much"
 
 
 def _percents(interval: Sequence[float] | None) -> str:
@@ -171,9 +289,9 @@ def why(record: Record, meaning: Mapping[str, str] = PARTS) -> str:
     found = record.granularity
     if not found:
         return ""
-    whole = record.techniques if found.over == "images" else []
+    whole = record.techniques if found.over != "megapixels" else []
     own = [t for t in (*record.points, *whole) if t.name == found.technique and t.breakdown]
-    sized = sorted(((t.point or float(record.count), t) for t in own), key=lambda one: one[0])
+    sized = sorted(((size_of(found.over, t, record.count), t) for t in own), key=lambda one: one[0])
     if not sized:
         return ""
     (least, first), (most, last) = sized[0], sized[-1]
@@ -182,9 +300,15 @@ def why(record: Record, meaning: Mapping[str, str] = PARTS) -> str:
         known = largest(last.breakdown) == largest(first.breakdown)
         parts.append(_lost(f"With {amount(found, most)}", last, {} if known else meaning))
     parts += filter(None, [_as_long(found)])
-    if handed := last.breakdown.get("dispatch"):
-        each = seconds(handed * last.workers / (last.images or record.count))
-        parts.append(f"Handing over an image took {each} of a worker’s time, with {amount(found, most)}.")
+    shown = [(least, first), (most, last)] if found.over == "task" and first is not last else [(most, last)]
+    handed = [
+        (seconds(t.breakdown["dispatch"] * t.workers / (t.images or record.count)), amount(found, size))
+        for size, t in shown
+        if t.breakdown.get("dispatch")
+    ]
+    if handed:
+        (each, how), more = handed[0], "".join(f", and {each} with {how}" for each, how in handed[1:])
+        parts.append(f"Handing over an {found.unit} took {each} of a worker’s time, with {how}{more}.")
     return " ".join(parts)
 
 
@@ -195,7 +319,8 @@ def _as_long(found: Granularity) -> str:
         return ""
     meanwhile = startup / last.baseline_seconds * last.images
     of = f" of {last.size:g} megapixels" if found.over == "megapixels" else ""
-    return f"While the workers start, sequential does {meanwhile:.2g} image{'' if meanwhile == 1 else 's'}{of}."
+    so_many = f"{meanwhile:.2g}" if meanwhile < _MANY else number(round(meanwhile))
+    return f"While the workers start, sequential does {so_many} {found.unit}{'' if meanwhile == 1 else 's'}{of}."
 
 
 def _lost(batch: str, t: TechniqueMeasurement, meaning: Mapping[str, str]) -> str:
@@ -210,12 +335,10 @@ def _lost(batch: str, t: TechniqueMeasurement, meaning: Mapping[str, str]) -> st
 
 def notes(found: Granularity) -> list[str]:
     """How the amounts were made; a sentence each."""
-    said = [
-        f"Each amount is {found.made}. The same workers did all of them, and sequential the same amounts in the same "
-        "rounds."
-    ]
+    same = "sequential all of it" if found.over == "task" else "sequential the same amounts"
+    said = [f"Each amount is {found.made}. The same workers did all of them, and {same} in the same rounds."]
     if cut := [f"{a.size:g}" for a in found.amounts if a.split]:
-        what = "images" if found.over == "images" else "megapixels an image"
+        what = {"images": "images", "task": "at a time"}.get(found.over, "megapixels an image")
         said.append(f"With {listed(cut)} {what}, some were cut into strips; --split never leaves them whole.")
     return said
 
@@ -236,7 +359,7 @@ def lead(record: Record, found: Granularity) -> tuple[str, str, str, str]:
 
 
 def _last(found: Granularity) -> str:
-    last = found.amounts[-1]
+    last = fastest(found.amounts) if found.over == "task" else found.amounts[-1]
     if last.speedup is None:
         return ""
     interval = f" (95{NBSP}% interval {times_interval(last.speedup_ci95)})" if last.speedup_ci95 else ""
@@ -245,8 +368,11 @@ def _last(found: Granularity) -> str:
 
 
 def _pixels(record: Record) -> str:
-    timed = [t for t in record.measurements if t.median_seconds is not None]
-    return "the same pixels." if all(t.identical for t in timed) else "not all made the same pixels."
+    timed, same = (
+        [t for t in record.measurements if t.median_seconds is not None],
+        "results" if record.task else "pixels",
+    )
+    return f"the same {same}." if all(t.identical for t in timed) else f"not all made the same {same}."
 
 
 def title(found: Granularity) -> str:

@@ -1,4 +1,4 @@
-"""The rounds of a run that is still going, as a grid: who has done which round, and how long it took."""
+"""A run that is still going: its rounds as a grid, who has done which and how long it took; who does which image."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from imgproc.backends import BASELINE, technique
+from imgproc.backends import BASELINE, TECHNIQUES, technique
 from imgproc.measure.environment import usable_cores
 from imgproc.measure.results import Progress
-from imgproc.numbers import times
+from imgproc.numbers import counted, times
+from imgproc.report.owners import tone
 from imgproc.report.pictures import Micro, micro
 from imgproc.runs.record import Mode
 
@@ -40,6 +41,32 @@ class LiveGrid:
     rounds: list[int]
     rows: list[LiveRow]
     speedups: bool
+
+
+@dataclass(frozen=True)
+class LiveOwners:
+    """Who does which image: ``whose`` says in which pass, ``workers`` what each has done so far, with its colour;
+    ``images`` have by their index the words and the colour, of those that somebody has done."""
+
+    whose: str
+    workers: list[tuple[str, int]]
+    images: dict[int, tuple[str, int]]
+
+
+def owners(progress: Progress) -> LiveOwners | None:
+    """Of the pass with several workers that goes on, or was the last; None before there is one."""
+    owned = progress.owned
+    if owned is None or not owned.done:
+        return None
+    unit = TECHNIQUES[owned.technique].unit if owned.technique in TECHNIQUES else "worker"
+    done = [*owned.done]
+    names = [f"{unit} {number}" for number in range(1, len(done) + 1)]
+    pass_of = f"round {owned.round}" if owned.round else "before the rounds"
+    return LiveOwners(
+        f"{owned.label}, {pass_of}",
+        [(f"{names[k]}: {counted(many, 'task')}", tone(k + 1)) for k, many in enumerate(done)],
+        {int(image): (names[worker - 1], tone(worker)) for image, worker in owned.images.items() if worker},
+    )
 
 
 def rounds(progress: Progress, mode: Mode) -> LiveGrid | None:

@@ -85,7 +85,8 @@ def paired_speedup(base, other, starts):
 
 computed = {}
 for t in timed:
-    label, baseline = t["label"], baselines.get(t.get("point"))
+    label = t["label"]
+    baseline = baselines.get(t.get("point") if t.get("images") is not None else None)  # of as much work
     if t["name"] == BASELINE or t["speedup"] is None or baseline is None:
         continue
     speedup, ends = computed[label] = paired_speedup(walls[baseline], walls[label], starts[label])

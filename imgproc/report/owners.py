@@ -142,7 +142,7 @@ class _Map:
         total = sum(times.values())
         text = listed([f"{self.who(worker)}, {seconds(time)}" for worker, time in times.items()])
         share = total / longest if longest > 0 else 1.0
-        return Tint(text, _tone(next(iter(times))), max(1, min(STRENGTHS, 1 + int(share * STRENGTHS))))
+        return Tint(text, tone(next(iter(times))), max(1, min(STRENGTHS, 1 + int(share * STRENGTHS))))
 
     def cut_image(self, image: int, spans: Sequence[SpanRecord]) -> CutImage:
         """Its strips are as equal as can be, one below the other."""
@@ -176,11 +176,12 @@ class _Map:
             did += [counted(len(strips), "strip")] if cut else []
             found.append(
                 WorkerTotal(
-                    f"{self.who(worker)}: {listed(did)}, {seconds(_time(images) + _time(pieces))}", _tone(worker)
+                    f"{self.who(worker)}: {listed(did)}, {seconds(_time(images) + _time(pieces))}", tone(worker)
                 )
             )
         return found
 
 
-def _tone(worker: int) -> int:
+def tone(worker: int) -> int:
+    """The colour of a worker, by its number from 1."""
     return (worker - 1) % TONES + 1

@@ -91,6 +91,8 @@ def scaled(record: Record) -> str:
 def scaled_counts(record: Record) -> list[int]:
     """The numbers of workers of a scale run, in order."""
     own = {t.threads for t in record.techniques if t.name == scaled(record) and t.cv2_threads == 1}
+    if record.settings.over != "workers":
+        return sorted(own) or [record.settings.workers]
     return sorted(set(record.settings.worker_counts) or own or {record.settings.workers})
 
 

@@ -308,7 +308,12 @@ def doing(record: Record) -> str:
         name = scaled(record)
         counts = many(scaled_counts(record), unit(name))
         if record.settings.over != "workers":
-            return f"Measuring {spoken(technique(name).label)} with {counts}, on more and more of {images}"
+            how = (
+                f"ever more of {images} handed over at once"
+                if record.settings.over == "task"
+                else (f"on more and more of {images}")
+            )
+            return f"Measuring {spoken(technique(name).label)} with {counts}, {how}"
         inner = record.settings.cv2_threads if unit(name) != "thread" else [1]
         each = f", each with {many(inner, 'OpenCV thread')}" if inner != [1] else ""
         return f"Measuring {spoken(technique(name).label)} with {counts}{each}, on {images}"

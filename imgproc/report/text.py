@@ -58,7 +58,9 @@ def _summary(record: Record, most_failed: int | None = None) -> str:
     if technique and record.found.outcome == "undecided":
         lines.append(f"Note: the time is that of {technique.label}.")
     if record.granularity:
-        what = "largest batch" if record.granularity.over == "images" else "images as they are"
+        found = record.granularity
+        first = granularity.amount(found, found.amounts[0].size)
+        what = {"images": "largest batch", "task": f"run with {first}"}.get(found.over, "images as they are")
         lines.append(
             f"Note: the time and the speedup are those of the {what}. {granularity.headline(record.granularity)}"
         )
@@ -278,10 +280,22 @@ def _granularity_parts(record: Record, part: granularity.Section) -> list[list[B
     columns = (
         Column("work"), *_COLUMNS[2:6], Column("efficiency", right=True, rank=3), Column("with start-up", rank=3),
     )  # fmt: skip
-    told = [part.headline, *filter(None, (part.startup, part.efficiency, part.why)), *part.notes, *part.left_out]
+    told = [
+        part.headline,
+        *filter(None, (part.startup, part.efficiency, part.length, part.why)),
+        *part.notes,
+        *part.left_out,
+    ]
+    needs = [
+        f"{one.workers}: {one.reached}{f' ({one.reached_efficiency})' if one.reached_efficiency else ''}"
+        f"{f', not with {one.missed} ({one.missed_efficiency})' if one.missed else ''}."
+        for one in part.needs
+    ]
+    of_each: list[Block] = ["Work for an efficiency of 80 %", *map(Paragraph, (*needs, part.growth))]
     return [
         [f"{part.who}, by the amount of work", Drawn([line.replace(NBSP, " ") for line in plain], columns, rows)],
         [*map(Paragraph, told)],
+        *([of_each] if needs else []),
         [*itertools.islice(_advice(record, ANY_PATHS), 1, None)],
     ]
 

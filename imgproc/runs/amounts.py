@@ -1,4 +1,5 @@
-"""The amounts of work of a run over batch sizes or image sizes: which there are, and on what each is measured."""
+"""The amounts of work of a run over batch sizes, image sizes or tasks handed over at a time: which there are, and on
+what each is measured."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ from imgproc.runs.record import ImageRecord, Record
 
 #: Why a batch has no figures, where that is so.
 NO_TIME = "the time budget had no room for rounds of so many images"
+#: The same of tasks handed over at a time.
+NO_TIME_AT_ONCE = "the time budget had no room for rounds of so many that each worker would have a batch of them"
 #: The sizes of images unless told otherwise, in megapixels: those of them that all images have.
 _SIZES = tuple(2.0**power for power in range(-4, 8))
 
@@ -28,19 +31,48 @@ def is_over_work(record: Record) -> bool:
     return record.mode == "scale" and record.settings.over != "workers"
 
 
+def counts_over_work(record: Record) -> list[int]:
+    """The numbers of workers of a run over more and more work, the most first: those that were asked for and have a
+    core each, which any that has none would say nothing of."""
+    asked = record.settings
+    return sorted({asked.workers, *(n for n in asked.worker_counts if n <= usable_cores())}, reverse=True)
+
+
 def largest_batch(record: Record) -> int:
     """How many images the largest batch has: what the points say, but no more than there are."""
     there, asked = len(record.good_images), record.settings
     return min(there, int(max(asked.points))) if asked.over == "images" and asked.points else there
 
 
+def grains(record: Record) -> list[int]:
+    """How many tasks a worker is handed at a time, in a run over that, the fewest first: what the points say, but no
+    more than there are, or doubling until each worker has one batch.
+
+    Raises:
+        UserError: the points are all beyond what there is.
+    """
+    most, asked = record.total, [int(point) for point in record.settings.points]
+    if not asked:
+        return [2**k for k in range(max(1, most // record.settings.workers).bit_length())]
+    if not (found := [size for size in asked if size <= most]):
+        raise UserError(
+            f"There are {counted(most, record.unit)}, so {asked[0]} cannot be handed over at once. Give more of them, "
+            "or smaller points.",
+            field="points",
+        )
+    return found
+
+
 def amounts_of(record: Record) -> list[float]:
-    """The amounts that are measured beside the whole work: sizes of smaller batches, or of images in megapixels.
+    """The amounts that are measured beside the whole work: sizes of smaller batches, or of images in megapixels; how
+    many more tasks are handed over at a time.
 
     Raises:
         UserError: no image is large enough for a size.
     """
     asked = record.settings.points
+    if record.settings.over == "task":
+        return [float(size) for size in grains(record)[1:]]
     if record.settings.over == "images":
         most = largest_batch(record)
         return [size for size in asked or [float(2**k) for k in range(most.bit_length())] if size < most]
@@ -57,17 +89,21 @@ def amounts_of(record: Record) -> list[float]:
 
 def called(record: Record, amount: float) -> str:
     """What an amount adds to a label: 8 images."""
+    if record.settings.over == "task":
+        return f"{amount:g} at a time"
     return counted(int(amount), "image") if record.settings.over == "images" else f"{amount:g} megapixels"
 
 
 def too_large(record: Record) -> str:
     """Which points are beyond the images there are, in a sentence; empty where none is."""
-    asked, there = record.settings, len(record.good_images)
+    asked, there = record.settings, record.total
     if not is_over_work(record):
         return ""
-    most = there if asked.over == "images" else _smallest(record)
+    most = _smallest(record) if asked.over == "megapixels" else there
     if not (above := [f"{size:g}" for size in asked.points if size > most]):
         return ""
+    if asked.over == "task":
+        return f"There were {counted(there, record.unit)}, so handing over {listed(above)} at a time was left out."
     if asked.over == "images":
         return f"There were {counted(there, 'image')}, so batches of {listed(above)} were left out."
     return (
@@ -76,14 +112,34 @@ def too_large(record: Record) -> str:
     )
 
 
+def without_core(record: Record) -> str:
+    """Which numbers of workers are left out, in a sentence; empty where none is."""
+    if not is_over_work(record):
+        return ""
+    asked, there = record.settings.worker_counts, counts_over_work(record)
+    if not (above := [str(count) for count in asked if count not in there]):
+        return ""
+    cores = counted(usable_cores(), "core")
+    return (
+        f"This machine has {cores}, so {listed(above)} workers were left out: what workers without a core of their own "
+        "would need says nothing of how work has to grow."
+    )
+
+
 def _smallest(record: Record) -> float:
     return min(image.megapixels for image in record.good_images)
 
 
+def amount_of(contender: Contender, record: Record) -> float | None:
+    """Which part of the work a contender's passes are of; None: all of it, however it is handed over."""
+    return None if record.settings.over == "task" else contender.point
+
+
 def part_of(contender: Contender, record: Record, images: Sequence[ImageRecord]) -> float:
     """Of the work of a pass over the images, the share that one of a contender has."""
-    if contender.point is None:
+    if amount_of(contender, record) is None:
         return contender.copies
+    assert contender.point is not None
     if record.settings.over == "images":
         return min(1.0, contender.point / len(images))
     return contender.point * len(images) / sum(image.megapixels for image in images)
@@ -121,15 +177,18 @@ class Amounts:
 
     def of(self, contender: Contender) -> Work:
         """That of one contender."""
-        if contender.point is None:
+        amount = amount_of(contender, self.whole.passes.record)
+        if amount is None:
             return self.whole
-        if contender.point in self._cut:
-            return self._cut[contender.point]
-        return Work(self.whole.passes, spread(self.whole.images, int(contender.point)))
+        if amount in self._cut:
+            return self._cut[amount]
+        return Work(self.whole.passes, spread(self.whole.images, int(amount)))
 
     def note(self, contenders: Sequence[Contender]) -> None:
-        """Say in the measurements of amounts how much work their rounds have."""
+        """Say in the measurements of amounts how much work their rounds have, where it is not all."""
         for contender in contenders:
+            if amount_of(contender, self.whole.passes.record) is None:
+                continue
             m, images = contender.measurement, self.of(contender).images
             m.images, m.megapixels = len(images), sum(image.megapixels for image in images)
 

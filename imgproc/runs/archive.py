@@ -74,21 +74,25 @@ class PreparedZip:
 
 
 def rounds_csv(record: Record) -> str:
-    """One line per round of every technique, its uncounted warm-up first. ``images`` is how many a round
-    went over; times are in seconds, ``joules`` of the whole machine."""
+    """One line per round of every technique, its uncounted warm-up first. ``images`` is how many a round, or items,
+    went over; times are in seconds, ``joules`` of the whole machine; ``at_a_time``, of a run over that, how many images
+    or items a worker was handed at a time."""
     out = io.StringIO()
     table = csv.writer(out)
-    table.writerow(("technique", "round", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "images", "joules"))
-    whole = len(record.sample or record.good_images)
+    over_task = record.granularity is not None and record.granularity.over == "task"
+    at_a_time = ["at_a_time"] if over_task else []
+    measured_of_all = ("wall_seconds", "cpu_seconds", "peak_memory_bytes", "images", "joules")
+    table.writerow(("technique", "round", *measured_of_all, *at_a_time))
+    whole = record.count
     for technique in (*record.techniques, *record.points):
-        images = technique.images or whole
+        images, size = technique.images or whole, [technique.chunk_size] if over_task else []
         if technique.first_round_seconds is not None:
             warm = technique.first_round_images or images
-            table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, warm, None))
+            table.writerow((technique.name, "warm-up", technique.first_round_seconds, None, None, warm, None, *size))
         for number, done in enumerate(technique.rounds, 1):
             measured = done.wall_seconds, done.cpu_seconds, done.peak_memory_bytes
             joules = sum(done.joules.values()) if done.joules else None
-            table.writerow((technique.name, number, *measured, images, joules))
+            table.writerow((technique.name, number, *measured, images, joules, *size))
     return out.getvalue()
 
 

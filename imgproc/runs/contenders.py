@@ -14,7 +14,7 @@ from imgproc.measure.protocol import Contender
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import counted
 from imgproc.operations import not_by_numba, not_on_gpu
-from imgproc.runs.amounts import amounts_of, called, is_over_work
+from imgproc.runs.amounts import amounts_of, called, counts_over_work, grains, is_over_work
 from imgproc.runs.record import Record, RunSettings
 from imgproc.settings import Settings
 
@@ -22,7 +22,8 @@ from imgproc.settings import Settings
 @dataclass
 class Contenders:
     """``main`` makes the results, ``others`` do the same work; ``weak`` do as much for each of their workers, which
-    are those of another one, and ``points`` a part of the work, by the workers of these; ``missing`` cannot run
+    are those of another one, and ``points`` a part of the work, or all of it handed over otherwise, by the workers of
+    these; ``missing`` cannot run
     here."""
 
     main: Contender
@@ -88,7 +89,7 @@ def find_contenders(
             )
             continue
         shares = one.technique.load().capabilities.alone or one.copies > 1 or one.point is not None
-        key = one.technique.name, one.workers, one.options
+        key = one.technique.name, one.workers, replace(one.options, chunk_size=1)
         contender = Contender(
             one.technique, one.workers, deadline=deadline, label=one.label, options=one.options, transfer=one.transfer,
             copies=one.copies, point=one.point, shares_backend_with=first.get(key) if shares else None,
@@ -159,16 +160,23 @@ def _scaled(settings: RunSettings, main: Technique, options: Options) -> Iterato
 
 
 def _over_work(record: Record, main: Technique, options: Options) -> Iterator[_Variant]:
-    """The technique and the baseline, with the whole work and then with each other amount."""
+    """The technique, with the most workers first, and the baseline, with the whole work and then with each other
+    amount."""
     settings = record.settings
-    workers, label = settings.workers, f"{main.label}, {counted(settings.workers, main.unit)}"
-    both = [
-        _Variant(main, workers, options, settings.transfers[0], label),
-        _Variant(technique(BASELINE), 1, options, label=technique(BASELINE).label),
-    ]
-    yield from both
+    if settings.over == "task":
+        options = replace(options, chunk_size=grains(record)[0])
+    first, *others = (
+        _Variant(main, count, options, settings.transfers[0], f"{main.label}, {counted(count, main.unit)}")
+        for count in counts_over_work(record)
+    )
+    every = [first, _Variant(technique(BASELINE), 1, options, label=technique(BASELINE).label), *others]
+    yield from every
     for amount in amounts_of(record):
-        for one in both:
+        if settings.over == "task":  # the baseline hands nothing over
+            own = replace(options, chunk_size=int(amount))
+            yield replace(first, point=amount, options=own, label=f"{first.label}, {called(record, amount)}")
+            continue
+        for one in every:
             yield replace(one, point=amount, label=f"{one.label}, {called(record, amount)}")
 
 
@@ -181,6 +189,8 @@ def asks_for_auto(record: Record) -> bool:
 def most_workers(record: Record) -> int:
     """The most that its settings ask for."""
     settings = record.settings
+    if is_over_work(record):
+        return settings.workers
     return max(settings.worker_counts) if record.mode == "scale" and settings.worker_counts else settings.workers
 
 

@@ -23,7 +23,7 @@ from imgproc.measure.curves import scaling
 from imgproc.measure.environment import environment, usable_cores
 from imgproc.measure.granularity import granularity
 from imgproc.measure.protocol import Contender, Pass, conclude
-from imgproc.measure.results import IMAGES, RESULTS, Progress
+from imgproc.measure.results import IMAGES, MOST_OWNED, RESULTS, Progress
 from imgproc.measure.roofline import peak_arithmetic
 from imgproc.operations import OPERATIONS, parse_operations, remarks
 from imgproc.pixels.png_encoders import Choice, choose
@@ -32,7 +32,7 @@ from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
 from imgproc.runs.advisor.learning import learn_and_keep
 from imgproc.runs.advisor.pace import pace_seconds
 from imgproc.runs.advisor.prediction import Batch, predict, predicted_costs
-from imgproc.runs.amounts import is_over_work, too_large
+from imgproc.runs.amounts import is_over_work, too_large, without_core
 from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
 from imgproc.runs.measuring import Measured, looks_of, measure
 from imgproc.runs.passes import Passes, RunFolders, file_systems_of
@@ -85,6 +85,7 @@ def process(
         budget=asked.budget,
         contenders=len(contenders.all),
         looks=looks_of(record),
+        images=[image.index for image in record.good_images[:MOST_OWNED]] if folders.previews else (),
     )
     passes = Passes(record, folders, tracker)
     _begin(passes, contenders, pace)
@@ -183,7 +184,7 @@ def _begin(passes: Passes, contenders: Contenders, pace: float | None) -> None:
     record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
     record.weak = [c.measurement for c in contenders.weak]
     record.points = [c.measurement for c in contenders.points]
-    record.warnings += filter(None, [too_large(record)])
+    record.warnings += filter(None, [too_large(record), without_core(record)])
     record.settings.seed = record.settings.seed or random.SystemRandom().randrange(1, 2**31)
     record.warnings += remarks(record.settings.operations, record.settings.parameters)
     if any(m.start_method == "fork" for m in record.techniques):
@@ -309,7 +310,7 @@ def _conclude(record: Record, main: Contender, first: Pass, measured: Measured |
     if is_over_work(record):
         record.granularity = granularity(
             record.settings.over, main.technique.name, record.techniques, record.points, images=record.count,
-            megapixels=_megapixels(record.measured_images), rules=record.rules,
+            megapixels=_megapixels(record.measured_images), unit=record.unit, rules=record.rules,
         )  # fmt: skip
     elif record.mode == "scale":
         cores = record.environment.get("cores_usable")

@@ -16,7 +16,17 @@ from imgproc.measure.environment import usable_cores
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
 from imgproc.measure.protocol import Contender, Pass, interleave
 from imgproc.measure.statistics import LOOKS, enough
-from imgproc.runs.amounts import NO_TIME, Amounts, Work, is_over_work, largest_batch, part_of, spread
+from imgproc.runs.amounts import (
+    NO_TIME,
+    NO_TIME_AT_ONCE,
+    Amounts,
+    Work,
+    amount_of,
+    is_over_work,
+    largest_batch,
+    part_of,
+    spread,
+)
 from imgproc.runs.contenders import Contenders
 from imgproc.runs.passes import Hashes, Passes, on_gpu
 from imgproc.runs.progress import time_for_rounds
@@ -73,7 +83,7 @@ def measure(passes: Passes, contenders: Contenders, first: Pass, results_ready: 
     amounts = Amounts(passes, images)
     some = [c for c in (*contenders.others, *contenders.points) if c is not baseline]
     made |= _warm_up(contenders, some, amounts.of)
-    _prove_others(contenders, made)
+    _prove_others(contenders, made, record)
     budget = time_for_rounds(settings.budget, time.perf_counter() - begin)
     left = [c for c in contenders.all if c in made or c.copies > 1]
     images = _fewer(record, left, images, budget)
@@ -188,6 +198,8 @@ def _sample(passes: Passes, contenders: Contenders, first: Pass) -> list[ImageRe
     if is_over_work(record) and settings.over == "images":
         count = min(count, largest_batch(record))
         _without_larger(contenders, count)
+    if is_over_work(record) and settings.over == "task":
+        without_larger(contenders, record, min(count, len(images)))
     if count >= len(images):
         return images
     chosen = spread(images, count)
@@ -230,6 +242,15 @@ def _without_larger(contenders: Contenders, count: int) -> None:
         contender.measurement.reason = NO_TIME
 
 
+def without_larger(contenders: Contenders, record: Record, count: int) -> None:
+    """Take out what hands over so many at a time that, of so many that are measured, not each worker has a batch; what
+    was asked for stays, as long as there are so many."""
+    most = count if record.settings.points else max(1, count // contenders.main.backend.workers)
+    for contender in [c for c in contenders.points if (c.point or 0) > most]:
+        contenders.points.remove(contender)
+        contender.measurement.reason = NO_TIME_AT_ONCE
+
+
 def _warm_up(
     contenders: Contenders, some: Sequence[Contender], work_of: Callable[[Contender], Work]
 ) -> dict[Contender, Hashes]:
@@ -261,12 +282,12 @@ def _prove(contender: Contender, made: Hashes, right: Hashes) -> bool:
     return m.identical
 
 
-def _prove_others(contenders: Contenders, made: dict[Contender, Hashes]) -> None:
+def _prove_others(contenders: Contenders, made: dict[Contender, Hashes], record: Record) -> None:
     """The same of all but the one that made the results, where there is a baseline that did as much."""
-    right = {c.point: hashes for c, hashes in made.items() if c.technique.name == BASELINE}
+    right = {amount_of(c, record): hashes for c, hashes in made.items() if c.technique.name == BASELINE}
     for contender in made.keys() - {contenders.main}:
-        if contender.point in right:
-            _prove(contender, made[contender], right[contender.point])
+        if (amount := amount_of(contender, record)) in right:
+            _prove(contender, made[contender], right[amount])
     for contender in contenders.weak:  # the same workers on the same images
         same = contender.shares_backend_with
         contender.measurement.identical = same.measurement.identical if same else None

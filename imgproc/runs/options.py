@@ -28,7 +28,12 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 #: Most numbers of workers in one scale run.
 MOST_COUNTS = 16
 #: What scale mode may go through, and what that is.
-OVER = {"workers": "workers", "images": "images: batch sizes", "megapixels": "megapixels: image sizes"}
+OVER = {
+    "workers": "workers",
+    "images": "images: batch sizes",
+    "megapixels": "megapixels: image sizes",
+    "task": "task: how much is handed over at once",
+}
 #: What ``split`` may be, and what it means.
 SPLITS = {"auto": "where it is faster", "never": "whole images", "always": "every image"}
 
@@ -38,8 +43,7 @@ class RunSettings:
     """What was asked for. ``workers`` counts workers of the technique; ``budget`` is in seconds.
 
     ``worker_counts`` and ``cv2_threads`` (OpenCV's threads in each worker) are what scale mode goes through; if it is
-    ``over`` something else than workers, ``points`` are (empty: doubling up to all), and there is one number of
-    workers.
+    ``over`` something else than workers, ``points`` are (empty: doubling up to all).
     ``transfers`` are the ways in which pixels reach worker processes, see ``TRANSFERS``. ``smallest_difference`` is in
     percent. ``guess``: the speedup that somebody expected before it was measured; 0 where nobody did.
     """
@@ -282,12 +286,15 @@ TABLE: tuple[Option, ...] = (
     Option(
         "over", "Scale over", "name",
         "What grows. images: how many of them a round has; megapixels: how large each is, as a part cut from its "
-        "middle. There is one number of workers then, the most of those named that have a core each, and the run tells "
-        "from how much work on parallel pays.", "technique",
+        "middle; task: how many of all a worker process is handed at once (auto is multiprocessing then). The run "
+        "tells from how much on parallel pays, with the most workers that have a core each; of images and megapixels, "
+        "where several numbers of workers are named, also how much more each of them needs (isoefficiency).",
+        "technique",
         choices=lambda: OVER, modes=("scale",),
     ),
     Option(
-        "points", "Points", "numbers", "Batch sizes in images, or image sizes in megapixels, if it is over these.",
+        "points", "Points", "numbers",
+        "Batch sizes in images, image sizes in megapixels, or images handed over at once, if it is over these.",
         "technique", minimum=0.001, maximum=100_000, default_words="doubling, up to all", modes=("scale",),
     ),
     Option(

@@ -8,14 +8,18 @@ from typing import Any
 from imgproc.backends import BASELINE, TECHNIQUES, default_techniques, technique
 from imgproc.backends.base import Capabilities
 from imgproc.backends.places import CAN_PIN, OFF, ONLY_LINUX
+from imgproc.backends.schedules import SCHEDULES
 from imgproc.backends.sharing.transport import PATHS
 from imgproc.backends.table import least_workers
 from imgproc.errors import UserError
 from imgproc.measure.environment import usable_cores
 from imgproc.operations import parse_parameters
 from imgproc.parameters import Value
-from imgproc.runs.options import Mode, RunSettings, options
+from imgproc.runs.options import Mode, RunSettings, options, scale_counts, show
 from imgproc.settings import Settings
+
+#: What ``auto`` is in a run over how much is handed over at once: it has to be a technique that can hand over several.
+IN_BATCHES = "multiprocessing"
 
 
 def parse_settings(
@@ -52,26 +56,35 @@ def parse_settings(
         least = max((least_workers(technique(name)) for name in named), default=1)
         run_settings.workers = max(run_settings.workers, min(least, settings.MAX_WORKERS))
     if mode == "scale":
-        _settle_scale(run_settings)
+        _settle_scale(run_settings, settings)
     if mode == "sequential":
         run_settings.technique = BASELINE
     check_options(mode, run_settings)
     return run_settings
 
 
-def _settle_scale(asked: RunSettings) -> None:
+def _settle_scale(asked: RunSettings, settings: Settings) -> None:
     """Leave of the settings of scale mode what means something to that which it goes over.
 
     Raises:
-        UserError: a batch is to have a part of an image.
+        UserError: a batch is to have a part of an image, or of a task.
     """
     if asked.over == "workers":
         asked.points = []
     else:
-        asked.worker_counts, asked.cv2_threads = [_one_count(asked)], [1]
-    if asked.over == "images" and (parts := [point for point in asked.points if not point.is_integer()]):
+        asked.cv2_threads = [1]
+        nobody_chose = show(asked.worker_counts) == scale_counts(settings.MAX_WORKERS)
+        if nobody_chose or asked.over == "task":
+            asked.worker_counts = [_one_count(asked)]
+    parts = [point for point in asked.points if not point.is_integer()]
+    if asked.over == "images" and parts:
         raise UserError(f"Batches have whole numbers of images, not {parts[0]:g}.", field="points")
-    asked.workers = max(asked.worker_counts)
+    if asked.over == "task":
+        if parts:
+            raise UserError(f"Whole numbers are handed over at once, not {parts[0]:g}.", field="points")
+        asked.technique = IN_BATCHES if asked.technique == "auto" else asked.technique
+        asked.chunk_size = 1
+    asked.workers = max(asked.worker_counts) if asked.over == "workers" else _one_count(asked)
 
 
 def _one_count(asked: RunSettings) -> int:
@@ -105,7 +118,12 @@ def check_options(mode: Mode, run_settings: RunSettings) -> None:
             "choose how pixels move to worker processes",
             _leaves_transfer_open,
         ),
-        ("chunk_size", run_settings.chunk_size != 1, "hand out several images at once", lambda can: can.chunks),
+        (
+            "over" if run_settings.over == "task" else "chunk_size",
+            run_settings.over == "task" or run_settings.chunk_size != 1,
+            "hand out several images at once",
+            lambda can: can.chunks,
+        ),
         ("start_method", bool(method), f"start its workers by {method}", lambda can: method in can.start_methods),
     )
     for name, asked, what, can in wanted:
@@ -120,6 +138,13 @@ def check_options(mode: Mode, run_settings: RunSettings) -> None:
             f"{techniques[0].label} can be compared, but not scaled: the threads in each of its workers are not "
             "pinned. Choose another technique.",
             field="technique",
+        )
+    if run_settings.over == "task" and SCHEDULES[run_settings.schedule].shares:
+        able_to = ", ".join(name for name, schedule in SCHEDULES.items() if not schedule.shares)
+        raise UserError(
+            f"The schedule {run_settings.schedule} decides itself how much is handed over at once. For a run over task "
+            f"choose one of these: {able_to}.",
+            field="schedule",
         )
     if len(run_settings.transfers) > 1 and mode != "compare":
         only = "Several transfers can be compared only in mode compare; choose one here."

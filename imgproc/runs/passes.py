@@ -171,7 +171,10 @@ class Passes:
             some = images[: 2 * contender.backend.workers]
             contender.run(self._plan(contender, some, folder / "before"), self.tracker.image_done)
         self.tracker.phase(phase, contender, images=len(images) * contender.copies, round=number)
-        return contender.run(self._plan(contender, images, folder), self.tracker.image_done)
+        plan = self._plan(contender, images, folder)
+        if contender.measurement.workers > 1:
+            plan = self.tracker.follow(plan)
+        return contender.run(plan, self.tracker.image_done)
 
     def read_back(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> Hashes:
         """``pixels_sha256`` by image and operation of the files in a folder; of the results previews are made too.

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 
+from imgproc.backends.phases import Plan
+from imgproc.backends.task import TaskResult
 from imgproc.measure.protocol import Contender
-from imgproc.measure.results import IMAGES, Progress
+from imgproc.measure.results import IMAGES, Owned, Progress
 from imgproc.measure.statistics import forecast
 
 OnProgress = Callable[[Progress], None]
 #: Whether somebody asked to end the run.
 Cancel = Callable[[], bool]
+#: Phases of which it is told who does what.
+_BY_WORKERS = ("results", "warm-up", "rounds")
 #: What is done with one contender after the other before the rounds.
 _WARMING = ("starting", "warm-up", "checking")
 
@@ -48,8 +53,13 @@ class Tracker:
         budget: float,
         contenders: int,
         looks: Sequence[int] = (),
+        images: Iterable[int] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """
+        Args:
+            images: the indexes of those of which it is told who does them, a few.
+        """
         self._tell, self._cancelled, self._clock = tell, cancelled, clock
         self._rounds = rounds if budget > 0 else 0
         self._looks = looks
@@ -68,6 +78,10 @@ class Tracker:
         #: Seconds foreseen of the pass that goes on, of those after it in its round, and of a round; how many rounds.
         self._here = self._after = self._one_round = 0.0
         self._wanted = self._rounds
+        self._owned_images = tuple(images)
+        #: Of which image each task of the phase is, while it is told who does them.
+        self._of_image: list[int] = []
+        self._workers: dict[tuple[str, int, int], int] = {}
         passes = 1 + self._rounds * contenders
         self._now = Progress("starting", rounds=self._rounds, passes_total=passes, ready=IMAGES)
 
@@ -87,6 +101,7 @@ class Tracker:
             self._now.rounds, self._now.passes_total = round, 1 + round * self._contenders
         self._now.phase, self._now.technique, self._now.label = name, contender.technique.name, label
         self._now.round, self._now.images_done, self._now.images_total = round, 0, images
+        self._of_image, self._workers = [], {}
         if round:
             self._foresee()
         self._send()
@@ -101,6 +116,26 @@ class Tracker:
             self._warming[p.label] = self._warming.get(p.label, 0.0) + took
             if p.phase == "warm-up":
                 self._warm_passes[p.label] = took
+
+    def follow(self, plan: Plan) -> Plan:
+        """The same plan; of what comes of it with several workers it is told who did it."""
+        if not self._owned_images or self._now.phase not in _BY_WORKERS:
+            return plan
+        return self._followed(plan)
+
+    def _followed(self, plan: Plan) -> Plan:
+        now = self._now
+        now.owned = Owned(now.technique or "", now.label, now.round, dict.fromkeys(self._owned_images, 0))
+        with closing(plan):
+            results = None
+            while True:
+                try:
+                    phase = plan.send(results) if results is not None else next(plan)
+                except StopIteration as end:
+                    made: list[TaskResult] = end.value
+                    return made
+                self._of_image = [task.of_image for task in phase]
+                results = yield phase
 
     def can_be_seen(self, what: str) -> None:
         """What is there to look at from now on, one of ``READY``."""
@@ -117,12 +152,26 @@ class Tracker:
         self._now.phase, self._now.round, self._now.images_done, self._now.images_total = "cutting", 0, 0, images
         self._send()
 
-    def image_done(self, _: object = None) -> None:
+    def image_done(self, result: TaskResult | None = None) -> None:
         """Raises: Cancelled: somebody asked to end the run."""
         if self._cancelled():
             raise Cancelled
         self._now.images_done += 1
+        if self._of_image and result is not None:
+            self._note_owner(result)
         self._send()
+
+    def _note_owner(self, result: TaskResult) -> None:
+        """Whoever looks meanwhile may find what was noted in part, but nothing that changes its size."""
+        owned, worker = self._now.owned, result.worker
+        if owned is None or worker is None:
+            return
+        number = self._workers.setdefault((worker.host, worker.pid, worker.thread), len(self._workers) + 1)
+        if number > len(owned.done):
+            owned.done.append(0)
+        owned.done[number - 1] += 1
+        if (image := self._of_image[result.index]) in owned.images:
+            owned.images[image] = number
 
     def pass_done(self, wall: float | None = None) -> None:
         """A pass is over; ``wall`` is its time where it counts, else it was the one that made the results."""

@@ -216,7 +216,8 @@ class Record:
 
     ``techniques`` all did the same work. ``weak`` are those of scale mode whose work grew with their workers, with
     scaled speedups; ``scaling`` is what follows from both, ``findings`` what the run found in the end. ``points`` are
-    those of scale mode over more and more work that had less than all; ``granularity`` is what follows. ``task``:
+    those of scale mode over more and more work that had less than all, or all handed over otherwise; ``granularity`` is
+    what follows. ``task``:
     where it was about a user's own function over items; there are no images then. ``warnings``, here and of
     techniques, are the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was;
     ``repetition`` what the run found of the one that it repeats. ``memory``: what its operations must move.
@@ -332,7 +333,9 @@ class Record:
         asked_for = ["oversubscribed"] if self.mode == "scale" else []  # on purpose, marked where it stands
         found = raise_for([*self.techniques, *self.weak], images=self.count, ignored=asked_for)
         for m in self.points:
-            found += [alarm for alarm in raise_for([m], images=m.images or 1, ignored=OF_LITTLE_WORK) if alarm.who]
+            found += [
+                alarm for alarm in raise_for([m], images=m.images or self.count, ignored=OF_LITTLE_WORK) if alarm.who
+            ]
         return [of_items(alarm) for alarm in found] if self.task else found
 
     def warn(self) -> None:

@@ -37,10 +37,10 @@ def verify(record: Record) -> list[str]:
     points = [_raw(m) for m in record.points]
     comparisons = comparisons_of(again, points)
     derive(again, images=count, megapixels=megapixels, rules=record.rules, comparisons=comparisons)
-    derive_points(points, comparisons, record.rules)
+    baseline = next((m for m in again if m.name == BASELINE), None)
+    derive_points(points, comparisons, record.rules, images=count, megapixels=megapixels, baseline=baseline)
     if record.task:
         derive_tasks(again, count, record.environment.get("cores_usable") or 1)
-    baseline = next((m for m in again if m.name == BASELINE), None)
     derive_weak(weak, baseline, images=count, megapixels=megapixels, rules=record.rules)
     stored = record.measurements
     found = [
@@ -62,8 +62,9 @@ def verify(record: Record) -> list[str]:
     if record.granularity:
         said = record.granularity
         amounts = granularity(
-            said.over, said.technique, again, points, images=count, megapixels=megapixels, rules=record.rules
-        )
+            said.over, said.technique, again, points, images=count, megapixels=megapixels, unit=said.unit,
+            rules=record.rules,
+        )  # fmt: skip
         found += _differences(asdict(said), asdict(amounts) if amounts else None, "granularity")
     anew = replace(record, techniques=again, weak=weak, points=points, findings=None)
     anew.conclude(record.rules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from imgproc import numbers
 from imgproc.measure import environment
-from imgproc.measure.results import IMAGES, NOTHING, RESULTS, Progress
+from imgproc.measure.results import IMAGES, MOST_OWNED, NOTHING, RESULTS, Owned, Progress
 from imgproc.report import live as live_rounds
 from imgproc.report.image_warnings import image_warnings
 from imgproc.report.page import asked_gallery, names_in, thumbnail
@@ -20,8 +21,6 @@ from imgproc.runs.removal import expires
 from imgproc.runs.store import RunRow
 from imgproc.settings import Settings
 
-#: Most pictures on the page of a run that is still going.
-LIVE_PICTURES = 24
 #: Said of a run that goes on, or waits, on a full disk.
 DISK_FULL = "The disk is full, so what becomes of this run cannot be written until there is room."
 
@@ -59,9 +58,9 @@ def going_on(record: Record, results: Path, query: Mapping[str, str], live: dict
         live: where the run stands, as ``live`` says it.
     """
     gallery = asked_gallery(record, results, query)
-    small = set() if gallery else names_in(results / "previews")
+    small = names_in(results / "previews")
     there = ((image, thumbnail(image, small)) for image in record.good_images)
-    pictures = [(image, name) for image, name in there if name][:LIVE_PICTURES]
+    pictures = list(itertools.islice(((image, name) for image, name in there if name), MOST_OWNED))
     return {
         "live": live,
         "ready": RESULTS if gallery else IMAGES if pictures else live["ready"],
@@ -87,7 +86,8 @@ def live(row: RunRow, position: int, checked: tuple[int, int] | None = None, *, 
         answer |= {"position": position, "now": "Waiting", "detail": before, "share": 0, "left": "", "gone": ""}
     elif row.state == "running":
         known = {name: value for name, value in (row.progress or {}).items() if name in Progress.__dataclass_fields__}
-        progress = Progress(**{"phase": "", **known})
+        owned = known.pop("owned", None)
+        progress = Progress(**{"phase": "", **known}, owned=Owned(**owned) if owned else None)
         now, detail = step(progress, "item" if row.over_items else "image")
         left = f"{numbers.about(progress.seconds_left)} left" if progress.seconds_left is not None else ""
         passes = f"{progress.passes_done} of {progress.passes_total} passes done." if progress.passes_total else ""
@@ -101,6 +101,7 @@ def live(row: RunRow, position: int, checked: tuple[int, int] | None = None, *, 
             "gone": f"{progress.elapsed:.0f}{numbers.NBSP}s gone" if progress.elapsed >= 1 else "",
             "passes": passes,
             "grid": live_rounds.rounds(progress, row.mode),
+            "owners": live_rounds.owners(progress),
         }
     if full and not answer["final"]:
         answer |= {"detail": DISK_FULL[0].lower() + DISK_FULL[1:-1], "left": ""}

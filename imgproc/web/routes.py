@@ -139,7 +139,10 @@ def _before(record: Record) -> str:
 def run_json(run_id: str) -> AnyResponse:
     if request.args.get("view") == "progress":
         live = _live(_row(run_id))
-        return jsonify({**live, "grid": render_template("_rounds.html", grid=live.get("grid"))})
+        owners = live.get("owners")
+        shown = {"grid": render_template("_rounds.html", grid=live.get("grid"))}
+        shown["owners"] = render_template("_live_owners.html", owners=owners)
+        return jsonify({**live, **shown, "owned": owners.images if owners else {}})
     row, record = _run(run_id)
     if record.state in FINAL_STATES:
         return send_from_directory(_settings().RESULTS_DIR / run_id, "run.json", mimetype="application/json", max_age=0)

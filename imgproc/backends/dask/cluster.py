@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities, Options
-from imgproc.backends.places import OF_DASK
+from imgproc.backends.places import OF_ANOTHER, OFF, places
 from imgproc.backends.pools.pool import DispatchedBackend, WorkersDied, started
 from imgproc.backends.pools.processes import in_background
 from imgproc.backends.pools.starting import leave_main_out
@@ -75,13 +75,15 @@ class DaskCluster(DispatchedBackend):
     name = "dask"
     capabilities = Capabilities(
         memory="copied", killable=True, inner_threads=True, start_methods=(START_METHOD,), chunks=True, splits=True,
-        carries=True, unpinned=OF_DASK,
+        carries=True, unpinned="",
     )  # fmt: skip
 
     def __init__(self, workers: int, options: Options = DEFAULTS) -> None:
         super().__init__(workers, options)
         self._wanted = self._expected = self.workers
         self._wanted_threads = self.cv2_threads
+        if self.settings.DASK_SCHEDULER:
+            self.affinity, self.unpinned = OFF, OF_ANOTHER
         self._cluster: DaskWorkforce | None = None
         self._held = ExitStack()
 
@@ -135,7 +137,8 @@ class DaskCluster(DispatchedBackend):
             self._held.callback(status.remove)
             cluster = _local(self._wanted, status.folder, settings.DASK_DASHBOARD)
             client = Client(cluster, set_as_default=False, direct_to_workers=True)
-            self._cluster = DaskWorkforce(client, self._wanted, self._wanted_threads, cluster, status)
+            self.places = places(self.affinity, self._wanted, self._wanted_threads)
+            self._cluster = DaskWorkforce(client, self._wanted, self._wanted_threads, cluster, status, self.places)
         if settings.DASK_DASHBOARD:
             self.dashboard = self._cluster.dashboard(settings.DASK_DASHBOARD)
 

@@ -9,7 +9,7 @@ import asyncio
 import pickle
 import secrets
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from distributed import Client, LocalCluster
 from imgproc.backends.base import BackendError
 from imgproc.backends.dask.worker import Joined, answer, join, work
 from imgproc.backends.dispatcher import Assignment
+from imgproc.backends.places import pin_process
 from imgproc.backends.pools.processes import in_background
 from imgproc.backends.worker_loop import Batch, StatusFolder
 
@@ -44,6 +45,7 @@ class _DaskWorker:
     process: psutil.Process | None = None
     joined: Joined | None = None
     ahead: float = 0.0
+    place: int | None = None
 
 
 class DaskWorkforce:
@@ -52,6 +54,7 @@ class DaskWorkforce:
     Args:
         wanted: how many workers are used at most.
         cluster: where it is our own; its workers write into the status folder.
+        places: the CPUs of each of these workers, where they are to be pinned.
     """
 
     #: At each worker what it works on, and the next, so that it never waits for one.
@@ -60,10 +63,10 @@ class DaskWorkforce:
 
     def __init__(
         self, client: Client, wanted: int, cv2_threads: int, cluster: LocalCluster | None = None,
-        status: StatusFolder | None = None,
+        status: StatusFolder | None = None, places: Sequence[Sequence[int]] = (),
     ) -> None:  # fmt: skip
         self.client, self.wanted, self.cv2_threads = client, wanted, cv2_threads
-        self.cluster, self.status = cluster, status
+        self.cluster, self.status, self.places = cluster, status, places
         self.refused: set[str] = set()
         self.wake: Callable[[], object] = lambda: None
         self._members: dict[str, _DaskWorker] = {}
@@ -145,6 +148,15 @@ class DaskWorkforce:
         if self.cluster is not None:
             with suppress(psutil.Error):
                 member.process = psutil.Process(member.joined.pid)
+            self._pin(member, member.joined.pid)
+
+    def _pin(self, member: _DaskWorker, pid: int) -> None:
+        """Pin a worker where none is; one that comes in the place of another has its CPUs."""
+        taken = {other.place for other in self._members.values()}
+        free = [place for place in range(len(self.places)) if place not in taken]
+        if free:
+            member.place = free[0]
+            pin_process(pid, self.places[free[0]])
 
     def submit(self, assignment: Assignment) -> None:
         data = pickle.dumps(assignment.batch, pickle.HIGHEST_PROTOCOL)

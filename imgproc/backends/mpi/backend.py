@@ -10,7 +10,7 @@ from pathlib import Path
 from imgproc.backends.base import DEFAULTS, Availability, BackendError, Capabilities
 from imgproc.backends.mpi.launch import may_be_elsewhere, mpiexec
 from imgproc.backends.mpi.rank_group import RankGroup
-from imgproc.backends.places import places
+from imgproc.backends.places import ELSEWHERE, places
 from imgproc.backends.pools.pool import PoolBackend, started
 from imgproc.backends.surroundings import Needs, check
 from imgproc.backends.worker_loop import Batch
@@ -57,6 +57,7 @@ class Mpi(PoolBackend):
             self.notes.append(f"{gone} did not answer any more and was left out; the other hosts did its work.")
         self.workers, self.cv2_threads, self.local = ranks.workers, ranks.cv2_threads, ranks.local
         self.places = places(self.affinity, self.workers, self.cv2_threads) if self.local else []
+        self.unpinned = "" if self.local else ELSEWHERE
         ranks.pin(self.places)
 
     def _new_ranks(self) -> RankGroup:

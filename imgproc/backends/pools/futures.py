@@ -96,9 +96,13 @@ class FuturesProcesses(ProcessBackend):
 
     def _submit(self, batch: Batch, last: bool, done: Callable[[Batch | None], None]) -> None:
         assert self._executor is not None
-        self._executor.submit(run_batch, batch).add_done_callback(
-            lambda future: done(None if future.exception() else future.result())
-        )
+
+        def over(future: Future[Batch]) -> None:
+            if future.exception():  # the executor tells it before it ends the other workers
+                self._breaks()
+            done(None if future.exception() else future.result())
+
+        self._executor.submit(run_batch, batch).add_done_callback(over)
 
     def _discard_pool(self) -> None:
         kill(self._workers)

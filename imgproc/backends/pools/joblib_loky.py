@@ -145,6 +145,7 @@ class JoblibLoky(ProcessBackend):
         if os.getpid() in set(self._first):
             raise BackendError("joblib ran in the caller’s own process instead of its workers.")
         self._feeder = _Feeder(self._parallel)
+        _when_broken(self._executor, self._breaks)
 
     def _workforce(self, tasks: Sequence[Task]) -> Workforce:
         carried = any(task.carrier for task in tasks)
@@ -169,6 +170,21 @@ class JoblibLoky(ProcessBackend):
             in_background(lambda: get_reusable_executor(reuse=True).shutdown(kill_workers=True)).join(5)
         _delete_empty_folders()
         JoblibLoky._started = None
+
+
+def _when_broken(executor: Any, breaks: Callable[[], None]) -> None:
+    """Have ``breaks`` called when loky knows that a worker died, before it kills the others: it tells first what waits
+    for results, and joblib in its own time."""
+    submit = getattr(executor, "submit", None)
+    if submit is None:
+        return
+
+    def watched(*args: Any, **named: Any) -> Any:
+        future = submit(*args, **named)
+        future.add_done_callback(lambda one: breaks() if not one.cancelled() and one.exception() else None)
+        return future
+
+    executor.submit = watched
 
 
 def _delete_empty_folders() -> None:

@@ -73,6 +73,11 @@ class ProcessBackend(PoolBackend):
     def _discard_pool(self) -> None:
         """Kill ``_workers`` and let go of what is left of the pool, if any; must not block for long."""
 
+    def _breaks(self) -> None:
+        """To be called by a library that knows of a worker's death, before it ends the others."""
+        if isinstance(group := self._group, ProcessGroup):
+            group.look()
+
     def context(self) -> BaseContext:
         """The multiprocessing context for the pool."""
         context: BaseContext = context_without_main(self.start_method)

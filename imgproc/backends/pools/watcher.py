@@ -21,14 +21,26 @@ class ProcessGroup(WorkerGroup):
     def __init__(self, status: StatusFolder, workers: list[BaseProcess]) -> None:
         super().__init__()
         self._status, self._workers = status, workers
+        self._sentinels: dict[Any, BaseProcess] = {worker.sentinel: worker for worker in workers}
+        self._looking = threading.Lock()
+        self._seen = False
         threading.Thread(target=self._watch, name="worker watch", daemon=True).start()
 
+    def look(self, dead: Iterable[Any] = ()) -> None:
+        """See who died, the first time that anybody has: who dies later was ended by the pool, and its task is not to
+        blame. A library that ends the other workers has to call this before, for the watcher may be late.
+
+        Args:
+            dead: sentinels of some that have, which the pool may have closed, and their numbers be used anew.
+        """
+        with self._looking:
+            if not self._seen and (all_dead := {*dead, *wait(self._sentinels, timeout=0)}):
+                self._seen = True
+                self.victims |= self._at(self._sentinels[one] for one in all_dead).keys()
+
     def _watch(self) -> None:
-        sentinels: dict[Any, BaseProcess] = {worker.sentinel: worker for worker in self._workers}
         try:
-            # Others may have died by now. Of the first the pool may have closed the sentinel, and used its number anew.
-            dead = {*wait(sentinels), *wait(sentinels, timeout=0)}
-            self.victims |= self._at(sentinels[one] for one in dead).keys()
+            self.look(wait(self._sentinels))
         finally:
             self.ended()
 

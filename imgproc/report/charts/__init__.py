@@ -9,7 +9,18 @@ from pathlib import Path
 
 from imgproc.errors import UserError
 from imgproc.files import write_whole
-from imgproc.report.charts import granularity, grid, roofline, rounds, scaling, speedup, stages, style, waterfall
+from imgproc.report.charts import (
+    granularity,
+    grid,
+    isoefficiency,
+    roofline,
+    rounds,
+    scaling,
+    speedup,
+    stages,
+    style,
+    waterfall,
+)
 from imgproc.report.charts.chart import Chart
 from imgproc.runs.record import FINAL_STATES, Record
 
@@ -21,6 +32,7 @@ CHARTS: dict[str, Callable[[Record], Chart | None]] = {
     "scaling": scaling.chart,
     "grid": grid.chart,
     "granularity": granularity.chart,
+    "isoefficiency": isoefficiency.chart,
     "rounds": rounds.chart,
     "stages": stages.chart,
 }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 READY, STARTED, IDEAL = "workers ready", "start-up included", "ideal"
 #: Pixels of the plot for a wide and a narrow figure, of the words above it, below it.
 _HIGH, _HEAD, _FOOT = (300, 220), 30, 44
-_AXES = {"images": "Images in a batch", "megapixels": "Megapixels of each image"}
+AXES = {"images": "Images in a batch", "megapixels": "Megapixels of each image", "task": "Tasks handed over at a time"}
 #: Values and their intervals, of each amount.
 Series = list[tuple[float, float, list[float] | None]]
 
@@ -28,7 +28,7 @@ Series = list[tuple[float, float, list[float] | None]]
 def chart(record: Record) -> Chart | None:
     """None where fewer than two amounts have a speedup."""
     found = record.granularity
-    if found is None or found.over not in _AXES or sum(a.speedup is not None for a in found.amounts) < 2:
+    if found is None or found.over not in AXES or sum(a.speedup is not None for a in found.amounts) < 2:
         return None
     best = min(found.workers, record.environment.get("cores_usable") or found.workers)
     narrow = _HIGH[True] + _HEAD + _FOOT + Style(narrow=True).legend_height([READY, STARTED, IDEAL])
@@ -47,7 +47,7 @@ def _series(found: Granularity) -> dict[str, tuple[Series, str, str]]:
 
 
 def _alt(found: Granularity, best: float) -> str:
-    parts = [f"Speedup over sequential of {who(found)}, by {_AXES[found.over].lower()}."]
+    parts = [f"Speedup over sequential of {who(found)}, by {AXES[found.over].lower()}."]
     for name, (series, _, _) in _series(found).items():
         values = [
             f"{amount(found, size)} {times(value)}" + (f" ({times_interval(interval)})" if interval else "")
@@ -66,7 +66,7 @@ def _draw(found: Granularity, best: float, figure: Figure, style: Style) -> None
     head = _HEAD + (style.legend_height(labels) if style.narrow else 0)
     left = style.breadth("128×") + 8
     axes = style.axes(figure, left, head, right, _FOOT)
-    axes.set_xlabel(_AXES[found.over])
+    axes.set_xlabel(AXES[found.over])
     axes.set_title("Times as fast as sequential", x=-left / (style.width - left - right), pad=9)
     handles: dict[str, Any] = {IDEAL: axes.axhline(best, linestyle="--", color=style.colour("ink"), linewidth=0.9)}
     for side, (name, (points, colour, marker)) in zip((-1, 1), series.items(), strict=False):
@@ -84,15 +84,23 @@ def _draw(found: Granularity, best: float, figure: Figure, style: Style) -> None
 
 
 def _scales(axes: Axes, amounts: Sequence[Amount], best: float, style: Style) -> None:
-    """Limits and ticks: a tick per amount, named where there is room; twice the work is as far everywhere."""
+    """Limits, ticks and lines."""
     sizes = [a.size for a in amounts if a.speedup is not None]
     shown = [v for a in amounts for v in (a.speedup, *(a.speedup_ci95 or ()), *(a.with_startup_ci95 or ())) if v]
-    axes.set_xscale("log", base=2)
-    margin = (sizes[-1] / sizes[0]) ** 0.05
-    axes.set_xlim(sizes[0] / margin, sizes[-1] * margin)
     axes.set_ylim(0, max(*shown, best) * 1.04)
     axes.locator_params(axis="y", nbins=6, steps=[1, 2, 5, 10])
     axes.yaxis.set_major_formatter("{x:g}×")
+    label_amounts(axes, sizes, style)
+    axes.grid(axis="y")
+    axes.spines.left.set_visible(False)
+    axes.axhline(1, color=style.colour("axis"), linewidth=0.75, zorder=0.9)
+
+
+def label_amounts(axes: Axes, sizes: Sequence[float], style: Style) -> None:
+    """The axis of the amounts: a tick for each, named where there is room; twice the work is as far everywhere."""
+    axes.set_xscale("log", base=2)
+    margin = (sizes[-1] / sizes[0]) ** 0.05
+    axes.set_xlim(sizes[0] / margin, sizes[-1] * margin)
     free, said = 0.0, []
     for size in sizes:
         x, half = axes.transData.transform((size, 1))[0], style.breadth(f"{size:g}") / 2
@@ -100,6 +108,3 @@ def _scales(axes: Axes, amounts: Sequence[Amount], best: float, style: Style) ->
         free = x + half + 4 if said[-1] else free
     axes.set_xticks(sizes, labels=said, minor=False)
     axes.minorticks_off()
-    axes.grid(axis="y")
-    axes.spines.left.set_visible(False)
-    axes.axhline(1, color=style.colour("axis"), linewidth=0.75, zorder=0.9)

@@ -20,11 +20,13 @@ from imgproc.measure import energy
 from imgproc.measure.curves import scaling
 from imgproc.measure.derive import derive_tasks
 from imgproc.measure.environment import environment, usable_cores
+from imgproc.measure.granularity import granularity
 from imgproc.measure.load import MachineLoad, tree_cpu_seconds
 from imgproc.measure.protocol import Contender, Pass, conclude
 from imgproc.numbers import counted
+from imgproc.runs.amounts import is_over_work, too_large, without_core
 from imgproc.runs.contenders import Contenders, find_contenders
-from imgproc.runs.measuring import looks_of, rounds_of_starts
+from imgproc.runs.measuring import looks_of, rounds_of_starts, without_larger
 from imgproc.runs.options import Mode, RunSettings
 from imgproc.runs.progress import Cancel, OnProgress, Tracker
 from imgproc.runs.record import FailedItem, Record, TaskRecord, new_id
@@ -151,6 +153,8 @@ def measure_tasks(run: TaskRun) -> Record:
         identify(run.task, run.function, run.items)
         record.techniques = [*(c.measurement for c in contenders.same_work), *contenders.missing]
         record.weak = [c.measurement for c in contenders.weak]
+        record.points = [c.measurement for c in contenders.points]
+        record.warnings += filter(None, [too_large(record), without_core(record)])
         if any(m.start_method == "fork" for m in record.techniques):
             record.warnings.append(FORK_WARNING)
         _try_items(run, contenders)
@@ -163,8 +167,13 @@ def measure_tasks(run: TaskRun) -> Record:
     conclude(left, images=record.count, megapixels=0.0, rules=record.rules)
     derive_tasks(record.techniques, record.count, record.environment["cores_usable"])
     record.warn()
-    if record.mode == "scale":
-        main = contenders.main.technique.name
+    main = contenders.main.technique.name
+    if is_over_work(record):
+        record.granularity = granularity(
+            record.settings.over, main, record.techniques, record.points, images=record.count, megapixels=0.0,
+            unit=record.unit, rules=record.rules,
+        )  # fmt: skip
+    elif record.mode == "scale":
         record.scaling = scaling(main, record.techniques, record.weak, cores=record.environment.get("cores_usable"))
     record.conclude()
     record.state = "done"
@@ -222,10 +231,10 @@ def _contenders(run: TaskRun) -> Contenders:
         m = contender.measurement
         m.available, m.reason = False, why
         found.missing.append(m)
-    same = [c for c in found.same_work if c not in stay]
+    same, points = ([c for c in some if c not in stay] for some in (found.same_work, found.points))
     if not same:
         raise UserError(f"No technique that was asked for can do this: {why}.", code="unavailable", field="techniques")
-    return Contenders(same[0], same[1:], [c for c in found.weak if c not in stay], found.missing)
+    return Contenders(same[0], same[1:], [c for c in found.weak if c not in stay], found.missing, points)
 
 
 def _cannot_travel(run: TaskRun) -> str:
@@ -289,7 +298,7 @@ def _try_items(run: TaskRun, contenders: Contenders) -> None:
 def _warm_up(run: TaskRun, contenders: Contenders) -> dict[Contender, dict[int, Any]]:
     """An uncounted pass of everybody; returns what each one's results are compared by."""
     made: dict[Contender, dict[int, Any]] = {}
-    order = sorted(contenders.same_work, key=lambda c: c.technique.name != BASELINE)
+    order = [*sorted(contenders.same_work, key=lambda c: c.technique.name != BASELINE), *contenders.points]
     for contender in order:
         try:
             run.ready(contender)
@@ -397,6 +406,9 @@ def _time(run: TaskRun, contenders: Contenders, left: list[Contender]) -> list[C
     """Rounds over all items, or as many as the time is enough for; then passes of calls that do nothing."""
     record, settings = run.record, run.record.settings
     indexes = _sample(run, left)
+    if is_over_work(record):
+        without_larger(contenders, record, len(indexes))
+        left = [c for c in left if c.point is None or c in contenders.points]
     helpers = {pid for c in left for pid in c.backend.helpers}
     load = MachineLoad(own=lambda: tree_cpu_seconds(helpers))
     looks = looks_of(record)
@@ -429,7 +441,7 @@ def _time(run: TaskRun, contenders: Contenders, left: list[Contender]) -> list[C
 
     rounds_of_starts(left, one_round, anew, settings=settings, looks=looks, budget=settings.budget)
     record.environment["cores_used_by_others"] = load.stop()
-    _time_handing_over(run, [contender for contender in left if contender.copies == 1], indexes)
+    _time_handing_over(run, [contender for contender in left if contender.does_the_same], indexes)
     return left
 
 
