@@ -272,6 +272,9 @@ async function dropped(transfer) {
   return found.sort((a, b) => a.place.localeCompare(b.place, "en", { numeric: true }));
 }
 
+// Its name with the folders it was chosen or dropped with.
+const placeOf = (file) => file.place || file.webkitRelativePath || file.name;
+
 /* ----- errors at their field ----- */
 function whyWrong(field) {
   const label = field.labels[0].textContent, hint = document.getElementById(`${field.id}-h`).dataset.hint;
@@ -323,9 +326,9 @@ function runForm() {
   function row(file) {
     const item = $("[data-row]").content.firstElementChild.cloneNode(true), why = $(".file-why", item);
     const text = whyNot(file, types) || refusals.get(file) || "";
-    $(".file-name", item).textContent = file.place || file.webkitRelativePath || file.name;
+    $(".file-name", item).textContent = placeOf(file);
     $(".file-size", item).textContent = size(file.size);
-    $("button", item).setAttribute("aria-label", `Remove ${file.name}`);
+    $("button", item).setAttribute("aria-label", `Remove ${placeOf(file)}`);
     $("button", item).addEventListener("click", () => {
       const at = files.indexOf(file);
       files.splice(at, 1);
@@ -402,7 +405,7 @@ function runForm() {
     data.delete("images");
     for (const field of form.elements) if (unused(field)) data.delete(field.name);
     if (submitter && submitter.name) data.append(submitter.name, submitter.value);
-    else for (const file of good()) data.append("images", file, file.name);
+    else for (const file of good()) data.append("images", file, placeOf(file));
     return data;
   }
   function send(submitter) {

@@ -128,11 +128,12 @@ def _has_inputs(record: Record) -> bool:
 
 
 def names_in(folder: Path) -> set[str]:
-    """Of all files there; none where there is no such folder."""
-    if not folder.is_dir():
-        return set()
-    with os.scandir(folder) as entries:  # there may be tens of thousands
-        return {entry.name for entry in entries}
+    """Of all files there and in folders below, which their names then say; none where there is no such folder."""
+    names: set[str] = set()
+    for inside, _, files in os.walk(folder):  # there may be tens of thousands
+        below = Path(inside).relative_to(folder).as_posix()
+        names.update(files if below == "." else (f"{below}/{file}" for file in files))
+    return names
 
 
 def _pages(images: Sequence[ImageRecord], start: int) -> list[tuple[str, int | None]]:

@@ -68,7 +68,8 @@ class ImageRecord:
     ``sha256`` is that of the file, once it was measured on;
     ``error`` says why it was refused or what failed, ``code`` is that of ``UserError``; ``preview`` is a file
     in the folder ``previews``. ``warnings`` are sentences about how it was read where its results are there, such as
-    that only some of its bits were used.
+    that only some of its bits were used. ``folder`` is the one, within that of the results, in which its outputs are,
+    as their names say too; empty where files have none.
     """
 
     index: int
@@ -84,6 +85,7 @@ class ImageRecord:
     preview: str | None = None
     warnings: list[str] = field(default_factory=list)
     sha256: str | None = None
+    folder: str = ""
 
     @property
     def megapixels(self) -> float:

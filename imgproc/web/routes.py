@@ -392,7 +392,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}/results.zip", _GET, results_zip),
     (f"{_RUN}/rounds.csv", _GET, rounds),
     (f"{_RUN}/trace/<name>.json", _GET, trace),
-    (f"{_RUN}/images/<file>", _GET, run_image),
+    (f"{_RUN}/images/<path:file>", _GET, run_image),
     (f"{_RUN}/previews/<file>", _GET, run_preview),
     (f"{_RUN}/figures/<name>.<format>", _GET, run_figure),
     (f"{_RUN}/cancel", _POST, cancel),
