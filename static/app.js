@@ -404,7 +404,7 @@ function runForm() {
     const data = new FormData(form);
     data.delete("images");
     for (const field of form.elements) if (unused(field)) data.delete(field.name);
-    if (submitter && submitter.name) data.append(submitter.name, submitter.value);
+    if (submitter) { if (submitter.name) data.append(submitter.name, submitter.value); }
     else for (const file of good()) data.append("images", file, placeOf(file));
     return data;
   }
@@ -437,6 +437,39 @@ function runForm() {
     stop.focus();
     request.send(body(submitter));
   }
+  /* ----- the settings to copy ----- */
+  const typed = $("[data-typed]", form);
+  let asked = 0, soon = 0;
+  // Lines break between words alone, not at a dash.
+  function words(text) {
+    return text.split(" ").flatMap((word, at) => {
+      const span = document.createElement("span");
+      span.className = "word";
+      span.textContent = word;
+      return at ? [" ", span] : [span];
+    });
+  }
+  async function tellTyped() {
+    const mine = asked += 1, wrong = $("[data-typed-wrong]", typed), data = body({ name: "" });
+    for (const name of ["images", "images_of"]) data.delete(name);
+    let said = "The server could not be reached, so these are not the settings of the form.";
+    try {
+      const answer = await fetch(`${typed.dataset.typed}?${new URLSearchParams(data)}`, { headers: { Accept: "application/json" } });
+      const found = await answer.json();
+      if (mine !== asked) return;
+      said = found.error ? found.error.message : "";
+      if (!said) for (const name of ["link", "command", "curl"]) {
+        const spot = document.getElementById(`typed-${name}`);
+        if (spot) spot.replaceChildren(...words(found[name]));
+      }
+    } catch { if (mine !== asked) return; }
+    wrong.textContent = said;
+    wrong.hidden = !said;
+    for (const spot of $$(".code", typed)) spot.hidden = Boolean(said);
+  }
+  const typedSoon = () => { clearTimeout(soon); if (typed && typed.open) soon = setTimeout(tellTyped, 250); };
+  if (typed) for (const [what, on] of [["toggle", typed], ["input", form], ["change", form]]) on.addEventListener(what, typedSoon);
+
   function finish(then) { sending = null; busy(false); then(); }
   stop.addEventListener("click", () => sending && sending.abort());
   form.addEventListener("submit", (event) => {

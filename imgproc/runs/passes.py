@@ -227,12 +227,15 @@ class Passes:
             job = CheckJob(tuple(files), self.record.settings.color, known, own)
             tasks.append(Task(image.index, check_outputs, job, memory=self.needs.get(image.index, 0)))
         hashes: Hashes = {}
+        outputs = {image.index: image.outputs for image in images}
         with self._readers(contender) as readers:
             for result in readers.run(tasks, deadline=contender.deadline):
                 self.tracker.image_done(result)
                 if result.value is None:
                     raise BackendError(f"what it wrote could not be read back: {result.error}")
-                hashes[result.index] = result.value
+                hashes[result.index] = {name: one.pixels_sha256 for name, one in result.value.items()}
+                for output in outputs[result.index] if results else ():
+                    output.shown = result.value[output.operation].shown
         return hashes
 
     def note_outputs(self, done: Pass, images: Sequence[ImageRecord]) -> None:

@@ -51,13 +51,15 @@ def new_id() -> str:
 @dataclass
 class OutputRecord:
     """One output file; ``file`` is its name in the run's folder ``images`` (or in the command line's folder),
-    ``preview`` a file in the folder ``previews``."""
+    ``preview`` a file in the folder ``previews``, and ``shown`` how much of that shows something: the share of its
+    pixels, from 0 to 1, that are not of its most common gray."""
 
     operation: str
     file: str
     bytes: int = 0
     pixels_sha256: str | None = None
     preview: str | None = None
+    shown: float | None = None
 
 
 @dataclass
@@ -198,6 +200,17 @@ class Repetition:
 
 
 @dataclass
+class Untried:
+    """What a technique that a run did not measure was expected to take with so many workers, in ``seconds`` from the
+    start of its workers to the last file. ``measured``: by measurements on this machine, else by another one's."""
+
+    technique: str
+    workers: int
+    seconds: float
+    measured: bool = False
+
+
+@dataclass
 class Record:
     """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
 
@@ -208,7 +221,9 @@ class Record:
     techniques, are the texts of ``alarms`` and of whatever else happened. ``command`` is what was typed, if it was;
     ``repetition`` what the run found of the one that it repeats. ``memory``: what its operations must move.
     ``exhibit``: of which exhibit, and which part of it, a run over pictures is (``borders/with``).
-    ``other_pixels``: of the first few results that differed from the baseline's, in what.
+    ``other_pixels``: of the first few results that differed from the baseline's, in what. ``untried``: of the
+    techniques that a parallel run did not measure, those that were expected to take less time than its own, the
+    quickest first; None where nothing was expected of them.
     """
 
     id: str
@@ -238,6 +253,7 @@ class Record:
     memory: list[MemoryUse] = field(default_factory=list)
     exhibit: str = ""
     other_pixels: list[OtherPixels] = field(default_factory=list)
+    untried: list[Untried] | None = None
 
     @property
     def of_exhibit(self) -> str:
