@@ -174,7 +174,7 @@ def test_the_form_has_its_settings_to_copy(client: FlaskClient) -> None:
     page = client.get(f"/?{preset}", headers=HTML).text
     said = client.get(f"/typed.json?{preset}").get_json()
     assert said["link"].startswith("http://localhost/?mode=compare&") and said["link"].endswith(
-        "&seed=7&class=pc-lab-7"
+        "&seed=7&kernel=9&class=pc-lab-7"
     )
     assert "compare PATHS " in said["command"] and "--kernel 9" in said["command"] and "--seed 7" in said["command"]
     assert "-F kernel=9" in said["curl"] and said["curl"].endswith("-F class=pc-lab-7 http://localhost/process")

@@ -227,10 +227,11 @@ def _untried(record: Record, found: Sequence[Prediction]) -> list[Untried] | Non
     if not others:
         return None
     sooner = [one for one in others if one.start_seconds + one.pass_seconds < own * (1 - ALIKE)]
-    return [
+    untried = (
         Untried(one.technique, one.workers, round(one.start_seconds + one.pass_seconds, 6), one.measured)
         for one in sooner
-    ]
+    )
+    return sorted(untried, key=lambda one: one.seconds)
 
 
 def _png_encoder(record: Record, contenders: Contenders, tracker: Tracker) -> Choice:
