@@ -471,7 +471,7 @@ def test_figures_list_the_techniques_as_the_table_does_with_the_run_s_own_in_bol
     order = [row.t.label for row in table(record) if row.t.median_seconds is not None]
     for name in NAMES:
         root = ElementTree.fromstring(figure(record, name))
-        shown = [e for e in root.iter("{http://www.w3.org/2000/svg}text")]
+        shown = list(root.iter("{http://www.w3.org/2000/svg}text"))
         labels = [e.text for e in shown if e.text in order]
         assert labels == [label for label in order if label in labels] and len(labels) > 1, name
         bold = {e.text for e in shown if re.search(r"font(-weight)?: ?(bold|700)", e.get("style", ""))}

@@ -338,6 +338,9 @@ def test_a_run_cancelled_before_anything_was_timed_has_no_numbers(
     assert "Not measured" not in page and 'id="numbers"' not in page and "The times are of" not in page
     assert "Three images are done and can be downloaded. Their pixels were not compared with sequential’s yet." in page
     assert "no seed was drawn yet" in page and "data-viewer" in page
+    for end in ("report", "report.ipynb"):
+        said = client.get(f"/runs/{run.id}/{end}", headers=HTML).text
+        assert "No seed was drawn yet" in said and "order of the rounds: 0" not in said
 
 
 # ---------------------------------------------------------------- runs of many images
