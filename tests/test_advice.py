@@ -217,11 +217,15 @@ def test_the_reason_is_what_was_lost() -> None:
         t.breakdown = {**dict.fromkeys(PARTS, 0.0), "ideal": 0.6, part: lost}
     record.conclude()
     assert told(record).reason == (
-        f"Threads lost 20.0 ms of the ideal, a process pool 0.300 s, above all to dispatch: {PARTS['dispatch']}."
+        "Threads took 20.0 ms more than the ideal, a process pool 0.300 s, above all through dispatch: "
+        f"{PARTS['dispatch']}."
     )
     record.techniques[1].breakdown = {}  # as of an earlier version
     record.conclude()
-    assert told(record).reason == f"Threads lost 20.0 ms of the ideal, above all to waiting: {PARTS['waiting']}."
+    assert (
+        told(record).reason
+        == f"Threads took 20.0 ms more than the ideal, above all through waiting: {PARTS['waiting']}."
+    )
     record.techniques[0].breakdown = {**dict.fromkeys(PARTS, 0.0), "ideal": 0.65}
     record.techniques[0].breakdown["contention"] = -0.05
     record.conclude()

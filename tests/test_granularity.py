@@ -188,7 +188,7 @@ def test_one_sentence_first_and_five_lines_for_scripts() -> None:
 def test_why_is_what_the_rounds_lost() -> None:
     said = plain(granularity.why(granularity_run()))
     assert said.startswith("With 1 image 75 % of a round of 20.0 ms was lost")
-    assert "With 32 images 8.7 % of a round of 0.175 s was lost, to waiting." in said
+    assert "With 32 images 8.7 % of a round of 0.175 s was lost, through waiting." in said
     assert said.endswith("While the workers start, sequential does 10 images.")
     assert "sequential does" not in granularity.why(granularity_run(startup=1e-6))
 

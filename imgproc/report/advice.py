@@ -237,13 +237,14 @@ def _lost(record: Record, t: TechniqueMeasurement) -> str:
             worst = loss
     reached = told.seconds <= 0
     said = _capital(spoken(t.label)) + (
-        " reached the ideal" if reached else f" lost {seconds(told.seconds)} of the ideal"
+        " reached the ideal" if reached else f" took {seconds(told.seconds)} more than the ideal"
     )
     if worst is not told and worst.seconds > 0:
-        said += f", {spoken(worst.technique)} {'lost ' if reached else ''}{seconds(worst.seconds)}"
+        took = f"took {seconds(worst.seconds)} more" if reached else seconds(worst.seconds)
+        said += f", {spoken(worst.technique)} {took}"
     if worst.part is None or worst.seconds <= 0:
         return f"{said}."
-    return f"{said}, above all to {worst.part}: {meanings(record).get(worst.part, worst.part)}."
+    return f"{said}, above all through {worst.part}: {meanings(record).get(worst.part, worst.part)}."
 
 
 def _capital(text: str) -> str:
