@@ -20,6 +20,8 @@ from tests.live_app import Live
 MB = 1_000_000
 #: Between two looks at memory, and between two questions to ``/healthz``, in seconds.
 LOOK, ASK = 0.05, 0.1
+#: A younger child may still be a copy of its parent, with its command line and its memory, in seconds.
+JUST_FORKED = 0.2
 #: The most that one process may take, in megabytes.
 MOST_MB = 700
 #: In names of things that belong to a process.
@@ -36,10 +38,13 @@ def app_of(folder: Path, **settings: object) -> Live:
     return live
 
 
-def role(process: psutil.Process) -> str:
-    """What a process is to the app: web, runner, vetting, or a worker, which all others of its family are."""
+def role(process: psutil.Process, app: int) -> str:
+    """What a process is to the app of this number: web, runner, vetting, or a worker, which all others of its family
+    are. A child just forked still has the command line of its parent, so it is a worker."""
     words = " ".join(process.cmdline())
-    return next((name for part, name in _ROLES.items() if part in words), "worker")
+    name = next((name for part, name in _ROLES.items() if part in words), "worker")
+    is_it = {"web": process.pid == app, "runner": process.ppid() == app}
+    return name if is_it.get(name, True) else "worker"
 
 
 def peak(process: psutil.Process) -> int:
@@ -100,9 +105,8 @@ class Watch:
             together = 0
             for process in self._family():
                 with suppress(psutil.Error):
-                    name = roles.get(process) or role(process)
-                    # A child just forked still has the command line of its parent.
-                    if name != "web" or process.pid == self._live.process.pid:
+                    name = roles.get(process) or role(process, self._live.process.pid)
+                    if name != "worker" or time.time() - process.create_time() > JUST_FORKED:
                         roles[process] = name
                         self.peaks[name] = max(self.peaks.get(name, 0.0), peak(process) / MB)
                     if name == "runner":

@@ -28,7 +28,7 @@ from filelock import FileLock
 from imgproc.backends import leftovers
 from imgproc.errors import UserError
 from imgproc.measure.lock import NOT_ALONE, machine_lock
-from imgproc.runs import logs
+from imgproc.runs import logs, memory
 from imgproc.runs.kept import remove_expired
 from imgproc.runs.monitor import Monitor
 from imgproc.runs.plugins import add_listed
@@ -137,6 +137,7 @@ class Runner:
         remove_scratch(folder)
         self._end(record, record.state, record.error)
         log.info("Run %s ends: %s.", run_id, record.state)
+        memory.give_back()
         return True
 
     def serve(self, wanted: Callable[[], bool]) -> None:
