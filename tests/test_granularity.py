@@ -25,7 +25,7 @@ from imgproc.measure.statistics import paired_speedup
 from imgproc.numbers import NBSP
 from imgproc.report import exercise, granularity, sentences
 from imgproc.report.advice import advice
-from imgproc.report.commands import command, query
+from imgproc.report.commands import command, fields, query
 from imgproc.report.document import document
 from imgproc.report.tables import techniques
 from imgproc.report.text import scale_table, summary
@@ -206,7 +206,7 @@ def test_the_command_and_the_address_ask_for_the_same() -> None:
     record = granularity_run()
     record.settings.points = [1.0, 8.0, 32.0]
     assert "--over images --points 1,8,32" in command(record) and "--workers 2" in command(record)
-    assert "over=images&points=1,8,32" in query(record)
+    assert "over=images&points=1,8,32" in query(fields(record))
 
 
 def test_the_figure_has_every_batch_where_its_speedup_is() -> None:
