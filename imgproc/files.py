@@ -188,8 +188,11 @@ _TMPFILE: int | None = getattr(os, "O_TMPFILE", None)
 
 
 def remove_parts(folder: Path, names: Collection[str]) -> None:
-    """Remove what was half written of the files of these names when somebody died in ``write_whole``."""
-    for part in list(folder.glob("*.part")):
-        if part.name.rsplit(".", 2)[0] in names:
-            with suppress(OSError):
-                part.unlink()
+    """Remove what was half written of the files of these names, which may have folders, when somebody died in
+    ``write_whole``."""
+    files = {folder / name for name in names}
+    for inside in {file.parent for file in files}:
+        for part in list(inside.glob("*.part")):
+            if part.with_name(part.name.rsplit(".", 2)[0]) in files:
+                with suppress(OSError):
+                    part.unlink()

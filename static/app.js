@@ -283,6 +283,9 @@ async function dropped(transfer) {
   return found.sort((a, b) => a.place.localeCompare(b.place, "en", { numeric: true }));
 }
 
+// Its name with the folders it was chosen or dropped with.
+const placeOf = (file) => file.place || file.webkitRelativePath || file.name;
+
 /* ----- errors at their field ----- */
 function whyWrong(field) {
   const label = field.labels[0].textContent, hint = document.getElementById(`${field.id}-h`).dataset.hint;
@@ -334,9 +337,9 @@ function runForm() {
   function row(file) {
     const item = $("[data-row]").content.firstElementChild.cloneNode(true), why = $(".file-why", item);
     const text = whyNot(file, types) || refusals.get(file) || "";
-    $(".file-name", item).textContent = file.place || file.webkitRelativePath || file.name;
+    $(".file-name", item).textContent = placeOf(file);
     $(".file-size", item).textContent = size(file.size);
-    $("button", item).setAttribute("aria-label", `Remove ${file.name}`);
+    $("button", item).setAttribute("aria-label", `Remove ${placeOf(file)}`);
     $("button", item).addEventListener("click", () => {
       const at = files.indexOf(file);
       files.splice(at, 1);
@@ -412,8 +415,8 @@ function runForm() {
     const data = new FormData(form);
     data.delete("images");
     for (const field of form.elements) if (unused(field)) data.delete(field.name);
-    if (submitter && submitter.name) data.append(submitter.name, submitter.value);
-    else for (const file of good()) data.append("images", file, file.name);
+    if (submitter) { if (submitter.name) data.append(submitter.name, submitter.value); }
+    else for (const file of good()) data.append("images", file, placeOf(file));
     return data;
   }
   function send(submitter) {
@@ -445,6 +448,39 @@ function runForm() {
     stop.focus();
     request.send(body(submitter));
   }
+  /* ----- the settings to copy ----- */
+  const typed = $("[data-typed]", form);
+  let asked = 0, soon = 0;
+  // Lines break between words alone, not at a dash.
+  function words(text) {
+    return text.split(" ").flatMap((word, at) => {
+      const span = document.createElement("span");
+      span.className = "word";
+      span.textContent = word;
+      return at ? [" ", span] : [span];
+    });
+  }
+  async function tellTyped() {
+    const mine = asked += 1, wrong = $("[data-typed-wrong]", typed), data = body({ name: "" });
+    for (const name of ["images", "images_of"]) data.delete(name);
+    let said = "The server could not be reached, so these are not the settings of the form.";
+    try {
+      const answer = await fetch(`${typed.dataset.typed}?${new URLSearchParams(data)}`, { headers: { Accept: "application/json" } });
+      const found = await answer.json();
+      if (mine !== asked) return;
+      said = found.error ? found.error.message : "";
+      if (!said) for (const name of ["link", "command", "curl"]) {
+        const spot = document.getElementById(`typed-${name}`);
+        if (spot) spot.replaceChildren(...words(found[name]));
+      }
+    } catch { if (mine !== asked) return; }
+    wrong.textContent = said;
+    wrong.hidden = !said;
+    for (const spot of $$(".code", typed)) spot.hidden = Boolean(said);
+  }
+  const typedSoon = () => { clearTimeout(soon); if (typed && typed.open) soon = setTimeout(tellTyped, 250); };
+  if (typed) for (const [what, on] of [["toggle", typed], ["input", form], ["change", form]]) on.addEventListener(what, typedSoon);
+
   function finish(then) { sending = null; busy(false); then(); }
   stop.addEventListener("click", () => sending && sending.abort());
   form.addEventListener("submit", (event) => {

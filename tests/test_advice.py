@@ -33,7 +33,7 @@ from imgproc.pixels.stopwatch import Stopwatch
 from imgproc.report import programs
 from imgproc.report.advice import Advice, advice
 from imgproc.report.text import comparison, summary
-from imgproc.runs.record import ImageRecord, Record, RunSettings
+from imgproc.runs.record import ImageRecord, Record, RunSettings, Untried
 from imgproc.settings import Settings
 from tests.backend_kinds import each
 
@@ -101,14 +101,39 @@ def test_nothing_measurably_faster_means_that_sequential_is_enough() -> None:
     assert found.use == "Sequential is enough: no technique is measurably faster." and found.pays == ""
     assert found.technique == "sequential" and "--technique sequential --operations" in found.command
     one = told(run_of("parallel", threading=1.198, sequential=1.2))
-    assert one.use == "Sequential is enough: threads made no difference that matters."
+    assert one.use == (
+        "Sequential is enough: threads made no difference that matters. Other techniques were not measured."
+    )
+
+
+def test_a_parallel_run_says_what_else_is_worth_trying() -> None:
+    def expect(t: TechniqueMeasurement) -> None:
+        t.predicted_seconds, t.predicted_startup_seconds = 0.7, 0.1
+
+    record = run_of("parallel", threading=0.6, sequential=1.2, change=expect)
+    assert told(record).use.endswith(" Other techniques were not measured.")
+    record.untried = []
+    assert told(record).use.endswith(" not measured; none is expected to take noticeably less time.")
+    record.untried = [Untried("futures-processes", 2, 0.5, True), Untried("joblib", 2, 0.6, True)]
+    assert told(record).use.endswith(
+        " Other techniques were not measured. Worth trying: processes through futures (0.500 s) and joblib (0.600 s); "
+        "of threads 0.800 s were expected, by measurements on this machine before. A comparison tells."
+    )
+    record.untried[1].measured = False
+    assert "by another machine’s figures before" in told(record).use
+    assert told(Record.from_dict(record.to_dict())).use == told(record).use
+    assert "Worth trying: processes" in summary(record)
+    assert "not measured" not in told(run_of(threading=0.6, sequential=1.2)).use  # a comparison measured them
 
 
 def test_slower_techniques_are_advised_against() -> None:
     found = told(run_of(threading=2.0, joblib=2.4, sequential=1.2))
     assert found.use == "Use sequential: the fastest other, threads with 2 workers, took longer, 0.60 times as fast."
     one = told(run_of("parallel", multiprocessing=2.0, sequential=1.2))
-    assert one.use == "Use sequential: a process pool with 2 workers, took longer, 0.60 times as fast."
+    assert one.use == (
+        "Use sequential: a process pool with 2 workers, took longer, 0.60 times as fast. Other techniques were not "
+        "measured."
+    )
     assert found.technique == one.technique == "sequential"
 
 
@@ -192,11 +217,15 @@ def test_the_reason_is_what_was_lost() -> None:
         t.breakdown = {**dict.fromkeys(PARTS, 0.0), "ideal": 0.6, part: lost}
     record.conclude()
     assert told(record).reason == (
-        f"Threads lost 20.0 ms of the ideal, a process pool 0.300 s, above all to dispatch: {PARTS['dispatch']}."
+        "Threads took 20.0 ms more than the ideal, a process pool 0.300 s, above all through dispatch: "
+        f"{PARTS['dispatch']}."
     )
     record.techniques[1].breakdown = {}  # as of an earlier version
     record.conclude()
-    assert told(record).reason == f"Threads lost 20.0 ms of the ideal, above all to waiting: {PARTS['waiting']}."
+    assert (
+        told(record).reason
+        == f"Threads took 20.0 ms more than the ideal, above all through waiting: {PARTS['waiting']}."
+    )
     record.techniques[0].breakdown = {**dict.fromkeys(PARTS, 0.0), "ideal": 0.65}
     record.techniques[0].breakdown["contention"] = -0.05
     record.conclude()

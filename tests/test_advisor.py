@@ -310,6 +310,11 @@ def test_a_measured_run_stands_beside_its_prediction_and_teaches(photographs, tm
         for m in record.techniques:
             assert m.predicted_seconds > 0 and m.predicted_startup_seconds is not None
         assert record.advice.startswith("auto took ")
+        main, took = record.technique, {t.name for t in record.techniques}
+        own = main.predicted_seconds + main.predicted_startup_seconds
+        assert record.untried is not None and took.isdisjoint(one.technique for one in record.untried)
+        assert all(0 < one.seconds < own for one in record.untried)
+        assert record.untried == sorted(record.untried, key=lambda one: one.seconds)
         assert (
             Record.from_dict(record.to_dict()).techniques[0].predicted_seconds == record.techniques[0].predicted_seconds
         )

@@ -15,6 +15,7 @@ import pytest
 from conftest import MakeRun, browsing, jpeg
 
 from imgproc.measure.results import Progress
+from imgproc.runs.record import Record
 from imgproc.runs.store import Store
 from imgproc.settings import Settings
 
@@ -154,7 +155,7 @@ def test_a_refusal_is_shown_at_its_place_and_nothing_is_lost(browse: Open, photo
     assert "Choose at least one image" in page.locator("[data-problem]").inner_text()
 
 
-def test_drop_paste_and_folder(browse: Open, tmp_path: Path) -> None:
+def test_drop_paste_and_folder(browse: Open, tmp_path: Path, settings: Settings) -> None:
     page = browse()
     page.evaluate(
         """() => {
@@ -178,6 +179,10 @@ def test_drop_paste_and_folder(browse: Open, tmp_path: Path) -> None:
     names = page.locator("[data-files] .file-name").all_inner_texts()
     assert sorted(names[:2]) == ["dropped.jpg", "pasted.jpg"]
     assert sorted(names[2:]) == ["album/inner/two.jpg", "album/one.jpg"]
+    page.locator("[data-run]").click()
+    page.wait_for_url("**/runs/*")
+    [record] = [Record.load(folder.parent) for folder in settings.RESULTS_DIR.glob("*/run.json")]
+    assert [image.name for image in record.images] == names
 
 
 def test_a_lost_server_loses_nothing(browse: Open, photos: list[Path]) -> None:

@@ -28,7 +28,7 @@ ELSEWHERE = ["color-contrast", "link-in-text-block", "target-size", "scrollable-
 NO_PAGES = {
     "static", "bootstrap.static", "run_json", "run_text", "report_notebook", "results_zip", "rounds", "trace",
     "run_image", "run_preview", "run_figure", "exhibit_figure", "class_figure", "what_if_figure",
-    "communication_figure", "history_csv", "class_csv", "healthz", "metrics_text",
+    "communication_figure", "history_csv", "class_csv", "healthz", "metrics_text", "typed",
 }  # fmt: skip
 
 #: Of long lists the first few are looked at; the blocks of a timeline are for the eye, the picture has one name.

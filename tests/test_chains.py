@@ -324,7 +324,7 @@ def test_the_proof_of_a_gray_result_of_a_colour_run_is_of_gray_pixels(tmp_path):
     made = OPERATIONS["canny+gaussian"].apply(image, DEFAULTS)
     cv2.imwrite(str(tmp_path / "one.png"), made)
     found = check_outputs(CheckJob((("canny+gaussian", str(tmp_path / "one.png"), None),), True), Stopwatch())
-    assert found == {"canny+gaussian": pixels_sha256(made)}
+    assert found == {"canny+gaussian": (pixels_sha256(made), None)}
 
 
 def test_the_form_has_a_field_and_keeps_what_was_typed(client):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,62 @@ def test_results_that_take_the_place_of_others_are_told_of(photos: list[Path], t
     said = capsys.readouterr()
     assert f"imgproc: 3 results in {tmp_path / 'o'}, 2 of them in place of earlier ones" in said.err
     assert main([*words, "--quiet"]) == 0 and capsys.readouterr() == ("", "")
+
+
+def test_nothing_is_overwritten_that_may_not_be(photos: list[Path], tmp_path: Path, capsys: Capture) -> None:
+    words = ["process", *map(str, photos), "--out", str(tmp_path / "o"), "--no-overwrite", *quick("--budget", "0")]
+    assert main(words) == 0 and capsys.readouterr().err == ""
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "o").rglob("*")}
+    for more in ([], ["--dry-run"]):
+        assert main([*words, *more]) == 2
+        said = capsys.readouterr()
+        assert "3 results of 3 would take the place of an earlier file" in said.err and "--no-overwrite" in said.err
+        assert said.out == ""
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "o").rglob("*")} == before
+
+
+@pytest.mark.parametrize("technique", ["sequential", "threading", "multiprocessing", "strips"])
+def test_results_of_several_folders_keep_them(
+    technique: str, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/pic.jpg", "b/pic.jpg", "b/deep/pic.jpg"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(photos[0], tmp_path / "in" / name)
+    monkeypatch.chdir(tmp_path / "in")
+    words = ["process", "a", "b", "--out", "../o", "--json", "../run.json", *quick("--rounds", "1")]
+    split = ["--technique", "threading", "--split", "always"] if technique == "strips" else ["--technique", technique]
+    assert main([*words, *split]) == 0
+    made = sorted(path.relative_to(tmp_path / "o").as_posix() for path in (tmp_path / "o").rglob("*") if path.is_file())
+    assert made == ["a/pic_canny.png", "b/deep/pic_canny.png", "b/pic_canny.png"]
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert [(image["name"], image["folder"], image["outputs"][0]["file"]) for image in record["images"]] == [
+        ("a/pic.jpg", "a", made[0]), ("b/deep/pic.jpg", "b/deep", made[1]), ("b/pic.jpg", "b", made[2]),
+    ]  # fmt: skip
+    assert all(t["identical"] for t in record["techniques"])
+
+
+def test_results_in_folders_replace_no_image_and_follow_no_link(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    for name in ("a/pic.jpg", "a/pic_canny.png", "b/pic.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(photos[0], tmp_path / name)
+    before = (tmp_path / "a" / "pic_canny.png").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    words = [*quick("--budget", "0"), "--technique", "sequential"]
+    assert main(["process", "a/pic.jpg", "a/pic_canny.png", "b/pic.jpg", "--out", ".", *words]) == 0
+    assert (tmp_path / "a" / "pic_canny.png").read_bytes() == before
+    assert (tmp_path / "a" / "pic-2_canny.png").is_file() and (tmp_path / "b" / "pic_canny.png").is_file()
+    capsys.readouterr()
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "a").symlink_to(tmp_path / "a")
+    assert main(["process", "a/pic.jpg", "b/pic.jpg", "--out", "o", *words]) == 2
+    assert "The folder a within the folder for the results is a link to elsewhere" in capsys.readouterr().err
+    assert (tmp_path / "a" / "pic_canny.png").read_bytes() == before
+    (tmp_path / "o" / "a").unlink()
+    (tmp_path / "o" / "a").write_text("a file")
+    assert main(["process", "a/pic.jpg", "b/pic.jpg", "--out", "o", *words]) == 2
+    assert "The folder a within the folder for the results cannot be made" in capsys.readouterr().err
 
 
 def test_a_dry_run_does_nothing_and_says_what_it_would(photos: list[Path], tmp_path: Path, capsys: Capture) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -84,6 +85,33 @@ def test_curl_waits_and_prints_the_summary(mode, head, live, tmp_path):
     assert re.fullmatch(r"Time Taken: [\d.]+ seconds", lines[2])
     wanted = r"\(95% CI [\d.]+ to [\d.]+\)(: no .*difference.*)?" if mode == "parallel" else r"\(this is the baseline\)"
     assert re.fullmatch(rf"Speedup: \d+\.\dx over Sequential {wanted}", lines[3])
+
+
+def test_what_the_form_says_for_curl_works_with_and_without_a_token(live, tmp_path, tmp_path_factory):
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    (tmp_path / "PHOTO.jpg").write_bytes(jpeg(800, 600, 1))
+    preset = {"mode": "parallel", "technique": "threading", "operations": "canny,gaussian+canny", "seed": "7"}
+    token = "a token for this test: 0123456789 abcdefghij"
+    with serving(tmp_path_factory.mktemp("locked"), ACCESS_TOKEN=token) as locked:
+        for app, given in ((live, ""), (locked, token)):
+            app.http.headers.update({"Authorization": f"Bearer {given}"} if given else {})
+            line = app.http.get("/typed.json", params=preset).json()["curl"]
+            assert ("$TOKEN" in line) == bool(given) and token not in line
+            done = subprocess.run(
+                ["sh", "-c", f"{line} -sS"], cwd=tmp_path, env={**os.environ, "TOKEN": given}, capture_output=True,
+                text=True, timeout=90,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.startswith("Processing Mode: Parallel (threading, "), done.stdout
+            made = max((app.folder / "results").glob("*/run.json"), key=lambda file: file.stat().st_mtime)
+            asked = json.loads(made.read_text())["settings"]
+            assert (asked["operations"], asked["seed"]) == (["canny", "gaussian+canny"], 7)
+        refused = subprocess.run(
+            ["sh", "-c", f"{line} -sS"], cwd=tmp_path, env={**os.environ, "TOKEN": "wrong"}, capture_output=True,
+            text=True, timeout=90,
+        )  # fmt: skip
+        assert "access token" in refused.stdout
 
 
 def test_a_run_of_photographs_from_post_to_zip(live, photos):

@@ -25,6 +25,7 @@ from imgproc.measure.results import TechniqueMeasurement
 from imgproc.operations import DEFAULT_OPERATIONS, OPERATIONS
 from imgproc.report.charts import figure, figures, kept, rounds, style
 from imgproc.report.charts.chart import measured as shown_of
+from imgproc.report.page import table
 from imgproc.runs.record import Record
 
 NAMES = ["speedup", "rounds", "stages"]
@@ -464,3 +465,15 @@ def test_an_svg_opened_by_itself_keeps_its_styles(browser, server, run):
         page = open_page(f"/runs/{run.id}/figures/speedup.svg")
         styles = page.evaluate("() => [...document.querySelectorAll('text')].map(t => getComputedStyle(t).fontFamily)")
         assert styles and all("Segoe UI" in family for family in styles)
+
+
+def test_figures_list_the_techniques_as_the_table_does_with_the_run_s_own_in_bold(record):
+    order = [row.t.label for row in table(record) if row.t.median_seconds is not None]
+    for name in NAMES:
+        root = ElementTree.fromstring(figure(record, name))
+        shown = list(root.iter("{http://www.w3.org/2000/svg}text"))
+        labels = [e.text for e in shown if e.text in order]
+        assert labels == [label for label in order if label in labels] and len(labels) > 1, name
+        bold = {e.text for e in shown if re.search(r"font(-weight)?: ?(bold|700)", e.get("style", ""))}
+        own = set() if record.found.outcome == "undecided" else {record.found.technique}
+        assert bold & set(order) == own & set(labels), name

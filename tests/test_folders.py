@@ -37,6 +37,11 @@ def look(*patterns: Path | str) -> tuple[list[str], str]:
     return ["/".join(file.parts[-2:]) for file in found.files], found.left_out
 
 
+def folders_of(*patterns: Path | str) -> list[str]:
+    """The folder of the results of each file that is found."""
+    return find_images([str(pattern) for pattern in patterns], Path("/nowhere/out")).folders
+
+
 EVERY = ["in/a.JPE", "in/b.jpg", "more/c.png"]
 
 
@@ -193,3 +198,24 @@ def test_an_empty_path_is_no_folder(place: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError, match=r"A path is empty.*“\.” is the current folder"):
         look("")
     assert look(".")[0] == ["a.JPE", "b.jpg", "more/c.png"]
+
+
+def test_results_keep_the_folders_below_what_was_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(place / "other", "b.jpg")
+    monkeypatch.chdir(place)
+    assert folders_of("in") == folders_of("in/") == folders_of(place / "in") == ["", "", "more"]
+    assert folders_of("in", "other") == ["in", "in", "in/more", "other"]
+    assert folders_of(".") == ["in", "in", "in/more", "other"]
+    assert folders_of("in/b.jpg", "in/a.JPE") == folders_of("in/*.*") == ["", ""]
+    assert folders_of("in/b.jpg", "other/b.jpg") == folders_of("*/b.jpg") == ["in", "other"]
+    assert folders_of("in/more", "in") == ["more", "", ""]  # what is found twice counts once, where it is first
+    assert folders_of("in", "in/more/../../other") == ["in", "in", "in/more", "other"]
+
+
+@links
+def test_results_of_what_a_link_leads_to_lie_below_the_link(place: Path, tmp_path: Path) -> None:
+    put(tmp_path / "far", "d.jpg", "deep/e.jpg")
+    (place / "in" / "link").symlink_to(tmp_path / "far")
+    assert folders_of(place / "in") == ["", "", "link", "link/deep", "more"]
+    # Where “..” leads is known only once links are followed.
+    assert folders_of(place / "in" / "link" / ".." / "in") == ["", "", "link", "link/deep", "more"]

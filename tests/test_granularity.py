@@ -25,7 +25,7 @@ from imgproc.measure.statistics import paired_speedup
 from imgproc.numbers import NBSP
 from imgproc.report import exercise, granularity, sentences
 from imgproc.report.advice import advice
-from imgproc.report.commands import command, query
+from imgproc.report.commands import command, fields, query
 from imgproc.report.document import document
 from imgproc.report.tables import techniques
 from imgproc.report.text import scale_table, summary
@@ -188,7 +188,7 @@ def test_one_sentence_first_and_five_lines_for_scripts() -> None:
 def test_why_is_what_the_rounds_lost() -> None:
     said = plain(granularity.why(granularity_run()))
     assert said.startswith("With 1 image 75 % of a round of 20.0 ms was lost")
-    assert "With 32 images 8.7 % of a round of 0.175 s was lost, to waiting." in said
+    assert "With 32 images 8.7 % of a round of 0.175 s was lost, through waiting." in said
     assert said.endswith("While the workers start, sequential does 10 images.")
     assert "sequential does" not in granularity.why(granularity_run(startup=1e-6))
 
@@ -206,7 +206,7 @@ def test_the_command_and_the_address_ask_for_the_same() -> None:
     record = granularity_run()
     record.settings.points = [1.0, 8.0, 32.0]
     assert "--over images --points 1,8,32" in command(record) and "--workers 2" in command(record)
-    assert "over=images&points=1,8,32" in query(record)
+    assert "over=images&points=1,8,32" in query(fields(record))
 
 
 def test_the_figure_has_every_batch_where_its_speedup_is() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -114,7 +116,7 @@ def test_a_link_fills_every_setting_of_the_form(form_of: Any, mode: Mode, given:
     if record is None:
         return
     record.settings.seed = 4711  # drawn anew
-    sent = form_of(commands.query(record))
+    sent = form_of(commands.query(commands.fields(record)))
     again_mode, again = parse_run(MultiDict(sent), LIMITS)
     unmeant = {"sequential": ("technique", "workers"), "compare": ("technique",)}.get(mode, ())
     assert again_mode == mode and again.seed == 0
@@ -140,6 +142,71 @@ def test_the_command_asks_for_the_same(mode: Mode, given: dict[str, str]) -> Non
     own = {p.name for name in record.settings.operations for p in OPERATIONS[name].parameters}
     assert all(again.parameters[name] == record.settings.parameters[name] for name in own)
     assert same(record.settings, again, ("parameters", *(("technique", "workers") if mode == "sequential" else ())))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(MODES), GIVEN)
+def test_the_request_of_curl_asks_for_the_same(mode: Mode, given: dict[str, str]) -> None:
+    record = asked(mode, given)
+    if record is None:
+        return
+    words = shlex.split(commands.curl(commands.fields(record, seed=True), "http://x/process", token=True))
+    assert words[:5] == ["curl", "-H", "Authorization: Bearer $TOKEN", "-F", "images=@PHOTO.jpg"]
+    assert words[-1] == "http://x/process" and set(words[5:-1:2]) <= {"-F"}
+    again_mode, again = parse_run(MultiDict(one.split("=", 1) for one in words[6:-1:2]), LIMITS)
+    own = {p.name for name in record.settings.operations for p in OPERATIONS[name].parameters}
+    assert again_mode == mode
+    assert all(again.parameters[name] == record.settings.parameters[name] for name in own)
+    unmeant = {"sequential": ("technique", "workers"), "compare": ("technique",)}.get(mode, ())
+    assert same(record.settings, again, ("parameters", "samples", "sample_megapixels", *unmeant))
+
+
+def test_what_curl_takes_for_files_is_sent_as_text() -> None:
+    line = commands.curl([("shown_as", "@etc"), ("class", "a;type=b"), ("mode", "scale")], "http://x/process")
+    assert shlex.split(line)[3:] == [
+        "--form-string", "shown_as=@etc", "--form-string", "class=a;type=b", "-F", "mode=scale", "http://x/process",
+    ]  # fmt: skip
+
+
+def test_the_form_has_its_settings_to_copy(client: FlaskClient) -> None:
+    """As it is loaded, without scripts; what follows its changes gives the same."""
+    preset = "mode=compare&techniques=threading,mpi&kernel=9&seed=7&class=pc-lab-7"
+    page = client.get(f"/?{preset}", headers=HTML).text
+    said = client.get(f"/typed.json?{preset}").get_json()
+    assert said["link"].startswith("http://localhost/?mode=compare&") and said["link"].endswith(
+        "&seed=7&kernel=9&class=pc-lab-7"
+    )
+    assert "compare PATHS " in said["command"] and "--kernel 9" in said["command"] and "--seed 7" in said["command"]
+    assert "-F kernel=9" in said["curl"] and said["curl"].endswith("-F class=pc-lab-7 http://localhost/process")
+    shown = re.sub(r"<[^>]+>", "", unescape(page))
+    assert all(said[name] in shown for name in ("link", "command", "curl")) and not said["token"]
+    assert 'id="typed-curl"' in client.get("/", headers=HTML).text
+    wrong = client.get("/typed.json?kernel=4")
+    assert wrong.status_code == 400 and wrong.get_json()["error"]["field"] == "kernel"
+    assert client.get("/?kernel=4", headers=HTML).status_code == 200
+
+
+@pytest.mark.browser
+def test_in_a_browser_what_is_copied_follows_the_form(browser: Any, server: str) -> None:
+    with browsing(browser, server) as open_page:
+        page = open_page("/?mode=parallel&technique=threading")
+        page.get_by_text("Copy these settings").click()
+        curl = page.locator("#typed-curl")
+        page.get_by_role("radio", name="Compare").check()
+        page.locator("#typed-curl", has_text="mode=compare").wait_for()
+        assert "technique" not in curl.inner_text()  # that a comparison has no use for
+        page.get_by_label("Kernel").fill("9")
+        page.locator("#typed-curl", has_text="kernel=9").wait_for()
+        assert page.locator("#typed-command", has_text="--kernel 9").is_visible()
+        page.get_by_label("Kernel").fill("4")
+        page.locator("[data-typed-wrong]", has_text="Kernel").wait_for()
+        assert not curl.is_visible()
+        page.get_by_label("Kernel").fill("11")
+        page.locator("#typed-link", has_text="kernel=11").wait_for()
+        assert curl.is_visible() and not page.locator("[data-typed-wrong]").is_visible()
+        page.goto(page.locator("#typed-link").inner_text())
+        assert page.get_by_label("Kernel").input_value() == "11"
+        assert page.get_by_role("radio", name="Compare").is_checked()
 
 
 def test_several_techniques_are_ticked_and_compared(form_of: Any) -> None:
@@ -236,7 +303,7 @@ def test_the_page_has_link_command_and_request(client: FlaskClient, make_run: Ma
     run = make_run()
     page = client.get(f"/runs/{run.id}", headers=HTML).text
     assert 'id="again-link"' in page and 'id="again-command"' in page and "images=@PHOTO.jpg" in page
-    query = commands.query(run)
+    query = commands.query(commands.fields(run))
     assert f"http://localhost/?{query}".replace("&", "&amp;") in page
     assert dict(parse_qsl(urlsplit(f"/?{query}").query))["operations"] == ",".join(run.settings.operations)
 

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from imgproc.intake.naming import MAX_SHOWN, MAX_STEM, MAX_STEM_BYTES, OutputNames, display_name, output_stem
+from imgproc.intake.naming import (
+    MAX_FOLDERS,
+    MAX_SHOWN,
+    MAX_STEM,
+    MAX_STEM_BYTES,
+    OutputNames,
+    display_name,
+    output_folder,
+    output_stem,
+    within_folders,
+)
 
 OPERATIONS = ("canny", "gaussian", "equalize")
 RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
@@ -140,10 +150,90 @@ def test_display_names_only_show(name: str) -> None:
     assert display_name(shown) == shown
 
 
+def outputs_of(names: list[str], extension: str = "png") -> list[str]:
+    """The output of each file of one upload, with its folder."""
+    outputs = OutputNames(extension)
+    placed = zip(names, within_folders(names), strict=True)
+    return [outputs.of(name, ["canny"], folder)["canny"] for name, (_, folder) in placed]
+
+
+@pytest.mark.parametrize(("names", "shown", "folders"), [
+    (["a/pic.jpg", "b/pic.jpg"], ["a/pic.jpg", "b/pic.jpg"], ["a", "b"]),
+    (["trip/pic.jpg", "trip/more/pic.jpg"], ["pic.jpg", "more/pic.jpg"], ["", "more"]),
+    (["trip/a.jpg", "trip/b.jpg"], ["a.jpg", "b.jpg"], ["", ""]),  # a folder of files is as if its files were chosen
+    (["x.jpg", "a/x.jpg", "a/b/x.jpg"], ["x.jpg", "a/x.jpg", "a/b/x.jpg"], ["", "a", "a/b"]),
+    (["x.jpg", "x.jpg"], ["x.jpg", "x.jpg"], ["", ""]),
+    (["x.jpg", "a\\b\\y.jpg"], ["x.jpg", "a/b/y.jpg"], ["", "a/b"]),
+    (["x.jpg", "a//./b/y.jpg"], ["x.jpg", "a/b/y.jpg"], ["", "a/b"]),
+    (["x.jpg", "a/../y.jpg"], ["x.jpg", "y.jpg"], ["", ""]),
+    (["x.jpg", "a/.\0./y.jpg"], ["x.jpg", "y.jpg"], ["", ""]),  # climbs once the NUL is gone
+    (["x.jpg", "/etc/y.jpg"], ["x.jpg", "y.jpg"], ["", ""]),
+    (["x.jpg", "\0/etc/y.jpg"], ["x.jpg", "y.jpg"], ["", ""]),
+    (["x.jpg", "\\\\host\\share\\y.jpg"], ["x.jpg", "y.jpg"], ["", ""]),
+    (["x.jpg", "C:\\me\\y.jpg"], ["x.jpg", "y.jpg"], ["", ""]),
+    (["x.jpg", "CON/aux.d/y.jpg"], ["x.jpg", "CON/aux.d/y.jpg"], ["", "folder-CON/folder-aux.d"]),
+    (["x.jpg", "???/y.jpg"], ["x.jpg", "???/y.jpg"], ["", "folder"]),
+    (["x.jpg", "v1.2/.hidden/y.jpg"], ["x.jpg", "v1.2/.hidden/y.jpg"], ["", "v1.2/hidden"]),
+])  # fmt: skip
+def test_folders_are_kept_where_files_have_different_ones(names, shown, folders) -> None:
+    assert within_folders(names) == list(zip(shown, folders, strict=True))
+
+
+def test_no_upload_is_none() -> None:
+    assert within_folders([]) == []
+
+
+def test_folders_that_some_system_takes_for_one_share_their_numbers() -> None:
+    assert outputs_of(["a/x.jpg", "A/x.jpg", "a/X.jpg", "b/x.jpg"]) == [
+        "a/x_canny.png", "A/x-2_canny.png", "a/X-3_canny.png", "b/x_canny.png",
+    ]  # fmt: skip
+
+
+def test_no_folder_is_called_as_an_output() -> None:
+    assert outputs_of(["x.jpg", "x_canny.png/y.jpg", "a.PNG/b.png/z.jpg"]) == [
+        "x_canny.png", "x_canny_png/y_canny.png", "a_PNG/b_png/z_canny.png",
+    ]  # fmt: skip
+
+
+def test_of_deep_folders_the_innermost_are_kept() -> None:
+    folder = output_folder("/".join(map(str, range(1000))))
+    assert folder.split("/") == [str(number) for number in range(1000 - MAX_FOLDERS, 1000)]
+
+
+paths = st.lists(names, min_size=1, max_size=15).map("/".join)
+
+
+@given(st.lists(paths, max_size=20), st.sampled_from(["png", "jpg", "webp"]))
+@example(["a_canny.png/x", "a"], "png")
+@example(["ß/x", "SS/x", "ss/x"], "png")
+def test_outputs_in_folders_are_unique_and_safe_and_stay_inside(batch: list[str], extension: str) -> None:
+    files = outputs_of(batch, extension)
+    assert len({file.casefold() for file in files}) == len(files)
+    above = {file[:at].casefold() for file in files for at, sign in enumerate(file) if sign == "/"}
+    assert not above & {file.casefold() for file in files}  # nothing is both a folder and a file
+    for file in files:
+        assert len(file.split("/")) <= MAX_FOLDERS + 1
+        assert len(file.encode()) <= 2000
+        for part in file.split("/"):
+            check_safe(part)
+
+
+@given(st.lists(paths, max_size=8))
+def test_names_with_folders_only_show(batch: list[str]) -> None:
+    for (shown, _), name in zip(within_folders(batch), batch, strict=True):
+        assert 0 < len(shown) <= MAX_SHOWN
+        assert not shown.startswith("/") and ".." not in shown.split("/")
+        assert not set(shown) & set("\\\n\r\0\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+        if len(shown) < MAX_SHOWN:
+            assert shown.endswith(display_name(name))
+        shown.encode()
+
+
 @pytest.mark.skipif(not KNOWN, reason="the corpus of names is not beside this checkout")
 def test_names_of_the_corpus() -> None:
-    outputs = OutputNames("png")
-    files = [outputs.of(entry["upload_name"], OPERATIONS)["canny"] for entry in KNOWN]
+    files = outputs_of([entry["upload_name"] for entry in KNOWN])
     assert len({file.casefold() for file in files}) == len(KNOWN) > 40
-    for file in files:
-        check_safe(file)
+    # Those that climb or are absolute say nothing of folders; of the others one has a slash.
+    assert [file for file in files if "/" in file] == ["cmd/C calc_A0_canny.png"]
+    for part in "/".join(files).split("/"):
+        check_safe(part)

@@ -55,11 +55,11 @@ def test_the_headline_names_the_run_s_technique_and_who_lost_most(make_run: Make
     record = make_run(mode="compare")
     threads = record.techniques[0]
     split(threads, ideal=0.264, waiting=0.017)
-    assert costs.headline(costs.losses(record))[0] == f"Threads lost 17.0{NBSP}ms of the ideal"
+    assert costs.headline(costs.losses(record))[0] == f"Threads took 17.0{NBSP}ms more than the ideal"
     record.techniques.append(replace(threads, name="opencv", label="OpenCV’s own threads"))
     split(record.techniques[-1], ideal=0.264, waiting=0.833)
     title, text = costs.headline(costs.losses(record))
-    assert title == f"Threads lost 17.0{NBSP}ms of the ideal, OpenCV’s own threads 0.833{NBSP}s"
+    assert title == f"Threads took 17.0{NBSP}ms more than the ideal, OpenCV’s own threads 0.833{NBSP}s"
     assert text.count(PARTS["waiting"]) == 1  # said once
 
 
@@ -338,6 +338,9 @@ def test_a_run_cancelled_before_anything_was_timed_has_no_numbers(
     assert "Not measured" not in page and 'id="numbers"' not in page and "The times are of" not in page
     assert "Three images are done and can be downloaded. Their pixels were not compared with sequential’s yet." in page
     assert "no seed was drawn yet" in page and "data-viewer" in page
+    for end in ("report", "report.ipynb"):
+        said = client.get(f"/runs/{run.id}/{end}", headers=HTML).text
+        assert "No seed was drawn yet" in said and "order of the rounds: 0" not in said
 
 
 # ---------------------------------------------------------------- runs of many images

@@ -91,7 +91,7 @@ def test_text_and_page_tell_them(client: FlaskClient, make_run: MakeRun, setting
     assert main and sentence(record) == ""  # of an earlier version
     main.tails = Tails(0.1, 0.2, 0.4, 1.1, 0.3, 0.9)
     said = sentence(record)
-    assert said.startswith(f"With threads half of the images take at most 0.100{NBSP}s each, 95{NBSP}% at most 0.200")
+    assert said.startswith(f"Half of the images take at most 0.100{NBSP}s each with threads, 95{NBSP}% at most 0.200")
     assert f"The last was done 0.300{NBSP}s after the one before it. In no order could" in said
     assert said.replace(NBSP, " ") in comparison(record).replace(NBSP, " ")
     assert "imbalance" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from flask.testing import FlaskClient
 
 from imgproc.measure.results import Round, SpanRecord, TechniqueMeasurement
 from imgproc.report import timeline as module
+from imgproc.report.page import table
 from imgproc.report.timeline import Timeline, slug, timeline
 from imgproc.runs.record import Record
 from imgproc.settings import Settings
@@ -67,10 +69,10 @@ def test_it_is_true_to_scale(make_run: MakeRun) -> None:
 def test_the_round_nearest_the_median_unless_another_is_asked_for(compared: Record) -> None:
     compared.techniques[1].typical_round = 3
     usual = shown(compared)
-    assert [one.time.partition(", ")[2] for one in usual.shown] == ["round 2", "round 3", "round 2"]
+    assert [one.time.partition(", ")[2] for one in usual.shown] == ["round 2", "round 2", "round 3"]
     assert usual.which == " in the round nearest the median"
     third = shown(compared, "3")
-    assert third.which == ", round 3" and f"{third.shown[1].time}, round 3" == usual.shown[1].time
+    assert third.which == ", round 3" and f"{third.shown[2].time}, round 3" == usual.shown[2].time
     assert third.shown[0].time != usual.shown[0].time
     assert [(value, chosen) for value, _, chosen in third.rounds] == [(n, n == "3") for n in ("", "1", "2", "3")]
 
@@ -85,19 +87,19 @@ def test_a_round_that_was_not_kept_is_said(compared: Record) -> None:
     pool.spans = [span for span in pool.spans if span.round == 2]
     found = shown(compared, "3")
     assert found.notes == ["Of Process pool, pickled arrays only the round nearest the median was kept."]
-    assert found.shown[1].time.endswith(", round 2")
+    assert found.shown[2].time.endswith(", round 2")
 
 
 def test_techniques_can_be_chosen(compared: Record) -> None:
     every = shown(compared)
-    assert [s.label for s in every.shown] == ["Threads", "Process pool, pickled arrays", "Sequential"]
-    assert [text for _, text, _ in every.techniques] == ["all", "Threads", "Process pool, pickled arrays", "Sequential"]
+    assert [s.label for s in every.shown] == ["Threads", "Sequential", "Process pool, pickled arrays"]
+    assert [text for _, text, _ in every.techniques] == ["all", "Threads", "Sequential", "Process pool, pickled arrays"]
     one = shown(compared, "", "process-pool-pickled-arrays")
     assert [s.label for s in one.shown] == ["Process pool, pickled arrays"]
     compared.techniques.append(replace(compared.techniques[0], name="futures-threads", label="Futures, threads"))
     usual = shown(compared)
-    assert [s.label for s in usual.shown] == ["Threads", "Process pool, pickled arrays", "Sequential"]
-    assert [text for _, text, _ in usual.techniques][:2] == ["best, processes, sequential", "all four techniques"]
+    assert [s.label for s in usual.shown] == ["Threads", "Sequential", "Process pool, pickled arrays"]
+    assert [text for _, text, _ in usual.techniques][:2] == ["best, sequential, processes", "all four techniques"]
     assert len(shown(compared, "", "all").shown) == 4
 
 
@@ -111,7 +113,7 @@ def test_one_technique_in_several_ways(compared: Record) -> None:
 
 def test_the_callers_process_has_a_lane_of_its_own(compared: Record) -> None:
     found = shown(compared)
-    threads, pool, _ = found.shown
+    threads, _, pool = found.shown
     assert threads.caller is None and pool.caller and len(pool.lanes) == 2
     assert {block.stage for block in pool.caller.blocks} == {"transfer"}
     assert pool.caller.blocks[0].title.endswith("transfer, 54.8\u00a0ms, caller")
@@ -197,3 +199,17 @@ def test_the_page_takes_the_choice_from_its_address(client: FlaskClient, compare
     assert "What each worker did, round 3" in page and page.count('class="tl-name"><b>') == 1
     assert '<option value="3" selected>' in page and '<option value="threads" selected>' in page
     assert client.get(f"{url}?round=99&with=%00&image={'9' * 5000}", headers=HTML).status_code == 200
+
+
+def test_the_last_tick_stays_inside_and_the_lanes_are_in_the_order_of_the_table(
+    client: FlaskClient, compared: Record
+) -> None:
+    found = timeline(compared, "", "all")
+    assert found is not None
+    assert [one.label for one in found.shown] == [
+        row.t.label for row in table(compared) if row.t.label in {one.label for one in found.shown}
+    ]
+    page = client.get(f"/runs/{compared.id}?with=all", headers={"Accept": "text/html"}).text
+    ticks = re.findall(r'<text class="tl-tick([^"]*)" x="([\d.]+)%"', page)
+    assert len(ticks) > 1
+    assert all((" tl-tick-last" in way) == (float(place) > 96) for way, place in ticks)

@@ -97,6 +97,40 @@ def test_json_post_queues_the_run(client: FlaskClient, settings: Settings, store
     assert store.queued() == 1
 
 
+def test_folders_of_an_upload_are_kept_and_lead_nowhere_else(
+    client: FlaskClient, settings: Settings, store: Store
+) -> None:
+    """From the names that were sent to results, page, zip and the images of a second run."""
+    names = ("album/pic.jpg", "album/more/pic.jpg", "album/more/PIC.jpg", "album/CON/pic.jpg", "album/../../pic.jpg")
+    sent = form(*names[:4], technique="threading", budget="0", operations="canny")
+    record = record_of(settings, post(client, sent).get_json()["id"])
+    assert [i.name for i in record.images] == ["pic.jpg", "more/pic.jpg", "more/PIC.jpg", "CON/pic.jpg"]
+    store.claim(1)
+    folder = settings.RESULTS_DIR / record.id
+    execute(
+        record, settings.UPLOADS_DIR / record.id, folder, settings, progress=lambda _: None, cancelled=lambda: False
+    )
+    record.save(folder)
+    store.finish(record)
+    made = ["pic_canny.png", "more/pic_canny.png", "more/PIC-2_canny.png", "folder-CON/pic_canny.png"]
+    assert [output.file for image in record.images for output in image.outputs] == made
+    with client.get(f"/runs/{record.id}/results.zip") as answer:
+        assert zipfile.ZipFile(io.BytesIO(answer.data)).namelist() == made
+    page = client.get(f"/runs/{record.id}", headers=HTML).text
+    for file, image in zip(made, record.images, strict=True):
+        assert f"/runs/{record.id}/images/{file}" in page and f'data-file="{image.name}"' in page
+        with client.get(f"/runs/{record.id}/images/{file}") as answer:
+            assert answer.status_code == 200 and answer.data.startswith(b"\x89PNG")
+    for outside in ("../run.json", "more/../../run.json", "%2e%2e/run.json", "/etc/passwd", "more"):
+        assert client.get(f"/runs/{record.id}/images/{outside}").status_code in (308, 404)
+    again = record_of(settings, post(client, {"images_of": record.id}).get_json()["id"])
+    assert [(i.name, i.folder) for i in again.images] == [(i.name, i.folder) for i in record.images]
+    climbing = record_of(settings, post(client, form("x.jpg", *names[3:])).get_json()["id"])
+    assert [(i.name, i.folder) for i in climbing.images[1:]] == [
+        ("album/CON/pic.jpg", "album/folder-CON"), ("pic.jpg", ""),
+    ]  # fmt: skip
+
+
 def test_browser_post_goes_to_the_run(client: FlaskClient) -> None:
     answer = post(client, form("a.jpg"), {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert answer.status_code == 303

@@ -65,6 +65,9 @@ def test_every_time_has_a_unit(value: float) -> None:
         (TECHNIQUES["opencv"].label, "OpenCV’s own threads"),
         ("Threads, 2 workers", "threads with 2 workers"),
         ("Threads, 4 workers with 2 OpenCV threads each", "threads with 4 workers of 2 OpenCV threads each"),
+        ("Futures, processes", "processes through futures"),  # of an earlier version
+        ("asyncio, threads, 2 workers", "threads through asyncio with 2 workers"),
+        ("Processes through futures, 1 worker", "processes through futures with 1 worker"),
         ("Futures, processes, 1 worker", "processes through futures with 1 worker"),
         ("Process pool, pickled arrays", "a process pool with pickled arrays"),
     ],

@@ -113,7 +113,7 @@ TECHNIQUES: dict[str, Technique] = {
         ),
         Technique(
             "futures-threads",
-            "Futures, threads",
+            "Threads through futures",
             "imgproc.backends.pools.futures:FuturesThreads",
             "",
             "concurrent.futures.ThreadPoolExecutor, Python’s modern interface to threads.",
@@ -122,7 +122,7 @@ TECHNIQUES: dict[str, Technique] = {
         ),
         Technique(
             "asyncio",
-            "asyncio, threads",
+            "Threads through asyncio",
             "imgproc.backends.pools.asyncio_threads:AsyncioThreads",
             "",
             "asyncio.to_thread, as in web servers: an event loop hands each image to a thread and awaits it.",
@@ -133,7 +133,7 @@ TECHNIQUES: dict[str, Technique] = {
         ),
         Technique(
             "futures-processes",
-            "Futures, processes",
+            "Processes through futures",
             "imgproc.backends.pools.futures:FuturesProcesses",
             "",
             "concurrent.futures.ProcessPoolExecutor, processes behind the same interface as its threads.",
@@ -172,7 +172,7 @@ TECHNIQUES: dict[str, Technique] = {
         ),
         Technique(
             "interpreters",
-            "Futures, interpreters",
+            "Interpreters through futures",
             "imgproc.backends.pools.interpreters:Interpreters",
             "",
             "concurrent.futures.InterpreterPoolExecutor of Python 3.14: threads with an interpreter and a GIL each.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -45,7 +46,7 @@ from imgproc.runs.headers import look_at
 from imgproc.runs.longer import measured_on, same_sample
 from imgproc.runs.options import Mode, flag_of, options
 from imgproc.runs.parsing import parse_settings
-from imgproc.runs.passes import RunFolders
+from imgproc.runs.passes import RunFolders, output_names
 from imgproc.runs.record import Record, new_id
 from imgproc.runs.repetition import check_repeatable, compare, find_inputs, settings_again
 from imgproc.runs.tasks.repeating import of_exhibit, repeat_tasks
@@ -117,10 +118,10 @@ def process_into(out: Path, arguments: argparse.Namespace) -> int:
     record = new_record("sequential" if arguments.technique == BASELINE else "parallel", arguments, settings)
     check_outputs(arguments)
     files = look_at_all(record, arguments.paths, out, settings)
+    before = earlier_files(record, RunFolders(files, out, None, out), stop=arguments.no_overwrite)
     if arguments.dry_run:
         return say_plan(record, settings, out)
     make_folder(out)
-    before = {path.name for path in out.iterdir()}
     with own_folder(out, WORK) as work:
         execute(record, RunFolders(files, out, None, work), settings, arguments)
     status = tell(record, arguments, process_blocks)
@@ -128,15 +129,36 @@ def process_into(out: Path, arguments: argparse.Namespace) -> int:
     return status
 
 
+def earlier_files(record: Record, folders: RunFolders, *, stop: bool) -> set[str]:
+    """The results whose place a file has.
+
+    Raises:
+        UserError: there is one, and that is to ``stop`` the command.
+    """
+    names = [name for files in output_names(record, folders) for name in files.values()]
+    there = [name for name in names if os.path.lexists(folders.outputs / name)]
+    if there and stop:
+        raise UserError(
+            f"{counted(len(there), 'result')} of {len(names):,} would take the place of an earlier file in "
+            f"{folders.outputs}, the first {there[0]}. Choose another --out, or leave out --no-overwrite.",
+            code="conflict",
+            field="out",
+            file=there[0],
+        )
+    return set(there)
+
+
 def say_where(record: Record, out: Path, before: set[str], arguments: argparse.Namespace) -> None:
     """Say on standard error where the results are, on a terminal and wherever they took the place of others; ``before``
-    are the files that there were."""
+    are those of whose names there were files."""
     made = [output.file for image in record.good_images for output in image.outputs]
     replaced = len(before.intersection(made))
     if arguments.quiet or not (replaced or sys.stderr.isatty()):
         return
+    folders = {name.rpartition("/")[0] for name in made}
+    among = f", in {counted(len(folders), 'folder')} there" if len(folders) > 1 else ""
     instead = f", {replaced:,} of them in place of earlier ones of the same name" if replaced else ""
-    print(f"imgproc: {counted(len(made), 'result')} in {out}{instead}.", file=sys.stderr)
+    print(f"imgproc: {counted(len(made), 'result')} in {out}{among}{instead}.", file=sys.stderr)
 
 
 def say_plan(record: Record, settings: Settings, out: Path | None = None) -> int:
@@ -283,7 +305,7 @@ def look_at_all(record: Record, paths: list[str], out: Path, settings: Settings)
     found = find_images(paths, out)
     if found.left_out:
         record.warnings.append(found.left_out)
-    record.images = look_at(found.files, settings, record.settings.depth)
+    record.images = look_at(found.files, settings, record.settings.depth, found.folders)
     for image in record.images:
         if image.error:
             image.error = image.error.replace(HIGHER_LIMIT, f"let it in with {_SIZE.name}")

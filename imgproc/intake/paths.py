@@ -10,13 +10,16 @@ from pathlib import Path
 
 from imgproc.errors import UserError
 from imgproc.intake.folders import LeftOut, images_below, is_below
+from imgproc.intake.naming import output_folder, shared_parts
 
 
 @dataclass(frozen=True)
 class Found:
-    """Image files, and a sentence about what was left out of folders, empty where nothing was."""
+    """Image files; for each the folder that its results are to be in, as ``output_folder`` makes it; and a sentence
+    about what was left out of folders, empty where nothing was."""
 
     files: list[Path]
+    folders: list[str]
     left_out: str
 
 
@@ -25,11 +28,15 @@ def find_images(patterns: Sequence[str], out: Path) -> Found:
     except what lies in the folder for the results. Links and other names of one file are images of their own, also
     where it is a folder that has two names.
 
+    Results keep the folders below the one that all folders named, and those of all files named, have in common: of
+    one folder named, those below it; of two beside each other, their own names and those below.
+
     Raises:
         UserError: a path is empty or does not exist, or a folder or glob holds no image.
     """
     folder_of = cache(_without_dots)
     found: dict[tuple[Path, str], Path] = {}
+    places: list[tuple[Path, Path]] = []  # of each file the folder that was named, and that of the file within
     left_out = LeftOut()
     for pattern in dict.fromkeys(patterns):
         left = LeftOut()
@@ -38,10 +45,21 @@ def find_images(patterns: Sequence[str], out: Path) -> Found:
             inside = " outside the folder for the results" if is_below(Path(pattern), out) else ""
             said = f"There is no image in {pattern}{inside}. {left.sentence}".rstrip()
             raise UserError(said, field="paths", file=pattern)
+        top = Path(pattern) if Path(pattern).is_dir() else None
         for file in files:
-            found.setdefault((folder_of(file.parent), file.name), file)
+            key = folder_of(file.parent), file.name
+            if key not in found:
+                found[key] = file
+                within = file.parent.relative_to(top) if top else Path()
+                places.append((folder_of(top or file.parent), within))
         left_out.add(left)
-    return Found(list(found.values()), left_out.sentence)
+    return Found(list(found.values()), _within(places), left_out.sentence)
+
+
+def _within(places: Sequence[tuple[Path, Path]]) -> list[str]:
+    """The folders of the results, below the folder that all that was named has in common."""
+    shared = shared_parts([top.parts for top, _ in places])
+    return [output_folder("/".join([*top.parts[shared:], *inside.parts])) for top, inside in places]
 
 
 def _without_dots(folder: Path) -> Path:

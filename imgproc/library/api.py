@@ -416,7 +416,7 @@ def _image_run(
         record = Record("0" * 12, mode, _settings(mode, given, app))
         found = find_images([str(inputs)], out)
         files, record.warnings = found.files, [found.left_out] if found.left_out else []
-        record.images = look_at(files, app, record.settings.depth)
+        record.images = look_at(files, app, record.settings.depth, found.folders)
         if not record.good_images:
             reasons = "".join(f" {image.name}: {image.error}" for image in record.images[:3])
             raise UserError(f"None of the files could be processed.{reasons}", code="refused_image")

@@ -12,15 +12,27 @@ from imgproc.operations.contract import Image
 
 #: Longest side of a preview and of a thumbnail, in pixels.
 PREVIEW_SIDE, THUMBNAIL_SIDE = 1080, 256
+#: Grays no further apart than this look alike.
+NEAR_GRAY = 16
 
 
-def write_preview(image: Image, path: str | Path, *, thumbnail: bool = False) -> None:
+def write_preview(image: Image, path: str | Path, *, thumbnail: bool = False) -> Image:
     """Write the picture as JPEG (WebP takes ten times as long), no side longer than ``PREVIEW_SIDE``; with a
-    ``thumbnail`` beside it, if asked for."""
+    ``thumbnail`` beside it, if asked for. Returns the preview's pixels."""
     small = _reduced(_coarse(image), PREVIEW_SIDE)
     _write(small, Path(path))
     if thumbnail:
         _write(_reduced(small, THUMBNAIL_SIDE), Path(path).with_name(thumbnail_of(Path(path).name)))
+    return small
+
+
+def shown_share(picture: Image) -> float:
+    """How much of a picture shows something: the share of its pixels, from 0 to 1, whose gray is more than
+    ``NEAR_GRAY`` from the most common one. Of an empty picture it is 0, of edges on black about a tenth."""
+    gray = picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+    counts = np.bincount(gray.ravel(), minlength=256)
+    near = np.convolve(counts, np.ones(2 * NEAR_GRAY + 1, np.int64), "same")  # of pixels around each gray
+    return 1 - float(near.max()) / gray.size
 
 
 def thumbnail_of(preview: str) -> str:

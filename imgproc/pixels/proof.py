@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from imgproc.functions.operations import Declared, OwnOperation
 from imgproc.operations import OPERATIONS
 from imgproc.operations.contract import Image
 from imgproc.pixels.codecs import decode
-from imgproc.pixels.previews import write_preview
+from imgproc.pixels.previews import shown_share, write_preview
 from imgproc.pixels.stopwatch import Stopwatch
 
 
@@ -37,20 +38,26 @@ class CheckJob:
     own: tuple[OwnOperation | Declared, ...] = ()
 
 
-def check_outputs(job: CheckJob, stopwatch: Stopwatch) -> dict[str, str]:
-    """``pixels_sha256`` by operation, read back from the files; writes the previews asked for.
+class Checked(NamedTuple):
+    """An output file as it was read back; ``shown``: the ``shown_share`` of its preview, where one was made."""
+
+    pixels_sha256: str
+    shown: float | None = None
+
+
+def check_outputs(job: CheckJob, stopwatch: Stopwatch) -> dict[str, Checked]:
+    """By operation what was read back from the files; writes the previews asked for.
 
     Never part of a timed pass.
     """
-    hashes = {}
+    found = {}
     for name, path, preview in job.outputs:
         data = Path(path).read_bytes()
         if name in job.known and data == Path(job.known[name][0]).read_bytes():
-            hashes[name] = job.known[name][1]  # the same bytes are the same pixels, and decoding takes long
+            found[name] = Checked(job.known[name][1])  # the same bytes are the same pixels, and decoding takes long
             continue
         # Edges are gray even of a colour image, and so is all that is made of them.
         image = decode(data, color=job.color and not OPERATIONS[name].gray)
-        hashes[name] = pixels_sha256(image)
-        if preview:
-            write_preview(image, preview)
-    return hashes
+        shown = round(shown_share(write_preview(image, preview)), 4) if preview else None
+        found[name] = Checked(pixels_sha256(image), shown)
+    return found

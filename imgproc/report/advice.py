@@ -130,12 +130,33 @@ def _faster(record: Record, winners: list[TechniqueMeasurement], paths: Sequence
         others = [t.label for t in (best, *level) if t is not chosen]
         alike = [other for other in others if _beside(record, other, chosen, best) == verdict]
         use += f" {_capital(verdict)} to {few([*map(spoken, alike)])}." if alike else ""
-    if record.mode == "parallel":
-        use += " Other techniques were not measured."
+    use += _untried(record)
     reason = _start_ups(chosen, best) or " ".join(filter(None, (_lost(record, chosen), _cores(chosen))))
     command, (own, notes) = _process(record, chosen, paths), _program(record, chosen)
     pays = _measured_pays(record) or _pays(least, sooner)
     return Advice(use, command, chosen.name, reason, pays, own, notes)
+
+
+def _untried(record: Record) -> str:
+    """Of a parallel run what is to be said of the techniques that it did not measure; empty of any other."""
+    if record.mode != "parallel":
+        return ""
+    said = " Other techniques were not measured"
+    if record.untried is None or record.technique is None:
+        return f"{said}."
+    if not record.untried:
+        return f"{said}; none is expected to take noticeably less time."
+    own = record.technique
+    expected = (own.predicted_seconds or 0.0) + (own.predicted_startup_seconds or 0.0)
+    names = {one.technique: TECHNIQUES[one.technique].label for one in record.untried if one.technique in TECHNIQUES}
+    some = few(
+        [f"{spoken(names[one.technique])} ({seconds(one.seconds)})" for one in record.untried if one.technique in names]
+    )
+    by = "measurements on this machine" if all(one.measured for one in record.untried) else "another machine’s figures"
+    return (
+        f"{said}. Worth trying: {some}; of {spoken(own.label)} {seconds(expected)} were expected, by {by} before. "
+        "A comparison tells."
+    )
 
 
 def _beside(record: Record, label: str, chosen: TechniqueMeasurement, best: TechniqueMeasurement) -> str | None:
@@ -160,6 +181,7 @@ def _baseline(
         other = "the fastest other, " if len(compared) > 1 else ""
         speedup = spelled_times(nearest.speedup or 0.0)
         use = f"Use sequential: {other}{way(record, nearest)}, took longer, {speedup} as fast."
+    use += _untried(record)
     own, notes = _program(record, baseline)
     return Advice(use, _process(record, baseline, paths), BASELINE, _lost(record, nearest), "", own, notes)
 
@@ -220,13 +242,14 @@ def _lost(record: Record, t: TechniqueMeasurement) -> str:
             worst = loss
     reached = told.seconds <= 0
     said = _capital(spoken(t.label)) + (
-        " reached the ideal" if reached else f" lost {seconds(told.seconds)} of the ideal"
+        " reached the ideal" if reached else f" took {seconds(told.seconds)} more than the ideal"
     )
     if worst is not told and worst.seconds > 0:
-        said += f", {spoken(worst.technique)} {'lost ' if reached else ''}{seconds(worst.seconds)}"
+        took = f"took {seconds(worst.seconds)} more" if reached else seconds(worst.seconds)
+        said += f", {spoken(worst.technique)} {took}"
     if worst.part is None or worst.seconds <= 0:
         return f"{said}."
-    return f"{said}, above all to {worst.part}: {meanings(record).get(worst.part, worst.part)}."
+    return f"{said}, above all through {worst.part}: {meanings(record).get(worst.part, worst.part)}."
 
 
 def _capital(text: str) -> str:

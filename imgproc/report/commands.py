@@ -40,25 +40,33 @@ def command(record: Record, paths: Sequence[str] = ANY_PATHS) -> str:
     return command_line([*words, "--out", "results"] if verb == "process" else words)
 
 
-def fields(record: Record, mode: Mode | None = None) -> list[tuple[str, str]]:
-    """The fields of a form that ask for the same once more, or for another mode of it; the seed is drawn anew."""
+def fields(record: Record, mode: Mode | None = None, *, seed: bool = False) -> list[tuple[str, str]]:
+    """The fields of a form that ask for the same once more, or for another mode of it; the seed is drawn anew, unless
+    it is to be the same ``seed``."""
     mode = mode or record.mode
     asked: list[tuple[str, str]] = [("mode", mode)]
     asked += [
-        (o.name, text) for o, text in _changed(record.settings, mode) if o.name != "seed" and o.group != "samples"
+        (o.name, text)
+        for o, text in _changed(record.settings, mode)
+        if (seed or o.name != "seed") and o.group != "samples"
     ]
     return asked
 
 
-def query(record: Record, mode: Mode | None = None) -> str:
-    """The same fields as the query of an address, see docs/lab.md."""
-    return "&".join(f"{name}={quote(text.replace(', ', ','), safe=',')}" for name, text in fields(record, mode))
+def query(asked: Sequence[tuple[str, str]]) -> str:
+    """Fields as the query of an address, see docs/lab.md."""
+    return "&".join(f"{name}={quote(text.replace(', ', ','), safe=',')}" for name, text in asked)
 
 
-def curl(record: Record, url: str) -> str:
-    """The same fields posted from a shell to ``url``."""
-    shown = [f"{name}={text.replace(', ', ',')}" for name, text in fields(record)]
-    return " ".join(["curl -F images=@PHOTO.jpg", *(f"-F {shlex.quote(one)}" for one in shown), shlex.quote(url)])
+def curl(asked: Sequence[tuple[str, str]], url: str, *, token: bool = False) -> str:
+    """Fields posted from a shell to ``url``; with ``token`` the shell's variable of that name is sent as the access
+    token."""
+    words = ["curl", *(['-H "Authorization: Bearer $TOKEN"'] if token else []), "-F images=@PHOTO.jpg"]
+    for name, text in asked:
+        # To -F a text that begins with @ or < is the name of a file, and what follows a semicolon is about its type.
+        flag = "--form-string" if text.startswith(("@", "<")) or ";" in text else "-F"
+        words += [flag, shlex.quote(f"{name}={text}".replace(", ", ","))]
+    return " ".join([*words, shlex.quote(url)])
 
 
 def image_flags(asked: RunSettings) -> Iterator[str]:

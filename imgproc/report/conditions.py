@@ -150,10 +150,20 @@ def _gil(state: Mapping[str, Any]) -> str:
     return "free-threaded, but the GIL is on" if state.get("enabled") else "free-threaded, without the GIL"
 
 
+#: Of a run that ended before one was drawn.
+NO_SEED = "no seed was drawn yet"
+
+
+def seed_sentence(record: Record) -> str:
+    """The seed, for the appendix of a report."""
+    seed = record.settings.seed
+    return f"Seed of the order of the rounds: {seed}." if seed else f"{NO_SEED.capitalize()}."
+
+
 def _settings(record: Record) -> Facts:
     asked = record.settings
     least = "at least " if record.mode == "compare" and asked.starts == 1 else ""
-    seed = f"seed {asked.seed}" if asked.seed else "no seed was drawn yet"  # it ended before that
+    seed = f"seed {asked.seed}" if asked.seed else NO_SEED
     started = sorted({t.start_method for t in record.measurements if t.start_method})
     if task := record.task:
         work = [("Function", task.name), ("Results", f"compared: {task.same}")]

@@ -61,12 +61,13 @@ def headline(found: Sequence[Cost], meaning: Mapping[str, str] = PARTS) -> tuple
     other = _lost(worst, meaning)
     if worst.loss.part == first.loss.part:  # what that means is said already
         other = other.partition(": ")[0].rstrip(".") + "."
-    did = "lost " if first.loss.seconds <= 0 else ""
-    return f"{title}, {sentences.spoken(worst.t.label)} {did}{seconds(worst.loss.seconds)}", f"{text} {other}"
+    did = "took " if first.loss.seconds <= 0 else ""
+    more = " more" if did else ""
+    return f"{title}, {sentences.spoken(worst.t.label)} {did}{seconds(worst.loss.seconds)}{more}", f"{text} {other}"
 
 
 def _against_ideal(cost: Cost) -> str:
-    return f"lost {seconds(cost.loss.seconds)} of the ideal" if cost.loss.seconds > 0 else "reached the ideal"
+    return f"took {seconds(cost.loss.seconds)} more than the ideal" if cost.loss.seconds > 0 else "reached the ideal"
 
 
 def tails(record: Record) -> str:
@@ -78,7 +79,7 @@ def tails(record: Record) -> str:
         return ""
     workers = counted(t.workers, "worker", words=True)
     said = (
-        f"With {sentences.spoken(t.label)} half of the {what}s take at most {seconds(found.p50_seconds)} each, "
+        f"Half of the {what}s take at most {seconds(found.p50_seconds)} each with {sentences.spoken(t.label)}, "
         f"95{NBSP}% at most {seconds(found.p95_seconds)}, the slowest {seconds(found.slowest_seconds)}. The last was "
         f"done {seconds(found.last_after_seconds)} after the one before it."
     )
@@ -94,8 +95,8 @@ def _lost(cost: Cost, meaning: Mapping[str, str]) -> str:
     t, lost, part = cost.t, cost.loss.seconds, cost.loss.part
     if part is None or lost <= 0:
         return f"{t.label} {_against_ideal(cost)}."
-    most = f"most of it to {part}" if t.breakdown[part] < 0.9 * lost else f"to {part}"
-    return f"{t.label} lost {seconds(lost)} of the ideal, {most}: {meaning[part]}."
+    most = "most of it " if t.breakdown[part] < 0.9 * lost else ""
+    return f"{t.label} {_against_ideal(cost)}, {most}through {part}: {meaning[part]}."
 
 
 def meanings(record: Record) -> dict[str, str]:

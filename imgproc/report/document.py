@@ -15,7 +15,7 @@ from imgproc import __version__
 from imgproc.installation import PAGES
 from imgproc.numbers import FILTERS
 from imgproc.operations import OPERATIONS
-from imgproc.report import charts, commands, exercise, page
+from imgproc.report import charts, commands, conditions, exercise, page
 from imgproc.report.sentences import spoken
 from imgproc.runs.notes import Notes
 from imgproc.runs.record import Record
@@ -47,6 +47,7 @@ def document(
         question=exercise.question(record),
         discussion=exercise.discussion(record),
         command=commands.command(record),
+        seed=conditions.seed_sentence(record),
         shown=record.images[:MOST_IMAGES],
         version=__version__,
         style=_style(),

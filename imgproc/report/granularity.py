@@ -327,10 +327,10 @@ def _lost(batch: str, t: TechniqueMeasurement, meaning: Mapping[str, str]) -> st
     wall = t.typical.wall_seconds if t.typical else t.median_seconds or 0.0
     lost, part = sum(t.breakdown.values()) - t.breakdown["ideal"], largest(t.breakdown)
     if lost <= 0 or part is None:
-        return f"{batch} nothing was lost of the ideal."
+        return f"{batch} a round took no more than the ideal."
     most = "most of it " if t.breakdown[part] < 0.9 * lost else ""
     told = f": {meaning[part]}" if part in meaning else ""
-    return f"{batch} {percent(lost / wall)} of a round of {seconds(wall)} was lost, {most}to {part}{told}."
+    return f"{batch} {percent(lost / wall)} of a round of {seconds(wall)} was lost, {most}through {part}{told}."
 
 
 def notes(found: Granularity) -> list[str]:

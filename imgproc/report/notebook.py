@@ -11,6 +11,7 @@ from imgproc.backends import BASELINE
 from imgproc.measure.derive import comparisons_of
 from imgproc.measure.statistics import LEAST_FOR_INTERVAL, LEAST_STARTS, T_LEVEL
 from imgproc.report import commands, exercise
+from imgproc.report.conditions import seed_sentence
 from imgproc.report.text import summary
 from imgproc.runs.notes import Notes
 from imgproc.runs.record import Record
@@ -206,6 +207,6 @@ def _appendix(record: Record) -> str:
         lines += [f"With the same images in place of `PATHS`:\n\n```\n{command}\n```\n"]
     lines += [
         "`verify run.json` of the same program computes every figure of the record again, `repeat run.json` the run.\n",
-        f"Seed of the order of the rounds: {record.settings.seed}. Made by Speedup Lab {__version__}.",
+        f"{seed_sentence(record)} Made by Speedup Lab {__version__}.",
     ]
     return "\n".join(lines)

@@ -27,15 +27,20 @@ from imgproc.runs.record import ImageRecord, Record
 PAGE_IMAGES = 100
 #: Failed images that the summary on the page names; the one as text names all.
 MOST_FAILED = 3
+#: A picture shows something where at least this share of its pixels is not of its most common gray.
+SHOWS = 0.25
 
 
 @dataclass(frozen=True)
 class ShownOutput:
+    """One result; ``shown``: how much of it shows something, 0 where that is not known."""
+
     operation: str
     label: str
     file: str
     bytes: int
     preview: str | None
+    shown: float
 
 
 @dataclass(frozen=True)
@@ -98,12 +103,13 @@ class Gallery:
 
 
 def gallery(record: Record, results: Path, number: int, operation: str) -> Gallery | None:
-    """The page of images on which the one with that number is, open, or the first page; None where nothing was made."""
+    """The page of images on which the one with that number is, open at the result of that operation; where there is
+    none such, at what shows most. None where nothing was made."""
     present, small = (names_in(results / folder) for folder in ("images", "previews"))
     there = [i for i in record.good_images if any(output.file in present for output in i.outputs)]
     if not there:
         return None
-    place = next((k for k, image in enumerate(there) if image.index + 1 == number), 0)
+    place = next((k for k, image in enumerate(there) if image.index + 1 == number), _first_to_show(there))
     start = place - place % PAGE_IMAGES
     stop = min(start + PAGE_IMAGES, len(there))
     images = [_shown(image, present, small) for image in there[start:stop]]
@@ -113,7 +119,7 @@ def gallery(record: Record, results: Path, number: int, operation: str) -> Galle
         start,
         len(there),
         place - start,
-        next((o for o in current.outputs if o.operation == operation), current.outputs[0]),
+        next((o for o in current.outputs if o.operation == operation), max(current.outputs, key=lambda o: o.shown)),
         there[start - 1].index + 1 if start else None,
         there[stop].index + 1 if stop < len(there) else None,
         [(name, OPERATIONS[name].result.capitalize()) for name in record.settings.operations if name in OPERATIONS],
@@ -123,17 +129,24 @@ def gallery(record: Record, results: Path, number: int, operation: str) -> Galle
     )
 
 
+def _first_to_show(images: Sequence[ImageRecord]) -> int:
+    """The place of the first image of which a result shows something; where none does, of the one that shows most."""
+    shares = [max((output.shown or 0.0 for output in image.outputs), default=0.0) for image in images]
+    return next((k for k, share in enumerate(shares) if share >= SHOWS), shares.index(max(shares)))
+
+
 def _has_inputs(record: Record) -> bool:
     """Whether there is something to run again: a file that was accepted, or samples, which are drawn anew."""
     return not record.images or any(image.stored for image in record.images)
 
 
 def names_in(folder: Path) -> set[str]:
-    """Of all files there; none where there is no such folder."""
-    if not folder.is_dir():
-        return set()
-    with os.scandir(folder) as entries:  # there may be tens of thousands
-        return {entry.name for entry in entries}
+    """Of all files there and in folders below, which their names then say; none where there is no such folder."""
+    names: set[str] = set()
+    for inside, _, files in os.walk(folder):  # there may be tens of thousands
+        below = Path(inside).relative_to(folder).as_posix()
+        names.update(files if below == "." else (f"{below}/{file}" for file in files))
+    return names
 
 
 def _pages(images: Sequence[ImageRecord], start: int) -> list[tuple[str, int | None]]:
@@ -153,7 +166,9 @@ def _shown(image: ImageRecord, present: set[str], small: set[str]) -> ShownImage
         if output.file in present:
             label = OPERATIONS[output.operation].result if output.operation in OPERATIONS else output.operation
             preview = output.preview if output.preview in small else None
-            outputs.append(ShownOutput(output.operation, label, output.file, output.bytes, preview))
+            outputs.append(
+                ShownOutput(output.operation, label, output.file, output.bytes, preview, output.shown or 0.0)
+            )
     return ShownImage(
         image.index + 1,
         image.name,
@@ -258,7 +273,7 @@ def told(record: Record) -> dict[str, Any]:
 def asked_gallery(record: Record, results: Path, query: Mapping[str, str]) -> Gallery | None:
     """The gallery with the image and the result open that ``query``, the address's, asks for, where they are there."""
     image = query.get("image", "")
-    number = int(image) if image.isdecimal() and len(image) < 10 else 1
+    number = int(image) if image.isdecimal() and len(image) < 10 else 0
     return gallery(record, results, number, query.get("operation", ""))
 
 

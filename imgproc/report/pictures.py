@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.runs.record import Record
 
@@ -50,6 +49,7 @@ def micro(
 KINDS = {"faster": "is-faster", "slower": "is-slower"}
 
 
-def rank(t: TechniqueMeasurement, record: Record) -> tuple[bool, bool, int]:
-    """The place of a technique among others: the run's own first and the baseline last, in between by their order."""
-    return t.label != record.found.technique, t.name == BASELINE, record.found.order.index(t.label)
+def rank(t: TechniqueMeasurement, record: Record) -> tuple[bool, int]:
+    """The place of a technique among others: that of the page's table, but in scale mode, which is ordered by workers,
+    the run's own first."""
+    return record.mode == "scale" and t.label != record.found.technique, record.found.order.index(t.label)

@@ -30,18 +30,21 @@ from imgproc.runs.splitting import SERIAL_STAGES, images_to_split
 
 #: Labels that are names, and keep their capital in a sentence.
 NAMES = {"Dask"}
+#: How labels of earlier versions begin: “Futures, threads”, by what stands behind “through” now.
+EARLIER = {"Futures": "futures", "asyncio": "asyncio"}
 UNDECIDED = "Too few rounds to tell who is fastest; give it more time"
 SAME, DIFFERENT = "the same pixels.", "its pixels differ from sequential, so no speedup is shown."
 
 
 def spoken(label: str) -> str:
     """A label inside a sentence: threads, a process pool, threads through futures, joblib with 2 workers."""
+    way, comma, through = label.partition(", ")
+    if way in EARLIER:
+        what, _, more = through.partition(", ")
+        label = f"{what.capitalize()} through {EARLIER[way]}{comma if more else ''}{more}"
     for known in (t.label for t in TECHNIQUES.values()):
         if label.startswith(f"{known}, "):
             return f"{spoken(known)} with {label.removeprefix(f'{known}, ').replace(' with ', ' of ')}"
-    way, _, through = label.partition(", ")
-    if through:
-        return f"{through} through {way[0].lower() + way[1:]}"
     named = any(letter.isupper() for letter in label[1:]) or label in NAMES
     plain = label if named else label[:1].lower() + label[1:]
     return f"a {plain}" if plain.partition(" (")[0].endswith("pool") else plain

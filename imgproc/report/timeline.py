@@ -191,7 +191,7 @@ def _usual(every: Sequence[TechniqueMeasurement], main: TechniqueMeasurement | N
     if not any(t.start_method for t in first):
         first += processes[:1]
     first += [t for t in every if t.name == BASELINE and t.point is None and t not in first]
-    return first or list(every)
+    return [t for t in every if t in first] or list(every)
 
 
 def _texts(
@@ -201,8 +201,9 @@ def _texts(
     single = [(slug(t.label), t.label) for t in every]
     if len(usual) == len(every):
         return [("", "both" if len(every) == 2 else "all"), *single] if len(every) > 1 else []
-    best = "best" if record.mode in ("compare", "scale") else usual[0].label
-    roles = ["sequential" if t.name == BASELINE else best if t is usual[0] else "processes" for t in usual]
+    main = record.technique
+    best = "best" if main is None or record.mode in ("compare", "scale") else main.label
+    roles = ["sequential" if t.name == BASELINE else best if t is main else "processes" for t in usual]
     return [("", ", ".join(roles)), (ALL, f"all {counted(len(every), 'technique', words=True)}"), *single]
 
 

@@ -28,16 +28,16 @@ from imgproc.measure.roofline import peak_arithmetic
 from imgproc.operations import OPERATIONS, parse_operations, remarks
 from imgproc.pixels.png_encoders import Choice, choose
 from imgproc.runs.advisor.calibration import Calibration
-from imgproc.runs.advisor.choice import batch_of, pick, predictions, why
+from imgproc.runs.advisor.choice import ALIKE, batch_of, pick, predictions, why
 from imgproc.runs.advisor.learning import learn_and_keep
 from imgproc.runs.advisor.pace import pace_seconds
-from imgproc.runs.advisor.prediction import Batch, predict, predicted_costs
+from imgproc.runs.advisor.prediction import Batch, Prediction, predict, predicted_costs
 from imgproc.runs.amounts import is_over_work, too_large, without_core
 from imgproc.runs.contenders import Contenders, asks_for_auto, find_contenders, most_workers
 from imgproc.runs.measuring import Measured, looks_of, measure
 from imgproc.runs.passes import Passes, RunFolders, file_systems_of
 from imgproc.runs.progress import Cancel, Cancelled, OnProgress, Tracker
-from imgproc.runs.record import ImageRecord, Record, png_megapixels
+from imgproc.runs.record import ImageRecord, Record, Untried, png_megapixels
 from imgproc.runs.tasks.exhibits import measure_exhibit
 from imgproc.runs.uploads import inspect_files
 from imgproc.settings import Settings
@@ -211,13 +211,33 @@ def _predict(record: Record, calibration: Calibration) -> None:
         return
     batch = Batch(record.measured_images, record.settings, record.environment.get("png_encoder") or "")
     costs = predicted_costs(calibration, batch)
-    slower = calibration.slower(record.environment.get("pace_seconds"))
+    pace = record.environment.get("pace_seconds")
+    slower = calibration.slower(pace)
     for m in record.techniques:
         if m.median_seconds is None or m.schedule not in (None, USUAL):
             continue
         if predicted := predict(calibration, batch, costs, TECHNIQUES[m.name], m.threads, slower=slower):
             m.predicted_seconds = predicted.pass_seconds
             m.predicted_startup_seconds = predicted.start_seconds
+    if record.mode == "parallel" and not record.exhibit:
+        record.untried = _untried(record, predictions(calibration, batch, most_workers(record), pace))
+
+
+def _untried(record: Record, found: Sequence[Prediction]) -> list[Untried] | None:
+    """The techniques that take part in nothing here and were expected to be done noticeably before the run's own."""
+    main = record.technique
+    if main is None or main.predicted_seconds is None:
+        return None
+    own = main.predicted_seconds + (main.predicted_startup_seconds or 0.0)
+    others = [one for one in found if one.technique not in {m.name for m in record.techniques}]
+    if not others:
+        return None
+    sooner = [one for one in others if one.start_seconds + one.pass_seconds < own * (1 - ALIKE)]
+    untried = (
+        Untried(one.technique, one.workers, round(one.start_seconds + one.pass_seconds, 6), one.measured)
+        for one in sooner
+    )
+    return sorted(untried, key=lambda one: one.seconds)
 
 
 def _png_encoder(record: Record, contenders: Contenders, tracker: Tracker) -> Choice:

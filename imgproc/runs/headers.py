@@ -12,14 +12,20 @@ from imgproc.runs.record import ImageRecord
 from imgproc.settings import Settings
 
 
-def look_at(files: Sequence[Path], settings: Settings, depth: str = HIGH_BYTE) -> list[ImageRecord]:
-    """An image for each file, in order; one that cannot be used says why.
+def look_at(
+    files: Sequence[Path], settings: Settings, depth: str = HIGH_BYTE, folders: Sequence[str] = ()
+) -> list[ImageRecord]:
+    """An image for each file, in order; one that cannot be used says why. ``folders``: of each the folder of its
+    results, if they have any.
 
     Raises:
         OSError: a file is not there any more.
     """
     limits = Limits(settings.max_pixels, settings.MAX_SIDE)
-    return [_look_at(index, file, limits, depth) for index, file in enumerate(files)]
+    images = [_look_at(index, file, limits, depth) for index, file in enumerate(files)]
+    for image, folder in zip(images, folders, strict=False):
+        image.folder = folder
+    return images
 
 
 def _look_at(index: int, file: Path, limits: Limits, depth: str) -> ImageRecord:

@@ -299,8 +299,8 @@ TABLE: tuple[Option, ...] = (
     ),
     Option(
         "guess", "Your guess of the speedup", "number",
-        "Before anything is measured: so many times as fast as sequential will the best be; the run says how near that "
-        "was. 0: no guess.", "technique", maximum=1000, step=0.1, modes=("parallel", "compare", "scale"),
+        "How many times as fast as sequential the best will be; the run says how near the guess was. 0: no guess.",
+        "technique", maximum=1000, step=0.1, modes=("parallel", "compare", "scale"),
     ),
     Option(
         "rounds", "Rounds", "integer", "Measured rounds; from 6 on there is a 95\u00a0% interval.",

@@ -41,9 +41,9 @@ class WrongResults:
             for output in image.outputs
             if made[image.index].get(output.operation) != right[image.index].get(output.operation)
         )
-        self.folder.mkdir(parents=True, exist_ok=True)
         for image, output in differing:
             if len(self.kept) < MOST:
+                (self.folder / output.file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(passes.folders.outputs / output.file, self.folder / output.file)
                 self.kept.append((image, output))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from imgproc.backends.sharing.memory import free
 from imgproc.backends.sharing.transport import BYTES, PATHS, image_task
 from imgproc.backends.strips.plan import shared_bytes, split_image
 from imgproc.backends.task import Task, TaskResult
+from imgproc.errors import UserError
 from imgproc.files import remove_parts
 from imgproc.functions.operations import own_of
 from imgproc.intake.naming import OutputNames
@@ -69,6 +70,40 @@ def file_systems_of(folders: RunFolders) -> dict[str, list[str]]:
     }
 
 
+def output_names(record: Record, folders: RunFolders) -> list[dict[str, str]]:
+    """The output files of each good image by operation, relative to the folder of the outputs: named after the image,
+    in its ``folder``, and each only once in the run."""
+    outputs = folders.outputs.resolve()
+    sources = folders.sources.values()
+    # Results must never replace an image they are made from, nor a link by which it was named.
+    inputs = {path.resolve() for path in sources} | {path.parent.resolve() / path.name for path in sources}
+    taken = [path.relative_to(outputs).as_posix() for path in inputs if outputs in path.parents]
+    names = OutputNames(FORMATS[record.settings.format].extension, taken)
+    return [names.of(image.name, record.settings.operations, image.folder) for image in record.good_images]
+
+
+def make_result_folders(outputs: Path, files: Iterable[str]) -> None:
+    """Make the folders that results have within the folder of the outputs, which is there.
+
+    Raises:
+        UserError: one cannot be made, or leads elsewhere, where results might replace what they are made from.
+    """
+    for name in sorted({file.rpartition("/")[0] for file in files} - {""}):
+        folder = outputs / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            leads_away = folder.resolve() != outputs.resolve() / name
+        except OSError as problem:
+            why = f"cannot be made: {problem.strerror}"
+        else:
+            why = "is a link to elsewhere" if leads_away else ""
+        if why:
+            raise UserError(
+                f"The folder {name} within the folder for the results {why}. Choose another folder for the results.",
+                field="out",
+            )
+
+
 def on_gpu(contender: Contender) -> bool:
     """Whether its workers do the operations on a GPU."""
     return contender.backend.capabilities.memory == "device"
@@ -110,20 +145,18 @@ class Passes:
         self.record.warnings.append(memory.said(largest, self.needs[largest.index], room))
 
     def name_outputs(self) -> None:
-        """Give every good image its output files, named after it and unique in the run, and make their folders."""
-        outputs = self.folders.outputs.resolve()
-        sources = self.folders.sources.values()
-        # Results must never replace an image they are made from, nor a link by which it was named.
-        inputs = {path.resolve() for path in sources} | {path.parent.resolve() / path.name for path in sources}
-        taken = [path.name for path in inputs if path.parent == outputs]
-        names = OutputNames(FORMATS[self.record.settings.format].extension, taken)
-        for image in self.record.good_images:
-            files = names.of(image.name, self.record.settings.operations)
+        """Give every good image its output files, and make their folders.
+
+        Raises:
+            UserError: a folder cannot be made, or is a link to elsewhere.
+        """
+        for image, files in zip(self.record.good_images, output_names(self.record, self.folders), strict=True):
             image.outputs = [OutputRecord(operation, file) for operation, file in files.items()]
             self.files.update(files.values())
-        for folder in (self.folders.outputs, self.folders.previews):
-            if folder:
-                folder.mkdir(parents=True, exist_ok=True)
+        if self.folders.previews:
+            self.folders.previews.mkdir(parents=True, exist_ok=True)
+        self.folders.outputs.mkdir(parents=True, exist_ok=True)
+        make_result_folders(self.folders.outputs, self.files)
 
     def clean(self) -> None:
         """Leave nothing but results, once all workers are gone: some may have died while they wrote."""
@@ -169,7 +202,7 @@ class Passes:
         if contender.restart_each_pass and number:
             # Its workers are new; this is what the others' had in the rounds before.
             some = images[: 2 * contender.backend.workers]
-            contender.run(self._plan(contender, some, folder / "before"), self.tracker.image_done)
+            contender.run(self._plan(contender, some, folder / ".before"), self.tracker.image_done)
         self.tracker.phase(phase, contender, images=len(images) * contender.copies, round=number)
         plan = self._plan(contender, images, folder)
         if contender.measurement.workers > 1:
@@ -197,12 +230,15 @@ class Passes:
             job = CheckJob(tuple(files), self.record.settings.color, known, own)
             tasks.append(Task(image.index, check_outputs, job, memory=self.needs.get(image.index, 0)))
         hashes: Hashes = {}
+        outputs = {image.index: image.outputs for image in images}
         with self._readers(contender) as readers:
             for result in readers.run(tasks, deadline=contender.deadline):
                 self.tracker.image_done(result)
                 if result.value is None:
                     raise BackendError(f"what it wrote could not be read back: {result.error}")
-                hashes[result.index] = result.value
+                hashes[result.index] = {name: one.pixels_sha256 for name, one in result.value.items()}
+                for output in outputs[result.index] if results else ():
+                    output.shown = result.value[output.operation].shown
         return hashes
 
     def note_outputs(self, done: Pass, images: Sequence[ImageRecord]) -> None:
@@ -283,6 +319,7 @@ class Passes:
         largest_first = contender.schedule.largest_first  # else in their own order, which that of a sample is not
         rest.sort(key=lambda image: -image.megapixels if largest_first else image.index)
         tasks = self._tasks(contender, rest, folder)
+        make_result_folders(folder, (output.file for image in split for output in image.outputs))
 
         def strips(image: ImageRecord) -> Generator[list[Task], list[TaskResult], Any]:
             return split_image(
@@ -326,9 +363,12 @@ class Passes:
     def _tasks(self, contender: Contender, images: Sequence[ImageRecord], folder: Path) -> list[Task]:
         """A task for each image, and for each copy of it."""
         every, transfer, able = len(self.record.images), contender.transfer, contender.backend.capabilities
-        folders = [folder / str(copy) if copy else folder for copy in range(contender.copies)]
+        # No folder of an image begins with a dot.
+        folders = [folder / f".{copy}" if copy else folder for copy in range(contender.copies)]
+        files = [output.file for image in images for output in image.outputs]
         for one in folders:
             one.mkdir(parents=True, exist_ok=True)
+            make_result_folders(one, files)
         return [
             image_task(
                 image.index + copy * every, self._job(image, one), transfer, able, self.needs.get(image.index, 0)

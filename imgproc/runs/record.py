@@ -52,13 +52,15 @@ def new_id() -> str:
 @dataclass
 class OutputRecord:
     """One output file; ``file`` is its name in the run's folder ``images`` (or in the command line's folder),
-    ``preview`` a file in the folder ``previews``."""
+    ``preview`` a file in the folder ``previews``, and ``shown`` how much of that shows something: the share of its
+    pixels, from 0 to 1, that are not of its most common gray."""
 
     operation: str
     file: str
     bytes: int = 0
     pixels_sha256: str | None = None
     preview: str | None = None
+    shown: float | None = None
 
 
 @dataclass
@@ -69,7 +71,8 @@ class ImageRecord:
     ``sha256`` is that of the file, once it was measured on;
     ``error`` says why it was refused or what failed, ``code`` is that of ``UserError``; ``preview`` is a file
     in the folder ``previews``. ``warnings`` are sentences about how it was read where its results are there, such as
-    that only some of its bits were used.
+    that only some of its bits were used. ``folder`` is the one, within that of the results, in which its outputs are,
+    as their names say too; empty where files have none.
     """
 
     index: int
@@ -85,6 +88,7 @@ class ImageRecord:
     preview: str | None = None
     warnings: list[str] = field(default_factory=list)
     sha256: str | None = None
+    folder: str = ""
 
     @property
     def megapixels(self) -> float:
@@ -211,6 +215,17 @@ class Repetition:
 
 
 @dataclass
+class Untried:
+    """What a technique that a run did not measure was expected to take with so many workers, in ``seconds`` from the
+    start of its workers to the last file. ``measured``: by measurements on this machine, else by another one's."""
+
+    technique: str
+    workers: int
+    seconds: float
+    measured: bool = False
+
+
+@dataclass
 class Record:
     """One run, whole. ``to_dict`` is run.json; ``from_dict`` reads it back.
 
@@ -224,6 +239,8 @@ class Record:
     ``exhibit``: of which exhibit, and which part of it, a run over pictures is (``borders/with``).
     ``other_pixels``: of the first few results that differed from the baseline's, in what. ``measures_on``: the id of
     the run whose images, those of its ``sample``, settings and techniques are measured for longer, see ``longer.py``.
+    ``untried``: of the techniques that a parallel run did not measure, those that were expected to take less time than
+    its own, the quickest first; None where nothing was expected of them.
     """
 
     id: str
@@ -254,6 +271,7 @@ class Record:
     exhibit: str = ""
     other_pixels: list[OtherPixels] = field(default_factory=list)
     measures_on: str = ""
+    untried: list[Untried] | None = None
 
     @property
     def of_exhibit(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from imgproc.errors import UserError
 from imgproc.intake.inspector import Inspector
-from imgproc.intake.naming import display_name
+from imgproc.intake.naming import within_folders
 from imgproc.pixels.filetypes import ACCEPTED
 from imgproc.pixels.formats.depth import HIGH_BYTE
 from imgproc.pixels.previews import thumbnail_of
@@ -128,7 +128,8 @@ def inspect_files(
         for folder in (uploads, previews):
             folder.mkdir(parents=True, exist_ok=True)
     limits = settings.max_pixels, settings.MAX_SIDE, settings.INSPECT_SECONDS
-    images = [ImageRecord(index, display_name(name)) for index, (name, _) in enumerate(files)]
+    places = within_folders([name for name, _ in files])
+    images = [ImageRecord(index, shown, folder=folder) for index, (shown, folder) in enumerate(places)]
 
     def inspect(image: ImageRecord, path: Path) -> ImageRecord:
         inspect_file(inspector, image, path, uploads, previews, depth)

@@ -138,7 +138,10 @@ def told(listening: socket.socket, token: str, public: PublicUrl) -> list[str]:
     if public.url:
         lines.append(f"The proxy reaches it at {link(host, port)}")
     if token:
-        lines.append("Who opens this link gets in; programs send its token as “Authorization: Bearer TOKEN”.")
+        lines.append(
+            "Who has this link can start runs on this machine, and see those that are public or whose link they have; "
+            "programs send its token as “Authorization: Bearer TOKEN”."
+        )
     elif public.url or not is_only_here(listening):
         lines.append(
             "No access token is asked for: whoever reaches it can start runs on this machine, and see those "

@@ -21,7 +21,7 @@ from imgproc.runs.store import Store
 from imgproc.runs.supervisor import Supervisor
 from imgproc.runs.vetting import Vetting
 from imgproc.settings import Settings
-from imgproc.web import access_token, compressed, errors, metrics, pages, receiving, security
+from imgproc.web import access_token, assets, compressed, errors, metrics, pages, receiving, security
 from imgproc.web.admission import Admission
 from imgproc.web.health import Health
 from imgproc.web.preview import Previews
@@ -101,6 +101,7 @@ def _create_app(settings: Settings, ask_token: bool, only_here: bool) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: {"machine": pages.machine, "is_owner": security.is_owner})
     Bootstrap5(app)
+    assets.install(app)
     metrics.install(app)
     compressed.install(app)
     errors.install(app)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -71,7 +71,15 @@ def index() -> str:
 
 
 def _form(fields: form.Fields, problem: UserError | None = None) -> dict[str, Any]:
-    return {**form.form(_settings(), fields, problem), "kept": repeating.kept(fields, submission())}
+    shown = {**form.form(_settings(), fields, problem), "kept": repeating.kept(fields, submission()), "typed": None}
+    with suppress(UserError):  # the page says at its field what is wrong, or fills the form with what can be used
+        shown["typed"] = repeating.typed_form(fields, _settings())
+    return shown
+
+
+def typed() -> Response:
+    """The settings of a form, its fields in the address, as a link, a command and a request to copy."""
+    return jsonify(**asdict(repeating.typed_form(request.args, _settings())))
 
 
 def process() -> AnyResponse:
@@ -121,8 +129,7 @@ def run_page(run_id: str) -> str:
     context["until"] = pages.kept(_settings(), row.finished or row.created)
     if record.mode != "sequential":
         context["figures"] = figures.figures(record)
-    posted_to = url_for("process", _external=True)
-    context["repeat"] = repeating.repeat(record, submission(), posted_to, mine=bool(seen["mine"]))
+    context["repeat"] = repeating.repeat(record, submission(), mine=bool(seen["mine"]))
     context["longer"] = repeating.longer(record, submission()) if seen["mine"] else ""
     context["before"] = _before(record)
     return render_template("run.html", run=record, **seen, **context)
@@ -448,6 +455,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     ("/", _GET, index),
     ("/process", _POST, process),
     ("/preview", _POST, preview),
+    ("/typed.json", _GET, typed),
     ("/runs", _GET, history),
     ("/runs.csv", _GET, history_csv),
     ("/compare", _GET + _POST, compare_runs),
@@ -462,7 +470,7 @@ ROUTES: list[tuple[str, list[str], Callable[..., Any]]] = [
     (f"{_RUN}/results.zip", _GET, results_zip),
     (f"{_RUN}/rounds.csv", _GET, rounds),
     (f"{_RUN}/trace/<name>.json", _GET, trace),
-    (f"{_RUN}/images/<file>", _GET, run_image),
+    (f"{_RUN}/images/<path:file>", _GET, run_image),
     (f"{_RUN}/previews/<file>", _GET, run_preview),
     (f"{_RUN}/figures/<name>.<format>", _GET, run_figure),
     (f"{_RUN}/cancel", _POST, cancel),

@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from imgproc.errors import UserError
 from imgproc.exhibits import Exhibit, Part, exhibit
 from imgproc.files import link_or_copy
-from imgproc.intake.naming import display_name
+from imgproc.intake.naming import within_folders
 from imgproc.pixels.previews import thumbnail_of
 from imgproc.runs import classes
 from imgproc.runs.access import Access, parse_class, parse_shown
@@ -72,8 +72,10 @@ class Submission:
             if not files:
                 raise UserError("Choose at least one image, or run with sample images.", field=FILES_FIELD)
             images = [
-                ImageRecord(index, display_name(name), bytes=path.stat().st_size)
-                for index, (name, path) in enumerate(files)
+                ImageRecord(index, shown, bytes=path.stat().st_size, folder=folder)
+                for index, ((_, path), (shown, folder)) in enumerate(
+                    zip(files, within_folders([name for name, _ in files]), strict=True)
+                )
             ]
             record = Record(self.run_id, mode, settings, images, state="checking")
             return self._check(self._queue(record, results, access))
@@ -230,7 +232,7 @@ class Submission:
             for name in (image.preview, thumbnail_of(image.preview)) if image.preview else ():
                 if (previews / name).is_file():
                     _link(previews / name, results / "previews" / name)
-        kept = ("name", "width", "height", "format", "bytes", "stored", "preview")
+        kept = ("name", "width", "height", "format", "bytes", "stored", "preview", "folder")
         return [
             ImageRecord(index, **{name: getattr(image, name) for name in kept}) for index, image in enumerate(images)
         ]

@@ -41,7 +41,7 @@ FORMATS = {"svg": "image/svg+xml", "png": "image/png"}
 THEMES = tuple(style.COLOURS)
 FOLDER = "figures"
 #: Part of the names of kept figures: raise it when they are drawn in another way.
-_DRAWN_AS = 4
+_DRAWN_AS = 5
 
 
 def figures(record: Record) -> list[Chart]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from imgproc.backends import BASELINE
 from imgproc.measure.results import TechniqueMeasurement
 from imgproc.numbers import NBSP
 from imgproc.report.charts.style import WIDTHS, Style
@@ -44,14 +43,9 @@ class Chart:
 
 
 def measured(record: Record) -> list[TechniqueMeasurement]:
-    """Those with times, in the order of the page's table: of a comparison the fastest first, else the baseline last,
-    in scale mode by their workers."""
-    timed = [t for t in record.techniques if t.available and t.median_seconds]
-    if record.mode == "compare":
-        return sorted(timed, key=lambda t: t.median_seconds or 0.0)
-    if record.mode == "scale":
-        return sorted(timed, key=lambda t: (t.name == BASELINE, t.cv2_threads, t.workers))
-    return sorted(timed, key=lambda t: t.name == BASELINE)
+    """Those with times, in the order of the page's table."""
+    of_label = {t.label: t for t in record.techniques if t.available and t.median_seconds}
+    return [of_label[label] for label in record.found.order if label in of_label]
 
 
 def ideal(technique: TechniqueMeasurement, record: Record) -> float:

@@ -86,13 +86,13 @@ def _chosen(record: Record) -> list[TechniqueMeasurement]:
     if record.mode == "scale":  # one worker has nothing to lose: its ideal is the baseline's own time
         able = [t for t in able if t.threads > 1] or able
     lost = {id(t): t.rounds[t.typical_round - 1].wall_seconds - t.breakdown.get(IDEAL, 0.0) for t in able}
-    able.sort(key=lambda t: (not highlighted(t, record), lost[id(t)]))
     if len(able) <= MOST:
         return able
-    main, *between, worst = able
+    main, *between, worst = sorted(able, key=lambda t: (not highlighted(t, record), lost[id(t)]))
     # Those that move something between processes lose in other ways than threads.
     moving = [t for t in between if t.breakdown.get("transfer", 0.0) > 0 or t.transfer is not None] or between
-    return [main, moving[len(moving) // 2], worst]
+    chosen = main, moving[len(moving) // 2], worst
+    return [t for t in able if any(t is one for one in chosen)]
 
 
 def _sentence(panels: Sequence[Panel]) -> str:
