@@ -4,6 +4,7 @@ time as there are workers."""
 from __future__ import annotations
 
 import ctypes
+import gc
 import heapq
 import math
 from collections.abc import Sequence
@@ -59,7 +60,9 @@ def said(largest: ImageRecord, need: int, room: float) -> str:
 
 
 def give_back() -> None:
-    """Have the C library return to the system what nobody uses any more. glibc keeps it otherwise, in an arena for each
-    thread: hundreds of megabytes after threads had large images. Others return it by themselves."""
+    """Let go of what nobody uses any more: what only refers to itself, which keeps pipes of joblib's open until Python
+    looks for it, and what the C library keeps. glibc's has an arena for each thread: hundreds of megabytes after
+    threads had large images. Others return it by themselves."""
+    gc.collect()
     with suppress(AttributeError, OSError, TypeError):  # no glibc
         ctypes.CDLL(None).malloc_trim(0)
