@@ -18,7 +18,7 @@ SHORT = 0.001
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read as on Linux")
-@pytest.mark.parametrize("row", [2, 4, 9, 11, 12])
+@pytest.mark.parametrize("row", [2, 4, 9, 10, 11, 12])
 @pytest.mark.timeout(400)
 def test_a_row_in_short(row: int) -> None:
     found = list(ROWS[row][1](SHORT, 1))

@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.holds.watching import MB, app_of
 from benchmarks.web_load import Promise, drawn, exactly, told, under
 from imgproc.runs.reserve import NAME as RESERVED
+from imgproc.runs.tables import RunRow
 from tests.live_app import Live
 
 DISK_MB = 60
@@ -208,7 +209,7 @@ def _corrupt(file: Path) -> None:
 
 def _older(file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("ALTER TABLE runs DROP COLUMN megapixels")
+        connection.execute(f"ALTER TABLE {RunRow.__tablename__} DROP COLUMN megapixels")
         connection.commit()
 
 
