@@ -15,7 +15,8 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.holds.watching import Watch, app_of, held
-from benchmarks.web_load import Promise, exactly, under
+from benchmarks.web_load import Promise, exactly, told, under
+from imgproc.backends import TECHNIQUES
 from imgproc.intake.samples import write_sample
 from imgproc.pixels.formats.jpeg import MAX_SCANS
 from tests.backend_kinds import AVAILABLE
@@ -36,19 +37,29 @@ def hostile(scale: float, seed: int) -> Iterator[Promise]:
     """Row 1: all hostile files there are, valid ones among them, in one post for each technique."""
     files = [*of_corpus(), *made_to_harm()]
     names = AVAILABLE if scale >= 1 else AVAILABLE[: max(2, round(scale * len(AVAILABLE)))]
+    good = [name for name in names if not TECHNIQUES[name].antipattern]
     with tempfile.TemporaryDirectory(prefix="holds-") as folder, app_of(Path(folder)) as live:
         live.start()
         with Watch(live) as watch:
-            for name in names:
-                answer = live.post(files, mode="parallel", technique=name, workers="2", budget="0")
-                record = live.finished(answer.json()["id"], 600)
-                images = record["images"]
-                good = [image for image in images if not image["error"]]
-                made = sum(bool(image["outputs"]) for image in good)
-                what = f"{name}: {len(images)} files, of which {len(images) - len(good)} refused; {record['state']}"
-                yield exactly(f"{what}; accepted and done", len(good), made if record["state"] == "done" else 0)
+            for name in good:
+                yield _done_with(live, files, name)
         yield from watch.within()
+        # What its pixels take that go through the runner is what an antipattern shows; it is never chosen or advised.
+        for name in sorted({*names} - {*good}):
+            with Watch(live) as watch:
+                yield _done_with(live, files, name)
+            yield told("… with it, the runner: most memory", f"{watch.peaks['runner']:.0f} MB")
         live.stop()
+
+
+def _done_with(live: Live, files: Files, technique: str) -> Promise:
+    answer = live.post(files, mode="parallel", technique=technique, workers="2", budget="0")
+    record = live.finished(answer.json()["id"], 600)
+    images = record["images"]
+    good = [image for image in images if not image["error"]]
+    made = sum(bool(image["outputs"]) for image in good)
+    what = f"{technique}: {len(images)} files, of which {len(images) - len(good)} refused; {record['state']}"
+    return exactly(f"{what}; accepted and done", len(good), made if record["state"] == "done" else 0)
 
 
 def of_corpus() -> Files:
