@@ -181,7 +181,7 @@ def test_gpus_whose_counters_cannot_be_read_are_said(powercap: Powercap, monkeyp
 
     module.nvmlDeviceGetTotalEnergyConsumption = fail
     monkeypatch.setitem(sys.modules, "pynvml", module)
-    assert find().missing == ("NVIDIA’s driver does not tell that of GPUs: Not Supported",)
+    assert find().missing == ("NVIDIA’s driver does not tell that of GPUs here",)
 
 
 # ---------------------------------------------------------------- over a pass

@@ -33,6 +33,7 @@ NO_PERMISSION = (
 )
 UNREADABLE = "a counter of energy (RAPL) cannot be read here, and the others alone would be less than the machine takes"
 NOT_LINUX = "the energy counters of processors are read on Linux alone"
+NO_ANSWER = "NVIDIA’s driver does not tell that of GPUs here"
 NO_NVML = "that of GPUs is read by the package nvidia-ml-py, which is not installed: pip install nvidia-ml-py"
 
 
@@ -137,8 +138,8 @@ def _gpus() -> tuple[list[Counter], str]:
         return list(_nvml()), ""
     except ImportError:
         return [], NO_NVML if NVIDIA.exists() else ""
-    except Exception as problem:  # whatever a driver answers, a run does not fail for it
-        return [], f"NVIDIA’s driver does not tell that of GPUs: {problem}" if NVIDIA.exists() else ""
+    except Exception:  # whatever a driver answers, a run does not fail for it
+        return [], NO_ANSWER if NVIDIA.exists() else ""
 
 
 @cache
