@@ -1,8 +1,8 @@
 """Speedup Lab from one command. The first time sets up .venv beside this file.
 
 python3 run.py [--host HOST] [--port PORT]   start the app
-python3 run.py COMMAND ...                   process, compare, scale, advise, calibrate, repeat, verify, diff,
-                                             report, trace, sample, techniques, operations, completion or serve;
+python3 run.py COMMAND ...                   process, compare, scale, advise, calibrate, communication, repeat, verify,
+                                             diff, report, trace, sample, techniques, operations, completion or serve;
                                              “run.py COMMAND --help” says more
 python3 run.py test [ARGUMENTS]              all checks; arguments go to pytest, which then runs alone
 python3 run.py setup                         only set up, or once more the GPU packages that failed

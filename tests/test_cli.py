@@ -85,8 +85,9 @@ def test_a_folder_becomes_results_and_a_summary(photos, tmp_path):
     assert lines[2].startswith("Time Taken: ") and lines[2].endswith(" seconds")
     assert "x over Sequential (95% CI " in lines[3]
     assert done.stderr == ""
-    names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names == sorted(f"{s}_{o}.png" for s in ("a", "a-2", "b", "c", "d") for o in DEFAULT_OPERATIONS)
+    out = tmp_path / "out"
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+    assert names == sorted(f"{s}_{o}.png" for s in ("a", "more/a", "b", "c", "d") for o in DEFAULT_OPERATIONS)
 
 
 @pytest.mark.parametrize("technique", each(TECHNIQUES, images=True))

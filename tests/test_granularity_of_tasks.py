@@ -172,7 +172,7 @@ def test_a_real_run_hands_over_so_many_to_the_same_workers(
     handed: list[list[int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("imgproc.runs.measuring.MOST_ROUNDS", 2)
+    monkeypatch.setattr("imgproc.runs.measuring.LOOKS", ())
     record, _ = run(
         "multiprocessing", SIZES, "scale", over="task", worker_counts=[2], rounds=2, budget=60.0, split="never",
         points=[1.0, 3.0, 5.0, 9.0],
@@ -194,7 +194,7 @@ def digest_of(number: int) -> str:
 
 
 def test_own_functions_over_items(monkeypatch: pytest.MonkeyPatch, handed: list[list[int]], tmp_path: Path) -> None:
-    monkeypatch.setattr("imgproc.runs.tasks.measuring.MOST_ROUNDS", 2)
+    monkeypatch.setattr("imgproc.runs.measuring.LOOKS", ())
     found = package.scale(digest_of, range(17), over="task", workers=2, rounds=2, budget=30, progress=False)
     record = found.record
     assert record.granularity and [a.size for a in record.granularity.amounts] == [1, 2, 4, 8]
@@ -209,7 +209,7 @@ def test_own_functions_over_items(monkeypatch: pytest.MonkeyPatch, handed: list[
 
 def test_a_result_that_differs_in_a_batch_has_no_speedup_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is proven is proven of every way of handing over."""
-    monkeypatch.setattr("imgproc.runs.tasks.measuring.MOST_ROUNDS", 2)
+    monkeypatch.setattr("imgproc.runs.measuring.LOOKS", ())
     found = package.scale(count_calls, range(8), over="task", workers=2, rounds=2, budget=30, progress=False)
     assert all(m.speedup is None and m.identical is False for m in found.record.points)
 

@@ -154,7 +154,7 @@ def test_the_figure_has_every_efficiency_where_it_is() -> None:
 
 
 def test_several_workers_are_measured_where_they_are_named(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr("imgproc.runs.measuring.MOST_ROUNDS", 2)
+    monkeypatch.setattr("imgproc.runs.measuring.LOOKS", ())
     monkeypatch.setattr("imgproc.runs.amounts.usable_cores", lambda: 2)
     record, _ = run(
         "threading", SIZES, "scale", over="images", worker_counts=[1, 2, 8], workers=2, points=[2.0, 5.0], rounds=2,

@@ -42,7 +42,7 @@ def test_each_image_has_the_worker_that_the_record_names_in_the_end(
     run: Any,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("imgproc.runs.measuring.MOST_ROUNDS", 2)
+    monkeypatch.setattr("imgproc.runs.measuring.LOOKS", ())
     record, seen = seen_of(run, technique, techniques=[technique], rounds=2, split="never")
     measured = next(t for t in record.techniques if t.name == technique)
     for number in (1, 2):
@@ -59,7 +59,7 @@ def test_each_image_has_the_worker_that_the_record_names_in_the_end(
 
 
 def test_images_in_strips_count_by_strips(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr("imgproc.runs.measuring.MOST_ROUNDS", 1)
+    monkeypatch.setattr("imgproc.runs.measuring.LOOKS", ())
     record, seen = seen_of(run, "threading", techniques=["threading"], rounds=1, split="always")
     owned = seen["Threads", 1]
     parts = {(span.image, span.part) for span in record.techniques[0].spans if span.worker != CALLER}

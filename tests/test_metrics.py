@@ -166,7 +166,7 @@ def test_a_line_for_each_request_without_what_is_private(client: FlaskClient, ma
         assert answer.status_code == 200
     client.post(f"/runs/{run.id}/share", data={"visible": "public"}, headers=JSON)
     shown, shared = (line for line in lines() if line["logger"] == "imgproc.requests")
-    assert shown["route"] == "/runs/<run_id>/images/<file>" and (shown["status"], shown["method"]) == (200, "GET")
+    assert shown["route"] == "/runs/<run_id>/images/<path:file>" and (shown["status"], shown["method"]) == (200, "GET")
     assert shown["request_id"] == answer.headers["X-Request-Id"] != shared["request_id"]
     assert shown["run"] == run.id[:8] and 0 <= shown["seconds"] < 60 and shown["bytes"] > 0
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", shown["time"]) and shown["level"] == "info"

@@ -28,15 +28,15 @@ def find_images(patterns: Sequence[str], out: Path) -> Found:
     except what lies in the folder for the results. Links and other names of one file are images of their own, also
     where it is a folder that has two names.
 
-    Results keep the folders below the one that all folders named, and those of all files named, have in common: of
-    one folder named, those below it; of two beside each other, their own names and those below.
+    Results keep the folders below a folder that is named; of several, below the one that these have in common: of two
+    beside each other, their own names and those below. Those of files that are named by themselves lie in no folder.
 
     Raises:
         UserError: a path is empty or does not exist, or a folder or glob holds no image.
     """
     folder_of = cache(_without_dots)
     found: dict[tuple[Path, str], Path] = {}
-    places: list[tuple[Path, Path]] = []  # of each file the folder that was named, and that of the file within
+    places: list[tuple[Path | None, Path]] = []  # of each file the folder that was named, and that of the file within
     left_out = LeftOut()
     for pattern in dict.fromkeys(patterns):
         left = LeftOut()
@@ -51,15 +51,16 @@ def find_images(patterns: Sequence[str], out: Path) -> Found:
             if key not in found:
                 found[key] = file
                 within = file.parent.relative_to(top) if top else Path()
-                places.append((folder_of(top or file.parent), within))
+                places.append((folder_of(top) if top else None, within))
         left_out.add(left)
     return Found(list(found.values()), _within(places), left_out.sentence)
 
 
-def _within(places: Sequence[tuple[Path, Path]]) -> list[str]:
-    """The folders of the results, below the folder that all that was named has in common."""
-    shared = shared_parts([top.parts for top, _ in places])
-    return [output_folder("/".join([*top.parts[shared:], *inside.parts])) for top, inside in places]
+def _within(places: Sequence[tuple[Path | None, Path]]) -> list[str]:
+    """The folders of the results, below the folder that all folders that were named have in common."""
+    shared = shared_parts([top.parts for top, _ in places if top])
+    parts = [[*top.parts[shared:], *inside.parts] if top else [] for top, inside in places]
+    return [output_folder("/".join(each)) for each in parts]
 
 
 def _without_dots(folder: Path) -> Path:

@@ -107,8 +107,8 @@ def left_behind(hosts: Hosts, pattern: str = "imgproc") -> list[int]:
 
 
 def listed(hosts: Hosts, name: str, folder: str = "") -> list[str]:
-    """The names of the files in a folder of a host's own."""
-    return hosts.run(name, ["ls", hosts.work / folder]).stdout.split()
+    """The files in and below a folder of a host's own, by their paths in it."""
+    return hosts.run(name, ["find", hosts.work / folder, "-type", "f", "-printf", "%P\\n"]).stdout.split()
 
 
 def pixels(hosts: Hosts) -> dict[str, str]:
@@ -122,8 +122,9 @@ def pixels(hosts: Hosts) -> dict[str, str]:
 
 
 def pixels_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of the pixels of each picture in a folder."""
-    return {path.name: pixels_sha256(decode(path.read_bytes(), color=True)) for path in folder.iterdir()}
+    """SHA-256 of the pixels of each picture in and below a folder, by its path in it."""
+    pictures = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): pixels_sha256(decode(path.read_bytes(), color=True)) for path in pictures}
 
 
 if __name__ == "__main__":  # on a host, of a folder that only it has
