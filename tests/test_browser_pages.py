@@ -69,6 +69,10 @@ def page(browser: Any, site: Site) -> Iterator[Any]:
             yield page
 
 
+#: Scripts that follow the size of a page have seen it once it is drawn.
+DRAWN = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+
+
 def violations(page: Any, **only: Any) -> list[str]:
     """What axe finds wrong in the page as it is shown now, with where."""
     wanted = {"type": "rule", "values": only["rules"]} if only else {"type": "tag", "values": TAGS}
@@ -88,6 +92,7 @@ def inspected(page: Any) -> list[str]:
     found = violations(page)
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 320, "height": 700})
+    page.evaluate(DRAWN)
     found += [f"dark and narrow: {one}" for one in violations(page, rules=ELSEWHERE)]
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(DESKTOP)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 
@@ -63,9 +65,18 @@ def _taken(live: Live, place: Path) -> dict[str, float]:
     found = {f"{name} MB": size for name, size in held(live).items()}
     found["web descriptors"] = psutil.Process(live.process.pid).num_fds()
     found["runner descriptors"] = live.runner().num_fds()
-    files = [path for folder in ("uploads", "results") for path in (place / folder).rglob("*") if path.is_file()]
-    found["disk MB"] = sum(path.stat().st_size for path in files if path.exists()) / MB
+    found["disk MB"] = (_size(place / "uploads") + _size(place / "results")) / MB
     return found
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in and below a folder, some of which may be removed meanwhile."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += os.stat(os.path.join(place, name)).st_size  # noqa: PTH116, PTH118 - as os.walk has it
+    return size
 
 
 def _slope(samples: list[dict[str, float]], what: str) -> float:
