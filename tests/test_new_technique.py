@@ -95,7 +95,13 @@ class Newcomer(ProcessBackend):
 
     def _submit(self, batch, last, done):
         future = self._executor.submit(run_batch, batch)
-        future.add_done_callback(lambda done_one: done(None if done_one.exception() else done_one.result()))
+
+        def gone(future):
+            if future.exception():
+                self._breaks()  # of all futures, before the executor ends the other workers
+            done(None if future.exception() else future.result())
+
+        future.add_done_callback(gone)
 
     def _discard_pool(self):
         kill(self._workers)
