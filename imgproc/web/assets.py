@@ -35,9 +35,7 @@ def install(app: Flask) -> None:
         asked = request.args.get(_VERSION)
         if answer.status_code in (200, 304) and asked and request.endpoint in folders:
             name = (request.view_args or {}).get("filename", "")
-            if asked == version(
-                request.endpoint, name
-            ):  # else an old page asks: it gets what there is, but not to keep
+            if asked == version(request.endpoint, name):  # an old page gets what there is, but not to keep
                 answer.headers["Cache-Control"] = f"public, max-age={_FOR_GOOD}, immutable"
         return answer
 
