@@ -152,6 +152,15 @@ def test_a_comparison_says_who_cannot_be_told_from_the_fastest(make_run: MakeRun
     assert "no measurable difference to threads through futures; " in sentences.headline(record).after
 
 
+def test_where_the_fastest_scatters_too_much_the_one_that_surely_is_faster_is_named(make_run: MakeRun) -> None:
+    record = compared(make_run, ("joblib", "joblib", 1.5))
+    record.techniques[0].verdict = "no measurable difference"
+    assert record.techniques[2].verdict == "faster"
+    said = sentences.headline(record)
+    assert (said.lead, said.figure) == ("Joblib is", "1.50\u00a0times")
+    assert sentences.surely_faster(record) is record.techniques[2]
+
+
 def test_a_comparison_that_nobody_wins(make_run: MakeRun) -> None:
     record = compared(make_run)
     record.techniques[0].verdict = "no measurable difference"
